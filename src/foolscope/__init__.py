@@ -1,0 +1,1 @@
+"""Executable studies of image classifiers."""

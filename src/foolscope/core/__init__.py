@@ -1,0 +1,1 @@
+"""Layer 0: errors, settings, named randomness, registries, devices and precision."""

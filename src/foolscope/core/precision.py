@@ -1,0 +1,47 @@
+"""Which device to compute on and in which precision, chosen once."""
+
+from typing import Literal
+
+import torch
+
+from foolscope.core.errors import RecipeError
+
+__all__ = ["Precision", "has_matrix_units", "resolve_device", "resolve_precision"]
+
+Precision = Literal["auto", "float32", "bfloat16", "float64"]
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Turn a device name into a device that is there.
+
+    Args:
+        name: ``"auto"`` (a CUDA device where there is one, else the CPU) or any torch device name.
+
+    Raises:
+        RecipeError: the device is unknown or absent.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RecipeError(f"device must be 'auto', 'cpu' or a device that is there; got {name!r}") from error
+    return device
+
+
+def has_matrix_units(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware: AMX tiles, or a GPU since Ampere."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+
+
+def resolve_precision(name: Precision, device: torch.device) -> Literal["float32", "bfloat16", "float64"]:
+    """Turn ``"auto"`` into bfloat16 where there are matrix units for it and float32 elsewhere.
+
+    The precision names the data type of the products; master weights are never below float32.
+    """
+    if name != "auto":
+        return name
+    return "bfloat16" if has_matrix_units(device) else "float32"

@@ -1,0 +1,41 @@
+"""The base of every settings class: validated once, frozen, closed to unknown fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from foolscope.core.errors import RecipeError, did_you_mean
+
+__all__ = ["Settings", "one_line"]
+
+
+class Settings(pydantic.BaseModel):
+    """An immutable group of validated settings; a component derives from it and adds a literal ``name``."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+
+def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = None) -> RecipeError:
+    """Turn pydantic's first complaint into one line in the user's terms.
+
+    Args:
+        error: what pydantic raised.
+        known: for each dotted prefix, the field names allowed there; used for "did you mean".
+
+    Returns:
+        A :class:`RecipeError` naming the field, what was got, and what is allowed.
+    """
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    field = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        allowed = (known or {}).get(".".join(path[:-1]), ())
+        hint = f" {did_you_mean(path[-1], allowed)}" if allowed else ""
+        return RecipeError(f"unknown field {field!r}.{hint}")
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return RecipeError(f"{field}: {message}" if field else message)
+    return RecipeError(f"{field}: {message[0].lower() + message[1:]}; got {first['input']!r}")
