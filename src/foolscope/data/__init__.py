@@ -1,1 +1,147 @@
-"""Placeholder."""
+"""Data sets: readers, official files, splits. To add one, write its file and add its line to ``DATASETS``."""
+
+from pathlib import Path
+
+import torch
+
+from foolscope.core.errors import DataError, did_you_mean
+from foolscope.data.catalog import (
+    DatasetStatus,
+    Fetched,
+    FileCheck,
+    SplitCheck,
+    Verification,
+    fetch_source,
+    source_status,
+    verify_source,
+)
+from foolscope.data.cifar10 import CIFAR10, Cifar10Settings
+from foolscope.data.cifar100 import CIFAR100, Cifar100Settings
+from foolscope.data.dataset import Dataset, LabeledImages
+from foolscope.data.digits import DIGITS, DigitsSettings
+from foolscope.data.download import Progress
+from foolscope.data.fashion_mnist import FASHION_MNIST, FashionMnistSettings
+from foolscope.data.folder import FOLDER, FolderSettings
+from foolscope.data.location import data_root
+from foolscope.data.mnist import MNIST, MnistSettings
+from foolscope.data.npz import NPZ, NpzSettings
+from foolscope.data.settings import DatasetSettings
+from foolscope.data.source import Content, DataSource, DistributedFile, Facts
+from foolscope.data.splits import Parts, divide
+
+__all__ = [
+    "DATASETS",
+    "Cifar10Settings",
+    "Cifar100Settings",
+    "Content",
+    "DataSource",
+    "Dataset",
+    "DatasetSettings",
+    "DatasetStatus",
+    "DigitsSettings",
+    "DistributedFile",
+    "Facts",
+    "FashionMnistSettings",
+    "Fetched",
+    "FileCheck",
+    "FolderSettings",
+    "LabeledImages",
+    "MnistSettings",
+    "NpzSettings",
+    "Parts",
+    "Progress",
+    "SplitCheck",
+    "Verification",
+    "data_root",
+    "get",
+    "load",
+    "source",
+    "status",
+    "verify",
+]
+
+DATASETS: dict[str, DataSource] = {
+    "digits": DIGITS,
+    "mnist": MNIST,
+    "fashion-mnist": FASHION_MNIST,
+    "cifar10": CIFAR10,
+    "cifar100": CIFAR100,
+    "folder": FOLDER,
+    "npz": NPZ,
+}
+
+
+def source(name: str) -> DataSource:
+    """Return the line of the table for a name.
+
+    Raises:
+        DataError: there is no such data set.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown data set {name!r}. {did_you_mean(name, DATASETS)}")
+    return DATASETS[name]
+
+
+def load(
+    settings: DatasetSettings, root: Path | None = None, device: torch.device | str | None = None
+) -> Dataset:
+    """Read a data set and split it as its settings say.
+
+    Args:
+        settings: which data set and how it is split.
+        root: the data folder; see :func:`data_root`.
+        device: where the pixels go; the CPU if not given.
+
+    Returns:
+        Images of shape (count, channel, height, width) and type uint8, with labels, in memory on the device.
+
+    Raises:
+        DataError: files are missing, damaged or do not fit together; the message says what to do.
+
+    Example:
+        >>> digits = load(DigitsSettings())
+        >>> digits.image_shape, len(digits.train), len(digits.validation), len(digits.test)
+        ((1, 8, 8), 1150, 288, 359)
+    """
+    line = source(settings.name)
+    parts = divide(line.read(settings, data_root(root)), settings)
+    dataset = Dataset.build(settings.name, parts.classes, parts.train, parts.validation, parts.test)
+    return dataset if device is None else dataset.to(torch.device(device))
+
+
+def status(root: Path | None = None) -> tuple[DatasetStatus, ...]:
+    """Say of every data set in the table whether its files are there."""
+    return tuple(source_status(name, line, data_root(root)) for name, line in DATASETS.items())
+
+
+def get(name: str, root: Path | None = None, progress: Progress | None = None) -> Fetched:
+    """Download the official files of a data set that are not there yet.
+
+    Args:
+        name: the data set.
+        root: the data folder; see :func:`data_root`.
+        progress: called with a file's name, the bytes so far and the bytes in all.
+
+    Raises:
+        DataError: the name is unknown, the data set is the person's own, or a download failed.
+    """
+    return fetch_source(name, source(name), data_root(root), progress)
+
+
+def verify(name: str, root: Path | None = None, settings: DatasetSettings | None = None) -> Verification:
+    """Read a data set and compare its files with the published digests.
+
+    Args:
+        name: the data set.
+        root: the data folder; see :func:`data_root`.
+        settings: needed where they name the files (``folder``, ``npz``).
+
+    Raises:
+        DataError: the name is unknown, or the settings are needed and not given.
+    """
+    line = source(name)
+    if settings is None:
+        if line.own_files:
+            raise DataError(f"{name} reads your own files; say with path which ones to verify")
+        settings = line.settings(name=name)
+    return verify_source(name, line, settings, data_root(root))

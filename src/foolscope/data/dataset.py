@@ -46,8 +46,8 @@ class Dataset:
         train: what training sees.
         validation: what selection sees; ``None`` where the settings keep none.
         test: what only the final report sees.
-        fingerprint: SHA-256 over names, pixels and labels of all splits; part of every trial's identity, so that
-            the same recipe on other pixels is another trial.
+        fingerprint: SHA-256 over names, shapes, pixels and labels of all splits; part of every trial's
+            identity, so that the same recipe on other pixels is another trial.
     """
 
     name: str
@@ -88,8 +88,9 @@ class Dataset:
                 raise DataError(
                     f"{name}: {split} labels must be in [0, {len(classes) - 1}]; got {lowest} to {highest}"
                 )
-            digest.update(part.images.contiguous().numpy().tobytes())
-            digest.update(part.labels.contiguous().numpy().tobytes())
+            digest.update(repr(tuple(part.images.shape)).encode())
+            digest.update(part.images.cpu().reshape(-1).numpy().data)
+            digest.update(part.labels.cpu().contiguous().numpy().data)
         return cls(name, classes, train, validation, test, digest.hexdigest())
 
     @property
@@ -114,6 +115,4 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         """Return the same data set with its pixels on another device."""
         validation = None if self.validation is None else self.validation.to(device)
-        return replace(
-            self, train=self.train.to(device), validation=validation, test=self.test.to(device)
-        )
+        return replace(self, train=self.train.to(device), validation=validation, test=self.test.to(device))

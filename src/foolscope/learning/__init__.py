@@ -1,1 +1,20 @@
-"""Placeholder."""
+"""Layer 2: losses, optimizers, schedules and regularizers of a pack, the training loop, evaluation."""
+
+from foolscope.learning.losses import LOSSES
+from foolscope.learning.optimizers import OPTIMIZERS
+from foolscope.learning.outcome import EpochRecord, TrialOutcome
+from foolscope.learning.schedules import SCHEDULES
+from foolscope.learning.settings import TrainableTrial, TrainingSettings
+from foolscope.learning.training import EpochReport, train_pack
+
+__all__ = [
+    "LOSSES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "EpochRecord",
+    "EpochReport",
+    "TrainableTrial",
+    "TrainingSettings",
+    "TrialOutcome",
+    "train_pack",
+]

@@ -1,0 +1,53 @@
+"""scikit-learn's digits: 1,797 handwritten digits, 8×8 gray, offline."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from foolscope.data.dataset import LabeledImages
+from foolscope.data.settings import DatasetSettings, UnsplitValidation
+from foolscope.data.source import DataSource, Facts
+from foolscope.data.splits import Parts, carve_test
+
+__all__ = ["DIGITS", "DigitsSettings"]
+
+_BRIGHTEST = 16
+
+
+class DigitsSettings(DatasetSettings):
+    """The test part of "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak 1998, UCI)."""
+
+    name: Literal["digits"] = "digits"
+    validation: UnsplitValidation = "stratified"
+    validation_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="part of the training set that a stratified validation set takes"
+    )
+    test_fraction: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="part of all images set aside for the test, class by class, before the rest",
+    )
+
+
+def _read(settings: DigitsSettings, root: Path) -> Parts:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # Counts of dark pixels in 4×4 blocks, 0 to 16, become gray values 0 to 255.
+    images = np.rint(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)
+    everything = LabeledImages(
+        torch.from_numpy(images).unsqueeze(1), torch.from_numpy(digits.target.astype(np.int64))
+    )
+    train, test = carve_test(everything, settings.test_fraction, settings.split_seed)
+    return Parts(tuple("0123456789"), train, None, test)
+
+
+DIGITS = DataSource(
+    settings=DigitsSettings,
+    read=_read,
+    facts=Facts("handwritten digits, part of scikit-learn (Alpaydin & Kaynak 1998)", 10, (1, 8, 8), 1_797, 0),
+)

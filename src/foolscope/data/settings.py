@@ -1,0 +1,54 @@
+"""What the settings of every data set have in common: how the splits are made."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from foolscope.core.settings import Settings
+
+__all__ = ["DatasetSettings", "OfficialValidation", "OwnValidation", "UnsplitValidation"]
+
+OfficialValidation = Annotated[
+    Literal["stratified", "test-half", "official"],
+    Field(
+        description="how the validation set is made: 'stratified' carves it from the training set, class by "
+        "class; 'test-half' halves the test set at random into validation and test; 'official' keeps the "
+        "split as distributed, without a validation set"
+    ),
+]
+OwnValidation = Annotated[
+    Literal["auto", "stratified", "test-half", "official"],
+    Field(
+        description="how the validation set is made: 'auto' takes the one that comes with the data, else "
+        "'stratified'; 'stratified' carves it from the training set, class by class; 'test-half' halves the "
+        "test set at random into validation and test; 'official' keeps what comes with the data, be it none"
+    ),
+]
+UnsplitValidation = Annotated[
+    Literal["stratified", "none"],
+    Field(
+        description="how the validation set is made: 'stratified' carves it from the training set, class by "
+        "class; 'none' leaves it out"
+    ),
+]
+
+
+class DatasetSettings(Settings):
+    """The settings every data set has; each derives from it and narrows ``name`` and ``validation``."""
+
+    name: str = Field(description="the data set")
+    validation: str = Field(default="stratified", description="how the validation set is made")
+    validation_fraction: float = Field(
+        default=0.1, gt=0, lt=1, description="part of the training set that a stratified validation set takes"
+    )
+    split_seed: int = Field(
+        default=0,
+        ge=0,
+        description="seed of the splits; apart from the trial's seed, so that all trials share them",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="train on this many images only, drawn class by class after the split (quick runs, "
+        "overfit checks)",
+    )

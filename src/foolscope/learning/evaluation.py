@@ -1,0 +1,80 @@
+"""Accuracy, loss and predictions of every trial of a pack on one split."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from foolscope.data.dataset import LabeledImages
+from foolscope.learning.losses import PackLoss
+from foolscope.learning.optimizers import PackTensors
+from foolscope.learning.packing import Context, Program
+
+__all__ = ["Evaluation", "channel_statistics", "evaluate", "to_pixels"]
+
+_BATCH_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass over a split tells of every trial.
+
+    Args:
+        loss: mean over images.
+        accuracy: fraction in [0, 1].
+        predictions: the class of the largest logit.
+    """
+
+    loss: Float[Tensor, " trial"]
+    accuracy: Float[Tensor, " trial"]
+    predictions: Int64[Tensor, "trial image"]
+
+
+def to_pixels(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """Turn uint8 images in [0, 255] into floats in [0, 1]."""
+    return images.to(dtype).div_(255.0)
+
+
+@torch.no_grad()
+def evaluate(
+    program: Program, parameters: PackTensors, split: LabeledImages, loss: PackLoss, dtype: torch.dtype
+) -> Evaluation:
+    """Evaluate every trial on every image, without label smoothing or penalties.
+
+    Args:
+        program: the pack's.
+        parameters: (trial, ...).
+        split: images and labels on the parameters' device.
+        loss: the pack's.
+        dtype: data type of the products.
+    """
+    context = Context(training=False, dtype=dtype)
+    first = next(iter(parameters.values()))
+    trials, total = first.shape[0], first.new_zeros(first.shape[0])
+    predictions = []
+    for start in range(0, len(split), _BATCH_SIZE):
+        images = to_pixels(split.images[start : start + _BATCH_SIZE], first.dtype)
+        labels = split.labels[start : start + _BATCH_SIZE].expand(trials, -1)
+        logits = program(parameters, images[None], context)
+        total += loss(logits, labels, torch.zeros_like(total)).sum(dim=1)
+        predictions.append(logits.argmax(dim=-1))
+    predicted = torch.cat(predictions, dim=1)
+    accuracy = (predicted == split.labels).to(first.dtype).mean(dim=1)
+    return Evaluation(total / len(split), accuracy, predicted)
+
+
+def channel_statistics(split: LabeledImages) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
+    """Return mean and standard deviation of the pixels per channel, in [0, 1], exactly, from their histogram.
+
+    A channel of one value gets deviation 1, so that normalization never divides by zero.
+    """
+    values = torch.arange(256, dtype=torch.float64) / 255.0
+    means, deviations = [], []
+    for channel in split.images.unbind(dim=1):
+        share = torch.bincount(channel.flatten(), minlength=256).double().cpu() / channel.numel()
+        mean = (share * values).sum()
+        deviation = (share * (values - mean) ** 2).sum().sqrt()
+        means.append(mean)
+        deviations.append(deviation if deviation > 0 else torch.ones_like(deviation))
+    return torch.stack(means).float(), torch.stack(deviations).float()

@@ -1,0 +1,94 @@
+"""Losses of a pack: logits of every trial in, one loss per trial out."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from foolscope.core.settings import Settings
+
+__all__ = ["LOSSES", "CrossEntropy", "LossSettings", "SquaredError", "cross_entropy", "smoothing_per_trial", "squared_error"]
+
+PackLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class LossSettings(Settings):
+    """Settings of a loss; each loss derives its own and adds a literal ``name``."""
+
+    name: str
+
+
+class CrossEntropy(LossSettings):
+    """Softmax cross-entropy."""
+
+    name: Literal["cross-entropy"] = "cross-entropy"
+    label_smoothing: float = Field(
+        0.0, ge=0.0, lt=1.0, description="share of the label spread evenly over all classes"
+    )
+
+
+class SquaredError(LossSettings):
+    """Mean squared error against one-hot labels."""
+
+    name: Literal["squared-error"] = "squared-error"
+
+
+def cross_entropy(
+    logits: Float[Tensor, "trial batch classes"],
+    labels: Int64[Tensor, "trial batch"],
+    label_smoothing: Float[Tensor, " trial"],
+) -> Float[Tensor, "trial batch"]:
+    """Cross-entropy per image: −(1 − s) log p_label − (s / K) Σ_k log p_k.
+
+    Args:
+        logits: of every trial.
+        labels: class indices in [0, classes).
+        label_smoothing: s per trial, in [0, 1).
+
+    Returns:
+        The loss of every image under every trial.
+
+    References:
+        Label smoothing: Szegedy et al. 2016, arXiv:1512.00567, section 7.
+    """
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    losses = losses.view(labels.shape)
+    if not label_smoothing.any():
+        return losses
+    smoothing = label_smoothing[:, None]
+    return (1.0 - smoothing) * losses - smoothing * functional.log_softmax(logits, dim=-1).mean(dim=-1)
+
+
+def squared_error(
+    scores: Float[Tensor, "trial batch classes"],
+    labels: Int64[Tensor, "trial batch"],
+    unused: Float[Tensor, " trial"],
+) -> Float[Tensor, "trial batch"]:
+    """Squared error per image: ½ Σ_k (score_k − [k = label])².
+
+    Args:
+        scores: outputs of every trial.
+        labels: class indices in [0, classes).
+        unused: squared error has no setting per trial.
+
+    Returns:
+        The loss of every image under every trial.
+    """
+    errors = scores - functional.one_hot(labels, scores.shape[-1])
+    return 0.5 * errors.square().sum(dim=-1)
+
+
+LOSSES: dict[str, tuple[type[LossSettings], PackLoss]] = {
+    "cross-entropy": (CrossEntropy, cross_entropy),
+    "squared-error": (SquaredError, squared_error),
+}
+
+
+def smoothing_per_trial(losses: Sequence[LossSettings], device: torch.device) -> Float[Tensor, " trial"]:
+    """Gather the label smoothing of every trial of a pack."""
+    rates = [each.label_smoothing if isinstance(each, CrossEntropy) else 0.0 for each in losses]
+    return torch.tensor(rates, device=device)

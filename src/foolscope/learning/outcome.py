@@ -1,0 +1,64 @@
+"""What training one trial yields."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from torch import Tensor
+
+__all__ = ["EpochRecord", "Status", "TrialOutcome"]
+
+Status = Literal["finished", "stopped early", "diverged"]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of one trial; losses and accuracies are means over images, ``None`` where not finite or not measured.
+
+    Args:
+        epoch: from 1.
+        learning_rate: at the epoch's last step.
+        training_loss: without the penalty, over the epoch's minibatches as they were trained on.
+        penalty: L1 and L2 terms at the end of the epoch.
+        training_accuracy: likewise over the minibatches, in [0, 1].
+        validation_loss: at the end of the epoch.
+        validation_accuracy: at the end of the epoch, in [0, 1].
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float | None
+    penalty: float | None
+    training_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """The result of one trial.
+
+    Args:
+        status: "diverged" is a result: the loss became NaN or infinite.
+        history: one record per epoch.
+        best_epoch: the epoch of the checkpoint that was tested; ``None`` if the trial diverged.
+        metrics: ``test_accuracy`` and so on, of that checkpoint; empty if the trial diverged.
+        confusion: test images by true class (row) and predicted class (column).
+        parameter_count: trainable numbers in the model.
+        steps: gradient steps taken.
+        duration_seconds: this trial's share of its pack's time.
+        weights: the tested checkpoint as a state dict, normalization included.
+    """
+
+    status: Status
+    history: tuple[EpochRecord, ...]
+    best_epoch: int | None
+    metrics: dict[str, float]
+    confusion: tuple[tuple[int, ...], ...]
+    parameter_count: int
+    steps: int
+    duration_seconds: float
+    weights: dict[str, Tensor]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return everything but the weights as JSON-able values."""
+        return {name: value for name, value in asdict(self).items() if name != "weights"}

@@ -1,0 +1,110 @@
+"""Regularizers of a pack: L1 and L2 penalties, decoupled weight decay, and clipping of the gradient norm."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from foolscope.core.settings import Settings
+from foolscope.learning.optimizers import PackTensors, along_trials
+
+__all__ = ["PackRegularizers", "RegularizationSettings", "clip_gradients"]
+
+
+class RegularizationSettings(Settings):
+    """Penalties added to the loss: l1 · Σ|w| + (l2 / 2) · Σ w², so that their gradients are l1 · sign(w) and l2 · w."""
+
+    l1: float = Field(0.0, ge=0.0, description="coefficient of the L1 penalty l1·Σ|w|")
+    l2: float = Field(0.0, ge=0.0, description="coefficient of the L2 penalty (l2/2)·Σw², PyTorch's weight_decay")
+    penalize: Literal["weights", "all"] = Field(
+        "weights", description="penalize and decay weights only, or biases and normalization layers too"
+    )
+
+
+@dataclass(frozen=True)
+class PackRegularizers:
+    """The penalties of every trial of a pack.
+
+    Args:
+        l1: coefficient per trial.
+        l2: coefficient per trial.
+        weight_decay: decoupled decay per trial.
+        penalize: whether biases and normalization layers count, the same for the whole pack.
+    """
+
+    l1: Float[Tensor, " trial"]
+    l2: Float[Tensor, " trial"]
+    weight_decay: Float[Tensor, " trial"]
+    penalize: Literal["weights", "all"]
+
+    @classmethod
+    def gather(
+        cls, settings: Sequence[RegularizationSettings], weight_decay: Sequence[float], device: torch.device
+    ) -> "PackRegularizers":
+        """Collect the coefficients of the trials, which must agree on ``penalize``."""
+        return cls(
+            torch.tensor([each.l1 for each in settings], device=device),
+            torch.tensor([each.l2 for each in settings], device=device),
+            torch.tensor(list(weight_decay), device=device),
+            settings[0].penalize,
+        )
+
+    def penalized(self, parameters: Mapping[str, Tensor]) -> list[str]:
+        """Name the parameters that the penalties act on: weights have two axes beside the trial axis."""
+        return [name for name, value in parameters.items() if self.penalize == "all" or value.dim() > 2]
+
+    def penalty(self, parameters: PackTensors) -> Float[Tensor, " trial"]:
+        """Return l1 · Σ|w| + (l2 / 2) · Σ w² of every trial."""
+        total = torch.zeros_like(self.l1)
+        for name in self.penalized(parameters):
+            weights = parameters[name].flatten(1)
+            if self.l1.any():
+                total = total + self.l1 * weights.abs().sum(dim=1)
+            if self.l2.any():
+                total = total + 0.5 * self.l2 * weights.square().sum(dim=1)
+        return total
+
+    def add_gradients(self, parameters: PackTensors, gradients: PackTensors) -> None:
+        """Add the penalties' gradients to the loss's, in place."""
+        use_l1, use_l2 = bool(self.l1.any()), bool(self.l2.any())
+        if not (use_l1 or use_l2):
+            return
+        for name in self.penalized(parameters):
+            weights, gradient = parameters[name], gradients[name]
+            if use_l1:
+                gradient.addcmul_(weights.sign(), along_trials(self.l1, gradient))
+            if use_l2:
+                gradient.addcmul_(weights, along_trials(self.l2, gradient))
+
+    def decay(self, parameters: PackTensors, learning_rate: Float[Tensor, " trial"]) -> None:
+        """Shrink the weights in place: w ← w − η λ w.
+
+        References:
+            Loshchilov and Hutter 2019, arXiv:1711.05101, algorithms 1 and 2.
+        """
+        if not self.weight_decay.any():
+            return
+        for name in self.penalized(parameters):
+            parameters[name].mul_(along_trials(1.0 - learning_rate * self.weight_decay, parameters[name]))
+
+
+def clip_gradients(gradients: PackTensors, threshold: Float[Tensor, " trial"]) -> None:
+    """Scale each trial's gradient in place so that its L2 norm over all parameters is at most the threshold.
+
+    Args:
+        gradients: parameter name to gradients (trial, ...).
+        threshold: positive; infinity leaves a trial's gradient as it is.
+
+    References:
+        Pascanu et al. 2013, arXiv:1211.5063, section 3.2, algorithm 1.
+    """
+    if torch.isinf(threshold).all():
+        return
+    squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients.values()])
+    scale = (threshold / squares.sum(dim=0).sqrt().clamp_min(1e-12)).clamp_max(1.0)
+    for gradient in gradients.values():
+        gradient.mul_(along_trials(scale, gradient))

@@ -1,0 +1,65 @@
+"""What training needs to know of a trial, as a protocol that a recipe satisfies."""
+
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from foolscope.core.precision import Precision
+from foolscope.core.settings import Settings
+from foolscope.learning.losses import LossSettings
+from foolscope.learning.optimizers import OptimizerSettings
+from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.schedules import ScheduleSettings
+from foolscope.models import ModelSettings
+
+__all__ = ["TrainableTrial", "TrainingSettings"]
+
+
+class TrainingSettings(Settings):
+    """How long, in what portions, and which checkpoint is kept."""
+
+    batch_size: int = Field(128, ge=1, description="images in a minibatch; the last of an epoch may be smaller")
+    epochs: int = Field(20, ge=1, description="passes over the training set")
+    clipping: float | None = Field(None, gt=0.0, description="largest L2 norm of the gradient; larger is scaled down")
+    patience: int | None = Field(
+        None, ge=1, description="stop after this many epochs without a better validation accuracy"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="test the checkpoint of the best validation accuracy, or the last one"
+    )
+
+
+class TrainableTrial(Protocol):
+    """One trial as training sees it."""
+
+    @property
+    def model(self) -> ModelSettings:
+        """Which model."""
+
+    @property
+    def loss(self) -> LossSettings:
+        """Which loss."""
+
+    @property
+    def optimizer(self) -> OptimizerSettings:
+        """Which optimizer."""
+
+    @property
+    def schedule(self) -> ScheduleSettings:
+        """Which learning-rate schedule."""
+
+    @property
+    def regularization(self) -> RegularizationSettings:
+        """Which penalties."""
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How long and in what portions."""
+
+    @property
+    def precision(self) -> Precision:
+        """Data type of the products."""
+
+    @property
+    def seed(self) -> int:
+        """Root of the trial's randomness."""

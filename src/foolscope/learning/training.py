@@ -1,0 +1,317 @@
+"""The one training loop: a pack of trials, one epoch after another, resumable to the same bits."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foolscope.core.precision import resolve_precision
+from foolscope.core.randomness import torch_generator
+from foolscope.data.dataset import Dataset
+from foolscope.learning.evaluation import Evaluation, channel_statistics, evaluate, to_pixels
+from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
+from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
+from foolscope.learning.outcome import EpochRecord, TrialOutcome
+from foolscope.learning.packing import Context, Program, pack_program
+from foolscope.learning.regularizers import PackRegularizers, clip_gradients
+from foolscope.learning.schedules import learning_rates
+from foolscope.learning.settings import TrainableTrial
+from foolscope.learning.state import PackState
+from foolscope.models import build_model
+
+__all__ = ["EpochReport", "train_pack"]
+
+_CHECKPOINT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What the loop tells while it runs, once an epoch; accuracies are one per trial, ``None`` once it has diverged."""
+
+    epoch: int
+    epochs: int
+    training_losses: tuple[float | None, ...]
+    validation_accuracies: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Everything that stays the same from the first step to the last."""
+
+    trials: Sequence[TrainableTrial]
+    dataset: Dataset
+    program: Program
+    loss: PackLoss
+    dtype: torch.dtype
+    smoothing: Tensor
+    clipping: Tensor
+    regularizers: PackRegularizers
+    optimizer_hyperparameters: dict[str, Tensor]
+    groups: int
+
+    @property
+    def batch_size(self) -> int:
+        return self.trials[0].training.batch_size
+
+    @property
+    def epochs(self) -> int:
+        return self.trials[0].training.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.dataset.train) / self.batch_size)
+
+
+def train_pack(
+    trials: Sequence[TrainableTrial],
+    dataset: Dataset,
+    *,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    report: Callable[[EpochReport], None] | None = None,
+) -> list[TrialOutcome]:
+    """Train trials of one shape side by side.
+
+    The trials may differ in seed, learning rate and its schedule, momentum and the like, penalties, dropout rate,
+    label smoothing and clipping threshold. They must agree in everything else. Trials of one seed see the same
+    minibatches.
+
+    Args:
+        trials: at least one; trials of one seed next to each other.
+        dataset: on the device to train on.
+        checkpoint: where to keep the state of a pack in progress; a pack that finds its own state there goes on.
+        identity: names the pack, so that another pack's checkpoint is not taken for its own.
+        report: called after every epoch.
+
+    Returns:
+        One outcome per trial, in order.
+
+    Raises:
+        StoreError: the checkpoint cannot be written.
+        RecipeError: the model does not fit the images.
+    """
+    setup, state, models = _prepare(trials, dataset)
+    if checkpoint is not None and checkpoint.exists():
+        state.restore(checkpoint, identity)
+    last_saved = started = time.perf_counter()
+    while state.epoch < setup.epochs and state.any_running():
+        _train_epoch(setup, state)
+        if report is not None:
+            report(_report(setup, state))
+        if checkpoint is not None and time.perf_counter() - last_saved > _CHECKPOINT_SECONDS:
+            state.save(checkpoint, identity)
+            last_saved = time.perf_counter()
+    share = (time.perf_counter() - started) / len(trials)
+    return _outcomes(setup, state, models, share)
+
+
+def _prepare(
+    trials: Sequence[TrainableTrial], dataset: Dataset
+) -> tuple[_Setup, PackState, list[torch.nn.Module]]:
+    device = dataset.train.images.device
+    precision = resolve_precision(trials[0].precision, device)
+    master = torch.float64 if precision == "float64" else torch.float32
+    mean, deviation = channel_statistics(dataset.train)
+    models = [
+        build_model(
+            trial.model,
+            dataset.image_shape,
+            len(dataset.classes),
+            seed=trial.seed,
+            mean=mean,
+            deviation=deviation,
+        ).to(device, master)
+        for trial in trials
+    ]
+    parameters = {
+        name: torch.stack([model.get_parameter(name).detach() for model in models])
+        for name, _ in models[0].named_parameters()
+    }
+    hyper = hyperparameters([trial.optimizer for trial in trials], device)
+    setup = _Setup(
+        trials=trials,
+        dataset=dataset,
+        program=pack_program(models),
+        loss=LOSSES[trials[0].loss.name][1],
+        dtype=torch.bfloat16 if precision == "bfloat16" else master,
+        smoothing=smoothing_per_trial([trial.loss for trial in trials], device),
+        clipping=torch.tensor([trial.training.clipping or math.inf for trial in trials], device=device),
+        regularizers=PackRegularizers.gather(
+            [trial.regularization for trial in trials],
+            [trial.optimizer.weight_decay for trial in trials],
+            device,
+        ),
+        optimizer_hyperparameters=hyper,
+        groups=_group_count([trial.seed for trial in trials]),
+    )
+    optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, hyper)
+    return setup, PackState.start(parameters, optimizer, len(trials)), models
+
+
+def _group_count(seeds: Sequence[int]) -> int:
+    """Count the groups of trials that share minibatches: one per seed if each has as many, else one per trial.
+
+    Example:
+        >>> _group_count([0, 0, 1, 1]), _group_count([0, 0, 1])
+        (2, 3)
+    """
+    distinct = list(dict.fromkeys(seeds))
+    size, rest = divmod(len(seeds), len(distinct))
+    contiguous = [seed for seed in distinct for _ in range(size)]
+    return len(distinct) if rest == 0 and contiguous == list(seeds) else len(seeds)
+
+
+def _train_epoch(setup: _Setup, state: PackState) -> None:
+    trials, train = setup.trials, setup.dataset.train
+    device = train.images.device
+    group_seeds = [trial.seed for trial in trials[:: len(trials) // setup.groups]]
+    order = torch.stack(
+        [
+            torch.randperm(len(train), generator=torch_generator(seed, "batches", state.epoch))
+            for seed in group_seeds
+        ]
+    ).to(device)
+    context = Context(
+        training=True,
+        dtype=setup.dtype,
+        generators=tuple(torch_generator(trial.seed, "dropout", state.epoch, device=device) for trial in trials),
+    )
+    rates = _learning_rates(setup, state)
+    losses = torch.zeros(len(trials), device=device)
+    correct = torch.zeros(len(trials), device=device)
+    for step, batch in enumerate(order.split(setup.batch_size, dim=1)):
+        loss, hits = _train_step(setup, state, batch, rates[:, step], context)
+        losses += loss
+        correct += hits
+        state.step += 1
+    _close_epoch(setup, state, losses / len(train), correct / len(train), rates[:, -1])
+
+
+def _learning_rates(setup: _Setup, state: PackState) -> Tensor:
+    per_epoch = setup.steps_per_epoch
+    steps = np.arange(per_epoch) + state.epoch * per_epoch
+    rates = [
+        learning_rates(
+            trial.schedule, trial.optimizer.learning_rate, steps, steps_per_epoch=per_epoch, epochs=setup.epochs
+        )
+        * (status != "diverged")
+        for trial, status in zip(setup.trials, state.statuses, strict=True)
+    ]
+    first = next(iter(state.parameters.values()))
+    return torch.from_numpy(np.stack(rates)).to(first)
+
+
+def _train_step(
+    setup: _Setup, state: PackState, batch: Tensor, learning_rate: Tensor, context: Context
+) -> tuple[Tensor, Tensor]:
+    """Take one step in place; return the summed loss and the number of correct predictions of every trial."""
+    train, parameters = setup.dataset.train, state.parameters
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    images = to_pixels(train.images[batch], next(iter(leaves.values())).dtype)
+    labels = train.labels[batch].repeat_interleave(len(setup.trials) // setup.groups, dim=0)
+    logits = setup.program(leaves, images, context)
+    losses = setup.loss(logits, labels, setup.smoothing)
+    gradients = dict(
+        zip(leaves, torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values())), strict=True)
+    )
+    with torch.no_grad():
+        setup.regularizers.add_gradients(parameters, gradients)
+        clip_gradients(gradients, setup.clipping)
+        setup.regularizers.decay(parameters, learning_rate)
+        hyper = {"learning_rate": learning_rate, **setup.optimizer_hyperparameters}
+        update = OPTIMIZERS[setup.trials[0].optimizer.name].update
+        update(parameters, gradients, state.optimizer, hyper, state.step)
+        return losses.sum(dim=1), (logits.argmax(dim=-1) == labels).sum(dim=1)
+
+
+def _close_epoch(
+    setup: _Setup, state: PackState, losses: Tensor, accuracies: Tensor, learning_rate: Tensor
+) -> None:
+    """Validate, record, keep what is best, and end the trials that diverged or lost patience."""
+    state.epoch += 1
+    validation: Evaluation | None = None
+    if setup.dataset.validation is not None:
+        validation = evaluate(
+            setup.program, state.parameters, setup.dataset.validation, setup.loss, setup.dtype
+        )
+    penalties = setup.regularizers.penalty(state.parameters)
+    for trial, settings in enumerate(setup.trials):
+        if state.statuses[trial] != "running":
+            continue
+        record = EpochRecord(
+            epoch=state.epoch,
+            learning_rate=float(learning_rate[trial]),
+            training_loss=_finite(losses[trial]),
+            penalty=_finite(penalties[trial]),
+            training_accuracy=float(accuracies[trial]),
+            validation_loss=None if validation is None else _finite(validation.loss[trial]),
+            validation_accuracy=None if validation is None else float(validation.accuracy[trial]),
+        )
+        diverged = record.training_loss is None or (validation is not None and record.validation_loss is None)
+        state.record(trial, record, settings.training.keep, settings.training.patience, diverged=diverged)
+
+
+def _finite(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _report(setup: _Setup, state: PackState) -> EpochReport:
+    last = [history[-1] for history in state.histories]
+    return EpochReport(
+        epoch=state.epoch,
+        epochs=setup.epochs,
+        training_losses=tuple(record.training_loss for record in last),
+        validation_accuracies=tuple(record.validation_accuracy for record in last),
+    )
+
+
+def _outcomes(
+    setup: _Setup, state: PackState, models: Sequence[torch.nn.Module], duration_seconds: float
+) -> list[TrialOutcome]:
+    """Evaluate the kept checkpoints on the test set."""
+    test = setup.dataset.test
+    result = evaluate(setup.program, state.best, test, setup.loss, setup.dtype)
+    outcomes = []
+    for trial, model in enumerate(models):
+        history = tuple(state.histories[trial])
+        status, best_epoch = state.statuses[trial], state.best_epochs[trial]
+        weights = {name: value.detach().float().cpu() for name, value in model.state_dict().items()}
+        weights |= {name: value[trial].float().cpu() for name, value in state.best.items()}
+        metrics: dict[str, float] = {}
+        if status != "diverged":
+            kept = history[best_epoch - 1]
+            metrics = {
+                "test_accuracy": float(result.accuracy[trial]),
+                "test_loss": float(result.loss[trial]),
+                "training_accuracy": kept.training_accuracy,
+            }
+            if kept.validation_accuracy is not None and kept.validation_loss is not None:
+                metrics |= {
+                    "validation_accuracy": kept.validation_accuracy,
+                    "validation_loss": kept.validation_loss,
+                }
+        outcomes.append(
+            TrialOutcome(
+                status="finished" if status == "running" else status,
+                history=history,
+                best_epoch=None if status == "diverged" else best_epoch,
+                metrics=metrics,
+                confusion=_confusion(test.labels, result.predictions[trial], len(setup.dataset.classes)),
+                parameter_count=sum(value[trial].numel() for value in state.best.values()),
+                steps=len(history) * setup.steps_per_epoch,
+                duration_seconds=duration_seconds,
+                weights=weights,
+            )
+        )
+    return outcomes
+
+
+def _confusion(labels: Tensor, predictions: Tensor, classes: int) -> tuple[tuple[int, ...], ...]:
+    counts = torch.bincount(labels * classes + predictions, minlength=classes * classes)
+    return tuple(tuple(row) for row in counts.view(classes, classes).tolist())

@@ -1,0 +1,55 @@
+"""Layers that PyTorch lacks: normalization inside the model, and dropout with a generator of its own."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["Dropout", "Normalize"]
+
+
+class Normalize(nn.Module):
+    """Shift and scale each channel: (inputs − mean) / deviation.
+
+    It is the first layer of every model here, so that images stay in [0, 1] outside and ε always means pixels.
+
+    Args:
+        mean: per channel, in pixel units.
+        deviation: per channel, positive.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Float[Tensor, " channel"], deviation: Float[Tensor, " channel"]) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+
+    def forward(
+        self, inputs: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return the inputs with about zero mean and unit deviation."""
+        return (inputs - self.mean[:, None, None].to(inputs)) / self.deviation[:, None, None].to(inputs)
+
+
+class Dropout(nn.Module):
+    """Set each activation to zero with probability ``rate`` and divide the others by 1 − ``rate``.
+
+    Unlike ``torch.nn.Dropout`` it draws from ``generator``, which training sets to the trial's own; the global
+    generator is never touched. Srivastava et al. 2014, section 4.
+
+    Args:
+        rate: in [0, 1).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.generator: torch.Generator | None = None
+
+    def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Return the inputs, thinned out in training mode."""
+        if not self.training or self.rate == 0.0:
+            return inputs
+        kept = torch.rand(inputs.shape, generator=self.generator, device=inputs.device).ge_(self.rate)
+        return inputs * kept.div_(1.0 - self.rate).to(inputs.dtype)

@@ -1,0 +1,23 @@
+"""What every model's settings share."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from foolscope.core.settings import Settings
+
+__all__ = ["ImageShape", "ModelSettings"]
+
+ImageShape = tuple[int, int, int]
+"""Channel, height, width."""
+
+
+class ModelSettings(Settings):
+    """Settings of a model; each model derives its own and adds a literal ``name``."""
+
+    name: str
+    normalization: Literal["dataset", "half", "none"] = Field(
+        "dataset",
+        description="inputs are shifted and scaled by the training set's mean and deviation per channel, "
+        "by 0.5 and 0.5, or not at all",
+    )
