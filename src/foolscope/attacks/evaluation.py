@@ -1,0 +1,184 @@
+"""Robust accuracy over a range of budgets: cheap attacks first, survivors only, nothing computed twice."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import inf, nan
+
+import torch
+from jaxtyping import Float, Int64, Num
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from foolscope.attacks.attack import Attack
+from foolscope.attacks.result import AttackResult
+from foolscope.attacks.runner import run
+from foolscope.attacks.threat import Threat, check_images
+from foolscope.core.errors import ThreatError
+
+__all__ = ["RobustAccuracyCurve", "robust_accuracy_curve"]
+
+
+@dataclass(frozen=True)
+class RobustAccuracyCurve:
+    """Robust accuracy by budget, with the evidence for each image.
+
+    Args:
+        norm: the norm's name.
+        epsilons: the budgets in pixel units, ascending.
+        attacks: the names of the attacks, in the order tried.
+        labels: the images' classes.
+        smallest_found: for each image the smallest size of a perturbation that was seen to fool: 0 where the
+            clean image is misclassified, infinity where none was found.
+        fooled_by: which attack found it, by place in ``attacks``; -1 where none was needed or none did.
+        adversarial_inputs: the image found, or the clean one.
+        clean_logits: the model's output on the clean images.
+        forward_count: all forward passes, in images.
+        backward_count: all backward passes, in images.
+        doubts: reasons not to trust the numbers, each once.
+    """
+
+    norm: str
+    epsilons: tuple[float, ...]
+    attacks: tuple[str, ...]
+    labels: Int64[Tensor, " batch"]
+    smallest_found: Float[Tensor, " batch"]
+    fooled_by: Int64[Tensor, " batch"]
+    adversarial_inputs: Float[Tensor, "batch channel height width"]
+    clean_logits: Float[Tensor, "batch classes"]
+    forward_count: int
+    backward_count: int
+    doubts: tuple[str, ...]
+
+    @property
+    def clean_accuracy(self) -> float:
+        """The fraction of clean images classified correctly; NaN without images."""
+        return (self.smallest_found > 0).double().mean().item()
+
+    @property
+    def robust_accuracies(self) -> tuple[float, ...]:
+        """For each budget the fraction of images that nothing within it was seen to fool; never rising."""
+        return tuple((self.smallest_found > budget).double().mean().item() for budget in self._budgets())
+
+    @property
+    def fooled_from(self) -> Float[Tensor, " batch"]:
+        """For each image the smallest budget that fools it: 0 if it needs none, infinity if none does."""
+        budgets = torch.cat([self._budgets(), self.smallest_found.new_tensor([inf])])
+        return torch.where(
+            self.smallest_found > 0, budgets[torch.searchsorted(budgets, self.smallest_found)], 0.0
+        )
+
+    def intervals(self, confidence: float = 0.95) -> tuple[tuple[float, float], ...]:
+        """Return for each budget Wilson's interval for the robust accuracy on images drawn like these.
+
+        Args:
+            confidence: the level, between 0 and 1.
+
+        Source:
+            Wilson (1927); covers the choice of images, not the weakness of the attacks.
+        """
+        count = len(self.labels)
+        if count == 0:
+            return tuple((nan, nan) for _ in self.epsilons)
+        intervals = []
+        for accuracy in self.robust_accuracies:
+            interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
+            intervals.append((float(interval.low), float(interval.high)))
+        return tuple(intervals)
+
+    def _budgets(self) -> Tensor:
+        return self.smallest_found.new_tensor(self.epsilons)
+
+
+def robust_accuracy_curve(
+    model: nn.Module,
+    images: Num[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    norm: str,
+    epsilons: Sequence[str | float | int],
+    attacks: Sequence[Attack],
+    *,
+    seed: int,
+    indices: Int64[Tensor, " batch"] | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[float, int], None] | None = None,
+) -> RobustAccuracyCurve:
+    """Attack at each budget, from the smallest, the images that nothing has fooled so far.
+
+    What fools at a budget fools at every larger one, so the curve never rises; and a perturbation that turns
+    out smaller than its budget counts for every budget that allows it.
+
+    Args:
+        model: from images to logits.
+        images: shape (batch, channel, height, width), in [0, 1].
+        labels: their classes.
+        norm: a name from ``NORMS``.
+        epsilons: the budgets in pixel units, numbers or text such as ``"8/255"``.
+        attacks: in this order, each on the survivors of those before; so the cheapest first.
+        seed: where the attacks' randomness comes from.
+        indices: the images' indices in their data set; 0, 1, ... without it.
+        batch_size: rows in flight at most; chosen by image size without it.
+        progress: called with (budget, survivors) after every attack.
+
+    Raises:
+        ThreatError: no budget, no attack, or anything that :func:`foolscope.attacks.run` refuses.
+
+    Example:
+        >>> from foolscope.attacks import FGSM
+        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> _ = linear[1].weight.data.copy_(torch.eye(2))
+        >>> images = torch.tensor([[[[0.6, 0.4]]], [[[0.9, 0.1]]]])
+        >>> labels = torch.tensor([0, 0])
+        >>> curve = robust_accuracy_curve(linear, images, labels, "linf", [0, 0.2, 0.5], [FGSM()], seed=0)
+        >>> curve.robust_accuracies
+        (1.0, 0.5, 0.0)
+    """
+    threats = sorted({Threat(norm, epsilon) for epsilon in epsilons}, key=lambda threat: threat.epsilon)
+    if not threats or not attacks:
+        raise ThreatError(
+            f"a curve needs a budget and an attack; got {len(threats)} budgets and {len(attacks)} attacks"
+        )
+    check_images(images, labels, threats[-1])
+    labels = labels.to(images.device)
+    indices = (
+        torch.arange(len(labels), device=images.device) if indices is None else indices.to(images.device)
+    )
+    smallest = images.new_full((len(labels),), inf)
+    fooled_by = torch.full_like(labels, -1)
+    adversarial_inputs = images.detach().clone()
+    results: list[AttackResult] = []
+    for threat, (place, attack) in product(threats, enumerate(attacks)):
+        holding = smallest.isinf().nonzero()[:, 0]
+        if results and len(holding) == 0:
+            break
+        result = run(
+            model,
+            images[holding],
+            labels[holding],
+            threat,
+            attack,
+            seed=seed,
+            indices=indices[holding],
+            clean_logits=results[0].clean_logits[holding] if results else None,
+            batch_size=batch_size,
+        )
+        fooled = holding[result.success]
+        smallest[fooled] = result.perturbation_sizes[result.success].clamp(max=threat.epsilon)
+        fooled_by[fooled] = torch.where(result.items[result.success] < 0, -1, place)
+        adversarial_inputs[fooled] = result.adversarial_inputs[result.success]
+        results.append(result)
+        if progress is not None:
+            progress(threat.epsilon, len(holding) - len(fooled))
+    return RobustAccuracyCurve(
+        norm=norm,
+        epsilons=tuple(threat.epsilon for threat in threats),
+        attacks=tuple(attack.name for attack in attacks),
+        labels=labels,
+        smallest_found=smallest,
+        fooled_by=fooled_by,
+        adversarial_inputs=adversarial_inputs,
+        clean_logits=results[0].clean_logits,
+        forward_count=sum(result.forward_count for result in results),
+        backward_count=sum(result.backward_count for result in results),
+        doubts=tuple(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
+    )

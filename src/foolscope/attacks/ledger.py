@@ -1,0 +1,151 @@
+"""The books of one run: for each image the best fooling image so far and the passes it cost."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from foolscope.attacks.losses import cross_entropy
+from foolscope.attacks.norms import rounding_slack
+from foolscope.attacks.problem import Problem
+
+__all__ = ["FIRST", "FIRST_BUT_GO_ON", "SMALLEST", "Keep", "Ledger", "Success"]
+
+Success = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+class Keep(NamedTuple):
+    """Which of an image's fooling images is kept, and when the image is done.
+
+    Args:
+        rank: from (work items, sizes) to a number per row; the lowest wins, the earlier one at a tie.
+        done: from (best rank, work items) to whether a row need not go on.
+    """
+
+    rank: Callable[[Tensor, Tensor], Tensor]
+    done: Callable[[Tensor, Tensor], Tensor]
+
+
+# The lowest work item wins, not the quickest: which one is quickest would depend on the batch size.
+FIRST = Keep(lambda items, sizes: items.float(), lambda best, items: best <= items)
+FIRST_BUT_GO_ON = Keep(
+    lambda items, sizes: items.float(), lambda best, items: torch.zeros_like(items, dtype=torch.bool)
+)
+SMALLEST = Keep(
+    lambda items, sizes: sizes.float(), lambda best, items: torch.zeros_like(items, dtype=torch.bool)
+)
+
+
+class Ledger:
+    """The books of one run, one row per image.
+
+    Args:
+        images: the clean images.
+        clean_logits: the model's output on them.
+        fooled: which images need no attack.
+        success: what counts as fooled.
+        keep: which fooling image is kept.
+        traced_steps: how many steps to keep the loss of; 0 keeps none.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        clean_logits: Tensor,
+        fooled: Tensor,
+        success: Success,
+        keep: Keep,
+        traced_steps: int,
+    ) -> None:
+        count = images.shape[0]
+        self.success, self.keep = success, keep
+        self.adversarial_inputs = images.clone()
+        self.adversarial_logits = clean_logits.clone()
+        self.rank = torch.full((count,), torch.inf, dtype=torch.float32, device=images.device)
+        self.rank[fooled] = -1.0
+        self.steps = torch.zeros(count, dtype=torch.int64, device=images.device)
+        self.items = torch.full_like(self.steps, -1)
+        self.forwards = torch.zeros_like(self.steps)
+        self.backwards = torch.zeros_like(self.steps)
+        self.losses = images.new_full((count, traced_steps + 1 if traced_steps else 0), torch.nan)
+        self.zero_gradients = torch.zeros((), dtype=torch.int64, device=images.device)
+        self.broken_gradients = torch.zeros_like(self.zero_gradients)
+        self.outside = torch.zeros_like(self.zero_gradients)
+        self.slack: float | None = None
+
+    def count_forwards(self, positions: Tensor) -> None:
+        """Count one forward pass for each of these images; an image may be there twice."""
+        self.forwards.index_add_(0, positions, torch.ones_like(positions))
+
+    def is_done(self, positions: Tensor, items: Tensor) -> Tensor:
+        """Return which work items need not go on."""
+        return self.keep.done(self.rank[positions], items)
+
+    def saw(self, problem: Problem, points: Tensor, logits: Tensor) -> None:
+        """Count a forward pass, and keep the allowed points that fool and rank best."""
+        self.count_forwards(problem.positions)
+        if self.losses.shape[1]:
+            self._trace(problem, logits)
+        fooled = self.fools(problem, logits)
+        rows = fooled.nonzero()[:, 0]
+        if len(rows) == 0:
+            return
+        hits, points, logits = problem.select(rows), points[rows], logits[rows]
+        sizes = problem.norm.size(points - hits.inputs)
+        allowed = self.allows(hits, points, sizes)
+        self.outside += (~allowed).sum()
+        rank = torch.where(allowed, self.keep.rank(hits.items, sizes), torch.inf)
+        best = _first_of_each(hits.positions, rank)
+        best = best[rank[best] < self.rank[hits.positions[best]]]
+        self._store(hits.select(best), points[best], logits[best], rank[best])
+
+    def fools(self, problem: Problem, logits: Tensor) -> Tensor:
+        """Return which rows count as fooled; an output that is not finite fools nobody."""
+        return self.success(logits, problem.labels, problem.targets) & logits.isfinite().all(1)
+
+    def allows(self, problem: Problem, points: Tensor, sizes: Tensor) -> Tensor:
+        """Return which points are in the bounds and, but for rounding, in the ball."""
+        if self.slack is None:
+            self.slack = rounding_slack(problem.norm, problem.inputs)
+        lower, upper = problem.bounds
+        smallest, largest = points.flatten(1).aminmax(dim=1)
+        return (sizes <= problem.epsilon * (1 + 1e-6) + self.slack) & (smallest >= lower) & (largest <= upper)
+
+    def differentiated(self, problem: Problem, gradient: Tensor) -> Tensor:
+        """Count a backward pass and return the gradient, with zeros in place of infinities and NaN."""
+        self.backwards.index_add_(0, problem.positions, torch.ones_like(problem.positions))
+        peaks = gradient.flatten(1).abs().amax(1)
+        broken = (~peaks.isfinite()).sum()
+        self.zero_gradients += (peaks == 0).sum()
+        self.broken_gradients += broken
+        return gradient.nan_to_num(0.0, 0.0, 0.0) if bool(broken) else gradient
+
+    def held(self, problem: Problem, points: Tensor, logits: Tensor) -> None:
+        """Keep the last candidates of first work items for images that nothing has fooled."""
+        rows = (problem.items == 0) & self.rank[problem.positions].isinf()
+        if bool(rows.any()):
+            nothing = self.rank.new_full((int(rows.sum()),), torch.inf)
+            self._store(problem.select(rows), points[rows], logits[rows], nothing)
+
+    def _store(self, problem: Problem, points: Tensor, logits: Tensor, rank: Tensor) -> None:
+        self.adversarial_inputs[problem.positions] = points
+        self.adversarial_logits[problem.positions] = logits
+        self.rank[problem.positions] = rank
+        self.items[problem.positions] = problem.items
+        self.steps[problem.positions] = problem.steps
+
+    def _trace(self, problem: Problem, logits: Tensor) -> None:
+        first = problem.items == 0
+        losses = cross_entropy(logits[first], problem.labels[first])
+        self.losses[problem.positions[first], problem.steps[first]] = losses.to(self.losses.dtype)
+
+
+def _first_of_each(groups: Tensor, rank: Tensor) -> Tensor:
+    """Return, for each group, the row with the lowest rank."""
+    order = rank.argsort(stable=True)
+    order = order[groups[order].argsort(stable=True)]
+    sorted_groups = groups[order]
+    return order[
+        torch.cat([sorted_groups.new_ones(1, dtype=torch.bool), sorted_groups[1:] != sorted_groups[:-1]])
+    ]

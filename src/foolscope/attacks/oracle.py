@@ -1,0 +1,96 @@
+"""An attack's only way to the model, so that every pass is counted and every image is seen."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from foolscope.attacks.ledger import Ledger
+from foolscope.attacks.losses import Loss
+from foolscope.attacks.problem import Problem
+
+__all__ = ["Evaluation", "Oracle", "frozen"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one forward and one backward pass say about a batch of images.
+
+    Args:
+        logits: the model's output.
+        losses: the loss of each image.
+        gradient: its derivative by the pixels; 0 where the model's was not finite.
+    """
+
+    logits: Float[Tensor, "batch classes"]
+    losses: Float[Tensor, " batch"]
+    gradient: Float[Tensor, "batch channel height width"]
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Answers questions about the rows of one problem.
+
+    Args:
+        model: the frozen model.
+        problem: the rows that the points belong to.
+        ledger: where passes are counted and successes kept.
+    """
+
+    model: nn.Module
+    problem: Problem
+    ledger: Ledger
+
+    def logits(self, points: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch classes"]:
+        """Return the model's output: one forward pass."""
+        with torch.no_grad():
+            logits: Tensor = self.model(points)
+        self.ledger.saw(self.problem, points, logits)
+        return logits
+
+    def ascent(self, points: Float[Tensor, "batch channel height width"], loss: Loss) -> Evaluation:
+        """Return loss and gradient: one forward and one backward pass.
+
+        Args:
+            points: the images to ask about.
+            loss: taken towards the problem's targets where it has targets, else away from its labels.
+        """
+        with torch.enable_grad():
+            variables = points.detach().requires_grad_()
+            logits = self.model(variables)
+            losses = self._losses(loss, logits)
+            gradient = _input_gradient(losses, variables)
+        self.ledger.saw(self.problem, points, logits.detach())
+        checked = self.ledger.differentiated(self.problem, gradient)
+        return Evaluation(logits.detach(), losses.detach(), checked)
+
+    def _losses(self, loss: Loss, logits: Tensor) -> Tensor:
+        labels, targets = self.problem.labels, self.problem.targets
+        return loss.untargeted(logits, labels) if targets is None else loss.targeted(logits, labels, targets)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Put a model in evaluation mode without parameter gradients, and restore both whatever happens."""
+    modes = [(module, module.training) for module in model.modules()]
+    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.eval()
+        for parameter, _ in needs:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for parameter, requires_grad in needs:
+            parameter.requires_grad_(requires_grad)
+
+
+def _input_gradient(losses: Tensor, variables: Tensor) -> Tensor:
+    if not losses.requires_grad:  # a model that detaches its input says nothing about it
+        return torch.zeros_like(variables)
+    (gradient,) = torch.autograd.grad(losses.sum(), variables, allow_unused=True)
+    return torch.zeros_like(variables) if gradient is None else gradient

@@ -1,0 +1,87 @@
+"""What each row of a batch under attack is about, and the moves its threat allows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from foolscope.attacks.norms import Norm
+from foolscope.attacks.randomness import Noise
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Some work items side by side: every tensor has one row for each, so a batch can shrink and grow freely.
+
+    Args:
+        inputs: the clean images.
+        labels: their classes.
+        targets: the classes aimed at; ``None`` in an untargeted attack.
+        epsilon: the budgets, in pixel units.
+        positions: the images' positions in the run.
+        indices: the images' indices in their data set; they name the images' randomness.
+        items: the work items' numbers: restart × targets + target.
+        steps: how many steps each row has taken.
+        norm: the geometry of the ball.
+        bounds: the smallest and largest value of a pixel.
+    """
+
+    inputs: Float[Tensor, "batch channel height width"]
+    labels: Int64[Tensor, " batch"]
+    targets: Int64[Tensor, " batch"] | None
+    epsilon: Float[Tensor, " batch"]
+    positions: Int64[Tensor, " batch"]
+    indices: Int64[Tensor, " batch"]
+    items: Int64[Tensor, " batch"]
+    steps: Int64[Tensor, " batch"]
+    norm: Norm
+    bounds: tuple[float, float]
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+    def select(self, rows: Tensor) -> "Problem":
+        """Return the rows that a mask or an index tensor names."""
+        return self._each(lambda name, value: value[rows])
+
+    def join(self, other: "Problem") -> "Problem":
+        """Return these rows and then the other's."""
+        return self._each(lambda name, value: torch.cat([value, getattr(other, name)]))
+
+    def random_start(self, noise: Noise) -> Float[Tensor, "batch channel height width"]:
+        """Return a uniform point of each row's ball, clipped to the bounds (Madry et al. 2018, section 4)."""
+        numbers = noise.uniform(self.indices, self.items, self.inputs[:1].numel() + 1).to(self.inputs.dtype)
+        start = self.norm.random_start(numbers, self.epsilon).view_as(self.inputs)
+        return (self.inputs + start).clamp(*self.bounds)
+
+    def project(
+        self, points: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return the allowed images nearest to these: inside the ball and inside the bounds."""
+        lower, upper = self.bounds
+        allowed = self.norm.project(
+            points - self.inputs, self.epsilon, lower - self.inputs, upper - self.inputs
+        )
+        return (self.inputs + allowed).clamp(lower, upper)
+
+    def ascend(
+        self,
+        points: Float[Tensor, "batch channel height width"],
+        gradient: Float[Tensor, "batch channel height width"],
+        step_size: Float[Tensor, " batch"],
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return the allowed images after one steepest step of this size, in pixel units."""
+        lower, upper = self.bounds
+        return self.project(
+            points + self.norm.steepest_step(gradient, step_size, lower - points, upper - points)
+        )
+
+    def _each(self, change: Callable[[str, Tensor], Tensor]) -> "Problem":
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changed: dict[str, Any] = {k: change(k, v) for k, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, **changed)

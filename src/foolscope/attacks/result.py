@@ -1,0 +1,108 @@
+"""What a run leaves: evidence for each image; accuracies, price and doubts for all of them."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from foolscope.attacks.threat import Threat
+
+__all__ = ["AttackResult"]
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """The outcome of one attack on one model; every tensor has one row per image, in the order given.
+
+    Args:
+        threat: what the attacker may do.
+        attack: the attack's name.
+        labels: the images' classes.
+        adversarial_inputs: an image that fools, where one was found; the clean image, where it is
+            misclassified already; else the last candidate of the first work item. Checked to be in the ball
+            and in the bounds.
+        success: whether the stored image was seen to fool when asked again.
+        perturbation_sizes: the norm of what was added, in pixel units.
+        steps: how many steps led to the stored image.
+        items: the work item (restart × targets + target) it came from; -1 where it is the clean image.
+        clean_logits: the model's output on the clean images.
+        adversarial_logits: the model's output on the stored images.
+        forwards: forward passes spent on each image, the clean one and the last check included.
+        backwards: backward passes spent on each image.
+        losses_by_step: cross-entropy of the label in nats before each step and after the last, in the first
+            work item; no columns unless traced.
+        doubts: reasons not to trust the numbers, each with what to do; empty if none.
+    """
+
+    threat: Threat
+    attack: str
+    labels: Int64[Tensor, " batch"]
+    adversarial_inputs: Float[Tensor, "batch channel height width"]
+    success: Bool[Tensor, " batch"]
+    perturbation_sizes: Float[Tensor, " batch"]
+    steps: Int64[Tensor, " batch"]
+    items: Int64[Tensor, " batch"]
+    clean_logits: Float[Tensor, "batch classes"]
+    adversarial_logits: Float[Tensor, "batch classes"]
+    forwards: Int64[Tensor, " batch"]
+    backwards: Int64[Tensor, " batch"]
+    losses_by_step: Float[Tensor, "batch steps"]
+    doubts: tuple[str, ...]
+
+    @property
+    def clean_predictions(self) -> Int64[Tensor, " batch"]:
+        """The predicted classes of the clean images."""
+        return _predictions(self.clean_logits)
+
+    @property
+    def adversarial_predictions(self) -> Int64[Tensor, " batch"]:
+        """The predicted classes of the stored images."""
+        return _predictions(self.adversarial_logits)
+
+    @property
+    def adversarial_probabilities(self) -> Float[Tensor, "batch classes"]:
+        """The predicted distributions of the stored images."""
+        return self.adversarial_logits.softmax(1)
+
+    @property
+    def clean_correct(self) -> Bool[Tensor, " batch"]:
+        """Which clean images are classified correctly."""
+        return self.clean_predictions == self.labels
+
+    @property
+    def robust(self) -> Bool[Tensor, " batch"]:
+        """Which images are classified correctly, clean and stored."""
+        return self.clean_correct & (self.adversarial_predictions == self.labels)
+
+    @property
+    def clean_accuracy(self) -> float:
+        """The fraction of clean images classified correctly; NaN without images."""
+        return _fraction(self.clean_correct)
+
+    @property
+    def robust_accuracy(self) -> float:
+        """The fraction of images still correct, an upper bound on the true one; NaN without images."""
+        return _fraction(self.robust)
+
+    @property
+    def success_rate(self) -> float:
+        """The fraction of images that fool, in the sense of the run's success; NaN without images."""
+        return _fraction(self.success)
+
+    @property
+    def forward_count(self) -> int:
+        """All forward passes, in images."""
+        return int(self.forwards.sum())
+
+    @property
+    def backward_count(self) -> int:
+        """All backward passes, in images."""
+        return int(self.backwards.sum())
+
+
+def _predictions(logits: Tensor) -> Tensor:
+    return logits.argmax(1) if len(logits) else logits.new_zeros(0).long()
+
+
+def _fraction(mask: Tensor) -> float:
+    return mask.double().mean().item()

@@ -1,0 +1,265 @@
+"""Runs any attack on any model: owns the active set, counts the passes, and checks what the attack claims."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int64, Num
+from torch import Tensor, nn
+
+from foolscope.attacks.attack import Attack
+from foolscope.attacks.doubts import doubts_about_model, doubts_about_run
+from foolscope.attacks.ledger import FIRST, FIRST_BUT_GO_ON, SMALLEST, Keep, Ledger, Success
+from foolscope.attacks.losses import misclassified, target_reached
+from foolscope.attacks.oracle import Oracle, frozen
+from foolscope.attacks.problem import Problem
+from foolscope.attacks.randomness import Noise
+from foolscope.attacks.result import AttackResult
+from foolscope.attacks.targets import choose_targets
+from foolscope.attacks.threat import Threat, check_images
+from foolscope.attacks.worklist import Batch, Worklist, refill
+from foolscope.core.errors import ThreatError
+
+__all__ = ["automatic_batch_size", "predict", "run"]
+
+Progress = Callable[[int, int], None]
+Targets = str | Int64[Tensor, "images ..."]
+
+
+def run(
+    model: nn.Module,
+    images: Num[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    threat: Threat,
+    attack: Attack,
+    *,
+    seed: int,
+    targets: Targets | None = None,
+    success: Success | None = None,
+    indices: Int64[Tensor, " batch"] | None = None,
+    clean_logits: Float[Tensor, "batch classes"] | None = None,
+    batch_size: int | None = None,
+    trace: bool = False,
+    progress: Progress | None = None,
+) -> AttackResult:
+    """Look, for each image, for an allowed image that fools the model.
+
+    An image that fools without any attack is done at once; a fooled image leaves the batch inside the loop
+    and waiting images take its place. Every image the attack evaluates counts. What is found for an image
+    depends neither on the batch size nor on the other images.
+
+    Args:
+        model: from images to logits, any module with two or more outputs. Attacked in evaluation mode without
+            parameter gradients; both are restored.
+        images: shape (batch, channel, height, width), in [0, 1], in the model's data type and on its device.
+        labels: their classes.
+        threat: norm, budget in pixel units, bounds.
+        attack: settings from the table ``ATTACKS``.
+        seed: where the attack's randomness comes from.
+        targets: aim at these classes: a name from ``TARGETS``, one class per image, or a row of classes per
+            image, each a work item of its own. Without it the attack is untargeted.
+        success: what counts as fooled, from (logits, labels, targets) to a mask. Without it: the target is
+            reached where there are targets, else any misclassification. Pass ``misclassified`` to aim and
+            take any.
+        indices: the images' indices in their data set, which name their randomness; 0, 1, ... without it.
+        clean_logits: the model's output on the images, where known already: saves a forward pass each.
+        batch_size: rows in flight at most; chosen by image size without it.
+        trace: go on with fooled images, so that the loss by step is that of all images; the verdict is the
+            same.
+        progress: called with (work items done, all work items) after every round.
+
+    Raises:
+        ThreatError: images, labels, targets or budget make no sense, or the output is not a row of logits per
+        image.
+
+    Example:
+        >>> from foolscope.attacks import FGSM
+        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
+        >>> _ = linear[1].weight.data.copy_(torch.eye(2))
+        >>> images = torch.tensor([[[[0.6, 0.4]]], [[[0.9, 0.1]]]])
+        >>> result = run(linear, images, torch.tensor([0, 0]), Threat("linf", 0.2), FGSM(), seed=0)
+        >>> result.clean_accuracy, result.robust_accuracy
+        (1.0, 0.5)
+    """
+    check_images(images, labels, threat)
+    images = images.detach()
+    size = batch_size or automatic_batch_size(images)
+    labels = labels.to(images.device)
+    rows = torch.arange(len(labels), device=images.device)
+    indices = rows if indices is None else indices.to(images.device)
+    noise = Noise(seed, attack.name)
+    asked = clean_logits is None
+    with frozen(model):
+        clean_logits = predict(model, images, size) if clean_logits is None else clean_logits.detach()
+        _check_logits(clean_logits, labels)
+        aims = None if targets is None else choose_targets(targets, clean_logits, labels, indices, noise)
+        success = success or (misclassified if aims is None else target_reached)
+        fooled = _fooled_clean(clean_logits, labels, aims, success)
+        ledger = Ledger(
+            images, clean_logits, fooled, success, _keep(attack, trace), attack.steps if trace else 0
+        )
+        if asked:
+            ledger.count_forwards(rows)
+        waiting = ~fooled | trace if threat.epsilon > 0 else torch.zeros_like(fooled)
+        worklist = Worklist(
+            waiting.nonzero()[:, 0],
+            attack.restarts * (1 if aims is None else aims.shape[1]),
+            ledger,
+            lambda positions, items: _pose(images, labels, aims, indices, threat, positions, items),
+        )
+        _attack(model, attack, worklist, ledger, noise, size, progress)
+        confirmed, sizes, unconfirmed = _confirm(model, images, labels, aims, indices, threat, ledger, size)
+    return AttackResult(
+        threat=threat,
+        attack=attack.name,
+        labels=labels,
+        adversarial_inputs=ledger.adversarial_inputs,
+        success=confirmed,
+        perturbation_sizes=sizes,
+        steps=ledger.steps,
+        items=ledger.items,
+        clean_logits=clean_logits,
+        adversarial_logits=ledger.adversarial_logits,
+        forwards=ledger.forwards,
+        backwards=ledger.backwards,
+        losses_by_step=ledger.losses,
+        doubts=doubts_about_model(model, clean_logits) + doubts_about_run(ledger, unconfirmed),
+    )
+
+
+def predict(
+    model: nn.Module, images: Float[Tensor, "batch channel height width"], batch_size: int
+) -> Float[Tensor, "batch classes"]:
+    """Return the model's output, batch by batch, without gradients; no columns for no images."""
+    if len(images) == 0:
+        return images.new_zeros(0, 0)
+    with torch.no_grad():
+        return torch.cat([model(part) for part in torch.split(images, batch_size)])
+
+
+def automatic_batch_size(images: Float[Tensor, "batch channel height width"]) -> int:
+    """Choose how many images to have in flight: 2¹⁹ pixels on a CPU, 2²² on an accelerator, 1024 at most."""
+    pixels = 1 << (19 if images.device.type == "cpu" else 22)
+    return min(1024, max(1, pixels // max(1, images.shape[1:].numel())))
+
+
+def _attack(
+    model: nn.Module,
+    attack: Attack,
+    worklist: Worklist,
+    ledger: Ledger,
+    noise: Noise,
+    batch_size: int,
+    progress: Progress | None,
+) -> None:
+    batch = Batch(worklist.take(0), {})
+    while len(batch := refill(batch, worklist, attack, noise, batch_size)):
+        batch = _finish(model, batch, attack, ledger)
+        batch = _advance(model, batch, attack, ledger)
+        if progress is not None:
+            progress(worklist.taken - len(batch), worklist.total)
+
+
+def _finish(model: nn.Module, batch: Batch, attack: Attack, ledger: Ledger) -> Batch:
+    """Check the last candidates of work items that have taken all their steps, and let these go."""
+    last = batch.problem.steps >= attack.steps
+    if not bool(last.any()):
+        return batch
+    ending = batch.select(last)
+    candidates = ending.state["inputs"]
+    logits = Oracle(model, ending.problem, ledger).logits(candidates)
+    ledger.held(ending.problem, candidates, logits)
+    return _without_done(batch.select(~last), ledger)
+
+
+def _advance(model: nn.Module, batch: Batch, attack: Attack, ledger: Ledger) -> Batch:
+    """Take one step with every row, and let go the rows whose image is done."""
+    if len(batch) == 0:
+        return batch
+    state = attack.step(batch.problem, batch.state, Oracle(model, batch.problem, ledger))
+    return _without_done(Batch(replace(batch.problem, steps=batch.problem.steps + 1), state), ledger)
+
+
+def _without_done(batch: Batch, ledger: Ledger) -> Batch:
+    return batch.select(~ledger.is_done(batch.problem.positions, batch.problem.items))
+
+
+def _confirm(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    aims: Tensor | None,
+    indices: Tensor,
+    threat: Threat,
+    ledger: Ledger,
+    batch_size: int,
+) -> tuple[Tensor, Tensor, int]:
+    """Ask the model again about every stored fooling image, and measure every stored image."""
+    found = ledger.items >= 0
+    claimed = ledger.rank.isfinite()
+    confirmed = claimed.clone()
+    for part in torch.split((found & claimed).nonzero()[:, 0], batch_size):
+        if len(part) == 0:
+            break
+        problem = _pose(images, labels, aims, indices, threat, part, ledger.items[part])
+        points = ledger.adversarial_inputs[part]
+        logits = predict(model, points, batch_size)
+        ledger.count_forwards(part)
+        ledger.adversarial_logits[part] = logits
+        allowed = ledger.allows(problem, points, problem.norm.size(points - problem.inputs))
+        confirmed[part] = ledger.fools(problem, logits) & allowed
+    sizes = threat.geometry.size(ledger.adversarial_inputs - images)
+    return confirmed, sizes, int((claimed & ~confirmed).sum())
+
+
+def _pose(
+    images: Tensor,
+    labels: Tensor,
+    aims: Tensor | None,
+    indices: Tensor,
+    threat: Threat,
+    positions: Tensor,
+    items: Tensor,
+) -> Problem:
+    inputs = images[positions]
+    return Problem(
+        inputs=inputs,
+        labels=labels[positions],
+        targets=None if aims is None else aims[positions, items % aims.shape[1]],
+        epsilon=inputs.new_full((len(inputs),), threat.epsilon),
+        positions=positions,
+        indices=indices[positions],
+        items=items,
+        steps=torch.zeros_like(items),
+        norm=threat.geometry,
+        bounds=threat.bounds,
+    )
+
+
+def _fooled_clean(logits: Tensor, labels: Tensor, aims: Tensor | None, success: Success) -> Tensor:
+    """Return which images fool as they are, for any of their targets."""
+    if len(labels) == 0:
+        return torch.zeros_like(labels, dtype=torch.bool)
+    columns = [None] if aims is None else aims.unbind(1)
+    return torch.stack([success(logits, labels, column) for column in columns]).any(0)
+
+
+def _keep(attack: Attack, trace: bool) -> Keep:
+    if not attack.stops_at_success:
+        return SMALLEST
+    return FIRST_BUT_GO_ON if trace else FIRST
+
+
+def _check_logits(logits: Tensor, labels: Tensor) -> None:
+    if len(labels) == 0:
+        return
+    if logits.dim() != 2 or logits.shape[0] != len(labels) or logits.shape[1] < 2:
+        raise ThreatError(
+            f"the model must return logits of shape ({len(labels)}, classes) with two classes or more; "
+            f"got {tuple(logits.shape)}"
+        )
+    if int(labels.min()) < 0 or int(labels.max()) >= logits.shape[1]:
+        raise ThreatError(
+            f"labels must be below {logits.shape[1]}, the model's outputs; "
+            f"got labels from {int(labels.min())} to {int(labels.max())}"
+        )
