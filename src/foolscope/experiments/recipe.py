@@ -1,0 +1,225 @@
+"""The recipe: everything that determines one training run, validated once and never changed."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import Field
+
+from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.core.precision import Precision
+from foolscope.core.settings import Settings, one_line
+from foolscope.data import DATASETS, DatasetSettings
+from foolscope.learning import LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
+from foolscope.learning.losses import LossSettings
+from foolscope.learning.optimizers import OptimizerSettings
+from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.schedules import ScheduleSettings
+from foolscope.models import MODELS, ModelSettings
+
+__all__ = [
+    "COMPONENTS",
+    "Recipe",
+    "fields_of",
+    "parse_value",
+    "recipe_from",
+    "short_name",
+    "value_of",
+    "with_values",
+]
+
+COMPONENTS: dict[str, dict[str, type[Settings]]] = {
+    "dataset": {name: source.settings for name, source in DATASETS.items()},
+    "model": {name: entry.settings for name, entry in MODELS.items()},
+    "loss": {name: settings for name, (settings, _) in LOSSES.items()},
+    "optimizer": {name: entry.settings for name, entry in OPTIMIZERS.items()},
+    "schedule": {name: settings for name, (settings, _) in SCHEDULES.items()},
+}
+"""For each component of a recipe: its registered names with their settings classes."""
+
+
+def _component(kind: str) -> Callable[[Any], Any]:
+    """Return a validator that picks the settings class by name; a bare string is a name with default settings."""
+
+    def choose(value: Any) -> Any:
+        if isinstance(value, Settings):
+            return value
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise ValueError(f'give it a name, as in {kind} = {{name = "{next(iter(COMPONENTS[kind]))}"}}')
+        name = value["name"]
+        if name not in COMPONENTS[kind]:
+            raise ValueError(f"unknown {kind} {name!r}. {did_you_mean(name, COMPONENTS[kind])}")
+        return COMPONENTS[kind][name].model_validate(dict(value))
+
+    return choose
+
+
+class Recipe(Settings):
+    """One training run, wholly determined; see the component packages for the settings of each part.
+
+    Example:
+        >>> recipe = recipe_from({"model": {"name": "mlp", "hidden": [50]}, "seed": 3})
+        >>> recipe.model.hidden, recipe.dataset.name, recipe.loss.name
+        ((50,), 'digits', 'cross-entropy')
+    """
+
+    dataset: Annotated[
+        pydantic.SerializeAsAny[DatasetSettings], pydantic.BeforeValidator(_component("dataset"))
+    ] = Field(default="digits", description="which images", validate_default=True)
+    model: Annotated[
+        pydantic.SerializeAsAny[ModelSettings], pydantic.BeforeValidator(_component("model"))
+    ] = Field(default="softmax", description="which classifier", validate_default=True)
+    loss: Annotated[pydantic.SerializeAsAny[LossSettings], pydantic.BeforeValidator(_component("loss"))] = (
+        Field(default="cross-entropy", description="what training lowers; the model's own unless given")
+    )
+    optimizer: Annotated[
+        pydantic.SerializeAsAny[OptimizerSettings], pydantic.BeforeValidator(_component("optimizer"))
+    ] = Field(default="sgd", description="how a gradient becomes a step")
+    schedule: Annotated[
+        pydantic.SerializeAsAny[ScheduleSettings], pydantic.BeforeValidator(_component("schedule"))
+    ] = Field(default="constant", description="how the learning rate changes")
+    regularization: RegularizationSettings = Field(RegularizationSettings(), description="penalties")
+    training: TrainingSettings = Field(TrainingSettings(), description="how long and in what portions")
+    precision: Precision = Field(
+        "auto",
+        description="data type of products; auto is bfloat16 where there are matrix units, else float32",
+    )
+    seed: int = Field(0, ge=0, description="root of all the run's randomness")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _loss_of_model(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or "loss" in values:
+            return values
+        model = values.get("model")
+        name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
+        entry = MODELS.get(str(name))
+        return {**values, "loss": entry.loss} if entry is not None else values
+
+
+def recipe_from(values: Mapping[str, Any]) -> Recipe:
+    """Validate a nested mapping, such as a TOML table, into a recipe.
+
+    Raises:
+        RecipeError: one line about the first thing that is wrong.
+    """
+    try:
+        return Recipe.model_validate(dict(values))
+    except pydantic.ValidationError as error:
+        raise one_line(error, _allowed(values)) from error
+
+
+def _allowed(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """For each dotted prefix of a recipe's fields, what may stand there."""
+    allowed = {"": list(Recipe.model_fields)}
+    allowed["regularization"] = list(RegularizationSettings.model_fields)
+    allowed["training"] = list(TrainingSettings.model_fields)
+    for kind, registered in COMPONENTS.items():
+        part = values.get(kind, {})
+        name = part.get("name") if isinstance(part, Mapping) else part
+        if isinstance(name, str) and name in registered:
+            allowed[kind] = list(registered[name].model_fields)
+    return allowed
+
+
+def fields_of(recipe: Recipe) -> dict[str, Any]:
+    """Return every leaf of a recipe: dotted path to value, component names left out.
+
+    Example:
+        >>> fields_of(Recipe())["training.batch_size"]
+        128
+    """
+    leaves: dict[str, Any] = {}
+    for name in Recipe.model_fields:
+        value = getattr(recipe, name)
+        if isinstance(value, Settings):
+            leaves |= {
+                f"{name}.{leaf}": getattr(value, leaf) for leaf in type(value).model_fields if leaf != "name"
+            }
+        else:
+            leaves[name] = value
+    return leaves
+
+
+def _resolve(recipe: Recipe, name: str) -> str:
+    """Find the dotted path that a short or dotted name means in this recipe."""
+    leaves = fields_of(recipe)
+    if name in leaves or name in COMPONENTS:
+        return name
+    found = [path for path in leaves if path.rpartition(".")[2] == name]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise RecipeError(f"{name!r} is ambiguous; write one of {', '.join(found)}")
+    known = [*COMPONENTS, *(path.rpartition(".")[2] for path in leaves)]
+    parts = ", ".join(f"{kind} {getattr(recipe, kind).name}" for kind in ("model", "optimizer", "schedule"))
+    raise RecipeError(f"unknown field {name!r} for {parts}. {did_you_mean(name, dict.fromkeys(known))}")
+
+
+def value_of(recipe: Recipe, name: str) -> Any:
+    """Return the value of a field by its short or dotted name; a component gives its name.
+
+    Raises:
+        RecipeError: the recipe has no such field, or the short name is ambiguous.
+    """
+    path = _resolve(recipe, name)
+    return getattr(recipe, path).name if path in COMPONENTS else fields_of(recipe)[path]
+
+
+def short_name(recipe: Recipe, name: str) -> str:
+    """Return the shortest unambiguous name of a field: ``training.batch_size`` is ``batch_size``."""
+    path = _resolve(recipe, name)
+    leaf = path.rpartition(".")[2]
+    return leaf if sum(each.rpartition(".")[2] == leaf for each in fields_of(recipe)) == 1 else path
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """Return a copy with some fields changed, by short or dotted name.
+
+    Naming a component, as in ``{"schedule": "cosine"}``, replaces it by that one with its default settings;
+    components are replaced first, so that their fields can be given in the same call.
+
+    Raises:
+        RecipeError: an unknown or ambiguous name, or a value out of range.
+
+    Example:
+        >>> changed = with_values(Recipe(), {"schedule": "exponential", "decay": 0.8, "batch_size": 64})
+        >>> changed.schedule.decay, changed.training.batch_size
+        (0.8, 64)
+    """
+    replaced = {name: value for name, value in values.items() if name in COMPONENTS}
+    for name, value in replaced.items():
+        table = dict(recipe.model_dump())
+        table[name] = value
+        if name == "model" and "loss" not in replaced:
+            del table["loss"]
+        recipe = recipe_from(table)
+    table = recipe.model_dump()
+    for name, value in values.items():
+        if name in replaced:
+            continue
+        *parents, leaf = _resolve(recipe, name).split(".")
+        (table[parents[0]] if parents else table)[leaf] = value
+    return recipe_from(table)
+
+
+def parse_value(text: str) -> Any:
+    """Read a value from the command line as TOML would, else as a fraction or a string; ``none`` is no value.
+
+    Example:
+        >>> parse_value("0.1"), parse_value("[50, 20]"), parse_value("best"), parse_value("1/255") == 1 / 255
+        (0.1, [50, 20], 'best', True)
+    """
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        numerator, slash, denominator = text.partition("/")
+        try:
+            return float(numerator) / float(denominator) if slash else text
+        except (ValueError, ZeroDivisionError):
+            return text

@@ -1,0 +1,172 @@
+"""An estimate with its standard error, and everything that Student's t says about it."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import stdtr, stdtrit
+
+__all__ = [
+    "Estimate",
+    "half_width",
+    "holm",
+    "holm_levels",
+    "interval",
+    "negated",
+    "p_above",
+    "p_below",
+    "p_different",
+    "p_equivalent",
+    "p_outside",
+    "shifted",
+]
+
+_ROUNDING = 1e-12  # differences smaller than this, relative to the numbers compared, are float64 rounding
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A normally distributed estimate whose standard error is itself estimated.
+
+    Args:
+        value: the estimate, in the metric's own unit.
+        standard_error: its estimated standard deviation; NaN where there are no degrees of freedom.
+        degrees_of_freedom: those of the standard error; 0 for a single seed, which says nothing about spread.
+        seeds: over how many seeds it averages.
+    """
+
+    value: float
+    standard_error: float
+    degrees_of_freedom: int
+    seeds: int
+
+
+def shifted(estimate: Estimate, by: float) -> Estimate:
+    """The same estimate of a quantity that lies ``by`` higher; exactly 0 where only rounding is left."""
+    value = estimate.value + by
+    if abs(value) <= _ROUNDING * max(abs(estimate.value), abs(by)):
+        value = 0.0
+    return replace(estimate, value=value)
+
+
+def negated(estimate: Estimate) -> Estimate:
+    """The estimate of the same quantity with its sign reversed."""
+    return replace(estimate, value=-estimate.value)
+
+
+def interval(estimate: Estimate, confidence: float = 0.95) -> tuple[float, float]:
+    """The two-sided t interval, ``value ± t(1 - (1 - confidence)/2; df) · standard_error``.
+
+    Args:
+        estimate: what to enclose.
+        confidence: how often such intervals hold the true value, in (0, 1).
+
+    Returns:
+        Lower and upper end; minus and plus infinity for a single seed.
+
+    Example:
+        >>> low, high = interval(Estimate(0.5, standard_error=0.1, degrees_of_freedom=4, seeds=5))
+        >>> round(low, 3), round(high, 3)
+        (0.222, 0.778)
+    """
+    half = half_width(estimate, confidence)
+    return estimate.value - half, estimate.value + half
+
+
+def half_width(estimate: Estimate, confidence: float = 0.95) -> float:
+    """Half the length of :func:`interval`; infinite for a single seed."""
+    if estimate.degrees_of_freedom == 0:
+        return math.inf
+    return float(stdtrit(estimate.degrees_of_freedom, (1 + confidence) / 2)) * estimate.standard_error
+
+
+def p_below(estimate: Estimate, bound: float) -> float:
+    """One-sided p value of "the true value is at least ``bound``"; small means it lies below.
+
+    ``P(T ≤ (value - bound)/standard_error)``. Without any spread between seeds the p value is 0 or 1 and the
+    caller should doubt it; with a single seed it is 1.
+
+    Example:
+        >>> round(p_below(Estimate(0.5, 0.1, 4, 5), bound=0.8), 3)
+        0.02
+    """
+    if estimate.degrees_of_freedom == 0:
+        return 1.0
+    gap = shifted(estimate, -bound).value
+    if estimate.standard_error == 0:
+        return 0.0 if gap < 0 else 1.0
+    return float(stdtr(estimate.degrees_of_freedom, gap / estimate.standard_error))
+
+
+def p_above(estimate: Estimate, bound: float) -> float:
+    """One-sided p value of "the true value is at most ``bound``"; the mirror image of :func:`p_below`."""
+    return p_below(negated(estimate), -bound)
+
+
+def p_different(estimate: Estimate, null: float = 0.0) -> float:
+    """Two-sided p value of "the true value is ``null``"."""
+    return min(1.0, 2 * min(p_below(estimate, null), p_above(estimate, null)))
+
+
+def p_equivalent(estimate: Estimate, margin: float) -> float:
+    """P value of "the true value is ``margin`` or more away from 0"; small means it is not.
+
+    Two one-sided tests: the larger of the two p values. It is below α exactly if the ``1 - 2α`` interval lies
+    inside ``±margin``.
+
+    References:
+        Schuirmann (1987), "A comparison of the two one-sided tests procedure and the power approach", J.
+        Pharmacokinetics and Biopharmaceutics 15, 657-680.
+
+    Example:
+        >>> round(p_equivalent(Estimate(0.1, 0.1, 4, 5), margin=0.5), 3)
+        0.008
+    """
+    return max(p_below(estimate, margin), p_above(estimate, -margin))
+
+
+def p_outside(estimate: Estimate, margin: float) -> float:
+    """P value of "the true value lies within ``±margin``"; below α if the ``1 - α`` interval is outside."""
+    return min(1.0, 2 * min(p_above(estimate, margin), p_below(estimate, -margin)))
+
+
+def holm(p_values: Float[np.ndarray, "*simulations tests"]) -> Float[np.ndarray, "*simulations tests"]:
+    """Holm's step-down adjustment: rejecting where it is below α keeps the family-wise error at α.
+
+    With the p values in ascending order, ``adjusted(i) = max over j ≤ i of min(1, (m - j + 1) p(j))``. It
+    needs no independence.
+
+    Args:
+        p_values: in [0, 1]; one family along the last axis.
+
+    Returns:
+        The adjusted p values in the order given.
+
+    References:
+        Holm (1979), "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6, 65-70.
+
+    Example:
+        >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, axis=-1, kind="stable")
+    steps = np.arange(p_values.shape[-1], 0, -1)
+    ascending = np.minimum(1.0, np.take_along_axis(p_values, order, axis=-1) * steps)
+    adjusted = np.empty_like(ascending)
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(ascending, axis=-1), axis=-1)
+    return adjusted
+
+
+def holm_levels(p_values: Float[np.ndarray, " tests"], alpha: float) -> Float[np.ndarray, " tests"]:
+    """The level at which Holm's procedure tests each p value in its present rank, ``alpha / (m - rank + 1)``.
+
+    For planning: what a test would have to reach if the others stayed as they are.
+
+    Example:
+        >>> holm_levels(np.array([0.01, 0.04, 0.03]), alpha=0.06).round(3).tolist()
+        [0.02, 0.06, 0.03]
+    """
+    levels = np.empty(len(p_values))
+    levels[np.argsort(p_values, kind="stable")] = alpha / np.arange(len(p_values), 0, -1)
+    return levels

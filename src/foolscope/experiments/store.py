@@ -1,0 +1,183 @@
+"""The store: finished trials by their identity, packs in progress, and studies, as JSON and safetensors on disk.
+
+STORE/trials/<identity>/trial.json           recipe and results; written last, so it marks a finished trial
+STORE/trials/<identity>/weights.safetensors  the tested checkpoint
+STORE/packs/<identity>.safetensors           the state of a pack in progress
+STORE/studies/<name>/                        study.json and the report
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from foolscope.core.errors import FoolscopeError, StoreError
+from foolscope.core.files import read_json, write_json
+from foolscope.experiments.recipe import Recipe, recipe_from
+from foolscope.learning import TrialOutcome
+from foolscope.learning.checkpoints import load_tensors, save_tensors
+from foolscope.models import build_model
+
+__all__ = ["TRAINING_VERSION", "Store", "StoredTrial", "trial_identity"]
+
+TRAINING_VERSION = 1
+"""Raised when a change to training makes old results incomparable."""
+
+
+def trial_identity(recipe: Recipe, fingerprint: str, precision: str) -> str:
+    """Return the hash of what determines a trial's result.
+
+    Args:
+        recipe: of the trial, seed included.
+        fingerprint: of the pixels and labels; where files lie does not matter, what is in them does.
+        precision: as resolved on this machine.
+    """
+    determinants = recipe.model_dump(mode="json")
+    determinants["dataset"].pop("path", None)
+    determinants |= {"precision": precision, "fingerprint": fingerprint, "training_version": TRAINING_VERSION}
+    return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class StoredTrial:
+    """A finished trial as the store has it.
+
+    Args:
+        identity: hash of what determines it.
+        recipe: its recipe.
+        outcome: status, history, metrics, confusion and so on; see :class:`~foolscope.learning.TrialOutcome`.
+        provenance: versions, machine, data set facts.
+        folder: where its files are.
+    """
+
+    identity: str
+    recipe: Recipe
+    outcome: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def status(self) -> Literal["finished", "stopped early", "diverged"]:
+        """How it ended."""
+        status: Literal["finished", "stopped early", "diverged"] = self.outcome["status"]
+        return status
+
+    def metric(self, name: str) -> float:
+        """Return a metric of the tested checkpoint, NaN if the trial diverged.
+
+        Raises:
+            StoreError: there is no such metric.
+        """
+        if self.status == "diverged":
+            return float("nan")
+        metrics: dict[str, float] = self.outcome["metrics"]
+        if name not in metrics:
+            raise StoreError(
+                f"trial {self.identity} has no metric {name!r}; it has {', '.join(sorted(metrics))}"
+            )
+        return metrics[name]
+
+    def model(self, device: torch.device | str = "cpu") -> nn.Module:
+        """Rebuild the trained model.
+
+        Raises:
+            StoreError: the weights are missing, damaged or of another model.
+        """
+        path = self.folder / "weights.safetensors"
+        weights, _ = load_tensors(path, torch.device("cpu"))
+        facts = self.provenance["dataset"]
+        channels = facts["image_shape"][0]
+        model = build_model(
+            self.recipe.model,
+            tuple(facts["image_shape"]),
+            len(facts["classes"]),
+            seed=self.recipe.seed,
+            mean=torch.zeros(channels),
+            deviation=torch.ones(channels),
+        )
+        expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        if expected != {name: tuple(value.shape) for name, value in weights.items()}:
+            raise StoreError(
+                f"{path} holds the weights of another model than its recipe ({self.recipe.model.name}); "
+                "delete the trial's folder and train it again"
+            )
+        model.load_state_dict(weights)
+        return model.eval().to(device)
+
+
+class Store:
+    """A folder of finished trials, packs in progress and studies."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def trial_folder(self, identity: str) -> Path:
+        """Where a trial's files are or would be."""
+        return self.root / "trials" / identity
+
+    def pack_checkpoint(self, identity: str) -> Path:
+        """Where the state of a pack in progress is or would be."""
+        return self.root / "packs" / f"{identity}.safetensors"
+
+    def study_folder(self, name: str) -> Path:
+        """Where a study's result and report are or would be."""
+        return self.root / "studies" / name
+
+    def has(self, identity: str) -> bool:
+        """Whether a trial is finished."""
+        return (self.trial_folder(identity) / "trial.json").exists()
+
+    def load(self, identity: str) -> StoredTrial:
+        """Read a finished trial.
+
+        Raises:
+            StoreError: there is none, or its file is damaged.
+        """
+        folder = self.trial_folder(identity)
+        path = folder / "trial.json"
+        document = read_json(path)
+        try:
+            recipe = recipe_from(document["recipe"])
+            return StoredTrial(identity, recipe, document["outcome"], document["provenance"], folder)
+        except (KeyError, TypeError, FoolscopeError) as error:
+            raise StoreError(
+                f"{path} is damaged or from another version ({error}); delete its folder"
+            ) from error
+
+    def save(
+        self, identity: str, recipe: Recipe, outcome: TrialOutcome, provenance: Mapping[str, Any]
+    ) -> None:
+        """Write a finished trial: weights first, then the file that marks it as finished."""
+        folder = self.trial_folder(identity)
+        weights: Mapping[str, Tensor] = outcome.weights
+        save_tensors(folder / "weights.safetensors", weights, {"identity": identity})
+        document = {
+            "identity": identity,
+            "recipe": recipe.model_dump(mode="json"),
+            "outcome": outcome.as_document(),
+            "provenance": dict(provenance),
+        }
+        write_json(folder / "trial.json", document)
+
+    def find(self, prefix: str) -> StoredTrial:
+        """Return the one finished trial whose identity begins so.
+
+        Raises:
+            StoreError: none does, or several do.
+        """
+        trials = self.root / "trials"
+        found = sorted(path.parent.name for path in trials.glob(f"{prefix}*/trial.json")) if prefix else []
+        if len(found) == 1:
+            return self.load(found[0])
+        if found:
+            raise StoreError(
+                f"{len(found)} runs begin with {prefix!r}: {', '.join(found[:5])}; write more of it"
+            )
+        known = sorted(path.parent.name for path in trials.glob("*/trial.json"))
+        listing = f"it has {', '.join(known[:5])}{' …' if len(known) > 5 else ''}" if known else "it is empty"
+        raise StoreError(f"no run {prefix!r} in {self.root}; {listing}. Train one with: foolscope train")
