@@ -8,17 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from foolscope.data import DatasetSettings, DigitsSettings, FolderSettings, NpzSettings, source
-
-# Machines that run tests are busy; how long one example takes says nothing.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
 
 
 def _string(value: bytes) -> bytes:

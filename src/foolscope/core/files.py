@@ -37,8 +37,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         if isinstance(error, StoreError):
             raise
-        advice = "free some space" if error.errno == errno.ENOSPC else "choose another folder with --store"
-        raise StoreError(f"cannot write {path}: {error.strerror}; {advice} and run the same command again") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free some space" if full else "choose another folder with --store"
+        reason = error.strerror or error
+        raise StoreError(f"cannot write {path}: {reason}; {advice} and run the same command again") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,11 +58,13 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        StoreError: the file is missing or is not JSON.
+        StoreError: the file is missing, unreadable or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError(f"no such file: {path}") from error
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is not valid JSON ({error}); delete it and run the same command again") from error

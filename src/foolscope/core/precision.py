@@ -24,8 +24,8 @@ def resolve_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=device).tolist()  # fails where values cannot be read, as on "meta"
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise RecipeError(f"device must be 'auto', 'cpu' or a device that is there; got {name!r}") from error
     return device
 

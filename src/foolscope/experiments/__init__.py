@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Layer 5: recipes, the store, packs of trials, ablations, statistics, claims and studies."""

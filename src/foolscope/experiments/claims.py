@@ -1,7 +1,7 @@
 """The ``[[claims]]`` of a study file: sentences that a test upholds or contradicts."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import pydantic
 
@@ -81,7 +81,7 @@ class ValueClaim(_Claim):
     tolerance: float | None = pydantic.Field(None, ge=0)
 
     @pydantic.model_validator(mode="after")
-    def _tolerance_is_positive(self) -> Self:
+    def _tolerance_is_positive(self) -> "ValueClaim":
         if self.relation == "equal" and self.tolerance == 0:
             raise ValueError(
                 "tolerance must be positive where a value is claimed: no mean is exactly equal to it"
@@ -116,7 +116,7 @@ class ComparisonClaim(_Claim):
         return (given,) if isinstance(given, str | Mapping | Selector) else given
 
     @pydantic.model_validator(mode="after")
-    def _cells_are_named(self) -> Self:
+    def _cells_are_named(self) -> "ComparisonClaim":
         cells = self.cells()
         if any(cell.recipe is None for cell in cells):
             raise ValueError(
@@ -162,7 +162,7 @@ class TrendClaim(_Claim):
     at: pydantic.JsonValue = None
 
     @pydantic.model_validator(mode="after")
-    def _peak_has_a_place(self) -> Self:
+    def _peak_has_a_place(self) -> "TrendClaim":
         if (self.relation == "peaks") != (self.at is not None):
             raise ValueError(
                 'is = "peaks" needs the level of the peak, as in at = 0.9, and nothing else takes it'

@@ -18,7 +18,7 @@ from foolscope.experiments.store import Store, StoredTrial, trial_identity
 from foolscope.learning import EpochReport, train_pack
 from foolscope.models import build_model
 
-__all__ = ["Progress", "Workplace", "dataset_facts", "machine_facts", "run_trials", "silent"]
+__all__ = ["Observer", "Progress", "Stage", "Workplace", "dataset_facts", "machine_facts", "run_trials", "silent"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,19 @@ class Progress:
     report: EpochReport
 
 
-def silent(progress: Progress) -> None:
+@dataclass(frozen=True)
+class Stage:
+    """What a study tells between trainings: what it does now, and how far that is, in [0, 1]."""
+
+    name: str
+    done_fraction: float
+    detail: str = ""
+
+
+Observer = Callable[[Progress | Stage], None]
+
+
+def silent(event: Progress | Stage) -> None:
     """Tell nothing."""
 
 
@@ -56,7 +68,7 @@ class Workplace:
 
 
 def run_trials(
-    recipes: Sequence[Recipe], workplace: Workplace, observe: Callable[[Progress], None] = silent
+    recipes: Sequence[Recipe], workplace: Workplace, observe: Observer = silent
 ) -> list[StoredTrial]:
     """Return the finished trial of every recipe, training those that the store lacks.
 

@@ -223,7 +223,8 @@ def _mean_over_spread(
     """Average over the ratio u of an estimated to the true deviation, ``freedom · u² ~ χ²(freedom)``.
 
     scipy's noncentral t is NaN for some ordinary arguments (1.17: cdf(-2.78, 4, 10)), and of two one-sided
-    tests it has no distribution. One quadrature does for all: Gauss-Legendre panels, broken around the ``turns``, where the function changes over a few ``width``.
+    tests it has no distribution. One quadrature does for all: Gauss-Legendre panels, broken around the
+    ``turns``, where the function changes over a few ``width``.
     """
     half = freedom / 2
     low = math.sqrt(float(gammaincinv(half, 1e-14)) / half)

@@ -8,17 +8,19 @@ STORE/studies/<name>/                        study.json and the report
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pydantic
 import torch
 from torch import Tensor, nn
 
-from foolscope.core.errors import FoolscopeError, StoreError
+from foolscope.core.errors import FoolscopeError, StoreError, did_you_mean
 from foolscope.core.files import read_json, write_json
 from foolscope.experiments.recipe import Recipe, recipe_from
+from foolscope.experiments.records import StudyRecord
 from foolscope.learning import TrialOutcome
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.models import build_model
@@ -163,6 +165,46 @@ class Store:
             "provenance": dict(provenance),
         }
         write_json(folder / "trial.json", document)
+
+    def write_study(self, record: StudyRecord) -> None:
+        """Write a study's record."""
+        write_json(self.study_folder(record.name) / "study.json", record.model_dump(mode="json"))
+
+    def read_study(self, name: str) -> StudyRecord:
+        """Read a study's record.
+
+        Raises:
+            StoreError: there is none, or its file is damaged.
+        """
+        path = self.study_folder(name) / "study.json"
+        if not path.exists():
+            known = sorted(each.parent.name for each in self.root.glob("studies/*/study.json"))
+            raise StoreError(
+                f"no study {name!r} in {self.root}. "
+                + (did_you_mean(name, known) if known else "Run one with: foolscope study")
+            )
+        try:
+            return StudyRecord.model_validate(read_json(path))
+        except pydantic.ValidationError as error:
+            raise StoreError(
+                f"{path} is damaged or from another version; run the study again (nothing is trained twice)"
+            ) from error
+
+    def remembered(self, kind: str, determinants: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        """Return the JSON-able result of a computation, computed at most once for the same determinants.
+
+        Args:
+            kind: folder of such results, as in ``attacks``.
+            determinants: JSON-able; everything that the result depends on.
+            compute: returns the result.
+        """
+        text = json.dumps(dict(determinants), sort_keys=True)
+        path = self.root / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
+        if path.exists():
+            return read_json(path)["result"]
+        result = compute()
+        write_json(path, {"determinants": dict(determinants), "result": result})
+        return result
 
     def find(self, prefix: str) -> StoredTrial:
         """Return the one finished trial whose identity begins so.

@@ -1,1 +1,53 @@
-"""Placeholder."""
+"""Layer 6: stored results as figures, one document model, and its renderers to HTML, Markdown and LaTeX.
+
+matplotlib, jinja2 and pillow are imported when the first figure, page or picture is made; torch never is.
+"""
+
+from foolscope.reports.document import (
+    Bullets,
+    Cell,
+    Code,
+    Column,
+    Details,
+    Document,
+    Figure,
+    Gallery,
+    Mono,
+    Notice,
+    Panel,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+    Verdict,
+    Verdicts,
+)
+from foolscope.reports.html import render_html
+from foolscope.reports.latex import latex_tables, render_latex
+from foolscope.reports.markdown import render_markdown
+
+__all__ = [
+    "Bullets",
+    "Cell",
+    "Code",
+    "Column",
+    "Details",
+    "Document",
+    "Figure",
+    "Gallery",
+    "Mono",
+    "Notice",
+    "Panel",
+    "Paragraph",
+    "Reference",
+    "Section",
+    "Strong",
+    "Table",
+    "Verdict",
+    "Verdicts",
+    "latex_tables",
+    "render_html",
+    "render_latex",
+    "render_markdown",
+]

@@ -1,0 +1,220 @@
+"""One-factor ablations: cells around a baseline, crossed with seeds, and what they show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.design import BlockDesign, cell_mean, fit_additive
+from foolscope.experiments.execution import Observer, Workplace, run_trials, silent
+from foolscope.experiments.prose import factor_sentence, scale_of, verdict_sentence
+from foolscope.experiments.recipe import Recipe, short_name, value_of, with_values
+from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.statistics import interval
+from foolscope.experiments.verdicts import Verdict, judge
+from foolscope.experiments.words import field_words, value_words
+
+__all__ = ["BASELINE", "AblationCell", "ablate", "ablation_cells", "mean_interval", "summarize"]
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class AblationCell:
+    """One setting of an ablation.
+
+    Args:
+        label: "baseline", or field and value as in ``batch_size = 512``.
+        factor: short name of the field that differs from the baseline; ``None`` for the baseline.
+        value: its value; ``None`` for the baseline.
+        recipe: with the baseline's seed.
+    """
+
+    label: str
+    factor: str | None
+    value: Any
+    recipe: Recipe
+
+
+def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple[AblationCell, ...]:
+    """List the cells of a one-factor ablation, the baseline first.
+
+    Args:
+        baseline: what every other cell differs from in one field.
+        vary: field to values, by short or dotted name; a value equal to the baseline's is the baseline.
+
+    Raises:
+        RecipeError: an unknown field, a value out of range, or a factor with nothing to compare.
+
+    Example:
+        >>> [cell.label for cell in ablation_cells(Recipe(), {"batch_size": [64, 128, 256]})]
+        ['baseline', 'batch_size = 64', 'batch_size = 256']
+    """
+    cells = [AblationCell(BASELINE, None, None, baseline)]
+    for name, values in vary.items():
+        factor = name if name == "seed" else short_name(baseline, name)
+        if factor == "seed":
+            raise RecipeError("seed cannot be varied as a factor; give the number of seeds with seeds")
+        others = 0
+        for value in values:
+            recipe = with_values(baseline, {factor: value})
+            if recipe == baseline or any(recipe == cell.recipe for cell in cells):
+                continue
+            cells.append(AblationCell(f"{factor} = {value_words(value_of(recipe, factor))}", factor, value, recipe))
+            others += 1
+        if others == 0:
+            raise RecipeError(
+                f"factor {factor!r} needs at least one value other than the baseline's; got {list(values)}"
+            )
+    return tuple(cells)
+
+
+def ablate(
+    baseline: Recipe,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int,
+    workplace: Workplace,
+    metric: str = "test_accuracy",
+    practical_difference: float = 0.005,
+    name: str = "baseline",
+    observe: Observer = silent,
+) -> AblationRecord:
+    """Run a one-factor ablation, or read what of it the store has, and judge every cell against the baseline.
+
+    Args:
+        baseline: the recipe around which to vary.
+        vary: field to values.
+        seeds: how many, from the baseline's seed upwards; at least 2 for a verdict.
+        workplace: store, data and device.
+        metric: which result decides.
+        practical_difference: δ, the smallest difference that matters, in the metric's own unit.
+        name: how the report calls the baseline.
+        observe: called after every epoch.
+
+    Returns:
+        Verdicts and the numbers they rest on.
+    """
+    cells = ablation_cells(baseline, vary)
+    seed_numbers = tuple(range(baseline.seed, baseline.seed + seeds))
+    recipes = [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in seed_numbers]
+    trials = run_trials(recipes, workplace, observe)
+    values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
+    design = BlockDesign(tuple(cell.label for cell in cells), seed_numbers, values)
+    return summarize(name, cells, design, vary, metric=metric, practical_difference=practical_difference)
+
+
+def summarize(
+    name: str,
+    cells: Sequence[AblationCell],
+    design: BlockDesign,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    metric: str,
+    practical_difference: float,
+    alpha: float = 0.05,
+    published: Mapping[str, Sequence[float | None]] | None = None,
+) -> AblationRecord:
+    """Judge the cells of an ablation and put the verdicts into words.
+
+    Args:
+        name: how the report calls the baseline.
+        cells: of :func:`ablation_cells`.
+        design: their metric, by cell label.
+        vary: field to values, in the order in which the report shows them.
+        metric: what the design holds.
+        practical_difference: δ.
+        alpha: level of the tests.
+        published: field to published figures, one per value, in the order of ``vary``.
+    """
+    higher = not metric.endswith("loss")
+    verdicts = judge(
+        design, BASELINE, practical_difference=practical_difference, alpha=alpha, higher_is_better=higher
+    )
+    by_cell = {verdict.cell: verdict for verdict in verdicts}
+    baseline = cells[0].recipe
+    factors = []
+    for field, values in vary.items():
+        factor = short_name(baseline, field)
+        figures = (published or {}).get(field) or [None] * len(values)
+        if len(figures) != len(values):
+            raise RecipeError(
+                f"published figures of {field!r}: {len(figures)} for {len(values)} values; give one per value"
+            )
+        levels = [
+            _level(cells, design, by_cell, factor, value, metric, figure)
+            for value, figure in zip(values, figures, strict=True)
+        ]
+        base = value_words(value_of(baseline, factor))
+        own = {level.label: by_cell[level.cell] for level in levels if level.cell in by_cell}
+        summary = factor_sentence(own, field_words(factor), base, scale_of(metric))
+        factors.append(
+            FactorRecord(field=factor, words=field_words(factor), baseline=base, levels=levels, summary=summary)
+        )
+    fit = fit_additive(design)
+    detectable = [verdict.minimum_detectable_effect for verdict in verdicts]
+    return AblationRecord(
+        recipe=name,
+        metric=metric,
+        seeds=list(design.blocks),
+        practical_difference=practical_difference,
+        factors=factors,
+        residual_deviation=_finite(fit.residual_deviation),
+        degrees_of_freedom=fit.degrees_of_freedom,
+        minimum_detectable_effect=_finite(max(detectable, default=float("nan"))),
+        doubts=list(dict.fromkeys(doubt for verdict in verdicts for doubt in verdict.doubts)),
+    )
+
+
+def _level(
+    cells: Sequence[AblationCell],
+    design: BlockDesign,
+    verdicts: Mapping[str, Verdict],
+    factor: str,
+    value: Any,
+    metric: str,
+    published: float | None,
+) -> LevelRecord:
+    baseline = cells[0].recipe
+    recipe = with_values(baseline, {factor: value})
+    cell = next(each for each in cells if each.recipe == recipe)
+    label, verdict = value_words(value_of(recipe, factor)), verdicts.get(cell.label)
+    mean, low, high = mean_interval(design, cell.label)
+    shared = {
+        "label": label,
+        "cell": cell.label,
+        "values": [_finite(each) for each in design.row(cell.label)],
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "published": published,
+    }
+    if verdict is None:
+        return LevelRecord(**shared, outcome="baseline", sentence="")
+    base = value_words(value_of(baseline, factor))
+    return LevelRecord(
+        **shared,
+        outcome=verdict.outcome,
+        sentence=verdict_sentence(verdict, field_words(factor), label, base, scale_of(metric)),
+        difference=_finite(verdict.estimate),
+        difference_low=_finite(verdict.interval[0]),
+        difference_high=_finite(verdict.interval[1]),
+        p_different=verdict.p_different,
+        p_equivalent=verdict.p_equivalent,
+        seeds_needed=verdict.seeds_needed,
+    )
+
+
+def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
+    """Return a cell's mean over seeds and its 95 % t interval; ``None`` where there is none."""
+    if design.diverged(cell):
+        return None, None, None
+    estimate = cell_mean(design, cell)
+    low, high = interval(estimate, 0.95)
+    return estimate.value, _finite(low), _finite(high)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

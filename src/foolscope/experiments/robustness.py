@@ -1,0 +1,195 @@
+"""The attack parts of a study: robust accuracy over the seeds, and galleries of fooling images."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from foolscope.attacks import robust_accuracy_curve, run
+from foolscope.experiments.ablation import mean_interval
+from foolscope.experiments.design import BlockDesign
+from foolscope.experiments.execution import Workplace
+from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
+from foolscope.experiments.store import StoredTrial
+from foolscope.experiments.study import AttackPlan, FoolingPlan, as_attack
+from foolscope.inspection import worst_classified
+from foolscope.learning.evaluation import to_pixels
+
+__all__ = ["fooling_gallery", "robustness_curve", "worst_gallery"]
+
+_CANDIDATES = 256
+
+
+def robustness_curve(
+    plan: AttackPlan,
+    recipe: str,
+    trials: Sequence[StoredTrial],
+    workplace: Workplace,
+    tell: Callable[[float, str], None],
+) -> CurveRecord:
+    """Attack the model of every seed at every budget; what has been attacked before is read.
+
+    Args:
+        plan: norm, budgets, attacks, number of images.
+        recipe: how the study calls the recipe.
+        trials: one per seed.
+        workplace: store and data.
+        tell: called with the fraction done and a detail.
+    """
+    finished = [trial for trial in trials if trial.status != "diverged"]
+    results = []
+    for position, trial in enumerate(finished):
+        tell(position / len(finished), f"seed {trial.recipe.seed}")
+        determinants = {
+            "trial": trial.identity,
+            "norm": plan.norm,
+            "epsilons": plan.budgets(),
+            "attacks": [attack.model_dump(mode="json") for attack in plan.attacks],
+            "images": plan.images,
+            "version": 1,
+        }
+        results.append(
+            workplace.store.remembered(
+                "attacks", determinants, lambda trial=trial: _attack(plan, trial, workplace)
+            )
+        )
+    accuracies = [result["accuracies"] for result in results]
+    design = BlockDesign(
+        tuple(f"{epsilon:.12g}" for epsilon in plan.budgets()),
+        tuple(trial.recipe.seed for trial in finished),
+        np.array(accuracies).T,
+    )
+    intervals = [mean_interval(design, cell) for cell in design.cells]
+    return CurveRecord(
+        attack=plan.name,
+        recipe=recipe,
+        norm=plan.norm,
+        attacks=[attack.name for attack in map(as_attack, plan.attacks)],
+        images=results[0]["images"],
+        epsilons=list(plan.budgets()),
+        accuracies=accuracies,
+        mean=[float(mean) for mean in np.mean(accuracies, axis=0)],
+        low=[low if low is None else max(0.0, low) for _, low, _ in intervals],
+        high=[high if high is None else min(1.0, high) for _, _, high in intervals],
+        doubts=list(dict.fromkeys(doubt for result in results for doubt in result["doubts"])),
+        forward_count=sum(result["forward_count"] for result in results),
+        backward_count=sum(result["backward_count"] for result in results),
+    )
+
+
+def _attack(plan: AttackPlan, trial: StoredTrial, workplace: Workplace) -> dict[str, Any]:
+    images, labels = _test_images(trial, workplace, plan.images)
+    curve = robust_accuracy_curve(
+        trial.model(workplace.device),
+        images,
+        labels,
+        plan.norm,
+        plan.budgets(),
+        [as_attack(attack) for attack in plan.attacks],
+        seed=trial.recipe.seed,
+    )
+    return {
+        "images": len(labels),
+        "clean_accuracy": curve.clean_accuracy,
+        "accuracies": list(curve.robust_accuracies),
+        "forward_count": curve.forward_count,
+        "backward_count": curve.backward_count,
+        "doubts": list(curve.doubts),
+    }
+
+
+def _test_images(trial: StoredTrial, workplace: Workplace, count: int) -> tuple[Tensor, Tensor]:
+    test = workplace.dataset(trial.recipe.dataset).test
+    return to_pixels(test.images[:count], torch.float32), test.labels[:count]
+
+
+def fooling_gallery(
+    plan: FoolingPlan, trial: StoredTrial, workplace: Workplace, prefix: str
+) -> tuple[GalleryRecord, dict[str, Tensor]]:
+    """Fool a trained model on test images that it gets right, one of each class while they last.
+
+    Returns:
+        The gallery, and its pictures: originals and fooling images, (channel, height, width) in [0, 1].
+    """
+    images, labels = _test_images(trial, workplace, _CANDIDATES)
+    classes = workplace.dataset(trial.recipe.dataset).classes
+    result = run(
+        trial.model(workplace.device),
+        images,
+        labels,
+        plan.threat(),
+        as_attack(plan.attack),
+        seed=trial.recipe.seed,
+        targets=None if plan.target == "none" else plan.target,
+    )
+    fooled = (result.success & result.clean_correct).nonzero().flatten()
+    chosen = _one_of_each(fooled.tolist(), labels.tolist(), plan.images)
+    clean = result.clean_logits.softmax(dim=1)
+    rows: list[list[PictureRecord]] = []
+    arrays: dict[str, Tensor] = {}
+    for place, index in enumerate(chosen):
+        keys = [f"{prefix}-{place}-{part}" for part in ("original", "perturbation", "fooling")]
+        arrays[keys[0]] = images[index]
+        arrays[keys[2]] = result.adversarial_inputs[index]
+        size = float(result.perturbation_sizes[index])
+        rows.append(
+            [
+                PictureRecord(key=keys[0], title="original", lines=_prediction(clean[index], classes)),
+                PictureRecord(key=keys[1], title="perturbation", lines=[f"size {size:.3g}"]),
+                PictureRecord(
+                    key=keys[2],
+                    title="fooling image",
+                    lines=_prediction(result.adversarial_probabilities[index], classes),
+                ),
+            ]
+        )
+    right = int(result.clean_correct.sum())
+    aim = "" if plan.target == "none" else f" aimed at the {plan.target} class"
+    caption = (
+        f"{as_attack(plan.attack).name.upper()} on {trial.recipe.model.name}{aim}: norm {plan.norm}, "
+        f"ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on {len(fooled)} of the {right} images, "
+        f"among the first {len(labels)} test images, that the model gets right."
+    )
+    return GalleryRecord(kind="fooling", recipe=trial.recipe.model.name, caption=caption, rows=rows), arrays
+
+
+def _prediction(probabilities: Tensor, classes: Sequence[str]) -> list[str]:
+    best = int(probabilities.argmax())
+    return [classes[best], f"{float(probabilities[best]):.1%}"]
+
+
+def _one_of_each(candidates: Sequence[int], labels: Sequence[int], count: int) -> list[int]:
+    """Choose candidates so that classes repeat only when all have had a turn; in order of position."""
+    by_class: dict[int, list[int]] = {}
+    for index in candidates:
+        by_class.setdefault(labels[index], []).append(index)
+    ranked = sorted(
+        (turn, index) for members in by_class.values() for turn, index in enumerate(members)
+    )
+    return sorted(index for _, index in ranked[:count])
+
+
+def worst_gallery(
+    recipe: str, trial: StoredTrial, workplace: Workplace, prefix: str, count: int = 12
+) -> tuple[GalleryRecord, dict[str, Tensor]]:
+    """Show the test images whose label the model denies most firmly."""
+    dataset = workplace.dataset(trial.recipe.dataset)
+    worst = worst_classified(trial.model(workplace.device), dataset.test, count)
+    pictures, arrays = [], {}
+    for place, index in enumerate(worst.indices.tolist()):
+        key = f"{prefix}-{place}"
+        arrays[key] = to_pixels(dataset.test.images[index], torch.float32)
+        label = dataset.classes[int(dataset.test.labels[index])]
+        predicted = dataset.classes[int(worst.predictions[place])]
+        lines = [
+            f"taken for {predicted}, {float(worst.predicted_probabilities[place]):.1%}",
+            f"label given {float(worst.label_probabilities[place]):.2g}",
+        ]
+        pictures.append(PictureRecord(key=key, title=label, lines=lines))
+    caption = (
+        f"The {len(pictures)} test images whose label {recipe} (seed {trial.recipe.seed}) gives the least probability."
+    )
+    rows = [pictures[start : start + 6] for start in range(0, len(pictures), 6)]
+    return GalleryRecord(kind="worst", recipe=recipe, caption=caption, rows=rows), arrays

@@ -1,0 +1,282 @@
+"""The study file: a question, recipes, ablations, attacks and claims, as TOML."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import Field
+
+from foolscope.attacks import ATTACKS, NORMS, Attack, Threat
+from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, did_you_mean
+from foolscope.core.settings import Settings, one_line
+from foolscope.experiments.claims import Claim
+from foolscope.experiments.recipe import Recipe, recipe_from
+
+__all__ = [
+    "FIRST_STUDY",
+    "AblationPlan",
+    "AttackPlan",
+    "FoolingPlan",
+    "Study",
+    "as_attack",
+    "built_in_studies",
+    "read_study",
+    "study_from",
+]
+
+FIRST_STUDY = "first-study"
+
+
+def _attack(value: Any) -> Any:
+    """Let a bare name stand for an attack with its default settings."""
+    if isinstance(value, str):
+        value = {"name": value}
+    if isinstance(value, Mapping):
+        name = str(value.get("name"))
+        if name not in ATTACKS:
+            raise ValueError(f"unknown attack {name!r}. {did_you_mean(name, ATTACKS)}")
+        return ATTACKS[name].model_validate(dict(value))
+    return value
+
+
+AnyAttack = Annotated[pydantic.SerializeAsAny[Settings], pydantic.BeforeValidator(_attack)]
+_Values = Annotated[tuple[pydantic.JsonValue, ...], Field(min_length=1)]
+
+
+class AblationPlan(Settings):
+    """One-factor ablations around a recipe."""
+
+    recipe: str
+    vary: Annotated[dict[str, _Values], Field(min_length=1)]
+    published: dict[str, tuple[float | None, ...]] = Field(
+        default_factory=dict, description="published figures, field by field, one per value of vary"
+    )
+    metric: str = "test_accuracy"
+
+
+class _Threatened(Settings):
+    """A norm with its budgets checked."""
+
+    norm: str = "linf"
+
+    @pydantic.field_validator("norm")
+    @classmethod
+    def _known_norm(cls, norm: str) -> str:
+        if norm not in NORMS:
+            raise ValueError(f"unknown norm {norm!r}. {did_you_mean(norm, NORMS)}")
+        return norm
+
+
+class AttackPlan(_Threatened):
+    """Robust accuracy of recipes over a range of budgets, for the models of every seed."""
+
+    name: str = Field(description='how claims call it, as in metric = "robust_accuracy:NAME@8/255"')
+    recipes: Annotated[tuple[str, ...], Field(min_length=1)]
+    epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
+    attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)]
+    images: int = Field(1000, ge=1, description="the first so many test images")
+
+    @pydantic.model_validator(mode="after")
+    def _budgets_make_sense(self) -> Self:
+        self.budgets()
+        return self
+
+    def budgets(self) -> tuple[float, ...]:
+        """Return the budgets in pixel units, ascending."""
+        try:
+            return tuple(sorted({Threat(self.norm, epsilon).epsilon for epsilon in self.epsilons}))
+        except FoolscopeError as error:
+            raise ValueError(str(error)) from error
+
+
+class FoolingPlan(_Threatened):
+    """A gallery of fooling images of one recipe's first model."""
+
+    recipe: str
+    epsilon: str | float
+    attack: AnyAttack
+    target: Literal["none", "second", "least-likely", "random"] = Field(
+        "none", description="which class the attack aims at; none takes any misclassification"
+    )
+    images: int = Field(6, ge=1, le=24)
+
+    @pydantic.model_validator(mode="after")
+    def _budget_makes_sense(self) -> Self:
+        self.threat()
+        return self
+
+    def threat(self) -> Threat:
+        """Return what the attacker may do."""
+        try:
+            return Threat(self.norm, self.epsilon)
+        except FoolscopeError as error:
+            raise ValueError(str(error)) from error
+
+
+class InspectionPlan(Settings):
+    """What to look at."""
+
+    checks: tuple[str, ...] = Field((), description="recipes whose sanity is checked")
+    confusion: tuple[str, ...] = Field((), description="recipes whose confusion matrix is drawn")
+    worst: tuple[str, ...] = Field((), description="recipes whose worst-classified images are shown")
+
+
+class Study(Settings):
+    """A whole study.
+
+    Args:
+        name: file-system name of its results.
+        title: heading of the report.
+        question: what it asks, one sentence.
+        seeds: trials per cell.
+        practical_difference: δ, the smallest difference of an accuracy that matters, as a fraction.
+        recipes: named recipes; ``like = "other"`` starts from another one.
+        ablations: one-factor ablations.
+        attacks: robust accuracy curves.
+        galleries: fooling images.
+        inspection: checks, confusion, worst-classified images.
+        claims: sentences to test.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    title: str
+    question: str
+    seeds: int = Field(5, ge=1, le=1000)
+    practical_difference: float = Field(0.005, gt=0, lt=1)
+    recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+    ablations: tuple[AblationPlan, ...] = ()
+    attacks: tuple[AttackPlan, ...] = ()
+    galleries: tuple[FoolingPlan, ...] = ()
+    inspection: InspectionPlan = InspectionPlan()
+    claims: tuple[Claim, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _recipes_exist(self) -> Self:
+        mentions = [
+            *(plan.recipe for plan in (*self.ablations, *self.galleries)),
+            *(name for plan in self.attacks for name in plan.recipes),
+            *self.inspection.checks,
+            *self.inspection.confusion,
+            *self.inspection.worst,
+            *(str(cell.recipe) for claim in self.claims for cell in claim.cells()),
+        ]
+        for name in mentions:
+            if name not in self.recipes:
+                raise ValueError(f"unknown recipe {name!r}. {did_you_mean(name, self.recipes)}")
+        return self
+
+
+def study_from(values: Mapping[str, Any]) -> Study:
+    """Validate a nested mapping, such as a parsed TOML file, into a study.
+
+    Raises:
+        RecipeError: one line about the first thing that is wrong.
+    """
+    table = dict(values)
+    recipes = table.get("recipes")
+    if isinstance(recipes, Mapping):
+        table["recipes"] = {name: _named_recipe(name, recipes, ()) for name in recipes}
+    try:
+        return Study.model_validate(table)
+    except pydantic.ValidationError as error:
+        raise one_line(error, _allowed()) from error
+
+
+def _allowed() -> dict[str, list[str]]:
+    allowed = {"": list(Study.model_fields), "inspection": list(InspectionPlan.model_fields)}
+    for name, plan in (("ablations", AblationPlan), ("attacks", AttackPlan), ("galleries", FoolingPlan)):
+        allowed |= {f"{name}.{position}": list(plan.model_fields) for position in range(100)}
+    return allowed
+
+
+def _named_recipe(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> Recipe:
+    """Build one named recipe, following ``like``."""
+    try:
+        return recipe_from(_merged(name, recipes, seen))
+    except RecipeError as error:
+        raise RecipeError(f"recipes.{name}: {error}") from error
+
+
+def _merged(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+    if name not in recipes:
+        raise RecipeError(f"like: unknown recipe {name!r}. {did_you_mean(name, recipes)}")
+    if name in seen:
+        raise RecipeError(f"like goes in a circle: {' → '.join((*seen, name))}")
+    own = recipes[name]
+    if isinstance(own, Recipe):
+        return own.model_dump()
+    if not isinstance(own, Mapping):
+        raise RecipeError(f"must be a table; got {own!r}")
+    own = dict(own)
+    parent = own.pop("like", None)
+    if parent is None:
+        return own
+    merged = _merged(str(parent), recipes, (*seen, name))
+    for field, value in own.items():
+        inherited = merged.get(field)
+        if isinstance(inherited, str):
+            inherited = {"name": inherited}
+        same = isinstance(value, Mapping) and isinstance(inherited, Mapping)
+        if same and value.get("name", inherited.get("name")) == inherited.get("name"):
+            merged[field] = {**inherited, **value}
+        else:
+            merged[field] = value
+            if field == "model":
+                merged.pop("loss", None)
+    return merged
+
+
+def built_in_studies() -> dict[str, str]:
+    """Return the studies that come with the package: name to TOML text."""
+    folder = resources.files("foolscope.experiments") / "studies"
+    files = [entry for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    return {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in sorted(files, key=lambda each: each.name)
+    }
+
+
+def read_study(name_or_path: str = FIRST_STUDY) -> tuple[Study, str]:
+    """Read a built-in study by name, or a study file by path.
+
+    Returns:
+        The study, and its text.
+
+    Raises:
+        StoreError: there is no such study or file.
+        RecipeError: the file is not TOML, or a field is wrong.
+
+    Example:
+        >>> study, text = read_study("first-study")
+        >>> study.seeds
+        5
+    """
+    built_in = built_in_studies()
+    if name_or_path in built_in:
+        text = built_in[name_or_path]
+    else:
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise StoreError(
+                f"no study file {name_or_path!r}, and no built-in study of that name. "
+                f"{did_you_mean(name_or_path, built_in)}. Write one to edit: foolscope study --write my.toml"
+            )
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"cannot read {path}: {error}") from error
+    try:
+        return study_from(tomllib.loads(text)), text
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name_or_path} is not valid TOML: {error}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{name_or_path}: {error}") from error
+
+
+def as_attack(settings: Settings) -> Attack:
+    """Return an attack of a plan as the runner wants it."""
+    assert settings.__class__ in ATTACKS.values()
+    return settings  # type: ignore[return-value]  # every class of the table satisfies the protocol

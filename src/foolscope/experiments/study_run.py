@@ -1,0 +1,253 @@
+"""Runs a study: trains what is missing, checks, attacks, looks, tests the claims, and stores it all for the report."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import tomli_w
+from torch import Tensor
+
+from foolscope.experiments.ablation import AblationCell, ablation_cells, mean_interval, summarize
+from foolscope.experiments.design import BlockDesign
+from foolscope.experiments.evidence import claim_cells, judge_claims
+from foolscope.experiments.execution import (
+    Observer,
+    Stage,
+    Workplace,
+    dataset_facts,
+    machine_facts,
+    run_trials,
+    silent,
+)
+from foolscope.experiments.recipe import Recipe, with_values
+from foolscope.experiments.records import (
+    AblationRecord,
+    CheckRecord,
+    CurveRecord,
+    GalleryRecord,
+    StudyRecord,
+    TrainingRecord,
+)
+from foolscope.experiments.robustness import fooling_gallery, robustness_curve, worst_gallery
+from foolscope.experiments.store import TRAINING_VERSION, StoredTrial
+from foolscope.experiments.study import Study
+from foolscope.inspection import initial_loss, overfit_one_batch
+from foolscope.learning.checkpoints import save_tensors
+
+__all__ = ["run_study", "training_record"]
+
+_CURVES = ("training_loss", "training_accuracy", "validation_loss", "validation_accuracy")
+
+Trials = dict[Recipe, list[StoredTrial]]
+
+
+def run_study(
+    study: Study, workplace: Workplace, *, text: str = "", command: str = "", observe: Observer = silent
+) -> StudyRecord:
+    """Run a study, or what of it the store lacks, and store its record and pictures.
+
+    Args:
+        study: what to do.
+        workplace: store, data and device.
+        text: the study file, for the colophon.
+        command: what the person typed, likewise.
+        observe: called as the study goes on.
+
+    Returns:
+        The record, also written to ``studies/<name>/study.json`` in the store; the report is made from that alone.
+
+    Raises:
+        FoolscopeError: data, store or study are not in order.
+    """
+    started = time.perf_counter()
+    ablations = [
+        (plan, ablation_cells(study.recipes[plan.recipe], plan.vary)) for plan in study.ablations
+    ]
+    named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
+    trials = _train(study, named_ablations, workplace, observe)
+    checks = _checks(study, workplace, observe)
+    curves = _curves(study, trials, workplace, observe)
+    observe(Stage("looking at the models", 0.0))
+    galleries, arrays = _galleries(study, trials, workplace)
+    ablation_records = [
+        _ablation_record(study, position, cells, trials) for position, (_, cells) in enumerate(ablations)
+    ]
+    datasets = {recipe.dataset for recipe in study.recipes.values()}
+    record = StudyRecord(
+        name=study.name,
+        title=study.title,
+        question=study.question,
+        seeds=list(range(study.seeds)),
+        practical_difference=study.practical_difference,
+        classes=list(workplace.dataset(next(iter(study.recipes.values())).dataset).classes),
+        trainings=[training_record(name, trials[recipe]) for name, recipe in study.recipes.items()],
+        ablations=ablation_records,
+        checks=checks,
+        curves=curves,
+        galleries=galleries,
+        claims=judge_claims(study, named_ablations, trials, curves),
+        recipes={name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()},
+        trial_count=sum(len(own) for own in trials.values()),
+        provenance={
+            **machine_facts(workplace.device),
+            "training_version": TRAINING_VERSION,
+            "datasets": [dataset_facts(workplace.dataset(dataset)) for dataset in sorted(datasets, key=str)],
+            "training_seconds": sum(
+                trial.outcome["duration_seconds"] for own in trials.values() for trial in own
+            ),
+        },
+        command=command,
+        duration_seconds=time.perf_counter() - started,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        study_file=text or _as_toml(study),
+    )
+    folder = workplace.store.study_folder(study.name)
+    save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})
+    workplace.store.write_study(record)
+    observe(Stage("looking at the models", 1.0))
+    return record
+
+
+def _as_toml(study: Study) -> str:
+    return tomli_w.dumps(study.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def _train(
+    study: Study,
+    ablations: Sequence[tuple[str, Sequence[AblationCell]]],
+    workplace: Workplace,
+    observe: Observer,
+) -> Trials:
+    """Train every recipe, every cell of every ablation and every cell of every claim, with every seed."""
+    wanted = dict.fromkeys(
+        [
+            *study.recipes.values(),
+            *(cell.recipe for _, cells in ablations for cell in cells),
+            *(recipe for claim in study.claims for _, recipe in claim_cells(claim, study)),
+        ]
+    )
+    seeded = [
+        with_values(recipe, {"seed": recipe.seed + seed}) for recipe in wanted for seed in range(study.seeds)
+    ]
+    finished = run_trials(seeded, workplace, observe)
+    return {
+        recipe: finished[position * study.seeds : (position + 1) * study.seeds]
+        for position, recipe in enumerate(wanted)
+    }
+
+
+def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
+    """Sum up the trials of one recipe over its seeds."""
+    finished = [trial for trial in trials if trial.status != "diverged"]
+    names = sorted({metric for trial in finished for metric in trial.outcome["metrics"]})
+    metrics = {metric: [trial.metric(metric) for trial in trials] for metric in names}
+    seeds = tuple(trial.recipe.seed for trial in trials)
+    designs = {
+        metric: BlockDesign((metric,), seeds, np.array([values], dtype=float)) for metric, values in metrics.items()
+    }
+    epochs = max(len(trial.outcome["history"]) for trial in trials)
+    curves: dict[str, list[list[float | None]]] = {}
+    for quantity in _CURVES:
+        own = [[record[quantity] for record in trial.outcome["history"]] for trial in trials]
+        if any(value is not None for curve in own for value in curve):
+            curves[quantity] = [[*curve, *[None] * (epochs - len(curve))] for curve in own]
+    confusion = np.sum([np.array(trial.outcome["confusion"]) for trial in finished], axis=0) if finished else []
+    return TrainingRecord(
+        recipe=name,
+        model=trials[0].recipe.model.name,
+        identities=[trial.identity for trial in trials],
+        seeds=list(seeds),
+        parameter_count=trials[0].outcome["parameter_count"],
+        metrics={
+            metric: [value if np.isfinite(value) else None for value in values] for metric, values in metrics.items()
+        },
+        means={metric: mean_interval(design, metric) for metric, design in designs.items()},
+        epochs=list(range(1, epochs + 1)),
+        curves=curves,
+        confusion=np.asarray(confusion).astype(int).tolist(),
+        diverged=len(trials) - len(finished),
+        duration_seconds=sum(trial.outcome["duration_seconds"] for trial in trials),
+    )
+
+
+def _checks(study: Study, workplace: Workplace, observe: Observer) -> list[CheckRecord]:
+    records = []
+    for position, name in enumerate(study.inspection.checks):
+        observe(Stage("checking", position / len(study.inspection.checks), name))
+        recipe = study.recipes[name]
+        dataset = workplace.dataset(recipe.dataset)
+        for check in (initial_loss, overfit_one_batch):
+            determinants = {"trial": workplace.identify(recipe), "check": check.__name__, "version": 1}
+
+            def compute(check: Any = check, recipe: Recipe = recipe, dataset: Any = dataset) -> dict[str, Any]:
+                result = check(recipe, dataset)
+                return {
+                    "check": result.name,
+                    "passed": result.passed,
+                    "sentence": result.sentence,
+                    "numbers": result.numbers,
+                }
+
+            result = workplace.store.remembered("checks", determinants, compute)
+            records.append(CheckRecord(recipe=name, **result))
+    return records
+
+
+def _curves(study: Study, trials: Trials, workplace: Workplace, observe: Observer) -> list[CurveRecord]:
+    records = []
+    work = [
+        (plan, name)
+        for plan in study.attacks
+        for name in plan.recipes
+        if any(trial.status != "diverged" for trial in trials[study.recipes[name]])
+    ]
+    for position, (plan, name) in enumerate(work):
+
+        def tell(fraction: float, detail: str, position: int = position, name: str = name) -> None:
+            observe(Stage("attacking", (position + fraction) / len(work), f"{name}, {detail}"))
+
+        records.append(robustness_curve(plan, name, trials[study.recipes[name]], workplace, tell))
+    return records
+
+
+def _galleries(
+    study: Study, trials: Trials, workplace: Workplace
+) -> tuple[list[GalleryRecord], dict[str, Tensor]]:
+    records: list[GalleryRecord] = []
+    arrays: dict[str, Tensor] = {}
+
+    def first(name: str) -> StoredTrial | None:
+        return next((trial for trial in trials[study.recipes[name]] if trial.status != "diverged"), None)
+
+    for position, plan in enumerate(study.galleries):
+        trial = first(plan.recipe)
+        if trial is not None:
+            record, own = fooling_gallery(plan, trial, workplace, f"fooling-{position}")
+            records.append(record)
+            arrays |= own
+    for position, name in enumerate(study.inspection.worst):
+        trial = first(name)
+        if trial is not None:
+            record, own = worst_gallery(name, trial, workplace, f"worst-{position}")
+            records.append(record)
+            arrays |= own
+    return records, arrays
+
+
+def _ablation_record(
+    study: Study, position: int, cells: Sequence[AblationCell], trials: Trials
+) -> AblationRecord:
+    plan = study.ablations[position]
+    values = np.array([[trial.metric(plan.metric) for trial in trials[cell.recipe]] for cell in cells])
+    design = BlockDesign(tuple(cell.label for cell in cells), tuple(range(study.seeds)), values)
+    return summarize(
+        plan.recipe,
+        cells,
+        design,
+        plan.vary,
+        metric=plan.metric,
+        practical_difference=study.practical_difference,
+        published=plan.published,
+    )

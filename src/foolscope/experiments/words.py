@@ -1,0 +1,46 @@
+"""Recipe fields and their values as a report writes them."""
+
+from typing import Any
+
+__all__ = ["field_words", "value_words"]
+
+_FIELD_WORDS = {
+    "decay": "learning-rate decay",
+    "dropout": "dropout rate",
+    "hidden": "hidden units",
+    "l1": "L1 coefficient",
+    "l2": "L2 coefficient",
+    "clipping": "clipping threshold",
+    "model": "model",
+    "optimizer": "optimizer",
+    "schedule": "learning-rate schedule",
+}
+
+
+def field_words(name: str) -> str:
+    """Return a field's short name in words.
+
+    Example:
+        >>> field_words("batch_size"), field_words("l2"), field_words("training.epochs")
+        ('batch size', 'L2 coefficient', 'epochs')
+    """
+    leaf = name.rpartition(".")[2]
+    return _FIELD_WORDS.get(leaf, leaf.replace("_", " "))
+
+
+def value_words(value: Any) -> str:
+    """Return a field's value in words.
+
+    Example:
+        >>> value_words((100,)), value_words([50, 20]), value_words(1e-3), value_words(None)
+        ('100', '50-20', '0.001', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list | tuple):
+        return "-".join(value_words(each) for each in value)
+    return str(value)

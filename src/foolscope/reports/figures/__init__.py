@@ -1,0 +1,34 @@
+"""From plain numbers to drawings: every function returns an ``<svg>`` element that follows the page's theme.
+
+matplotlib is imported when the first figure is drawn; its global state is neither read nor left changed.
+"""
+
+from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, ablation_effects
+from foolscope.reports.figures.bars import bars_with_interval, histograms
+from foolscope.reports.figures.canvas import Band
+from foolscope.reports.figures.confusion import confusion_matrix
+from foolscope.reports.figures.lines import (
+    Curve,
+    line_panels,
+    loss_by_step,
+    robust_accuracy_curve,
+    training_curves,
+)
+from foolscope.reports.figures.svg import standalone_svg
+
+__all__ = [
+    "Band",
+    "Curve",
+    "Factor",
+    "Level",
+    "LevelOutcome",
+    "ablation_effects",
+    "bars_with_interval",
+    "confusion_matrix",
+    "histograms",
+    "line_panels",
+    "loss_by_step",
+    "robust_accuracy_curve",
+    "standalone_svg",
+    "training_curves",
+]

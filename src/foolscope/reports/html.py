@@ -1,0 +1,150 @@
+"""A document as one HTML file that needs nothing else: no network, no script; light, dark and printed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from foolscope.reports.document import (
+    OUTCOME_TONES,
+    Block,
+    Cell,
+    CellValue,
+    Column,
+    Document,
+    Figure,
+    Inline,
+    Mono,
+    Panel,
+    Reference,
+    Strong,
+    Text,
+    Verdict,
+)
+from foolscope.reports.figures.svg import inline_svg
+from foolscope.reports.images import data_uri, encode_png
+from foolscope.reports.numbering import (
+    Label,
+    alignments,
+    cell_words,
+    columns_of,
+    labels_of,
+    numbered,
+    resolve,
+)
+from foolscope.reports.text import clean_text
+from foolscope.reports.theme import dark_variables, light_variables
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+__all__ = ["render_html"]
+
+
+def render_html(document: Document) -> str:
+    """Write a document as a self-contained HTML page.
+
+    Args:
+        document: as built; numbering is done here.
+
+    Returns:
+        The text of the file; the same for the same document.
+
+    Raises:
+        ValueError: a reference leads nowhere, or a key is used twice.
+    """
+    ready = numbered(document)
+    labels = labels_of(ready)
+    template = _environment().get_template("report.html.jinja")
+    return template.render(
+        document=ready,
+        rich=lambda text: _rich(text, labels),
+        light_variables=light_variables(),
+        dark_variables=dark_variables(),
+    )
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("foolscope.reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    environment.globals.update(
+        alignments=alignments,
+        cell_words=cell_words,
+        columns_of=columns_of,
+        cell_class=_cell_class,
+        drawing=_drawing,
+        block_kind=_kind,
+        outcome_tones=OUTCOME_TONES,
+        picture=_picture,
+        picture_words=_picture_words,
+        tally=_tally,
+    )
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Clean every text on its way out; markup was made here and is left alone."""
+    from markupsafe import Markup
+
+    return clean_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__.lower()
+
+
+def _rich(text: Text, labels: dict[str, Label]) -> "Markup":
+    from markupsafe import Markup
+
+    pieces = (text,) if isinstance(text, str) else text
+    return Markup("").join(_inline(piece, labels) for piece in pieces)
+
+
+def _inline(piece: Inline, labels: dict[str, Label]) -> "Markup":
+    from markupsafe import Markup, escape
+
+    if isinstance(piece, Reference):
+        found = resolve(labels, piece.key)
+        return Markup('<a class="reference" href="#{}">{}</a>').format(found.anchor, found.text)
+    if isinstance(piece, Strong):
+        return Markup("<strong>{}</strong>").format(clean_text(piece.text))
+    if isinstance(piece, Mono):
+        return Markup("<code>{}</code>").format(clean_text(piece.text))
+    return escape(clean_text(piece))
+
+
+def _cell_class(cell: Cell | CellValue, column: Column, alignment: str) -> str:
+    classes = [alignment]
+    if isinstance(cell, Cell):
+        classes += ["emphasis"] * cell.emphasis + [f"tone-{cell.tone}"] * (cell.tone != "plain")
+    return " ".join(classes)
+
+
+def _drawing(figure: Figure) -> "Markup":
+    from markupsafe import Markup, escape
+
+    attributes = f'role="img" aria-label="{escape(clean_text(figure.alt))}"'
+    return Markup(inline_svg(figure.svg, f"drawing-{figure.number}", attributes))
+
+
+def _picture(panel: Panel) -> str:
+    return data_uri(panel.image if isinstance(panel.image, bytes) else encode_png(panel.image))
+
+
+def _picture_words(panel: Panel) -> str:
+    return ", ".join(words for words in (panel.title, *panel.lines) if words) or "image"
+
+
+def _tally(items: Sequence[Verdict]) -> str:
+    counts = Counter(item.outcome for item in items)
+    return " · ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOME_TONES if counts[outcome])

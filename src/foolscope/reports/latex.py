@@ -1,0 +1,143 @@
+"""A document's tables as LaTeX, in the booktabs style, one string for each table and one file of all."""
+
+from foolscope.reports.document import Cell, CellValue, Column, Document, Mono, Reference, Strong, Table, Text
+from foolscope.reports.numbering import (
+    Label,
+    alignments,
+    cell_words,
+    columns_of,
+    labels_of,
+    numbered,
+    resolve,
+    walk,
+)
+from foolscope.reports.text import one_line_text
+
+__all__ = ["escape_latex", "latex_tables", "render_latex"]
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",  # so that \\ does not take the next row's bracket for its argument
+    "]": "{]}",
+    "−": r"\ensuremath{-}",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "≈": r"\ensuremath{\approx}",
+    "∞": r"\ensuremath{\infty}",
+    "ε": r"\ensuremath{\varepsilon}",
+    "δ": r"\ensuremath{\delta}",
+    "σ": r"\ensuremath{\sigma}",
+    "→": r"\ensuremath{\rightarrow}",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "\u00a0": "~",
+    "\u202f": r"\,",
+}
+_SIDES = {"left": "l", "right": "r", "center": "c"}
+_HEAD = "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}.\n"
+
+
+def latex_tables(document: Document) -> dict[str, str]:
+    """Write every table of a document.
+
+    Args:
+        document: as built; numbering is done here.
+
+    Returns:
+        The table's key, or ``table-3`` where it has none -> a ``table`` environment, labelled ``tab:`` + key.
+    """
+    ready = numbered(document)
+    labels = labels_of(ready)
+    return {_name(block): _table(block, labels) for block in walk(ready) if isinstance(block, Table)}
+
+
+def render_latex(document: Document) -> str:
+    r"""Write all tables of a document into one file, to be read with ``\input``."""
+    return _HEAD + "\n" + "\n".join(latex_tables(document).values())
+
+
+def escape_latex(text: str) -> str:
+    r"""Escape text so that LaTeX sets it as it is, on one line.
+
+    Example:
+        >>> print(escape_latex("learning_rate: 5 % of $x"))
+        learning\_rate: 5 \% of \$x
+    """
+    return "".join(_ESCAPES.get(character, character) for character in one_line_text(text))
+
+
+def _name(table: Table) -> str:
+    return table.key or f"table-{table.number}"
+
+
+def _table(table: Table, labels: dict[str, Label]) -> str:
+    columns = columns_of(table)
+    sides = "".join(_SIDES[side] for side in alignments(table))
+    rows = [[_cell(cell, column) for cell, column in zip(row, columns, strict=True)] for row in table.rows]
+    note = f"\n  \\par\\smallskip\\footnotesize {_rich(table.note, labels)}" if table.note else ""
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"  \centering",
+            f"  \\caption{{{_rich(table.caption, labels)}}}",
+            f"  \\label{{tab:{_safe_label(_name(table))}}}",
+            f"  \\begin{{tabular}}{{{sides}}}",
+            r"    \toprule",
+            f"    {_row([escape_latex(column.title) for column in columns])}",
+            r"    \midrule",
+            *(f"    {_row(row)}" for row in rows),
+            r"    \bottomrule",
+            f"  \\end{{tabular}}{note}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _row(cells: list[str]) -> str:
+    return f"{' & '.join(cells)} \\\\"
+
+
+def _cell(cell: Cell | CellValue, column: Column) -> str:
+    words = escape_latex(cell_words(cell, column))
+    return f"\\textbf{{{words}}}" if isinstance(cell, Cell) and cell.emphasis else words
+
+
+def _rich(text: Text, labels: dict[str, Label]) -> str:
+    if isinstance(text, str):
+        return escape_latex(text)
+    return "".join(_inline(piece, labels) for piece in text)
+
+
+def _inline(piece: str | Reference | Strong | Mono, labels: dict[str, Label]) -> str:
+    if isinstance(piece, Reference):
+        found = resolve(labels, piece.key)
+        is_table = found.anchor.startswith("table")
+        return f"Table~\\ref{{tab:{_safe_label(piece.key)}}}" if is_table else found.text.replace(" ", "~")
+    if isinstance(piece, Strong):
+        return f"\\textbf{{{escape_latex(piece.text)}}}"
+    if isinstance(piece, Mono):
+        return f"\\texttt{{{escape_latex(piece.text)}}}"
+    before, after = piece[:1].isspace(), piece[-1:].isspace()
+    return f"{' ' * before}{escape_latex(piece)}{' ' * (after and bool(piece.strip()))}"
+
+
+def _safe_label(name: str) -> str:
+    return "".join(character if character.isalnum() and character.isascii() else "-" for character in name)

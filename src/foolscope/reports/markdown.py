@@ -1,0 +1,213 @@
+"""A document as GitHub-flavoured Markdown, its figures and pictures as files beside it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from foolscope.reports.document import (
+    Block,
+    Bullets,
+    Cell,
+    CellValue,
+    Code,
+    Column,
+    Details,
+    Document,
+    Figure,
+    Gallery,
+    Mono,
+    Notice,
+    Panel,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+    Text,
+    Verdict,
+    Verdicts,
+)
+from foolscope.reports.figures.svg import standalone_svg
+from foolscope.reports.images import encode_png
+from foolscope.reports.numbering import (
+    Label,
+    alignments,
+    cell_words,
+    columns_of,
+    labels_of,
+    numbered,
+    resolve,
+)
+from foolscope.reports.text import clean_text, one_line_text
+
+__all__ = ["escape_markdown", "render_markdown"]
+
+_SPECIAL = re.compile(r"[\\`*\[\]<>|~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])|&(?=[#0-9A-Za-z])")
+_LINE_START = re.compile(r"^(?:(\d+)([.)])(?=\s|$)|([#+=-])(?=[\s#=-]|$))")
+_ALIGNMENT = {"left": ":--", "right": "--:", "center": ":-:"}
+
+
+@dataclass
+class _Page:
+    """What one rendering knows and collects."""
+
+    labels: dict[str, Label]
+    prefix: str
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def render_markdown(document: Document, *, prefix: str = "") -> tuple[str, dict[str, bytes]]:
+    """Write a document as Markdown.
+
+    Args:
+        document: as built; numbering is done here.
+        prefix: put before the file names, such as ``"report-files/"``.
+
+    Returns:
+        The text, and name -> bytes of the SVG and PNG files that it shows.
+
+    Raises:
+        ValueError: a reference leads nowhere, or a key is used twice.
+    """
+    ready = numbered(document)
+    page = _Page(labels_of(ready), prefix)
+    parts = [f"# {escape_markdown(ready.title)}", f"*{escape_markdown(ready.question) or '–'}*"]
+    parts += [f"- {escape_markdown(name)}: {escape_markdown(value)}" for name, value in ready.facts]
+    parts = [*parts[:2], "\n".join(parts[2:])] if ready.facts else parts
+    parts += _blocks(ready.lead, page, 2)
+    parts += _blocks(ready.sections, page, 2)
+    if ready.colophon:
+        parts += ["## How this was made", *_blocks(ready.colophon, page, 3)]
+    return "\n\n".join(parts) + "\n", page.files
+
+
+def escape_markdown(text: str) -> str:
+    r"""Escape text so that Markdown shows it as it is, on one line.
+
+    Example:
+        >>> escape_markdown("a|b *c* learning_rate <b>")
+        'a\\|b \\*c\\* learning_rate \\<b\\>'
+    """
+    escaped = _SPECIAL.sub(lambda match: "\\" + match[0], one_line_text(text))
+    return _LINE_START.sub(lambda match: f"{match[1]}\\{match[2]}" if match[1] else f"\\{match[3]}", escaped)
+
+
+def _blocks(blocks: Sequence[Block], page: _Page, level: int) -> list[str]:
+    return [part for block in blocks for part in _block(block, page, level)]
+
+
+def _block(block: Block, page: _Page, level: int) -> list[str]:
+    match block:
+        case Paragraph():
+            return [_rich(block.text, page)]
+        case Notice():
+            return [f"> **Note.** {_rich(block.text, page)}"]
+        case Bullets():
+            return ["\n".join(f"- {_rich(item, page)}" for item in block.items)]
+        case Verdicts():
+            return ["\n".join(_verdict(item, page) for item in block.items)]
+        case Table():
+            return _table(block, page)
+        case Figure():
+            return _figure(block, page)
+        case Gallery():
+            return _gallery(block, page)
+        case Code():
+            return [_code(block)]
+        case Details():
+            summary = escape(one_line_text(block.summary))
+            return [
+                f"<details>\n<summary>{summary}</summary>",
+                *_blocks(block.blocks, page, level),
+                "</details>",
+            ]
+        case Section():
+            return [
+                f"{'#' * min(level, 6)} {escape_markdown(block.title)}",
+                *_blocks(block.blocks, page, level + 1),
+            ]
+
+
+def _rich(text: Text, page: _Page) -> str:
+    if isinstance(text, str):
+        return escape_markdown(text)
+    return "".join(_inline(piece, page) for piece in text)
+
+
+def _inline(piece: str | Reference | Strong | Mono, page: _Page) -> str:
+    if isinstance(piece, Reference):
+        found = resolve(page.labels, piece.key)
+        return f"[{found.text}](#{found.anchor})"
+    if isinstance(piece, Strong):
+        return f"<b>{escape_markdown(piece.text)}</b>"
+    if isinstance(piece, Mono):
+        return f"<code>{escape_markdown(piece.text)}</code>"
+    before, after = piece[:1].isspace(), piece[-1:].isspace()
+    return f"{' ' * before}{escape_markdown(piece)}{' ' * (after and bool(piece.strip()))}"
+
+
+def _verdict(item: Verdict, page: _Page) -> str:
+    reason = f"<br><sub>{_rich(item.reason, page)}</sub>" if item.reason else ""
+    return f"- **{item.outcome}**: {_rich(item.sentence, page)}{reason}"
+
+
+def _table(table: Table, page: _Page) -> list[str]:
+    columns = columns_of(table)
+    lines = [
+        _row([escape_markdown(column.title) for column in columns]),
+        _row([_ALIGNMENT[side] for side in alignments(table)]),
+        *(
+            _row([_cell(cell, column) for cell, column in zip(row, columns, strict=True)])
+            for row in table.rows
+        ),
+    ]
+    caption = f'<a id="table-{table.number}"></a>**Table {table.number}.** {_rich(table.caption, page)}'
+    note = [_rich(table.note, page)] if table.note else []
+    return [caption, "\n".join(lines), *note]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(cell: Cell | CellValue, column: Column) -> str:
+    words = escape_markdown(cell_words(cell, column))
+    return f"<b>{words}</b>" if isinstance(cell, Cell) and cell.emphasis else words
+
+
+def _figure(figure: Figure, page: _Page) -> list[str]:
+    name = f"{page.prefix}figure-{figure.number}.svg"
+    page.files[name] = standalone_svg(figure.svg).encode()
+    return [f"![{escape_markdown(figure.alt)}]({name})", _figure_caption(figure, page)]
+
+
+def _gallery(gallery: Gallery, page: _Page) -> list[str]:
+    width = max((len(row) for row in gallery.rows), default=0)
+    if not width:
+        return [_figure_caption(gallery, page)]
+    lines = [_row([" "] * width), _row([":-:"] * width)]
+    for row_number, row in enumerate(gallery.rows, 1):
+        cells = []
+        for column_number, panel in enumerate(row, 1):
+            name = f"{page.prefix}figure-{gallery.number}-{row_number}-{column_number}.png"
+            page.files[name] = panel.image if isinstance(panel.image, bytes) else encode_png(panel.image)
+            cells.append(_panel(panel, name))
+        lines.append(_row([*cells, *[" "] * (width - len(cells))]))
+    return ["\n".join(lines), _figure_caption(gallery, page)]
+
+
+def _panel(panel: Panel, name: str) -> str:
+    words = [escape_markdown(line) for line in (panel.title, *panel.lines) if line]
+    return "<br>".join([f"![{escape_markdown(panel.title) or 'image'}]({name})", *words])
+
+
+def _figure_caption(figure: Figure | Gallery, page: _Page) -> str:
+    return f'<a id="figure-{figure.number}"></a>**Figure {figure.number}.** {_rich(figure.caption, page)}'
+
+
+def _code(code: Code) -> str:
+    text = clean_text(code.text)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{re.sub(r'[^0-9A-Za-z+-]', '', code.language)}\n{text.rstrip(chr(10))}\n{fence}"

@@ -1,0 +1,132 @@
+"""Numbers for tables and figures in reading order, and the labels by which text refers to them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from foolscope.core.errors import did_you_mean
+from foolscope.reports.document import (
+    Block,
+    Cell,
+    CellValue,
+    Column,
+    Details,
+    Document,
+    Figure,
+    Gallery,
+    Section,
+    Table,
+)
+from foolscope.reports.text import format_number
+
+__all__ = ["Label", "alignments", "cell_words", "columns_of", "labels_of", "numbered", "resolve", "walk"]
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a reference says ("Table 3") and where it leads ("table-3")."""
+
+    text: str
+    anchor: str
+
+
+def walk(document: Document) -> Iterator[Block]:
+    """Yield every block of a document in reading order, containers before their contents."""
+    yield from _walk(document.lead)
+    yield from _walk(document.sections)
+    yield from _walk(document.colophon)
+
+
+def numbered(document: Document) -> Document:
+    """Return the document with every table, figure and gallery numbered from 1 in reading order."""
+    counts = {"Table": 0, "Figure": 0}
+    return replace(
+        document,
+        lead=_number(document.lead, counts),
+        sections=[replace(section, blocks=_number(section.blocks, counts)) for section in document.sections],
+        colophon=_number(document.colophon, counts),
+    )
+
+
+def labels_of(document: Document) -> dict[str, Label]:
+    """Map each key in a numbered document to its label.
+
+    Raises:
+        ValueError: a key is used twice.
+    """
+    labels: dict[str, Label] = {}
+    for block in walk(document):
+        if isinstance(block, Table | Figure | Gallery) and block.key:
+            if block.key in labels:
+                raise ValueError(f"two blocks have the key {block.key!r}; keys must be unique in a document")
+            labels[block.key] = label_of(block)
+    return labels
+
+
+def label_of(block: Table | Figure | Gallery) -> Label:
+    """Label a numbered block; galleries count as figures."""
+    kind = _kind(block)
+    return Label(f"{kind} {block.number}", f"{kind.lower()}-{block.number}")
+
+
+def resolve(labels: dict[str, Label], key: str) -> Label:
+    """Look up a reference.
+
+    Raises:
+        ValueError: nothing in the document has that key.
+    """
+    if key not in labels:
+        raise ValueError(
+            f"a text refers to {key!r}, which no table or figure has as key. {did_you_mean(key, labels)}"
+        )
+    return labels[key]
+
+
+def columns_of(table: Table) -> list[Column]:
+    """Return a table's columns, plain titles as columns of their own."""
+    return [Column(column) if isinstance(column, str) else column for column in table.columns]
+
+
+def alignments(table: Table) -> list[str]:
+    """Decide each column's alignment: as told, else right for numbers and left for words."""
+    decided: list[str] = []
+    for position, column in enumerate(columns_of(table)):
+        values = [_value(row[position]) for row in table.rows]
+        numbers = any(value is not None for value in values) and not any(isinstance(v, str) for v in values)
+        decided.append(column.align if column.align != "auto" else "right" if numbers else "left")
+    return decided
+
+
+def cell_words(cell: Cell | CellValue, column: Column) -> str:
+    """Write one cell's value as text."""
+    value = _value(cell)
+    if value is None:
+        return "–"
+    return value if isinstance(value, str) else format_number(value, column.format)
+
+
+def _value(cell: Cell | CellValue) -> CellValue:
+    return cell.value if isinstance(cell, Cell) else cell
+
+
+def _kind(block: Table | Figure | Gallery) -> str:
+    return "Table" if isinstance(block, Table) else "Figure"
+
+
+def _walk(blocks: Sequence[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Section | Details):
+            yield from _walk(block.blocks)
+
+
+def _number(blocks: Sequence[Block], counts: dict[str, int]) -> list[Block]:
+    result: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Section | Details):
+            result.append(replace(block, blocks=_number(block.blocks, counts)))
+        elif isinstance(block, Table | Figure | Gallery):
+            counts[_kind(block)] += 1
+            result.append(replace(block, number=counts[_kind(block)]))
+        else:
+            result.append(block)
+    return result

@@ -1,0 +1,179 @@
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foolscope.reports import figures as draw
+from foolscope.reports.figures.svg import inline_svg, rename_ids
+from foolscope.reports.text import one_line_text
+from foolscope.reports.theme import COLORS
+
+X = np.arange(5.0)
+CURVE = draw.Band(X, X - 0.5, X + 0.5)
+
+
+def factor(label="a"):
+    levels = [
+        draw.Level(label, (0.9, 0.91), 0.905, 0.89, 0.92, "baseline", 0.9),
+        draw.Level("b", (0.9,), 0.9, None, None, "undecided"),
+        draw.Level("c", (), None, None, None, "diverged"),
+    ]
+    return draw.Factor(label, levels)
+
+
+FIGURES = {
+    "training_curves": lambda text: draw.training_curves(
+        X, {text: {text: CURVE}, "other": {"b": CURVE}}, best_epoch=2
+    ),
+    "loss_by_step": lambda text: draw.loss_by_step({text: CURVE, "two": CURVE}, title=text, x_label=text),
+    "robust_accuracy_curve": lambda text: draw.robust_accuracy_curve(X / 255, {text: CURVE}, chance=0.1),
+    "line_panels": lambda text: draw.line_panels(
+        X + 1, {"t": {"s": CURVE}}, x_label=text, x_scale="log", marks={text: 2.0}, levels={text: 1.0}
+    ),
+    "ablation_effects": lambda text: draw.ablation_effects([factor(text)] * 4, quantity=text),
+    "confusion_matrix": lambda text: draw.confusion_matrix(np.eye(3) * 9 + 1, [text, "b", "c"]),
+    "bars_with_interval": lambda text: draw.bars_with_interval(
+        [text, "b"], [1, np.nan], [0.5, 1], [1.5, 2], x_label=text, reference=(text, 1.0)
+    ),
+    "histograms": lambda text: draw.histograms({text: {text: X, "b": X**2}}, x_label=text, y_label=text),
+}
+
+
+@pytest.fixture(params=FIGURES.values(), ids=FIGURES)
+def figure(request):
+    return request.param
+
+
+def words(svg):
+    return [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_same_numbers_give_the_same_drawing(figure):
+    assert figure("a") == figure("a")
+
+
+def test_every_color_follows_the_theme(figure):
+    svg = figure("a")
+    without_fallbacks = re.sub(r"var\(--[a-z0-9-]+, #[0-9a-f]{6}\)", "", svg)
+    assert not re.search(r"#[0-9a-f]{3,6}\b(?![-0-9])", re.sub(r'(href="|url\()#', "", without_fallbacks))
+    assert set(re.findall(r"var\(--([a-z0-9-]+), (#[0-9a-f]{6})\)", svg)) <= {
+        (name, light) for name, (light, _) in COLORS.items()
+    }
+
+
+def test_a_drawing_stands_alone(figure):
+    svg = figure("a")
+    ElementTree.fromstring(svg)
+    assert "<style" not in svg
+    assert "DejaVu" not in svg
+    assert "var(" not in draw.standalone_svg(svg)
+    ElementTree.fromstring(draw.standalone_svg(svg))
+
+
+@given(text=st.text(st.characters(codec=None), min_size=1))
+@settings(max_examples=10, deadline=None)
+@pytest.mark.parametrize("name", FIGURES)
+def test_any_text_can_be_a_label(name, text):
+    plain, svg = FIGURES[name]("plainly"), FIGURES[name](text)
+    tags = [{element.tag for element in ElementTree.fromstring(drawing).iter()} for drawing in (plain, svg)]
+    assert tags[1] <= tags[0]
+    written = one_line_text(text)
+    if written and len(written) < 10:
+        assert written in [one_line_text(word or "") for word in words(svg)]
+
+
+@pytest.mark.parametrize("text", ["$x^2$", "fill: #1a1d22", 'style="stroke: #1a1d22"', "--> <b>", 'id="m1"'])
+def test_labels_are_not_read_as_anything_else(text):
+    assert text in words(draw.loss_by_step({text: CURVE}))
+
+
+def test_global_settings_of_matplotlib_are_neither_read_nor_left_changed():
+    import matplotlib
+
+    expected = FIGURES["training_curves"]("a")
+    with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "axes.facecolor": "red"}):
+        before = dict(matplotlib.rcParams)
+        assert FIGURES["training_curves"]("a") == expected
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_what_is_not_finite_leaves_a_gap():
+    svg = draw.training_curves(
+        [1, 2, 3], {"Loss": {"a": ([1.0, np.inf, np.nan], [0.5, np.nan, 1], [2, 3, np.inf])}}
+    )
+    assert "inf" not in svg
+    assert "nan" not in svg.lower()
+
+
+def test_an_axis_in_grey_levels():
+    shown = words(
+        draw.robust_accuracy_curve(np.array([0, 8, 16]) / 255, {"a": ([0.9, 0.4, 0.1], None, None)})
+    )
+    assert {"0", "5", "10", "15"} <= set(shown)
+    assert any("1/255" in word for word in shown)
+
+
+def test_an_interval_is_drawn_where_it_lies():
+    """Marks sit at the height of their values: equal for equal ones, higher for higher ones."""
+    levels = [
+        draw.Level(str(n), (), value, value, value, "helps") for n, value in enumerate([0.2, 0.4, 0.4, 0.8])
+    ]
+    svg = draw.ablation_effects([draw.Factor("f", levels)])
+    marks = re.findall(r'<use href="[^"]+" x="([\d.]+)" y="([\d.]+)" style="[^"]*--good', svg)
+    across, down = np.array(marks[:4], dtype=float).T
+    assert np.all(np.diff(across) > 0)
+    assert down[1] == down[2]
+    assert (down[0] - down[1]) * 2 == pytest.approx(down[1] - down[3], abs=0.1)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 10, 11, 20, 21, 30, 31, 100])
+def test_confusion_of_any_number_of_classes(classes):
+    counts = np.random.default_rng(0).poisson(0.5, (classes, classes)) + 57 * np.eye(classes)
+    svg = draw.confusion_matrix(counts, [f"class {number}" for number in range(classes)])
+    assert len(svg) < 400_000
+    share = f"{100 * counts[0, 0] / counts[0].sum():.0f}"
+    assert (share in words(svg)) == (classes <= 20)
+    assert (f"{counts[0, 0]:g}" in words(svg)) == (classes <= 10)
+
+
+def test_a_class_without_images_is_an_empty_row():
+    svg = draw.confusion_matrix([[0, 0], [1, 3]], ["never", "always"])
+    assert {"25", "75"} <= set(words(svg))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: draw.confusion_matrix(np.ones((2, 3)), ["a", "b"]), "square"),
+        (lambda: draw.confusion_matrix(np.ones((2, 2)), ["a"]), "needs 2 names; got 1"),
+        (lambda: draw.line_panels(X, {}, x_label="x"), "at least one panel"),
+        (lambda: draw.training_curves(X, {"t": {"short": ([1], None, None)}}), "'short' needs one value"),
+        (lambda: draw.loss_by_step({}), "at least one curve"),
+        (lambda: draw.ablation_effects([]), "at least one factor"),
+        (lambda: draw.ablation_effects([draw.Factor("f", [])]), "at least one level"),
+        (lambda: draw.bars_with_interval(["a"], [1, 2], x_label="x"), "got 2"),
+        (lambda: draw.histograms({}, x_label="x"), "at least one panel"),
+        (lambda: draw.standalone_svg("<p>"), "expected an <svg>"),
+        (lambda: inline_svg("text", "p", ""), "expected an <svg>"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_renaming_keeps_references_and_drops_other_ids():
+    svg = (
+        '<svg><g id="unused"/><path id="m"/><use href="#m"/><g clip-path="url(#c)"/><clipPath id="c"/></svg>'
+    )
+    assert rename_ids(svg, "p") == (
+        '<svg><g/><path id="p-1"/><use href="#p-1"/><g clip-path="url(#p-0)"/><clipPath id="p-0"/></svg>'
+    )
+
+
+def test_light_colors_are_all_different():
+    lights = [light for light, _ in COLORS.values()]
+    assert len(set(lights)) == len(lights)
