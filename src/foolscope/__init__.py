@@ -1,1 +1,37 @@
-"""Executable studies of image classifiers."""
+"""Executable studies of image classifiers: train, ablate, attack, and report with verdicts that carry error bars.
+
+The functions here are imported when they are first used, so that ``import foolscope`` does not wait for torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foolscope.api import Ablation, StudyResult, Training, ablate, attack, recipe, study, train
+    from foolscope.core.errors import FoolscopeError
+    from foolscope.experiments.recipe import Recipe
+
+__all__ = [
+    "Ablation",
+    "FoolscopeError",
+    "Recipe",
+    "StudyResult",
+    "Training",
+    "ablate",
+    "attack",
+    "recipe",
+    "study",
+    "train",
+]
+
+_HOMES = {"FoolscopeError": "foolscope.core.errors", "Recipe": "foolscope.experiments.recipe"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'foolscope' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "foolscope.api")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

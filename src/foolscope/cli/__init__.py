@@ -1,0 +1,101 @@
+"""Layer 7, the command line: arguments become recipes and studies; results are printed; nothing else.
+
+Commands are imported when they are used, so that ``foolscope --help`` does not wait for torch.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from foolscope.core.errors import FoolscopeError, did_you_mean
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: dict[str, str] = {
+    "study": "Run a whole study and write its report: the built-in first one, a named one, or a TOML file.",
+    "train": "Train one model, with live progress; keep the best checkpoint.",
+    "ablate": "Vary one setting at a time around a baseline, with enough seeds for a verdict.",
+    "attack": "Measure the robust accuracy of a trained model over a range of budgets.",
+    "report": "Rebuild the report of a stored study, without training.",
+    "data": "List, fetch and verify data sets.",
+    "completion": "Print the shell completion script.",
+}
+"""Command name to its one-line help; each lives in the module of its name."""
+
+_EXAMPLES = """\b
+Examples:
+  foolscope study                          the first study, offline, in under a minute
+  foolscope study --write my.toml          copy it, edit it, then: foolscope study my.toml
+  foolscope train --model mlp --hidden 50 --epochs 10
+  foolscope ablate --model mlp --vary batch_size=32,128,512 --seeds 5
+  foolscope data list
+"""
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"foolscope.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            raise click.UsageError(f"unknown command {args[0]!r}. {did_you_mean(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib import metadata
+
+        click.echo(f"foolscope {metadata.version('foolscope')}")
+        ctx.exit()
+
+
+@click.group(cls=_LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version.")
+def _group() -> None:
+    """Executable studies of image classifiers: train, ablate, attack, report - with verdicts that carry error bars."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a mistake of the person's is one line and exit code 2, Ctrl-C is 130."""
+    try:
+        status = _group.main(arguments, prog_name="foolscope", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(status if isinstance(status, int) else 0)
+    except FoolscopeError as error:
+        _fail(str(error))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "")
+        sys.exit(0)
+    except click.ClickException as error:
+        message = error.format_message()
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            message = f"{message.rstrip('.')}. Try: {error.ctx.command_path} --help"
+        _fail(message)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nfoolscope: interrupted; the same command goes on where it was", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"foolscope: {' '.join(message.split())}", err=True)
+    sys.exit(2)

@@ -38,4 +38,6 @@ def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = 
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
         return RecipeError(f"{field}: {message}" if field else message)
+    if first["type"] == "missing":
+        return RecipeError(f"{field} is required and has no default; give it a value")
     return RecipeError(f"{field}: {message[0].lower() + message[1:]}; got {first['input']!r}")

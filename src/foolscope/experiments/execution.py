@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from foolscope.core.precision import resolve_device, resolve_precision
+from foolscope.core.threads import thread_count, worthwhile_threads
 from foolscope.data import Dataset, DatasetSettings, load
 from foolscope.experiments.packs import Pack, PendingTrial, plan_packs
 from foolscope.experiments.recipe import Recipe
@@ -88,10 +90,10 @@ def run_trials(
         for identity, recipe in zip(identities, recipes, strict=True)
         if not store.has(identity)
     }
-    pending = [
-        PendingTrial(identity, recipe, _parameter_count(recipe, workplace))
-        for identity, recipe in missing.items()
-    ]
+    pending = []
+    for identity, recipe in missing.items():
+        parameters, flops = _size(recipe, workplace)
+        pending.append(PendingTrial(identity, recipe, parameters, flops))
     packs = plan_packs(pending)
     work = [_work(pack, workplace) for pack in packs]
     for position, pack in enumerate(packs):
@@ -105,11 +107,14 @@ def run_trials(
     return [store.load(identity) for identity in identities]
 
 
-def _parameter_count(recipe: Recipe, workplace: Workplace) -> int:
+def _size(recipe: Recipe, workplace: Workplace) -> tuple[int, float]:
+    """Count a model's parameters, and the floating-point operations of one image's forward pass."""
     dataset = workplace.dataset(recipe.dataset)
     plain = recipe.model.model_copy(update={"normalization": "none"})
     model = build_model(plain, dataset.image_shape, len(dataset.classes), seed=0)
-    return sum(parameter.numel() for parameter in model.parameters())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, *dataset.image_shape))
+    return sum(parameter.numel() for parameter in model.parameters()), float(counter.get_total_flops())
 
 
 def _work(pack: Pack, workplace: Workplace) -> float:
@@ -124,9 +129,12 @@ def _run_pack(pack: Pack, workplace: Workplace, tell: Callable[[EpochReport], No
     recipes = [trial.recipe for trial in pack.trials]
     dataset = workplace.dataset(recipes[0].dataset)
     checkpoint = store.pack_checkpoint(pack.identity)
-    outcomes = train_pack(recipes, dataset, checkpoint=checkpoint, identity=pack.identity, report=tell)
+    threads = worthwhile_threads(3 * pack.flops_per_image * recipes[0].training.batch_size)
+    with thread_count(threads):
+        outcomes = train_pack(recipes, dataset, checkpoint=checkpoint, identity=pack.identity, report=tell)
     provenance = {
         **machine_facts(workplace.device),
+        "threads": threads,
         "precision": resolve_precision(recipes[0].precision, workplace.device),
         "pack_size": len(recipes),
         "dataset": dataset_facts(dataset),

@@ -28,11 +28,19 @@ _CACHE_BYTES = 32 * 2**20  # of the last level where the machine does not say, a
 
 @dataclass(frozen=True)
 class PendingTrial:
-    """A trial that has not been run: its identity, its recipe, and how many parameters its model has."""
+    """A trial that has not been run.
+
+    Args:
+        identity: hash of what determines it.
+        recipe: its recipe.
+        parameter_count: of its model.
+        flops: floating-point operations of its model's forward pass on one image.
+    """
 
     identity: str
     recipe: Recipe
     parameter_count: int
+    flops: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ class Pack:
         """Hash of the trials' identities, in order."""
         text = " ".join(trial.identity for trial in self.trials)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    @property
+    def flops_per_image(self) -> float:
+        """Floating-point operations of all trials' forward passes on one image."""
+        return sum(trial.flops for trial in self.trials)
 
 
 def pack_size(parameter_count: int, cache_bytes: int | None = None) -> int:

@@ -154,6 +154,14 @@ def _resolve(recipe: Recipe, name: str) -> str:
         return found[0]
     if found:
         raise RecipeError(f"{name!r} is ambiguous; write one of {', '.join(found)}")
+    owners = [
+        f"{kind} {component}"
+        for kind, registered in COMPONENTS.items()
+        for component, settings in registered.items()
+        if name in settings.model_fields
+    ]
+    if owners:
+        raise RecipeError(f"{name!r} is a field of {' and '.join(owners)}, which this recipe does not have")
     known = [*COMPONENTS, *(path.rpartition(".")[2] for path in leaves)]
     parts = ", ".join(f"{kind} {getattr(recipe, kind).name}" for kind in ("model", "optimizer", "schedule"))
     raise RecipeError(f"unknown field {name!r} for {parts}. {did_you_mean(name, dict.fromkeys(known))}")

@@ -22,6 +22,7 @@ __all__ = [
     "FoolingPlan",
     "Study",
     "as_attack",
+    "attack_from",
     "built_in_studies",
     "read_study",
     "study_from",
@@ -274,6 +275,18 @@ def read_study(name_or_path: str = FIRST_STUDY) -> tuple[Study, str]:
         raise RecipeError(f"{name_or_path} is not valid TOML: {error}") from error
     except RecipeError as error:
         raise RecipeError(f"{name_or_path}: {error}") from error
+
+
+def attack_from(values: Mapping[str, Any]) -> Settings:
+    """Validate a mapping, such as ``{"name": "pgd", "steps": 20}``, into an attack.
+
+    Raises:
+        RecipeError: one line about the first thing that is wrong.
+    """
+    try:
+        return pydantic.TypeAdapter[Settings](AnyAttack).validate_python(dict(values))
+    except pydantic.ValidationError as error:
+        raise one_line(error) from error
 
 
 def as_attack(settings: Settings) -> Attack:

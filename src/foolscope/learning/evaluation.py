@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from foolscope.data.dataset import LabeledImages
@@ -13,7 +13,8 @@ from foolscope.learning.packing import Context, Program
 
 __all__ = ["Evaluation", "channel_statistics", "evaluate", "to_pixels"]
 
-_BATCH_SIZE = 2048
+_LARGEST_BATCH = 2048
+_LARGEST_BATCHES = 8192  # images times trials: what keeps the maps of a pack of convolutions below some 200 MB
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Evaluation:
         predictions: the class of the largest logit.
     """
 
-    loss: Float[Tensor, " trial"]
-    accuracy: Float[Tensor, " trial"]
+    loss: Float64[Tensor, " trial"]
+    accuracy: Float64[Tensor, " trial"]
     predictions: Int64[Tensor, "trial image"]
 
 
@@ -51,16 +52,17 @@ def evaluate(
     """
     context = Context(training=False, dtype=dtype)
     first = next(iter(parameters.values()))
-    trials, total = first.shape[0], first.new_zeros(first.shape[0])
+    trials, total = first.shape[0], first.new_zeros(first.shape[0], dtype=torch.float64)
+    batch_size = max(1, min(_LARGEST_BATCH, _LARGEST_BATCHES // trials))
     predictions = []
-    for start in range(0, len(split), _BATCH_SIZE):
-        images = to_pixels(split.images[start : start + _BATCH_SIZE], first.dtype)
-        labels = split.labels[start : start + _BATCH_SIZE].expand(trials, -1)
+    for start in range(0, len(split), batch_size):
+        images = to_pixels(split.images[start : start + batch_size], first.dtype)
+        labels = split.labels[start : start + batch_size].expand(trials, -1)
         logits = program(parameters, images[None], context)
-        total += loss(logits, labels, torch.zeros_like(total)).sum(dim=1)
+        total += loss(logits, labels, None).sum(dim=1)
         predictions.append(logits.argmax(dim=-1))
     predicted = torch.cat(predictions, dim=1)
-    accuracy = (predicted == split.labels).to(first.dtype).mean(dim=1)
+    accuracy = (predicted == split.labels).sum(dim=1).double() / len(split)
     return Evaluation(total / len(split), accuracy, predicted)
 
 

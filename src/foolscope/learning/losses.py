@@ -13,7 +13,8 @@ from foolscope.core.settings import Settings
 
 __all__ = ["LOSSES", "CrossEntropy", "LossSettings", "SquaredError", "cross_entropy", "smoothing_per_trial", "squared_error"]
 
-PackLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+PackLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""From logits (trial, batch, classes), labels (trial, batch) and label smoothing (trial,) to losses (trial, batch)."""
 
 
 class LossSettings(Settings):
@@ -40,14 +41,14 @@ class SquaredError(LossSettings):
 def cross_entropy(
     logits: Float[Tensor, "trial batch classes"],
     labels: Int64[Tensor, "trial batch"],
-    label_smoothing: Float[Tensor, " trial"],
+    label_smoothing: Float[Tensor, " trial"] | None = None,
 ) -> Float[Tensor, "trial batch"]:
     """Cross-entropy per image: −(1 − s) log p_label − (s / K) Σ_k log p_k.
 
     Args:
         logits: of every trial.
         labels: class indices in [0, classes).
-        label_smoothing: s per trial, in [0, 1).
+        label_smoothing: s per trial, in [0, 1); ``None`` where no trial smooths.
 
     Returns:
         The loss of every image under every trial.
@@ -57,7 +58,7 @@ def cross_entropy(
     """
     losses = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
     losses = losses.view(labels.shape)
-    if not label_smoothing.any():
+    if label_smoothing is None:
         return losses
     smoothing = label_smoothing[:, None]
     return (1.0 - smoothing) * losses - smoothing * functional.log_softmax(logits, dim=-1).mean(dim=-1)
@@ -66,7 +67,7 @@ def cross_entropy(
 def squared_error(
     scores: Float[Tensor, "trial batch classes"],
     labels: Int64[Tensor, "trial batch"],
-    unused: Float[Tensor, " trial"],
+    unused: Float[Tensor, " trial"] | None = None,
 ) -> Float[Tensor, "trial batch"]:
     """Squared error per image: ½ Σ_k (score_k − [k = label])².
 
@@ -88,7 +89,9 @@ LOSSES: dict[str, tuple[type[LossSettings], PackLoss]] = {
 }
 
 
-def smoothing_per_trial(losses: Sequence[LossSettings], device: torch.device) -> Float[Tensor, " trial"]:
-    """Gather the label smoothing of every trial of a pack."""
+def smoothing_per_trial(
+    losses: Sequence[LossSettings], device: torch.device, dtype: torch.dtype = torch.float32
+) -> Float[Tensor, " trial"] | None:
+    """Gather the label smoothing of every trial of a pack; ``None`` where no trial smooths."""
     rates = [each.label_smoothing if isinstance(each, CrossEntropy) else 0.0 for each in losses]
-    return torch.tensor(rates, device=device)
+    return torch.tensor(rates, device=device, dtype=dtype) if any(rates) else None

@@ -72,18 +72,18 @@ def _sgd_init(parameters: PackTensors, hyper: PerTrial) -> OptimizerState:
 def _sgd_update(
     parameters: PackTensors, gradients: PackTensors, state: OptimizerState, hyper: PerTrial, step: int
 ) -> None:
-    rate, momentum = hyper["learning_rate"], hyper["momentum"]
+    rate, momentum, nesterov = hyper["learning_rate"], hyper["momentum"], hyper.get("nesterov")
     velocities = state.get("velocity")
     for name, parameter in parameters.items():
         gradient = gradients[name]
         if velocities is not None:
             velocity = velocities[name]
             velocity.mul_(along_trials(momentum, velocity)).add_(gradient)
-            if hyper["nesterov"].any():
-                look_ahead = torch.addcmul(gradient, velocity, along_trials(momentum, velocity))
-                gradient = torch.where(along_trials(hyper["nesterov"] > 0, velocity), look_ahead, velocity)
-            else:
+            if nesterov is None:
                 gradient = velocity
+            else:
+                look_ahead = torch.addcmul(gradient, velocity, along_trials(momentum, velocity))
+                gradient = torch.where(along_trials(nesterov > 0, velocity), look_ahead, velocity)
         parameter.addcmul_(gradient, along_trials(-rate, parameter))
 
 
@@ -127,9 +127,16 @@ OPTIMIZERS: dict[str, OptimizerEntry] = {
 }
 
 
-def hyperparameters(settings: Sequence[OptimizerSettings], device: torch.device) -> dict[str, Tensor]:
-    """Gather the optimizer's own fields of every trial into tensors (trial,); all trials share one optimizer."""
-    fields = OPTIMIZERS[settings[0].name].fields
-    return {
-        field: torch.tensor([float(getattr(each, field)) for each in settings], device=device) for field in fields
-    }
+def hyperparameters(
+    settings: Sequence[OptimizerSettings], device: torch.device, dtype: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
+    """Gather the optimizer's own fields of every trial into tensors (trial,); all trials share one optimizer.
+
+    A switch that is off for every trial is left out, so that no step has to look at its values.
+    """
+    hyper = {}
+    for field in OPTIMIZERS[settings[0].name].fields:
+        values = [getattr(each, field) for each in settings]
+        if values != [False] * len(values) or not isinstance(values[0], bool):
+            hyper[field] = torch.tensor([float(value) for value in values], device=device, dtype=dtype)
+    return hyper

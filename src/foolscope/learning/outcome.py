@@ -1,6 +1,6 @@
 """What training one trial yields."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -61,4 +61,6 @@ class TrialOutcome:
 
     def as_document(self) -> dict[str, Any]:
         """Return everything but the weights as JSON-able values."""
-        return {name: value for name, value in asdict(self).items() if name != "weights"}
+        document = asdict(replace(self, weights={}))  # asdict would copy them
+        del document["weights"]
+        return document

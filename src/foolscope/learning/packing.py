@@ -73,6 +73,18 @@ class _Layer:
         return parameters.get(f"{self.name}.{name}")
 
 
+def _per_trial(value: _Activation, trials: int) -> _Activation:
+    """Give every trial its own copy of an activation that its group has shared so far."""
+    copies = trials // value.lead
+    if copies == 1:
+        return value
+    if not value.is_map:
+        return _Activation(value.tensor.repeat_interleave(copies, dim=0), trials, is_map=False)
+    batch, _, height, width = value.tensor.shape
+    maps = value.tensor.reshape(batch, value.lead, -1, height, width)
+    return _Activation(maps.repeat_interleave(copies, dim=1).flatten(1, 2), trials, is_map=True)
+
+
 def _elementwise(layer: _Layer, parameters: PackTensors, value: _Activation, context: Context) -> _Activation:
     return value.apply(layer.modules[0])
 
@@ -112,6 +124,8 @@ def _convolution(layer: _Layer, parameters: PackTensors, value: _Activation, con
     assert isinstance(module, nn.Conv2d)
     weight, bias = layer.parameter(parameters, "weight"), layer.parameter(parameters, "bias")
     assert weight is not None
+    if module.groups > 1:  # the groups of trials that share an image would not line up with the layer's own
+        value = _per_trial(value, weight.shape[0])
     maps = functional.conv2d(
         value.tensor.to(context.dtype),
         weight.to(context.dtype).flatten(0, 1),
@@ -128,23 +142,32 @@ def _dropout(layer: _Layer, parameters: PackTensors, value: _Activation, context
     rates = [module.rate for module in layer.modules if isinstance(module, Dropout)]
     if not context.training or not any(rates):
         return value
-    assert not value.is_map, "dropout acts on features; a map would need the trial axis in front"
+    value = _per_trial(value, len(rates))
     tensor = value.tensor
-    if value.lead < len(rates):
-        tensor = tensor.repeat_interleave(len(rates) // value.lead, dim=0)
-    shape, device = tensor.shape[1:], tensor.device
-    kept = torch.stack(
-        [
-            torch.rand(shape, generator=generator, device=device).ge_(rate).div_(1.0 - rate)
-            for generator, rate in zip(context.generators, rates, strict=True)
-        ]
-    )
-    return _Activation(tensor * kept.to(tensor.dtype), len(rates), is_map=False)
+    shape = list(tensor.shape)  # of one trial's activation, as its own module would see it
+    if value.is_map:
+        shape[1] //= len(rates)
+    else:
+        del shape[0]
+    masks = [
+        _mask(shape, rate, generator, tensor) for rate, generator in zip(rates, context.generators, strict=True)
+    ]
+    kept = torch.cat(masks, dim=1) if value.is_map else torch.stack(masks)
+    return value.apply(lambda tensor: tensor * kept)
+
+
+def _mask(shape: Sequence[int], rate: float, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Draw what :class:`Dropout` draws: nothing at rate zero."""
+    if rate == 0.0:
+        return like.new_ones(shape)
+    kept = torch.rand(shape, generator=generator, device=like.device).ge_(rate)
+    return kept.div_(1.0 - rate).to(like.dtype)
 
 
 def _add(first: _Activation, second: _Activation) -> _Activation:
-    assert (first.lead, first.is_map) == (second.lead, second.is_map)
-    return _Activation(first.tensor + second.tensor, first.lead, first.is_map)
+    trials = max(first.lead, second.lead)
+    first, second = _per_trial(first, trials), _per_trial(second, trials)
+    return _Activation(first.tensor + second.tensor, trials, first.is_map)
 
 
 PackedLayer = Callable[[_Layer, PackTensors, _Activation, Context], _Activation]
@@ -197,13 +220,15 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
     Returns:
         The packed program, or the one-after-another program where the first model cannot be packed.
     """
-    if unpackable_layers(models[0]):
+    model = models[0]
+    tied = len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters()))
+    if tied or unpackable_layers(model):
         return solo_program(models)
     try:
-        nodes = list(_Tracer().trace(models[0]).nodes)
-    except (fx.proxy.TraceError, TypeError):  # control flow that depends on values
+        nodes = list(_Tracer().trace(model).nodes)
+    except (fx.proxy.TraceError, RuntimeError, TypeError):  # control flow that depends on values
         return solo_program(models)
-    if not all(_is_packable(node) for node in nodes):
+    if not _is_packable(nodes, model):
         return solo_program(models)
     layers = {
         node: _Layer(str(node.target), tuple(model.get_submodule(str(node.target)) for model in models))
@@ -232,10 +257,41 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
     return program
 
 
-def _is_packable(node: fx.Node) -> bool:
-    return node.op in ("placeholder", "call_module", "output") or (
-        node.op == "call_function" and node.target in (operator.add, torch.add)
-    )
+def _is_packable(nodes: Sequence[fx.Node], model: nn.Module) -> bool:
+    """Whether a traced graph has only layers of the table and additions, each on what its packed form expects."""
+    is_map: dict[fx.Node, bool] = {}
+    for node in nodes:
+        inputs = [each for each in node.args if isinstance(each, fx.Node)]
+        if node.kwargs or len(inputs) != len(node.args):
+            return False
+        kinds = {is_map[each] for each in inputs}
+        if node.op == "placeholder" and not is_map:
+            is_map[node] = True
+        elif node.op == "call_module" and len(inputs) == 1:
+            layer = model.get_submodule(str(node.target))
+            if not _has_packed_form(layer, is_map[inputs[0]]):
+                return False
+            is_map[node] = is_map[inputs[0]] and not isinstance(layer, nn.Flatten)
+        elif node.op == "call_function" and node.target in (operator.add, torch.add) and len(kinds) == 1:
+            is_map[node] = is_map[inputs[0]]
+        elif node.op != "output" or kinds != {False}:
+            return False
+    return True
+
+
+def _has_packed_form(layer: nn.Module, is_map: bool) -> bool:
+    """Whether the packed form of a layer covers its options and the axes of its input."""
+    match layer:
+        case nn.Linear():
+            return not is_map
+        case nn.Conv2d():
+            return is_map and layer.padding_mode == "zeros"
+        case Normalize() | nn.MaxPool2d() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
+            return is_map
+        case nn.Flatten():
+            return (layer.start_dim, layer.end_dim) == (1, -1)
+        case _:
+            return True
 
 
 def _result_type(parameters: PackTensors) -> torch.dtype:

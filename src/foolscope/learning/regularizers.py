@@ -30,26 +30,34 @@ class PackRegularizers:
     """The penalties of every trial of a pack.
 
     Args:
-        l1: coefficient per trial.
-        l2: coefficient per trial.
-        weight_decay: decoupled decay per trial.
+        l1: coefficient per trial; ``None`` where no trial has one.
+        l2: coefficient per trial; likewise.
+        weight_decay: decoupled decay per trial; likewise.
         penalize: whether biases and normalization layers count, the same for the whole pack.
     """
 
-    l1: Float[Tensor, " trial"]
-    l2: Float[Tensor, " trial"]
-    weight_decay: Float[Tensor, " trial"]
+    l1: Float[Tensor, " trial"] | None
+    l2: Float[Tensor, " trial"] | None
+    weight_decay: Float[Tensor, " trial"] | None
     penalize: Literal["weights", "all"]
 
     @classmethod
     def gather(
-        cls, settings: Sequence[RegularizationSettings], weight_decay: Sequence[float], device: torch.device
+        cls,
+        settings: Sequence[RegularizationSettings],
+        weight_decay: Sequence[float],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> "PackRegularizers":
         """Collect the coefficients of the trials, which must agree on ``penalize``."""
+
+        def per_trial(values: Sequence[float]) -> Tensor | None:
+            return torch.tensor(values, device=device, dtype=dtype) if any(values) else None
+
         return cls(
-            torch.tensor([each.l1 for each in settings], device=device),
-            torch.tensor([each.l2 for each in settings], device=device),
-            torch.tensor(list(weight_decay), device=device),
+            per_trial([each.l1 for each in settings]),
+            per_trial([each.l2 for each in settings]),
+            per_trial(list(weight_decay)),
             settings[0].penalize,
         )
 
@@ -59,25 +67,23 @@ class PackRegularizers:
 
     def penalty(self, parameters: PackTensors) -> Float[Tensor, " trial"]:
         """Return l1 · Σ|w| + (l2 / 2) · Σ w² of every trial."""
-        total = torch.zeros_like(self.l1)
+        first = next(iter(parameters.values()))
+        total = first.new_zeros(first.shape[0])
         for name in self.penalized(parameters):
             weights = parameters[name].flatten(1)
-            if self.l1.any():
+            if self.l1 is not None:
                 total = total + self.l1 * weights.abs().sum(dim=1)
-            if self.l2.any():
+            if self.l2 is not None:
                 total = total + 0.5 * self.l2 * weights.square().sum(dim=1)
         return total
 
     def add_gradients(self, parameters: PackTensors, gradients: PackTensors) -> None:
         """Add the penalties' gradients to the loss's, in place."""
-        use_l1, use_l2 = bool(self.l1.any()), bool(self.l2.any())
-        if not (use_l1 or use_l2):
-            return
         for name in self.penalized(parameters):
             weights, gradient = parameters[name], gradients[name]
-            if use_l1:
+            if self.l1 is not None:
                 gradient.addcmul_(weights.sign(), along_trials(self.l1, gradient))
-            if use_l2:
+            if self.l2 is not None:
                 gradient.addcmul_(weights, along_trials(self.l2, gradient))
 
     def decay(self, parameters: PackTensors, learning_rate: Float[Tensor, " trial"]) -> None:
@@ -86,23 +92,24 @@ class PackRegularizers:
         References:
             Loshchilov and Hutter 2019, arXiv:1711.05101, algorithms 1 and 2.
         """
-        if not self.weight_decay.any():
+        if self.weight_decay is None:
             return
+        factor = 1.0 - learning_rate * self.weight_decay
         for name in self.penalized(parameters):
-            parameters[name].mul_(along_trials(1.0 - learning_rate * self.weight_decay, parameters[name]))
+            parameters[name].mul_(along_trials(factor, parameters[name]))
 
 
-def clip_gradients(gradients: PackTensors, threshold: Float[Tensor, " trial"]) -> None:
+def clip_gradients(gradients: PackTensors, threshold: Float[Tensor, " trial"] | None) -> None:
     """Scale each trial's gradient in place so that its L2 norm over all parameters is at most the threshold.
 
     Args:
         gradients: parameter name to gradients (trial, ...).
-        threshold: positive; infinity leaves a trial's gradient as it is.
+        threshold: positive; infinity leaves a trial's gradient as it is, ``None`` that of every trial.
 
     References:
         Pascanu et al. 2013, arXiv:1211.5063, section 3.2, algorithm 1.
     """
-    if torch.isinf(threshold).all():
+    if threshold is None:
         return
     squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients.values()])
     scale = (threshold / squares.sum(dim=0).sqrt().clamp_min(1e-12)).clamp_max(1.0)

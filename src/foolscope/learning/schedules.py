@@ -81,7 +81,7 @@ class Cosine(ScheduleSettings):
 class OneCycle(ScheduleSettings):
     """Up from 1/25 of the base rate to the base rate, then down to 1/10,000 of the start, along cosines.
 
-    Smith and Topin 2018, *Super-convergence*, arXiv:1708.07120, section 3; cosine legs as in fastai.
+    Smith and Topin 2018, *Super-convergence*, arXiv:1708.07120, section 3; cosine legs as in fastai and PyTorch.
     """
 
     name: Literal["one-cycle"] = "one-cycle"
@@ -119,9 +119,9 @@ def _cosine(settings: Cosine, base: float, steps: Steps, per_epoch: int, total: 
 
 
 def _one_cycle(settings: OneCycle, base: float, steps: Steps, per_epoch: int, total: int) -> Rates:
-    peak = settings.peak_fraction * (total - 1)
+    peak = max(0.0, settings.peak_fraction * total - 1)
     rising = _cosine_leg(base / 25.0, base, steps / max(peak, 1.0))
-    falling = _cosine_leg(base, base / 25.0 / 1e4, (steps - peak) / max(total - 1 - peak, 1.0))
+    falling = _cosine_leg(base, base / 25.0 / 1e4, (steps - peak) / (total - 1 - peak or 1.0))
     return np.where(steps <= peak, rising, falling)
 
 

@@ -1,9 +1,11 @@
 """The state of a pack between two epochs: all that a killed run needs to go on to the same bits."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from foolscope.core.errors import StoreError
@@ -61,16 +63,16 @@ class PackState:
     ) -> None:
         """Append an epoch to a trial's history, keep its weights if they are to be kept, and end it if it is over."""
         history = self.histories[trial]
-        best = max((each.validation_accuracy or 0.0 for each in history), default=-1.0)
         history.append(record)
         if diverged:
             self._silence(trial)
             return
-        if keep == "last" or record.validation_accuracy is None or record.validation_accuracy > best:
+        best = _best_epoch(history)
+        if keep == "last" or best is None or best == record.epoch:
             self.best_epochs[trial] = record.epoch
             for name, value in self.parameters.items():
                 self.best[name][trial] = value[trial]
-        elif patience is not None and record.epoch - self.best_epochs[trial] >= patience:
+        if patience is not None and best is not None and record.epoch - best >= patience:
             self.statuses[trial] = "stopped early"
 
     def _silence(self, trial: int) -> None:
@@ -100,8 +102,8 @@ class PackState:
         """
         mine = self._tensors()
         tensors, document = load_tensors(path, next(iter(self.parameters.values())).device)
-        if document["identity"] != identity or set(tensors) != set(mine):
-            raise StoreError(f"{path} is the checkpoint of another model; delete it and run the same command again")
+        if not isinstance(document, dict) or document.get("identity") != identity or _kinds(tensors) != _kinds(mine):
+            raise StoreError(f"{path} is the checkpoint of another pack; delete it and run the same command again")
         for name, value in mine.items():
             value.copy_(tensors[name])
         self.epoch, self.step = document["epoch"], document["step"]
@@ -111,3 +113,13 @@ class PackState:
     def _tensors(self) -> dict[str, Tensor]:
         groups: dict[str, PackTensors] = {"parameters": self.parameters, "best": self.best, **self.optimizer}
         return {f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()}
+
+
+def _best_epoch(history: Sequence[EpochRecord]) -> int | None:
+    """Return the first epoch of the best validation accuracy; ``None`` without validation."""
+    accuracies = [record.validation_accuracy for record in history if record.validation_accuracy is not None]
+    return 1 + accuracies.index(max(accuracies)) if accuracies else None
+
+
+def _kinds(tensors: PackTensors) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in tensors.items()}

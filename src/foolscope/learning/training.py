@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from foolscope.core.precision import resolve_precision
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
-from foolscope.learning.evaluation import Evaluation, channel_statistics, evaluate, to_pixels
+from foolscope.learning.evaluation import channel_statistics, evaluate, to_pixels
 from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
-from foolscope.learning.outcome import EpochRecord, TrialOutcome
+from foolscope.learning.outcome import EpochRecord, Status, TrialOutcome
 from foolscope.learning.packing import Context, Program, pack_program
 from foolscope.learning.regularizers import PackRegularizers, clip_gradients
 from foolscope.learning.schedules import learning_rates
@@ -31,7 +32,10 @@ _CHECKPOINT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What the loop tells while it runs, once an epoch; accuracies are one per trial, ``None`` once it has diverged."""
+    """What the loop tells while it runs, once an epoch: one value per trial, ``None`` once it has diverged.
+
+    Accuracies are also ``None`` where there is no validation set.
+    """
 
     epoch: int
     epochs: int
@@ -48,8 +52,8 @@ class _Setup:
     program: Program
     loss: PackLoss
     dtype: torch.dtype
-    smoothing: Tensor
-    clipping: Tensor
+    smoothing: Tensor | None
+    clipping: Tensor | None
     regularizers: PackRegularizers
     optimizer_hyperparameters: dict[str, Tensor]
     groups: int
@@ -132,19 +136,23 @@ def _prepare(
         name: torch.stack([model.get_parameter(name).detach() for model in models])
         for name, _ in models[0].named_parameters()
     }
-    hyper = hyperparameters([trial.optimizer for trial in trials], device)
+    hyper = hyperparameters([trial.optimizer for trial in trials], device, master)
+    thresholds = [trial.training.clipping or math.inf for trial in trials]
     setup = _Setup(
         trials=trials,
         dataset=dataset,
         program=pack_program(models),
         loss=LOSSES[trials[0].loss.name][1],
         dtype=torch.bfloat16 if precision == "bfloat16" else master,
-        smoothing=smoothing_per_trial([trial.loss for trial in trials], device),
-        clipping=torch.tensor([trial.training.clipping or math.inf for trial in trials], device=device),
+        smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
+        clipping=(
+            torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
+        ),
         regularizers=PackRegularizers.gather(
             [trial.regularization for trial in trials],
             [trial.optimizer.weight_decay for trial in trials],
             device,
+            master,
         ),
         optimizer_hyperparameters=hyper,
         groups=_group_count([trial.seed for trial in trials]),
@@ -182,17 +190,19 @@ def _train_epoch(setup: _Setup, state: PackState) -> None:
         generators=tuple(torch_generator(trial.seed, "dropout", state.epoch, device=device) for trial in trials),
     )
     rates = _learning_rates(setup, state)
-    losses = torch.zeros(len(trials), device=device)
-    correct = torch.zeros(len(trials), device=device)
+    rate_of_step = torch.from_numpy(rates.T.copy()).to(next(iter(state.parameters.values())))
+    losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
+    correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
     for step, batch in enumerate(order.split(setup.batch_size, dim=1)):
-        loss, hits = _train_step(setup, state, batch, rates[:, step], context)
+        loss, hits = _train_step(setup, state, batch, rate_of_step[step], context)
         losses += loss
         correct += hits
         state.step += 1
     _close_epoch(setup, state, losses / len(train), correct / len(train), rates[:, -1])
 
 
-def _learning_rates(setup: _Setup, state: PackState) -> Tensor:
+def _learning_rates(setup: _Setup, state: PackState) -> Float64[np.ndarray, "trial step"]:
+    """Return the learning rates of the epoch that begins, zero for trials that have diverged."""
     per_epoch = setup.steps_per_epoch
     steps = np.arange(per_epoch) + state.epoch * per_epoch
     rates = [
@@ -202,8 +212,7 @@ def _learning_rates(setup: _Setup, state: PackState) -> Tensor:
         * (status != "diverged")
         for trial, status in zip(setup.trials, state.statuses, strict=True)
     ]
-    first = next(iter(state.parameters.values()))
-    return torch.from_numpy(np.stack(rates)).to(first)
+    return np.stack(rates)
 
 
 def _train_step(
@@ -230,65 +239,77 @@ def _train_step(
 
 
 def _close_epoch(
-    setup: _Setup, state: PackState, losses: Tensor, accuracies: Tensor, learning_rate: Tensor
+    setup: _Setup,
+    state: PackState,
+    losses: Float64[Tensor, " trial"],
+    accuracies: Float64[Tensor, " trial"],
+    learning_rates: Float64[np.ndarray, " trial"],
 ) -> None:
     """Validate, record, keep what is best, and end the trials that diverged or lost patience."""
     state.epoch += 1
-    validation: Evaluation | None = None
+    validation_losses: list[float | None] = [None] * len(setup.trials)
+    validation_accuracies: list[float | None] = [None] * len(setup.trials)
     if setup.dataset.validation is not None:
-        validation = evaluate(
-            setup.program, state.parameters, setup.dataset.validation, setup.loss, setup.dtype
-        )
-    penalties = setup.regularizers.penalty(state.parameters)
+        measured = evaluate(setup.program, state.parameters, setup.dataset.validation, setup.loss, setup.dtype)
+        validation_losses = _finite(measured.loss)
+        validation_accuracies = measured.accuracy.tolist()
+    training_losses, penalties = _finite(losses), _finite(setup.regularizers.penalty(state.parameters))
+    training_accuracies = accuracies.tolist()
     for trial, settings in enumerate(setup.trials):
         if state.statuses[trial] != "running":
             continue
         record = EpochRecord(
             epoch=state.epoch,
-            learning_rate=float(learning_rate[trial]),
-            training_loss=_finite(losses[trial]),
-            penalty=_finite(penalties[trial]),
-            training_accuracy=float(accuracies[trial]),
-            validation_loss=None if validation is None else _finite(validation.loss[trial]),
-            validation_accuracy=None if validation is None else float(validation.accuracy[trial]),
+            learning_rate=float(learning_rates[trial]),
+            training_loss=training_losses[trial],
+            penalty=penalties[trial],
+            training_accuracy=training_accuracies[trial],
+            validation_loss=validation_losses[trial],
+            validation_accuracy=validation_accuracies[trial],
         )
-        diverged = record.training_loss is None or (validation is not None and record.validation_loss is None)
+        validated = record.validation_accuracy is None or record.validation_loss is not None
+        diverged = record.training_loss is None or not validated
         state.record(trial, record, settings.training.keep, settings.training.patience, diverged=diverged)
 
 
-def _finite(value: Tensor) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
+def _finite(values: Tensor) -> list[float | None]:
+    return [number if math.isfinite(number) else None for number in values.tolist()]
 
 
 def _report(setup: _Setup, state: PackState) -> EpochReport:
-    last = [history[-1] for history in state.histories]
+    last = [
+        (None, None) if status == "diverged" else (history[-1].training_loss, history[-1].validation_accuracy)
+        for status, history in zip(state.statuses, state.histories, strict=True)
+    ]
     return EpochReport(
         epoch=state.epoch,
         epochs=setup.epochs,
-        training_losses=tuple(record.training_loss for record in last),
-        validation_accuracies=tuple(record.validation_accuracy for record in last),
+        training_losses=tuple(loss for loss, _ in last),
+        validation_accuracies=tuple(accuracy for _, accuracy in last),
     )
 
 
 def _outcomes(
     setup: _Setup, state: PackState, models: Sequence[torch.nn.Module], duration_seconds: float
 ) -> list[TrialOutcome]:
-    """Evaluate the kept checkpoints on the test set."""
+    """Evaluate the kept checkpoints on the test set; one whose loss there is not finite has diverged too."""
     test = setup.dataset.test
     result = evaluate(setup.program, state.best, test, setup.loss, setup.dtype)
+    test_losses, test_accuracies = _finite(result.loss), result.accuracy.tolist()
     outcomes = []
     for trial, model in enumerate(models):
-        history = tuple(state.histories[trial])
-        status, best_epoch = state.statuses[trial], state.best_epochs[trial]
+        history, best_epoch, test_loss = tuple(state.histories[trial]), state.best_epochs[trial], test_losses[trial]
+        status: Status = "finished" if len(history) == setup.epochs else "stopped early"
+        if state.statuses[trial] == "diverged" or test_loss is None:
+            status = "diverged"
         weights = {name: value.detach().float().cpu() for name, value in model.state_dict().items()}
         weights |= {name: value[trial].float().cpu() for name, value in state.best.items()}
         metrics: dict[str, float] = {}
-        if status != "diverged":
+        if status != "diverged" and test_loss is not None:
             kept = history[best_epoch - 1]
             metrics = {
-                "test_accuracy": float(result.accuracy[trial]),
-                "test_loss": float(result.loss[trial]),
+                "test_accuracy": test_accuracies[trial],
+                "test_loss": test_loss,
                 "training_accuracy": kept.training_accuracy,
             }
             if kept.validation_accuracy is not None and kept.validation_loss is not None:
@@ -298,7 +319,7 @@ def _outcomes(
                 }
         outcomes.append(
             TrialOutcome(
-                status="finished" if status == "running" else status,
+                status=status,
                 history=history,
                 best_epoch=None if status == "diverged" else best_epoch,
                 metrics=metrics,

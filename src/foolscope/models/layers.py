@@ -36,7 +36,7 @@ class Dropout(nn.Module):
     """Set each activation to zero with probability ``rate`` and divide the others by 1 − ``rate``.
 
     Unlike ``torch.nn.Dropout`` it draws from ``generator``, which training sets to the trial's own; the global
-    generator is never touched. Srivastava et al. 2014, section 4.
+    generator is never touched, and training mode without a generator is an error. Srivastava et al. 2014, section 4.
 
     Args:
         rate: in [0, 1).
@@ -51,5 +51,7 @@ class Dropout(nn.Module):
         """Return the inputs, thinned out in training mode."""
         if not self.training or self.rate == 0.0:
             return inputs
+        if self.generator is None:
+            raise RuntimeError("Dropout in training mode needs a generator; set its attribute, or call model.eval()")
         kept = torch.rand(inputs.shape, generator=self.generator, device=inputs.device).ge_(self.rate)
         return inputs * kept.div_(1.0 - self.rate).to(inputs.dtype)

@@ -22,7 +22,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 def _as_widths(value: object) -> object:
     """Let ``hidden = 100`` mean one hidden layer of 100 units."""
-    return (value,) if isinstance(value, int) else value
+    return (value,) if type(value) is int else value
 
 
 class MLP(ModelSettings):

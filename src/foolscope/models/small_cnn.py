@@ -1,6 +1,6 @@
 """The small convolutional network: two convolutions with pooling, three affine layers."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from torch import nn
@@ -11,6 +11,8 @@ from foolscope.models.settings import ImageShape, ModelSettings
 
 __all__ = ["SmallCNN", "build_small_cnn"]
 
+_Width = Annotated[int, Field(ge=1)]
+
 
 class SmallCNN(ModelSettings):
     """conv 5×5, ReLU, pool 2; conv 3×3, ReLU, pool 2; affine layers with ReLU.
@@ -20,8 +22,8 @@ class SmallCNN(ModelSettings):
     """
 
     name: Literal["small-cnn"] = "small-cnn"
-    channels: tuple[int, int] = Field((8, 16), description="output channels of the two convolutions")
-    units: tuple[int, int] = Field((120, 84), description="units of the two hidden affine layers")
+    channels: tuple[_Width, _Width] = Field((8, 16), description="output channels of the two convolutions")
+    units: tuple[_Width, _Width] = Field((120, 84), description="units of the two hidden affine layers")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="dropout rate after each hidden affine layer")
 
 

@@ -1,0 +1,134 @@
+"""``foolscope ablate``: one factor at a time."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich import box
+from rich.table import Table
+
+from foolscope.cli.console import live_progress, results
+from foolscope.cli.options import (
+    GroupedCommand,
+    recipe_of,
+    recipe_options,
+    workplace_of,
+    workplace_options,
+)
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.ablation import ablate
+from foolscope.experiments.prose import POINTS, number, scale_of
+from foolscope.experiments.recipe import parse_value
+from foolscope.experiments.records import AblationRecord, LevelRecord
+
+_EXAMPLES = """\b
+Examples:
+  foolscope ablate --model mlp --vary batch_size=32,128,512 --seeds 5
+  foolscope ablate --model mlp --vary hidden=16,64 --vary learning_rate=0.01,0.1 --seeds 5
+  foolscope ablate --model mlp --vary 'hidden=[64],[64,64]' --practical-difference 0.01
+"""
+
+
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
+@click.option(
+    "--vary",
+    "factors",
+    multiple=True,
+    required=True,
+    metavar="FIELD=A,B,C",
+    help="A field and its values; repeat for several factors.",
+)
+@click.option("--seeds", type=click.IntRange(2, 1000), default=5, show_default=True, help="Trials per cell.")
+@click.option("--metric", default="test_accuracy", show_default=True, help="Which result decides.")
+@click.option(
+    "--practical-difference",
+    type=click.FloatRange(0, min_open=True),
+    default=0.005,
+    show_default=True,
+    help="The smallest difference that matters, in the metric's own unit.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@workplace_options
+@recipe_options
+def command(
+    factors: Sequence[str],
+    seeds: int,
+    metric: str,
+    practical_difference: float,
+    as_json: bool,
+    store_folder: Path,
+    data_dir: Path | None,
+    device: str,
+    recipe_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Vary one field at a time around a baseline and say which values help, hurt or make no difference."""
+    recipe = recipe_of(flags, recipe_file)
+    vary = dict(map(_factor, factors))
+    with live_progress() as observe:
+        record = ablate(
+            recipe,
+            vary,
+            seeds=seeds,
+            workplace=workplace_of(store_folder, data_dir, device),
+            metric=metric,
+            practical_difference=practical_difference,
+            observe=observe,
+        )
+    if as_json:
+        click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
+    else:
+        _print(record)
+
+
+def _factor(text: str) -> tuple[str, list[Any]]:
+    """Read ``field=a,b,c``; commas inside brackets belong to the value."""
+    name, equals, values = text.partition("=")
+    if not equals or not name or not values:
+        raise RecipeError(f"--vary must be FIELD=A,B,C, as in batch_size=128,256; got {text!r}")
+    parsed = parse_value(f"[{values}]")
+    if isinstance(parsed, list):
+        return name, parsed
+    return name, [parse_value(value.strip()) for value in values.split(",")]
+
+
+def _print(record: AblationRecord) -> None:
+    console = results()
+    scale = scale_of(record.metric)
+    unit = " (points)" if scale is POINTS else ""
+    for factor in record.factors:
+        table = Table(
+            title=f"[bold]{factor.words}[/bold]: {record.metric.replace('_', ' ')}", title_justify="left", box=box.SIMPLE
+        )
+        table.add_column(factor.words)
+        table.add_column("mean (95 % interval)", justify="right", no_wrap=True)
+        table.add_column(f"against {factor.baseline}{unit}", justify="right", no_wrap=True)
+        table.add_column("p", justify="right")
+        table.add_column("verdict", no_wrap=True)
+        for level in factor.levels:
+            table.add_row(*_row(level, record))
+        console.print(table)
+        console.print(f"{factor.summary}\n")
+    for doubt in record.doubts:
+        console.print(f"[yellow]doubt:[/yellow] {doubt}")
+
+
+def _row(level: LevelRecord, record: AblationRecord) -> list[str]:
+    scale = scale_of(record.metric)
+
+    def with_interval(value: float | None, low: float | None, high: float | None) -> str:
+        if value is None:
+            return "" if level.outcome == "baseline" else "–"
+        if low is None or high is None:
+            return number(value, scale)
+        return f"{number(value, scale)} ({number(low, scale)} to {number(high, scale)})"
+
+    return [
+        level.label,
+        with_interval(level.mean, level.low, level.high),
+        with_interval(level.difference, level.difference_low, level.difference_high),
+        "" if level.p_different is None else f"{level.p_different:.3f}",
+        level.outcome,
+    ]

@@ -1,0 +1,95 @@
+"""Live progress: bars on a terminal, plain lines elsewhere, on standard error so that results can be piped."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from foolscope.experiments.execution import Observer, Progress, Stage
+
+__all__ = ["live_progress", "results"]
+
+_LINE_SECONDS = 5.0
+
+
+def results() -> Console:
+    """Return the console for results, on standard output."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+@contextmanager
+def live_progress() -> Iterator[Observer]:
+    """Show progress while the ``with`` block runs."""
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal:
+        with _bars(console) as bars:
+            yield _BarObserver(bars)
+    else:
+        yield _LineObserver(console)
+
+
+def _bars(console: Console) -> Bars:
+    return Bars(
+        TextColumn("[bold]{task.description:<20}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[detail]}"),
+        console=console,
+    )
+
+
+def _describe(event: Progress | Stage) -> tuple[str, str]:
+    """Return the stage's name and what is going on in it."""
+    if isinstance(event, Stage):
+        return event.name, event.detail
+    models = sorted({recipe.model.name for recipe in event.trials})
+    accuracies = [value for value in event.report.validation_accuracies if value is not None]
+    losses = [value for value in event.report.training_losses if value is not None]
+    count = len(event.trials)
+    parts = [", ".join(models) + (f" × {count}" if count > 1 else "")]
+    parts.append(f"epoch {event.report.epoch}/{event.report.epochs}")
+    if losses:
+        parts.append(f"loss {sum(losses) / len(losses):.3f}")
+    if accuracies:
+        parts.append(f"validation {100 * sum(accuracies) / len(accuracies):.1f} %")
+    if len(losses) < count:
+        parts.append(f"{count - len(losses)} diverged")
+    return "training", ", ".join(parts)
+
+
+class _BarObserver:
+    """One bar per stage."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Progress | Stage) -> None:
+        name, detail = _describe(event)
+        if name not in self._tasks:
+            for task in self._tasks.values():
+                self._bars.update(task, completed=1.0, detail="")
+            self._tasks[name] = self._bars.add_task(name, total=1.0, detail="")
+        self._bars.update(self._tasks[name], completed=event.done_fraction, detail=detail)
+
+
+class _LineObserver:
+    """A line when a stage begins and every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage = ""
+        self._last = 0.0
+
+    def __call__(self, event: Progress | Stage) -> None:
+        name, detail = _describe(event)
+        now = time.monotonic()
+        if name == self._stage and now - self._last < _LINE_SECONDS:
+            return
+        self._stage, self._last = name, now
+        self._console.print(f"{name}: {event.done_fraction:4.0%} {detail}".rstrip(), soft_wrap=True)

@@ -1,0 +1,191 @@
+"""Options that several commands share, and one flag for every field of a recipe."""
+
+import shlex
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic.fields import FieldInfo
+
+from foolscope.core.errors import RecipeError, StoreError, did_you_mean
+from foolscope.core.settings import Settings
+from foolscope.experiments.execution import Workplace
+from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
+from foolscope.experiments.store import Store
+from foolscope.learning import TrainingSettings
+from foolscope.learning.regularizers import RegularizationSettings
+
+__all__ = ["GroupedCommand", "command_line", "one_of", "recipe_options", "recipe_of", "workplace_options", "workplace_of"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class GroupedCommand(click.Command):
+    """A command whose help lists its options by group, the recipe's flags component by component."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section of options per group."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = parameter.group if isinstance(parameter, _RecipeOption) else "Options"
+                groups.setdefault(group, []).append(record)
+        for group in ("Options", *(name for name in groups if name != "Options")):
+            if group in groups:
+                with formatter.section(group):
+                    formatter.write_dl(groups[group])
+
+
+class _RecipeOption(click.Option):
+    """A flag for a field of the recipe."""
+
+    group = ""
+
+
+def _recipe_option(name: str, group: str, description: str, metavar: str) -> _RecipeOption:
+    option = _RecipeOption(
+        [f"--{name.replace('_', '-')}", f"recipe_{name}"], default=None, help=description, metavar=metavar
+    )
+    option.group = group
+    return option
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = typing.get_args(field.annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "|".join(choices)
+    if field.annotation in (int, float, bool):
+        return {int: "N", float: "X", bool: "true|false"}[field.annotation]
+    return "VALUE"
+
+
+def _describe(field: FieldInfo) -> str:
+    default = field.get_default()
+    known = "" if field.is_required() or default is None or default == () else f"  [default: {_plain(default)}]"
+    return f"{field.description or ''}{known}"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(list(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _all_options() -> list[_RecipeOption]:
+    options: dict[str, _RecipeOption] = {}
+    for kind, registered in COMPONENTS.items():
+        description = Recipe.model_fields[kind].description or ""
+        options[kind] = _recipe_option(kind, kind.capitalize(), description, "|".join(registered))
+        owners: dict[str, list[str]] = {}
+        for name, settings in registered.items():
+            for leaf in settings.model_fields:
+                owners.setdefault(leaf, []).append(name)
+        for name, settings in registered.items():
+            for leaf, field in settings.model_fields.items():
+                if leaf == "name" or leaf in options:
+                    continue
+                only = "" if len(owners[leaf]) == len(registered) else f" ({', '.join(owners[leaf])})"
+                options[leaf] = _recipe_option(leaf, kind.capitalize(), _describe(field) + only, _metavar(field))
+    for group, settings in (("Regularization", RegularizationSettings), ("Training", TrainingSettings)):
+        own: type[Settings] = settings
+        for leaf, field in own.model_fields.items():
+            options[leaf] = _recipe_option(leaf, group, _describe(field), _metavar(field))
+    for leaf in ("precision", "seed"):
+        field = Recipe.model_fields[leaf]
+        options[leaf] = _recipe_option(leaf, "Training", _describe(field), _metavar(field))
+    return list(options.values())
+
+
+def recipe_options(function: Function) -> Function:
+    """Add ``--recipe`` and a flag for every field of a recipe; :func:`recipe_of` gathers them."""
+    for option in reversed(_all_options()):
+        _attach(function, option)
+    return click.option(
+        "--recipe",
+        "recipe_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Start from a recipe in a TOML file; flags change single fields of it.",
+    )(function)
+
+
+def _attach(function: Callable[..., Any], option: click.Option) -> None:
+    parameters = getattr(function, "__click_params__", None)
+    if parameters is None:
+        parameters = function.__click_params__ = []  # type: ignore[attr-defined]  # how click stores them
+    parameters.append(option)
+
+
+def recipe_of(flags: Mapping[str, Any], recipe_file: Path | None) -> Recipe:
+    """Gather the recipe flags of a command into a recipe.
+
+    Raises:
+        RecipeError: the file or a flag is wrong.
+    """
+    base = Recipe() if recipe_file is None else _read_recipe(recipe_file)
+    given = {
+        name.removeprefix("recipe_"): parse_value(value)
+        for name, value in flags.items()
+        if name.startswith("recipe_") and value is not None
+    }
+    path = given.pop("path", None)
+    if path is not None and given.get("dataset") in ("folder", "npz"):
+        given["dataset"] = {"name": given["dataset"], "path": str(path)}
+    elif path is not None:
+        given["path"] = str(path)
+    return with_values(base, given)
+
+
+def _read_recipe(path: Path) -> Recipe:
+    import tomllib
+
+    try:
+        return recipe_from(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise StoreError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not valid TOML: {error}") from error
+
+
+def workplace_options(function: Function) -> Function:
+    """Add where to work: store, data folder, device."""
+    function = click.option(
+        "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1 …"
+    )(function)
+    function = click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Where the data sets are.  [default: $FOOLSCOPE_DATA, else ~/.cache/foolscope/data]",
+    )(function)
+    return click.option(
+        "--store",
+        "store_folder",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("foolscope-runs"),
+        envvar="FOOLSCOPE_STORE",
+        show_default=True,
+        help="Where runs are kept; also $FOOLSCOPE_STORE.",
+    )(function)
+
+
+def workplace_of(store_folder: Path, data_dir: Path | None, device: str) -> Workplace:
+    """Gather the workplace options."""
+    return Workplace(Store(store_folder), data_dir, device)
+
+
+def command_line() -> str:
+    """Return what the person typed, to be repeated."""
+    return shlex.join(["foolscope", *sys.argv[1:]])
+
+
+def one_of(name: str, known: Mapping[str, Any], what: str) -> None:
+    """Refuse an unknown name.
+
+    Raises:
+        RecipeError: with the names that are known.
+    """
+    if name not in known:
+        raise RecipeError(f"unknown {what} {name!r}. {did_you_mean(name, known)}")

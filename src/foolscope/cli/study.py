@@ -1,0 +1,84 @@
+"""``foolscope study``: the whole thing, from recipes to report."""
+
+import json
+from pathlib import Path
+
+import click
+
+from foolscope.cli.console import live_progress, results
+from foolscope.cli.options import command_line, workplace_of, workplace_options
+from foolscope.core.errors import RecipeError, StoreError
+from foolscope.core.files import write_text
+from foolscope.experiments.records import StudyRecord
+from foolscope.experiments.study import FIRST_STUDY, built_in_studies, read_study
+from foolscope.experiments.study_run import run_study
+from foolscope.reports.study_report import read_pictures, write_study_report
+
+_EXAMPLES = """\b
+Examples:
+  foolscope study                              the built-in first study
+  foolscope study --write my.toml              copy it to edit
+  foolscope study my.toml --seeds 10           run yours; only new trials are trained
+  foolscope study softmax-cifar10 --write a2.toml
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("study", default=FIRST_STUDY)
+@click.option("--write", "target", type=click.Path(path_type=Path), help="Copy the study file there; run nothing.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Trials per cell, instead of the file's.")
+@click.option("--list", "list_only", is_flag=True, help="List the built-in studies; run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
+@workplace_options
+def command(
+    study: str,
+    target: Path | None,
+    seeds: int | None,
+    list_only: bool,
+    as_json: bool,
+    store_folder: Path,
+    data_dir: Path | None,
+    device: str,
+) -> None:
+    """Run STUDY, a built-in name or a TOML file, and write its report."""
+    if list_only:
+        for name in built_in_studies():
+            click.echo(f"{name:<24} {read_study(name)[0].title}")
+        return
+    plan, text = read_study(study)
+    if target is not None:
+        if target.exists():
+            raise StoreError(f"{target} is there already; choose another name or delete it first")
+        write_text(target, text)
+        click.echo(f"Wrote {target}. Edit it, then: foolscope study {target}")
+        return
+    if seeds is not None:
+        plan = plan.model_copy(update={"seeds": seeds})
+    if plan.seeds < 2 and (plan.ablations or plan.claims):
+        raise RecipeError(f"a verdict needs at least 2 seeds; got {plan.seeds}")
+    workplace = workplace_of(store_folder, data_dir, device)
+    with live_progress() as observe:
+        record = run_study(plan, workplace, text=text, command=command_line(), observe=observe)
+    folder = workplace.store.study_folder(record.name)
+    files = write_study_report(record, read_pictures(folder / "pictures.safetensors"), folder)
+    if as_json:
+        click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
+    else:
+        _print(record, files["html"])
+
+
+def _print(record: StudyRecord, report: Path) -> None:
+    console = results()
+    console.print(f"\n[bold]{record.title}[/bold]\n{record.question}\n")
+    colors = {"upheld": "green", "contradicted": "red", "undecided": "yellow"}
+    for claim in record.claims:
+        console.print(f"[{colors[claim.outcome]}]{claim.outcome:>12}[/]  {claim.sentence}", markup=True)
+        console.print(f"{'':>12}  [dim]{claim.reason}[/dim]")
+    for ablation in record.ablations:
+        console.print(f"\n[bold]Ablation of {ablation.recipe}[/bold], {len(ablation.seeds)} seeds")
+        for factor in ablation.factors:
+            console.print(f"  {factor.summary}")
+    for curve in record.curves:
+        pairs = [f"{mean:.1%} at ε = {epsilon:.3g}" for epsilon, mean in zip(curve.epsilons, curve.mean, strict=True)]
+        console.print(f"\n[bold]Robust accuracy of {curve.recipe}[/bold] ({curve.norm}): {', '.join(pairs)}")
+    console.print(f"\n{record.trial_count} trials, {record.duration_seconds:.0f} s. Report: [bold]{report}[/bold]")

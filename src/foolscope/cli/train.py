@@ -1,0 +1,78 @@
+"""``foolscope train``: one model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from foolscope.cli.console import live_progress, results
+from foolscope.cli.options import (
+    GroupedCommand,
+    recipe_of,
+    recipe_options,
+    workplace_of,
+    workplace_options,
+)
+from foolscope.experiments.execution import run_trials
+from foolscope.experiments.store import StoredTrial
+
+_EXAMPLES = """\b
+Examples:
+  foolscope train
+  foolscope train --model mlp --hidden '[200, 100]' --learning-rate 0.05 --schedule cosine
+  foolscope train --model small-cnn --dataset fashion-mnist --epochs 10
+  foolscope train --recipe my.toml --seed 3 --json
+"""
+
+
+@click.command(cls=GroupedCommand, epilog=_EXAMPLES)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@workplace_options
+@recipe_options
+def command(
+    as_json: bool,
+    store_folder: Path,
+    data_dir: Path | None,
+    device: str,
+    recipe_file: Path | None,
+    **flags: Any,
+) -> None:
+    """Train one model, or read it from the store if it has been trained, and say how good it is."""
+    recipe = recipe_of(flags, recipe_file)
+    workplace = workplace_of(store_folder, data_dir, device)
+    known = workplace.store.has(workplace.identify(recipe))
+    with live_progress() as observe:
+        (trial,) = run_trials([recipe], workplace, observe)
+    if as_json:
+        document = {
+            "identity": trial.identity,
+            "recipe": trial.recipe.model_dump(mode="json"),
+            **trial.outcome,
+            "folder": str(trial.folder),
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        _print(trial, known)
+
+
+def _print(trial: StoredTrial, known: bool) -> None:
+    console = results()
+    recipe, outcome = trial.recipe, trial.outcome
+    console.print(
+        f"\n[bold]{recipe.model.name}[/bold] on {recipe.dataset.name}, seed {recipe.seed}, "
+        f"{outcome['parameter_count']:,} parameters"
+    )
+    if trial.status == "diverged":
+        epoch = len(outcome["history"])
+        console.print(f"[red]diverged[/red] in epoch {epoch}: the loss was no longer finite. Lower the learning rate.")
+    else:
+        metrics = outcome["metrics"]
+        for name in ("test", "validation", "training"):
+            if f"{name}_accuracy" in metrics:
+                console.print(f"  {name + ' accuracy':<20} {metrics[f'{name}_accuracy']:.2%}")
+        console.print(f"  {'best epoch':<20} {outcome['best_epoch']} of {len(outcome['history'])}")
+    verb = "trained before" if known else f"trained in {outcome['duration_seconds']:.1f} s"
+    console.print(f"Run [bold]{trial.identity}[/bold], {verb}: {trial.folder}")
+    if trial.status != "diverged":
+        console.print(f"Attack it with: foolscope attack {trial.identity[:8]}", style="dim")
