@@ -1,6 +1,6 @@
-"""Executable studies of image classifiers: train, ablate, attack, and report with verdicts that carry error bars.
+"""Executable studies of image classifiers: train, ablate, attack, report; verdicts carry error bars.
 
-The functions here are imported when they are first used, so that ``import foolscope`` does not wait for torch.
+The functions here are imported when they are first used: ``import foolscope`` does not wait for torch.
 """
 
 import importlib

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from foolscope.attacks import RobustAccuracyCurve, robust_accuracy_curve
-from foolscope.core.errors import RecipeError
 from foolscope.experiments import ablation as ablations
 from foolscope.experiments.execution import Workplace, run_trials
 from foolscope.experiments.recipe import Recipe, recipe_from
@@ -135,8 +134,6 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown field, or a value out of range.
     """
-    if seeds < 2:
-        raise RecipeError(f"a verdict needs at least 2 seeds; got {seeds}")
     workplace = Workplace(Store(store), data_dir, device)
     return Ablation(
         ablations.ablate(

@@ -1,6 +1,13 @@
 import pytest
 
-from foolscope.core.errors import DataError, FoolscopeError, RecipeError, StoreError, ThreatError, did_you_mean
+from foolscope.core.errors import (
+    DataError,
+    FoolscopeError,
+    RecipeError,
+    StoreError,
+    ThreatError,
+    did_you_mean,
+)
 
 
 def test_the_nearest_name_is_suggested():

@@ -56,7 +56,8 @@ def test_the_name_appears_only_when_the_file_is_complete(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EIO, "--store")]
+    ("number", "advice"),
+    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EIO, "--store")],
 )
 def test_a_disk_that_refuses_is_one_line_and_leaves_the_old_file(tmp_path, monkeypatch, number, advice):
     path = tmp_path / "value.txt"
@@ -88,7 +89,7 @@ def test_a_full_disk(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write .*choose another folder with --store"):
+    with pytest.raises(StoreError, match=r"cannot write .*choose another folder with --store"):
         write_text(tmp_path / "file" / "value.txt", "new")
 
 
@@ -106,7 +107,9 @@ def test_a_system_error_without_a_reason_still_says_something(tmp_path):
 def test_damaged_json_says_what_to_do(tmp_path, content):
     path = tmp_path / "value.json"
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="is not valid JSON.*delete it and run the same command again") as caught:
+    with pytest.raises(
+        StoreError, match=r"is not valid JSON.*delete it and run the same command again"
+    ) as caught:
         read_json(path)
     assert "\n" not in str(caught.value)
 

@@ -59,10 +59,16 @@ def test_the_global_generators_are_neither_read_nor_written():
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = torch.rand(3, generator=torch_generator(0, "a")).tolist(), numpy_generator(0, "a").random(3).tolist()
+    first = (
+        torch.rand(3, generator=torch_generator(0, "a")).tolist(),
+        numpy_generator(0, "a").random(3).tolist(),
+    )
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     torch.manual_seed(2)
     np.random.seed(2)  # noqa: NPY002
-    second = torch.rand(3, generator=torch_generator(0, "a")).tolist(), numpy_generator(0, "a").random(3).tolist()
+    second = (
+        torch.rand(3, generator=torch_generator(0, "a")).tolist(),
+        numpy_generator(0, "a").random(3).tolist(),
+    )
     assert first == second

@@ -23,6 +23,7 @@ class Inner(Settings):
 class Outer(Settings):
     inner: Inner = Inner()
     count: int = 1
+    path: str
 
     @pydantic.model_validator(mode="after")
     def _refuse_thirteen(self) -> "Outer":
@@ -33,7 +34,7 @@ class Outer(Settings):
 
 def complaint(values, known=None):
     with pytest.raises(pydantic.ValidationError) as caught:
-        Outer.model_validate(values)
+        Outer.model_validate({"path": "here", **values})
     error = one_line(caught.value, known)
     assert isinstance(error, RecipeError)
     assert "\n" not in str(error)
@@ -41,13 +42,13 @@ def complaint(values, known=None):
 
 
 def test_settings_are_closed_frozen_and_hashable():
-    settings = Outer(count=2)
+    settings = Outer(count=2, path="here")
     with pytest.raises(pydantic.ValidationError):
         settings.count = 3
     assert settings.count == 2
-    assert hash(settings) == hash(Outer(count=2))
+    assert hash(settings) == hash(Outer(count=2, path="here"))
     with pytest.raises(pydantic.ValidationError):
-        Outer(counts=2)
+        Outer(counts=2, path="here")
 
 
 @pytest.mark.parametrize("rate", [float("nan"), float("inf")])
@@ -57,8 +58,13 @@ def test_infinity_and_nan_are_refused(rate):
 
 def test_unknown_fields_get_the_nearest_name_of_their_own_level():
     known = {"": ["inner", "count"], "inner": ["rate", "kind"]}
-    assert complaint({"cuont": 1}, known) == "unknown field 'cuont'. Did you mean 'count'? Known: count, inner"
-    assert complaint({"inner": {"rat": 1}}, known) == "unknown field 'inner.rat'. Did you mean 'rate'? Known: kind, rate"
+    assert (
+        complaint({"cuont": 1}, known) == "unknown field 'cuont'. Did you mean 'count'? Known: count, inner"
+    )
+    assert (
+        complaint({"inner": {"rat": 1}}, known)
+        == "unknown field 'inner.rat'. Did you mean 'rate'? Known: kind, rate"
+    )
     assert complaint({"inner": {"rat": 1}}) == "unknown field 'inner.rat'."
 
 
@@ -71,3 +77,9 @@ def test_values_out_of_range_say_field_rule_and_value():
 def test_our_own_messages_are_passed_on_as_they_are():
     assert complaint({"inner": {"kind": "b"}}) == "inner.kind: b is sold out"
     assert complaint({"count": 13}) == "thirteen is unlucky"
+
+
+def test_a_missing_value_is_asked_for():
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Outer.model_validate({})
+    assert str(one_line(caught.value)) == "path is required and has no default; give it a value"

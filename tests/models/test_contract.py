@@ -6,7 +6,14 @@ import torch
 from foolscope.core.errors import RecipeError
 from foolscope.models import MODELS, ModelSettings, Softmax, build_model
 
-SHAPES = [((1, 8, 8), 10), ((3, 32, 32), 10), ((1, 28, 28), 10), ((3, 20, 31), 10), ((1, 17, 4), 3), ((3, 32, 32), 2)]
+SHAPES = [
+    ((1, 8, 8), 10),
+    ((3, 32, 32), 10),
+    ((1, 28, 28), 10),
+    ((3, 20, 31), 10),
+    ((1, 17, 4), 3),
+    ((3, 32, 32), 2),
+]
 
 every_model = pytest.mark.parametrize("name", list(MODELS))
 
@@ -43,7 +50,9 @@ def test_images_become_logits(name, image_shape, classes, normalization):
     assert logits.isfinite().all()
     assert logits.std(dim=0).min() > 0, "the logits do not depend on the image"
     for parameter_name, gradient in zip(
-        dict(model.named_parameters()), torch.autograd.grad(logits.square().sum(), model.parameters()), strict=True
+        dict(model.named_parameters()),
+        torch.autograd.grad(logits.square().sum(), model.parameters()),
+        strict=True,
     ):
         assert gradient.abs().max() > 0, f"{parameter_name} has no part in the logits"
 
@@ -90,7 +99,7 @@ def test_normalization_by_the_data_set_needs_its_statistics(name):
 
 
 def test_a_model_that_is_not_in_the_table_gets_the_nearest_name():
-    with pytest.raises(RecipeError, match="unknown model 'softmx'. Did you mean 'softmax'"):
+    with pytest.raises(RecipeError, match=r"unknown model 'softmx'\. Did you mean 'softmax'"):
         build_model(ModelSettings(name="softmx"), (1, 8, 8), 10, seed=0)
 
 

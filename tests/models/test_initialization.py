@@ -73,12 +73,16 @@ def test_every_parameter_gets_a_value_of_its_shape_and_the_model_is_left_alone()
     model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(5, 2))
     before = {name: value.clone() for name, value in model.named_parameters()}
     values = initial_parameters(model, 0)
-    assert {name: value.shape for name, value in values.items()} == {name: value.shape for name, value in before.items()}
+    assert {name: value.shape for name, value in values.items()} == {
+        name: value.shape for name, value in before.items()
+    }
     assert all(value.dtype == torch.float32 for value in values.values())
     assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())
 
 
 def test_a_layer_without_a_rule_is_one_line():
-    with pytest.raises(RecipeError, match="no initial values are defined for layer type PReLU; known: Linear, Conv2d"):
+    with pytest.raises(
+        RecipeError, match="no initial values are defined for layer type PReLU; known: Linear, Conv2d"
+    ):
         initial_parameters(nn.Sequential(nn.Linear(2, 2), nn.PReLU()), 0)
     assert initial_parameters(nn.Sequential(nn.ReLU(), nn.Softplus()), 0) == {}

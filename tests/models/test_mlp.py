@@ -30,7 +30,9 @@ def test_one_number_is_one_hidden_layer():
     assert MLP(hidden=50) == MLP(hidden=(50,)) == MLP(hidden=[50])
 
 
-@pytest.mark.parametrize("wrong", [{"hidden": 0}, {"hidden": [5, -1]}, {"hidden": True}, {"hidden": "x"}, {"dropout": 1}])
+@pytest.mark.parametrize(
+    "wrong", [{"hidden": 0}, {"hidden": [5, -1]}, {"hidden": True}, {"hidden": "x"}, {"dropout": 1}]
+)
 def test_wrong_settings(wrong):
     with pytest.raises(pydantic.ValidationError):
         MLP(**wrong)

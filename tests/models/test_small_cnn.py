@@ -61,7 +61,9 @@ def test_dropout_acts_after_both_hidden_layers():
     for layer in model.modules():
         if type(layer).__name__ == "Dropout":
             layer.generator = torch.Generator().manual_seed(0)
-            layer.register_forward_hook(lambda layer, inputs, output: seen.append((output == 0).sum(1).tolist()))
+            layer.register_forward_hook(
+                lambda layer, inputs, output: seen.append((output == 0).sum(1).tolist())
+            )
     model(images)
     assert len(seen) == 2
     for zeros in seen:

@@ -10,6 +10,7 @@ from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
 from foolscope.attacks.targets import TARGETS
 from foolscope.attacks.threat import Threat, parse_epsilon, parse_epsilons
+from foolscope.core.settings import Settings
 
 __all__ = [
     "ATTACKS",
@@ -30,4 +31,4 @@ __all__ = [
     "target_reached",
 ]
 
-ATTACKS = {"fgsm": FGSM, "pgd": PGD}
+ATTACKS: dict[str, type[Settings]] = {"fgsm": FGSM, "pgd": PGD}

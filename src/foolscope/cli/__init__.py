@@ -4,12 +4,14 @@ Commands are imported when they are used, so that ``foolscope --help`` does not 
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import click
 
-from foolscope.core.errors import FoolscopeError, did_you_mean
+from foolscope.cli.groups import Group
+from foolscope.core.errors import FoolscopeError
 
 __all__ = ["COMMANDS", "main"]
 
@@ -34,7 +36,7 @@ Examples:
 """
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -45,13 +47,6 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"foolscope.cli.{cmd_name}").command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise click.UsageError(f"unknown command {args[0]!r}. {did_you_mean(args[0], COMMANDS)}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -67,9 +62,11 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 
 @click.group(cls=_LazyGroup, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
 def _group() -> None:
-    """Executable studies of image classifiers: train, ablate, attack, report - with verdicts that carry error bars."""
+    """Executable studies of image classifiers: train, ablate, attack, report; verdicts carry error bars."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,14 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         message = error.format_message()
         if isinstance(error, click.UsageError) and error.ctx is not None:
-            message = f"{message.rstrip('.')}. Try: {error.ctx.command_path} --help"
+            stop = "" if message.endswith(("?", ".")) else "."
+            message = f"{message}{stop} Try: {error.ctx.command_path} --help"
         _fail(message)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nfoolscope: interrupted; the same command goes on where it was", err=True)
+        click.echo("foolscope: interrupted; the same command goes on where it was", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
-        sys.stderr.close()
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # or the interpreter complains at its end
         sys.exit(141)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}")
 
 
 def _fail(message: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from foolscope.cli.console import live_progress, results
@@ -66,7 +67,7 @@ def command(
 ) -> None:
     """Vary one field at a time around a baseline and say which values help, hurt or make no difference."""
     recipe = recipe_of(flags, recipe_file)
-    vary = dict(map(_factor, factors))
+    vary = _factors(factors)
     with live_progress() as observe:
         record = ablate(
             recipe,
@@ -83,36 +84,46 @@ def command(
         _print(record)
 
 
+def _factors(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Gather the ``--vary`` options; a field that is named twice has the values of both."""
+    vary: dict[str, list[Any]] = {}
+    for name, values in map(_factor, texts):
+        vary.setdefault(name, []).extend(values)
+    return vary
+
+
 def _factor(text: str) -> tuple[str, list[Any]]:
     """Read ``field=a,b,c``; commas inside brackets belong to the value."""
-    name, equals, values = text.partition("=")
-    if not equals or not name or not values:
+    name, _, values = (part.strip() for part in text.partition("="))
+    if not name or not values:
         raise RecipeError(f"--vary must be FIELD=A,B,C, as in batch_size=128,256; got {text!r}")
     parsed = parse_value(f"[{values}]")
     if isinstance(parsed, list):
-        return name, parsed
-    return name, [parse_value(value.strip()) for value in values.split(",")]
+        return name.replace("-", "_"), parsed
+    return name.replace("-", "_"), [parse_value(value.strip()) for value in values.split(",")]
 
 
 def _print(record: AblationRecord) -> None:
     console = results()
     scale = scale_of(record.metric)
-    unit = " (points)" if scale is POINTS else ""
+    unit = " in %" if scale is POINTS else ""
     for factor in record.factors:
-        table = Table(
-            title=f"[bold]{factor.words}[/bold]: {record.metric.replace('_', ' ')}", title_justify="left", box=box.SIMPLE
+        metric = record.metric.replace("_", " ")
+        console.print(
+            f"\n[bold]{escape(factor.words)}[/bold]: {metric}{unit} over {len(record.seeds)} seeds, "
+            f"and the difference from {escape(factor.baseline)}, with 95 % intervals"
         )
-        table.add_column(factor.words)
-        table.add_column("mean (95 % interval)", justify="right", no_wrap=True)
-        table.add_column(f"against {factor.baseline}{unit}", justify="right", no_wrap=True)
-        table.add_column("p", justify="right")
+        table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+        table.add_column("value", overflow="fold")
+        for title in (metric, "difference", "adjusted p"):
+            table.add_column(title, justify="right", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
         for level in factor.levels:
             table.add_row(*_row(level, record))
         console.print(table)
-        console.print(f"{factor.summary}\n")
+        console.print(escape(factor.summary))
     for doubt in record.doubts:
-        console.print(f"[yellow]doubt:[/yellow] {doubt}")
+        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
 
 
 def _row(level: LevelRecord, record: AblationRecord) -> list[str]:
@@ -123,12 +134,19 @@ def _row(level: LevelRecord, record: AblationRecord) -> list[str]:
             return "" if level.outcome == "baseline" else "–"
         if low is None or high is None:
             return number(value, scale)
-        return f"{number(value, scale)} ({number(low, scale)} to {number(high, scale)})"
+        ends = [number(end, scale, (high - low) / 2) for end in (low, high)]
+        return f"{number(value, scale, (high - low) / 2)} ({ends[0]} to {ends[1]})"
 
     return [
-        level.label,
+        escape(level.label),
         with_interval(level.mean, level.low, level.high),
         with_interval(level.difference, level.difference_low, level.difference_high),
-        "" if level.p_different is None else f"{level.p_different:.3f}",
+        _p(level),
         level.outcome,
     ]
+
+
+def _p(level: LevelRecord) -> str:
+    if level.p_different is None or level.difference is None:
+        return ""
+    return "< 0.001" if level.p_different < 0.001 else f"{level.p_different:.3f}"

@@ -7,12 +7,23 @@ from typing import Any
 
 import click
 import torch
+from rich import box
+from rich.markup import escape
 from rich.table import Table
 
-from foolscope.attacks import ATTACKS, NORMS, Attack, RobustAccuracyCurve, Threat, parse_epsilons, robust_accuracy_curve
-from foolscope.cli.console import live_progress, results
+from foolscope.attacks import (
+    ATTACKS,
+    NORMS,
+    Attack,
+    RobustAccuracyCurve,
+    Threat,
+    parse_epsilons,
+    robust_accuracy_curve,
+)
+from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import one_of, workplace_of, workplace_options
 from foolscope.core.errors import RecipeError
+from foolscope.core.settings import Settings
 from foolscope.experiments.execution import Stage
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.learning.evaluation import to_pixels
@@ -27,7 +38,9 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("run")
-@click.option("--norm", default="linf", show_default=True, metavar="|".join(NORMS), help="How a change is measured.")
+@click.option(
+    "--norm", default="linf", show_default=True, metavar="|".join(NORMS), help="How a change is measured."
+)
 @click.option(
     "--epsilon",
     default="0,1/255,2/255,4/255,8/255,16/255",
@@ -46,8 +59,12 @@ Examples:
 @click.option("--steps", type=click.IntRange(1), help="Steps of iterated attacks.")
 @click.option("--restarts", type=click.IntRange(1), help="Random starts of iterated attacks.")
 @click.option("--split", default="test", show_default=True, help="Which images: train, validation or test.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="The first so many images.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Root of the attacks' randomness.")
+@click.option(
+    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="The first so many images."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Root of the attacks' randomness."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @workplace_options
 def command(
@@ -85,7 +102,9 @@ def command(
             attacks,
             seed=seed,
             progress=lambda budget, left: observe(
-                Stage("attacking", (budgets.index(budget) + 1) / len(budgets), f"ε = {budget:.3g}, {left} left")
+                Stage(
+                    "attacking", (budgets.index(budget) + 1) / len(budgets), f"ε = {budget:.3g}, {left} left"
+                )
             ),
         )
     if as_json:
@@ -95,16 +114,18 @@ def command(
 
 
 def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> list[Attack]:
-    attacks = []
+    settings: list[Settings] = []
     given = {name: value for name, value in (("steps", steps), ("restarts", restarts)) if value is not None}
     for name in names:
         one_of(name, ATTACKS, "attack")
         accepted = {field: value for field, value in given.items() if field in ATTACKS[name].model_fields}
-        attacks.append(as_attack(attack_from({"name": name, **accepted})))
-    unused = [field for field in given if not any(field in type(attack).model_fields for attack in attacks)]
+        settings.append(attack_from({"name": name, **accepted}))
+    unused = [field for field in given if not any(field in type(each).model_fields for each in settings)]
     if unused:
-        raise RecipeError(f"--{unused[0]} means nothing to {', '.join(names)}; add --attack pgd or leave it out")
-    return attacks
+        raise RecipeError(
+            f"--{unused[0]} means nothing to {', '.join(names)}; add --attack pgd or leave it out"
+        )
+    return [as_attack(each) for each in settings]
 
 
 def _document(identity: str, curve: RobustAccuracyCurve) -> dict[str, Any]:
@@ -128,20 +149,23 @@ def _document(identity: str, curve: RobustAccuracyCurve) -> dict[str, Any]:
 
 def _print(identity: str, model: str, curve: RobustAccuracyCurve) -> None:
     console = results()
-    table = Table(
-        title=f"Robust accuracy of {model} ({identity[:8]}), {curve.norm}, {len(curve.labels)} images",
-        title_justify="left",
+    console.print(
+        f"\n[bold]Robust accuracy of {model}[/bold] (run {identity[:8]}), norm {curve.norm}, "
+        f"{len(curve.labels)} images"
     )
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     for title in ("ε", "ε · 255", "robust accuracy", "95 % interval"):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for epsilon, accuracy, (low, high) in zip(
         curve.epsilons, curve.robust_accuracies, curve.intervals(), strict=True
     ):
-        table.add_row(f"{epsilon:.4g}", f"{epsilon * 255:.3g}", f"{accuracy:.1%}", f"{low:.1%} to {high:.1%}")
+        table.add_row(
+            f"{epsilon:.4g}", f"{epsilon * 255:.4g}", percent(accuracy), f"{percent(low)} to {percent(high)}"
+        )
     console.print(table)
     console.print(
-        f"Clean accuracy {curve.clean_accuracy:.1%}; attacks: {', '.join(curve.attacks)}; "
+        f"Clean accuracy {percent(curve.clean_accuracy)}; attacks: {', '.join(curve.attacks)}; "
         f"{curve.forward_count:,} forward and {curve.backward_count:,} backward passes of one image."
     )
     for doubt in curve.doubts:
-        console.print(f"[yellow]doubt:[/yellow] {doubt}")
+        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")

@@ -1,4 +1,4 @@
-"""Live progress: bars on a terminal, plain lines elsewhere, on standard error so that results can be piped."""
+"""Live progress on standard error, bars on a terminal and plain lines elsewhere; results on standard output."""
 
 import sys
 import time
@@ -6,18 +6,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
 
 from foolscope.experiments.execution import Observer, Progress, Stage
 
-__all__ = ["live_progress", "results"]
+__all__ = ["live_progress", "percent", "results"]
 
 _LINE_SECONDS = 5.0
+_PIPE_WIDTH = 1000
 
 
 def results() -> Console:
-    """Return the console for results, on standard output."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Return the console for results, on standard output; in a pipe or a file nothing is wrapped."""
+    piped = not sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=piped, width=_PIPE_WIDTH if piped else None)
+
+
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Write a fraction as per cent."""
+    return f"{100 * fraction:.{decimals}f} %"
 
 
 @contextmanager
@@ -54,7 +70,7 @@ def _describe(event: Progress | Stage) -> tuple[str, str]:
     parts = [", ".join(models) + (f" × {count}" if count > 1 else "")]
     parts.append(f"epoch {event.report.epoch}/{event.report.epochs}")
     if losses:
-        parts.append(f"loss {sum(losses) / len(losses):.3f}")
+        parts.append(f"loss {sum(losses) / len(losses):.4g}")
     if accuracies:
         parts.append(f"validation {100 * sum(accuracies) / len(accuracies):.1f} %")
     if len(losses) < count:
@@ -92,4 +108,4 @@ class _LineObserver:
         if name == self._stage and now - self._last < _LINE_SECONDS:
             return
         self._stage, self._last = name, now
-        self._console.print(f"{name}: {event.done_fraction:4.0%} {detail}".rstrip(), soft_wrap=True)
+        self._console.print(f"{name}: {100 * event.done_fraction:3.0f} %  {detail}".rstrip(), soft_wrap=True)

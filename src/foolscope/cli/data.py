@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
 from foolscope.cli.console import results
+from foolscope.cli.groups import Group
 from foolscope.core.errors import DataError
 from foolscope.data import DATASETS, Verification, data_root, get, status, verify
 
@@ -26,7 +28,7 @@ _data_dir = click.option(
 )
 
 
-@click.group(epilog=_EXAMPLES)
+@click.group(cls=Group, epilog=_EXAMPLES)
 def command() -> None:
     """Data sets: which are there, fetch them, verify them."""
 
@@ -63,7 +65,8 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
         facts = each.facts
         shape = "yours" if facts.image_shape is None else "×".join(map(str, facts.image_shape))
         numbers = [
-            "–" if value is None else f"{value:,}" for value in (facts.classes, facts.train_count, facts.test_count)
+            "–" if value is None else f"{value:,}"
+            for value in (facts.classes, facts.train_count, facts.test_count)
         ]
         table.add_row(each.name, each.state, numbers[0], shape, *numbers[1:])
     console = results()
@@ -78,7 +81,7 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 def get_command(name: str, data_dir: Path | None) -> None:
     """Fetch the official files of a data set that are not there yet, resuming what was interrupted."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=None, transient=True) as bars:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         def tell(file: str, done: int, total: int | None) -> None:
@@ -91,6 +94,8 @@ def get_command(name: str, data_dir: Path | None) -> None:
         click.echo(f"fetched  {path}")
     for path in fetched.already_there:
         click.echo(f"present  {path}")
+    if not fetched.downloaded and not fetched.already_there:
+        click.echo(f"{fetched.name} needs no files")
 
 
 @command.command("verify")

@@ -1,7 +1,9 @@
 """Options that several commands share, and one flag for every field of a recipe."""
 
+import os
 import shlex
 import sys
+import tomllib
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,7 +20,19 @@ from foolscope.experiments.store import Store
 from foolscope.learning import TrainingSettings
 from foolscope.learning.regularizers import RegularizationSettings
 
-__all__ = ["GroupedCommand", "command_line", "one_of", "recipe_options", "recipe_of", "workplace_options", "workplace_of"]
+__all__ = [
+    "GroupedCommand",
+    "command_line",
+    "one_of",
+    "recipe_of",
+    "recipe_options",
+    "store_flag",
+    "store_option",
+    "workplace_of",
+    "workplace_options",
+]
+
+_DEFAULT_STORE = Path("foolscope-runs")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,14 +72,15 @@ def _metavar(field: FieldInfo) -> str:
     choices = typing.get_args(field.annotation)
     if choices and all(isinstance(choice, str) for choice in choices):
         return "|".join(choices)
-    if field.annotation in (int, float, bool):
-        return {int: "N", float: "X", bool: "true|false"}[field.annotation]
-    return "VALUE"
+    names: dict[Any, str] = {int: "N", float: "X", bool: "true|false"}
+    return names.get(field.annotation, "VALUE")
 
 
 def _describe(field: FieldInfo) -> str:
     default = field.get_default()
-    known = "" if field.is_required() or default is None or default == () else f"  [default: {_plain(default)}]"
+    known = (
+        "" if field.is_required() or default is None or default == () else f"  [default: {_plain(default)}]"
+    )
     return f"{field.description or ''}{known}"
 
 
@@ -84,12 +99,14 @@ def _all_options() -> list[_RecipeOption]:
         for name, settings in registered.items():
             for leaf in settings.model_fields:
                 owners.setdefault(leaf, []).append(name)
-        for name, settings in registered.items():
+        for settings in registered.values():
             for leaf, field in settings.model_fields.items():
                 if leaf == "name" or leaf in options:
                     continue
                 only = "" if len(owners[leaf]) == len(registered) else f" ({', '.join(owners[leaf])})"
-                options[leaf] = _recipe_option(leaf, kind.capitalize(), _describe(field) + only, _metavar(field))
+                options[leaf] = _recipe_option(
+                    leaf, kind.capitalize(), _describe(field) + only, _metavar(field)
+                )
     for group, settings in (("Regularization", RegularizationSettings), ("Training", TrainingSettings)):
         own: type[Settings] = settings
         for leaf, field in own.model_fields.items():
@@ -140,14 +157,16 @@ def recipe_of(flags: Mapping[str, Any], recipe_file: Path | None) -> Recipe:
 
 
 def _read_recipe(path: Path) -> Recipe:
-    import tomllib
-
     try:
-        return recipe_from(tomllib.loads(path.read_text(encoding="utf-8")))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StoreError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not valid TOML: {error}") from error
+    try:
+        return recipe_from(values)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from error
 
 
 def workplace_options(function: Function) -> Function:
@@ -160,15 +179,26 @@ def workplace_options(function: Function) -> Function:
         type=click.Path(path_type=Path, file_okay=False),
         help="Where the data sets are.  [default: $FOOLSCOPE_DATA, else ~/.cache/foolscope/data]",
     )(function)
+    return store_option(function)
+
+
+def store_option(function: Function) -> Function:
+    """Add where runs are kept."""
     return click.option(
         "--store",
         "store_folder",
         type=click.Path(path_type=Path, file_okay=False),
-        default=Path("foolscope-runs"),
+        default=_DEFAULT_STORE,
         envvar="FOOLSCOPE_STORE",
         show_default=True,
         help="Where runs are kept; also $FOOLSCOPE_STORE.",
     )(function)
+
+
+def store_flag(folder: Path) -> str:
+    """Return the flag that a suggested command needs to find this store: none where it is the default one."""
+    default = Path(os.environ.get("FOOLSCOPE_STORE", _DEFAULT_STORE))
+    return "" if folder == default else f" --store {shlex.quote(str(folder))}"
 
 
 def workplace_of(store_folder: Path, data_dir: Path | None, device: str) -> Workplace:

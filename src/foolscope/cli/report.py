@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from foolscope.cli.options import store_option
 from foolscope.core.errors import StoreError
 from foolscope.experiments.store import Store
 from foolscope.reports.study_report import read_pictures, write_study_report
@@ -27,16 +28,10 @@ Examples:
     show_default=True,
     help="Repeat for several.",
 )
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: in the store]")
 @click.option(
-    "--store",
-    "store_folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("foolscope-runs"),
-    envvar="FOOLSCOPE_STORE",
-    show_default=True,
-    help="Where runs are kept; also $FOOLSCOPE_STORE.",
+    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder.  [default: in the store]"
 )
+@store_option
 def command(name: str, formats: tuple[str, ...], output: Path | None, store_folder: Path) -> None:
     """Write the report of the stored study NAME again, without training."""
     store = Store(store_folder)

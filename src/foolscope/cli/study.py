@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
-from foolscope.cli.console import live_progress, results
+from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import command_line, workplace_of, workplace_options
-from foolscope.core.errors import RecipeError, StoreError
+from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
 from foolscope.experiments.records import StudyRecord
 from foolscope.experiments.study import FIRST_STUDY, built_in_studies, read_study
@@ -25,7 +26,9 @@ Examples:
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("study", default=FIRST_STUDY)
-@click.option("--write", "target", type=click.Path(path_type=Path), help="Copy the study file there; run nothing.")
+@click.option(
+    "--write", "target", type=click.Path(path_type=Path), help="Copy the study file there; run nothing."
+)
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Trials per cell, instead of the file's.")
 @click.option("--list", "list_only", is_flag=True, help="List the built-in studies; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
@@ -54,8 +57,6 @@ def command(
         return
     if seeds is not None:
         plan = plan.model_copy(update={"seeds": seeds})
-    if plan.seeds < 2 and (plan.ablations or plan.claims):
-        raise RecipeError(f"a verdict needs at least 2 seeds; got {plan.seeds}")
     workplace = workplace_of(store_folder, data_dir, device)
     with live_progress() as observe:
         record = run_study(plan, workplace, text=text, command=command_line(), observe=observe)
@@ -69,16 +70,24 @@ def command(
 
 def _print(record: StudyRecord, report: Path) -> None:
     console = results()
-    console.print(f"\n[bold]{record.title}[/bold]\n{record.question}\n")
+    console.print(f"\n[bold]{escape(record.title)}[/bold]\n{escape(record.question)}\n")
     colors = {"upheld": "green", "contradicted": "red", "undecided": "yellow"}
     for claim in record.claims:
-        console.print(f"[{colors[claim.outcome]}]{claim.outcome:>12}[/]  {claim.sentence}", markup=True)
-        console.print(f"{'':>12}  [dim]{claim.reason}[/dim]")
+        console.print(f"[{colors[claim.outcome]}]{claim.outcome:>12}[/]  {escape(claim.sentence)}")
+        console.print(f"{'':>12}  [dim]{escape(claim.reason)}[/dim]")
     for ablation in record.ablations:
-        console.print(f"\n[bold]Ablation of {ablation.recipe}[/bold], {len(ablation.seeds)} seeds")
+        console.print(f"\n[bold]Ablation of {escape(ablation.recipe)}[/bold], {len(ablation.seeds)} seeds")
         for factor in ablation.factors:
-            console.print(f"  {factor.summary}")
+            console.print(f"  {escape(factor.summary)}")
     for curve in record.curves:
-        pairs = [f"{mean:.1%} at ε = {epsilon:.3g}" for epsilon, mean in zip(curve.epsilons, curve.mean, strict=True)]
-        console.print(f"\n[bold]Robust accuracy of {curve.recipe}[/bold] ({curve.norm}): {', '.join(pairs)}")
-    console.print(f"\n{record.trial_count} trials, {record.duration_seconds:.0f} s. Report: [bold]{report}[/bold]")
+        pairs = [
+            f"{percent(mean)} at ε = {epsilon:.3g}"
+            for epsilon, mean in zip(curve.epsilons, curve.mean, strict=True)
+        ]
+        console.print(
+            f"\n[bold]Robust accuracy of {escape(curve.recipe)}[/bold] ({curve.norm}): {', '.join(pairs)}"
+        )
+    console.print(
+        f"\n{record.trial_count} trials, {record.duration_seconds:.0f} s. "
+        f"Report: [bold]{escape(str(report))}[/bold]"
+    )

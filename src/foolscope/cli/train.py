@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
-from foolscope.cli.console import live_progress, results
+from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import (
     GroupedCommand,
     recipe_of,
     recipe_options,
+    store_flag,
     workplace_of,
     workplace_options,
 )
@@ -65,14 +67,17 @@ def _print(trial: StoredTrial, known: bool) -> None:
     )
     if trial.status == "diverged":
         epoch = len(outcome["history"])
-        console.print(f"[red]diverged[/red] in epoch {epoch}: the loss was no longer finite. Lower the learning rate.")
+        console.print(
+            f"[red]diverged[/red] in epoch {epoch}: the loss was no longer finite. Lower the learning rate."
+        )
     else:
         metrics = outcome["metrics"]
         for name in ("test", "validation", "training"):
             if f"{name}_accuracy" in metrics:
-                console.print(f"  {name + ' accuracy':<20} {metrics[f'{name}_accuracy']:.2%}")
+                console.print(f"  {name + ' accuracy':<20} {percent(metrics[f'{name}_accuracy'], 2):>8}")
         console.print(f"  {'best epoch':<20} {outcome['best_epoch']} of {len(outcome['history'])}")
     verb = "trained before" if known else f"trained in {outcome['duration_seconds']:.1f} s"
-    console.print(f"Run [bold]{trial.identity}[/bold], {verb}: {trial.folder}")
+    console.print(f"Run [bold]{trial.identity}[/bold], {verb}: {escape(str(trial.folder))}", soft_wrap=True)
     if trial.status != "diverged":
-        console.print(f"Attack it with: foolscope attack {trial.identity[:8]}", style="dim")
+        command = f"foolscope attack {trial.identity[:8]}{store_flag(trial.folder.parents[1])}"
+        console.print(f"[dim]Attack it with: {escape(command)}[/dim]", soft_wrap=True)

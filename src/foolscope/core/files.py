@@ -67,4 +67,6 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is not valid JSON ({error}); delete it and run the same command again") from error
+        raise StoreError(
+            f"{path} is not valid JSON ({error}); delete it and run the same command again"
+        ) from error

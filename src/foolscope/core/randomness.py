@@ -1,7 +1,8 @@
 """Randomness derived by name from a seed, so that nothing reads or writes the global generators.
 
-A trial's seed is the root; every use of chance has a name (``initialization``, ``batches``, ``attack``) and, where it
-repeats, a number (the epoch, the image). The stream of one name therefore never depends on how much another drew.
+A trial's seed is the root; every use of chance has a name (``initialization``, ``batches``, ``attack``) and,
+where it repeats, a number (the epoch, the image). The stream of one name therefore never depends on how much
+another drew.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The base of every settings class: validated once, frozen, closed to unknown fields."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import pydantic
 
@@ -17,6 +17,23 @@ class Settings(pydantic.BaseModel):
         extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
     )
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _none_in_words(cls, values: Any) -> Any:
+        """Read ``none``, which TOML lacks, as each field means it: no value, or the choice of that name."""
+        if not isinstance(values, Mapping):
+            return values
+        return {name: cls._none_for(str(name), value) for name, value in values.items()}
+
+    @classmethod
+    def _none_for(cls, name: str, value: Any) -> Any:
+        if name not in cls.model_fields or not (value is None or value == "none"):
+            return value
+        allowed = get_args(cls.model_fields[name].annotation)
+        if "none" in allowed:
+            return "none"
+        return None if type(None) in allowed and str not in allowed else value
+
 
 def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = None) -> RecipeError:
     """Turn pydantic's first complaint into one line in the user's terms.
@@ -28,7 +45,10 @@ def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = 
     Returns:
         A :class:`RecipeError` naming the field, what was got, and what is allowed.
     """
-    first = error.errors(include_url=False)[0]
+    first, *others = error.errors(include_url=False)
+    if first["type"] == "missing":  # perhaps because it is misspelt
+        siblings = [each for each in others if each["loc"][:-1] == first["loc"][:-1]]
+        first = next((each for each in siblings if each["type"] == "extra_forbidden"), first)
     path = [str(part) for part in first["loc"]]
     field = ".".join(path)
     if first["type"] == "extra_forbidden":

@@ -24,8 +24,8 @@ def thread_count(count: int) -> Iterator[None]:
 def worthwhile_threads(flops: float) -> int:
     """Return how many threads pay for a step of so many floating-point operations.
 
-    Threads meet at a barrier after every operation. Where a step is short, waiting costs more than sharing gains, and
-    on a machine that also does other work it costs ten times the step.
+    Threads meet at a barrier after every operation. Where a step is short, waiting costs more than sharing
+    gains, and on a machine that also does other work it costs ten times the step.
 
     Args:
         flops: of one training step.

@@ -6,19 +6,32 @@ from typing import Any
 
 import numpy as np
 
-from foolscope.core.errors import RecipeError
+from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.design import BlockDesign, cell_mean, fit_additive
 from foolscope.experiments.execution import Observer, Workplace, run_trials, silent
 from foolscope.experiments.prose import factor_sentence, scale_of, verdict_sentence
-from foolscope.experiments.recipe import Recipe, short_name, value_of, with_values
+from foolscope.experiments.recipe import COMPONENTS, Recipe, short_name, value_of, with_values
 from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.statistics import interval
 from foolscope.experiments.verdicts import Verdict, judge
 from foolscope.experiments.words import field_words, value_words
 
-__all__ = ["BASELINE", "AblationCell", "ablate", "ablation_cells", "mean_interval", "summarize"]
+__all__ = [
+    "BASELINE",
+    "METRICS",
+    "AblationCell",
+    "ablate",
+    "ablation_cells",
+    "check_metric",
+    "mean_interval",
+    "setting_words",
+    "summarize",
+]
 
 BASELINE = "baseline"
+
+METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
+"""What every trial measures; those of validation only where there is a validation set."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +66,12 @@ def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple
         ['baseline', 'batch_size = 64', 'batch_size = 256']
     """
     cells = [AblationCell(BASELINE, None, None, baseline)]
+    factors: set[str] = set()
     for name, values in vary.items():
         factor = name if name == "seed" else short_name(baseline, name)
+        if factor in factors:
+            raise RecipeError(f"{name!r} is varied twice; put all its values into one list")
+        factors.add(factor)
         if factor == "seed":
             raise RecipeError("seed cannot be varied as a factor; give the number of seeds with seeds")
         others = 0
@@ -62,13 +79,43 @@ def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple
             recipe = with_values(baseline, {factor: value})
             if recipe == baseline or any(recipe == cell.recipe for cell in cells):
                 continue
-            cells.append(AblationCell(f"{factor} = {value_words(value_of(recipe, factor))}", factor, value, recipe))
+            cells.append(AblationCell(f"{factor} = {setting_words(recipe, factor)}", factor, value, recipe))
             others += 1
         if others == 0:
             raise RecipeError(
                 f"factor {factor!r} needs at least one value other than the baseline's; got {list(values)}"
             )
     return tuple(cells)
+
+
+def setting_words(recipe: Recipe, field: str) -> str:
+    """Write the value of a field; of a component its name, and what of its settings is not the default.
+
+    Example:
+        >>> recipe = with_values(Recipe(), {"schedule": {"name": "exponential", "decay": 0.8}})
+        >>> setting_words(recipe, "schedule"), setting_words(recipe, "batch_size")
+        ('exponential (learning-rate decay 0.8)', '128')
+    """
+    value = value_words(value_of(recipe, field))
+    if field not in COMPONENTS:
+        return value
+    settings = getattr(recipe, field)
+    own = [
+        f"{field_words(name)} {value_words(getattr(settings, name))}"
+        for name, info in type(settings).model_fields.items()
+        if name != "name" and getattr(settings, name) != info.get_default(call_default_factory=True)
+    ]
+    return f"{value} ({', '.join(own)})" if own else value
+
+
+def check_metric(metric: str) -> None:
+    """Refuse a metric that no trial has, before anything is trained for it.
+
+    Raises:
+        RecipeError: with the metrics that there are.
+    """
+    if metric not in METRICS:
+        raise RecipeError(f"unknown metric {metric!r}. {did_you_mean(metric, METRICS)}")
 
 
 def ablate(
@@ -96,7 +143,13 @@ def ablate(
 
     Returns:
         Verdicts and the numbers they rest on.
+
+    Raises:
+        RecipeError: fewer than 2 seeds, an unknown metric or field, or a value out of range.
     """
+    if seeds < 2:
+        raise RecipeError(f"a verdict needs at least 2 seeds; got {seeds}")
+    check_metric(metric)
     cells = ablation_cells(baseline, vary)
     seed_numbers = tuple(range(baseline.seed, baseline.seed + seeds))
     recipes = [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in seed_numbers]
@@ -147,11 +200,13 @@ def summarize(
             _level(cells, design, by_cell, factor, value, metric, figure)
             for value, figure in zip(values, figures, strict=True)
         ]
-        base = value_words(value_of(baseline, factor))
+        base = setting_words(baseline, factor)
         own = {level.label: by_cell[level.cell] for level in levels if level.cell in by_cell}
         summary = factor_sentence(own, field_words(factor), base, scale_of(metric))
         factors.append(
-            FactorRecord(field=factor, words=field_words(factor), baseline=base, levels=levels, summary=summary)
+            FactorRecord(
+                field=factor, words=field_words(factor), baseline=base, levels=levels, summary=summary
+            )
         )
     fit = fit_additive(design)
     detectable = [verdict.minimum_detectable_effect for verdict in verdicts]
@@ -180,7 +235,7 @@ def _level(
     baseline = cells[0].recipe
     recipe = with_values(baseline, {factor: value})
     cell = next(each for each in cells if each.recipe == recipe)
-    label, verdict = value_words(value_of(recipe, factor)), verdicts.get(cell.label)
+    label, verdict = setting_words(recipe, factor), verdicts.get(cell.label)
     mean, low, high = mean_interval(design, cell.label)
     shared = {
         "label": label,
@@ -193,7 +248,7 @@ def _level(
     }
     if verdict is None:
         return LevelRecord(**shared, outcome="baseline", sentence="")
-    base = value_words(value_of(baseline, factor))
+    base = setting_words(baseline, factor)
     return LevelRecord(
         **shared,
         outcome=verdict.outcome,

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from foolscope.attacks import parse_epsilon
-from foolscope.core.errors import RecipeError, did_you_mean
-from foolscope.experiments.ablation import AblationCell
+from foolscope.core.errors import FoolscopeError, RecipeError
+from foolscope.experiments.ablation import AblationCell, check_metric, setting_words
 from foolscope.experiments.claims import ComparisonClaim, Selector, TrendClaim, ValueClaim
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.judgements import ClaimResult, adjust, judge_claim
 from foolscope.experiments.prose import PLAIN, POINTS
-from foolscope.experiments.recipe import Recipe, short_name, value_of, with_values
+from foolscope.experiments.recipe import Recipe, short_name, with_values
 from foolscope.experiments.records import ClaimRecord, CurveRecord
 from foolscope.experiments.store import StoredTrial
-from foolscope.experiments.study import Study
-from foolscope.experiments.words import field_words, value_words
+from foolscope.experiments.study import AttackPlan, Study
+from foolscope.experiments.words import field_words
 
-__all__ = ["AnyClaim", "claim_cells", "judge_claims"]
+__all__ = ["AnyClaim", "check_claims", "claim_cells", "judge_claims"]
 
 AnyClaim = ValueClaim | ComparisonClaim | TrendClaim
 
@@ -41,10 +41,13 @@ def claim_cells(claim: AnyClaim, study: Study) -> list[tuple[Selector, Recipe]]:
     Raises:
         RecipeError: a trend names no levels and the study varies no such factor, or a field is unknown.
     """
-    selectors = claim.cells()
-    if isinstance(claim, TrendClaim) and not selectors:
-        selectors = _levels_of_ablation(claim, study)
-    return [(cell, with_values(study.recipes[str(cell.recipe)], cell.settings)) for cell in selectors]
+    try:
+        selectors = claim.cells()
+        if isinstance(claim, TrendClaim) and not selectors:
+            selectors = _levels_of_ablation(claim, study)
+        return [(cell, with_values(study.recipes[str(cell.recipe)], cell.settings)) for cell in selectors]
+    except RecipeError as error:
+        raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
 
 
 def _levels_of_ablation(claim: TrendClaim, study: Study) -> tuple[Selector, ...]:
@@ -57,11 +60,10 @@ def _levels_of_ablation(claim: TrendClaim, study: Study) -> tuple[Selector, ...]
             if short_name(recipe, field) == factor:
                 ordered = sorted(values, key=_rank)
                 return tuple(
-                    Selector(recipe=claim.recipe, settings={**claim.settings, factor: value}) for value in ordered
+                    Selector(recipe=claim.recipe, settings={**claim.settings, factor: value})
+                    for value in ordered
                 )
-    raise RecipeError(
-        f"claim {claim.sentence!r}: no ablation of {claim.recipe} varies {factor!r}; give the claim levels = [...]"
-    )
+    raise RecipeError(f"no ablation of {claim.recipe} varies {factor!r}; give the claim levels = [...]")
 
 
 def _rank(value: object) -> float:
@@ -69,7 +71,36 @@ def _rank(value: object) -> float:
         return float(sum(value))
     if isinstance(value, bool | int | float):
         return float(value)
-    raise RecipeError(f"levels that are not numbers have no order of their own: {value!r}; give levels = [...]")
+    raise RecipeError(
+        f"levels that are not numbers have no order of their own: {value!r}; give levels = [...]"
+    )
+
+
+def check_claims(study: Study) -> None:
+    """Refuse claims that could not be tested, before anything is trained for them.
+
+    Raises:
+        RecipeError: a claim names a field, level, metric, attack or ε that the study does not have, or a cell
+            twice.
+    """
+    for claim in study.claims:
+        cells = claim_cells(claim, study)
+        labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]
+        try:
+            if len(set(labels)) < len(labels):
+                raise RecipeError(f"it names the same cell twice: {', '.join(labels)}")
+            peak = _peak(claim, study)
+            if peak is not None and peak not in labels[1:-1]:
+                raise RecipeError(
+                    f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
+                )
+            if not claim.metric.startswith(_ROBUST):
+                check_metric(claim.metric)
+            else:
+                for selector, _ in cells:
+                    _attack_of(claim, selector, study)
+        except FoolscopeError as error:
+            raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
 
 
 def judge_claims(
@@ -98,8 +129,6 @@ def _judge(claim: AnyClaim, sources: _Sources) -> ClaimResult:
     study = sources.study
     cells = claim_cells(claim, study)
     labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]
-    if len(set(labels)) < len(labels):
-        raise RecipeError(f"claim {claim.sentence!r} names the same cell twice: {', '.join(labels)}")
     rows = {
         label: _values(claim, selector, recipe, sources)
         for label, (selector, recipe) in zip(labels, cells, strict=True)
@@ -117,26 +146,30 @@ def _judge(claim: AnyClaim, sources: _Sources) -> ClaimResult:
                 break
     design = BlockDesign(tuple(rows), tuple(range(study.seeds)), np.array(list(rows.values()), dtype=float))
     accuracy = "accuracy" in claim.metric
-    at = None
-    if isinstance(claim, TrendClaim) and claim.at is not None:
-        peak = Selector(recipe=claim.recipe, settings={**claim.settings, claim.factor: claim.at})
-        at = _label(claim, peak, with_values(study.recipes[claim.recipe], peak.settings), study)
     return judge_claim(
         claim,
         design,
         labels,
         practical_difference=study.practical_difference,
-        at=at,
+        at=_peak(claim, study),
         higher_is_better=not claim.metric.endswith("loss"),
         scale=POINTS if accuracy else PLAIN,
     )
 
 
+def _peak(claim: AnyClaim, study: Study) -> str | None:
+    """Name the level of a claimed peak."""
+    if not isinstance(claim, TrendClaim) or claim.at is None:
+        return None
+    peak = Selector(recipe=claim.recipe, settings={**claim.settings, claim.factor: claim.at})
+    return _label(claim, peak, with_values(study.recipes[claim.recipe], peak.settings), study)
+
+
 def _label(claim: AnyClaim, cell: Selector, recipe: Recipe, study: Study) -> str:
     """Name a cell as briefly as the claim allows: its level, its settings, or its recipe."""
     if isinstance(claim, TrendClaim):
-        return value_words(value_of(recipe, claim.factor))
-    words = [f"{field_words(name)} {value_words(value_of(recipe, name))}" for name in cell.settings]
+        return setting_words(recipe, claim.factor)
+    words = [f"{field_words(name)} {setting_words(recipe, name)}" for name in cell.settings]
     same = len({selector.recipe for selector in claim.cells()}) == 1
     if words and same and isinstance(claim, ComparisonClaim):
         return ", ".join(words)
@@ -145,25 +178,47 @@ def _label(claim: AnyClaim, cell: Selector, recipe: Recipe, study: Study) -> str
 
 def _values(claim: AnyClaim, cell: Selector, recipe: Recipe, sources: _Sources) -> list[float]:
     if claim.metric.startswith(_ROBUST):
-        return _robust(claim, cell, sources)
+        return _robust(claim, cell, recipe, sources)
     return [trial.metric(claim.metric) for trial in sources.trials[recipe]]
 
 
-def _robust(claim: AnyClaim, cell: Selector, sources: _Sources) -> list[float]:
-    attack, at, budget = claim.metric.removeprefix(_ROBUST).partition("@")
-    curves = {(curve.attack, curve.recipe): curve for curve in sources.curves}
-    curve = curves.get((attack, str(cell.recipe)))
-    if not at or cell.settings or curve is None:
-        known = [f"{_ROBUST}{name}@ε of {recipe}" for name, recipe in curves]
-        raise RecipeError(f"claim {claim.sentence!r}: no metric {claim.metric!r}. {did_you_mean(claim.metric, known)}")
-    epsilon = parse_epsilon(budget)
-    for position, known_epsilon in enumerate(curve.epsilons):
+def _robust(claim: AnyClaim, cell: Selector, recipe: Recipe, sources: _Sources) -> list[float]:
+    """Return the robust accuracy of every seed, NaN where the trial diverged and nothing was attacked."""
+    plan, position = _attack_of(claim, cell, sources.study)
+    found = [
+        iter(curve.accuracies)
+        for curve in sources.curves
+        if (curve.attack, curve.recipe) == (plan.name, cell.recipe)
+    ]
+    return [
+        float("nan") if trial.status == "diverged" else next(found[0])[position]
+        for trial in sources.trials[recipe]
+    ]
+
+
+def _attack_of(claim: AnyClaim, cell: Selector, study: Study) -> tuple[AttackPlan, int]:
+    """Find the attack, and the place of the budget in it, that a claim about robust accuracy speaks of."""
+    name, at, budget = claim.metric.removeprefix(_ROBUST).partition("@")
+    plan = next((each for each in study.attacks if each.name == name and cell.recipe in each.recipes), None)
+    if not at or cell.settings or plan is None:
+        known = ", ".join(f"{_ROBUST}{each.name}@ε of {' and '.join(each.recipes)}" for each in study.attacks)
+        raise RecipeError(
+            f"no metric {claim.metric!r} of {_cell_text(cell)}; "
+            + (f"there is {known}" if known else "add an attack, [[attacks]]")
+        )
+    epsilon, budgets = parse_epsilon(budget), plan.budgets()
+    for position, known_epsilon in enumerate(budgets):
         if abs(known_epsilon - epsilon) < 1e-9:
-            return [accuracies[position] for accuracies in curve.accuracies]
+            return plan, position
     raise RecipeError(
-        f"claim {claim.sentence!r}: the attack {attack!r} has no ε = {budget}; add it to its epsilons "
-        f"({', '.join(f'{each:g}' for each in curve.epsilons)})"
+        f"the attack {name!r} has no ε = {budget}; add it to its epsilons "
+        f"({', '.join(f'{each:g}' for each in budgets)})"
     )
+
+
+def _cell_text(cell: Selector) -> str:
+    settings = ", ".join(f"{name} = {value}" for name, value in cell.settings.items())
+    return f"{cell.recipe} with {settings}" if settings else str(cell.recipe)
 
 
 def _record(claim: AnyClaim, result: ClaimResult) -> ClaimRecord:

@@ -1,5 +1,6 @@
 """Runs recipes: what the store has is read, the rest is planned into packs and trained in this process."""
 
+import functools
 import math
 import platform
 from collections.abc import Callable, Sequence
@@ -18,9 +19,18 @@ from foolscope.experiments.packs import Pack, PendingTrial, plan_packs
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.store import Store, StoredTrial, trial_identity
 from foolscope.learning import EpochReport, train_pack
-from foolscope.models import build_model
+from foolscope.models import ImageShape, ModelSettings, build_model
 
-__all__ = ["Observer", "Progress", "Stage", "Workplace", "dataset_facts", "machine_facts", "run_trials", "silent"]
+__all__ = [
+    "Observer",
+    "Progress",
+    "Stage",
+    "Workplace",
+    "dataset_facts",
+    "machine_facts",
+    "run_trials",
+    "silent",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,7 @@ def run_trials(
         StoreError: a result cannot be written.
     """
     store = workplace.store
+    store.complete_packs()
     identities = [workplace.identify(recipe) for recipe in recipes]
     missing = {
         identity: recipe
@@ -92,29 +103,39 @@ def run_trials(
     }
     pending = []
     for identity, recipe in missing.items():
-        parameters, flops = _size(recipe, workplace)
+        dataset = workplace.dataset(recipe.dataset)
+        parameters, flops = _size(recipe.model, dataset.image_shape, len(dataset.classes))
         pending.append(PendingTrial(identity, recipe, parameters, flops))
     packs = plan_packs(pending)
     work = [_work(pack, workplace) for pack in packs]
+    total = sum(work)
     for position, pack in enumerate(packs):
-        before, own, total = sum(work[:position]), work[position], sum(work)
-
-        def tell(report: EpochReport, pack: Pack = pack, before: float = before, own: float = own) -> None:
-            fraction = (before + own * report.epoch / report.epochs) / total
-            observe(Progress(tuple(trial.recipe for trial in pack.trials), fraction, report))
-
-        _run_pack(pack, workplace, tell)
+        _run_pack(
+            pack, workplace, _teller(observe, pack, sum(work[:position]) / total, work[position] / total)
+        )
     return [store.load(identity) for identity in identities]
 
 
-def _size(recipe: Recipe, workplace: Workplace) -> tuple[int, float]:
+@functools.lru_cache
+def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> tuple[int, float]:
     """Count a model's parameters, and the floating-point operations of one image's forward pass."""
-    dataset = workplace.dataset(recipe.dataset)
-    plain = recipe.model.model_copy(update={"normalization": "none"})
-    model = build_model(plain, dataset.image_shape, len(dataset.classes), seed=0)
+    plain = settings.model_copy(update={"normalization": "none"})
+    model = build_model(plain, image_shape, classes, seed=0).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, *dataset.image_shape))
+        model(torch.zeros(1, *image_shape))
     return sum(parameter.numel() for parameter in model.parameters()), float(counter.get_total_flops())
+
+
+def _teller(
+    observe: Callable[[Progress], None], pack: Pack, before: float, share: float
+) -> Callable[[EpochReport], None]:
+    """Return what turns a pack's epochs into the progress of the run: what is done before it, and its share."""
+    recipes = tuple(trial.recipe for trial in pack.trials)
+
+    def tell(report: EpochReport) -> None:
+        observe(Progress(recipes, before + share * report.epoch / report.epochs, report))
+
+    return tell
 
 
 def _work(pack: Pack, workplace: Workplace) -> float:
@@ -139,13 +160,14 @@ def _run_pack(pack: Pack, workplace: Workplace, tell: Callable[[EpochReport], No
         "pack_size": len(recipes),
         "dataset": dataset_facts(dataset),
     }
-    for trial, outcome in zip(pack.trials, outcomes, strict=True):
-        store.save(trial.identity, trial.recipe, outcome, provenance)
-    checkpoint.unlink(missing_ok=True)
+    finished = [
+        (trial.identity, trial.recipe, outcome) for trial, outcome in zip(pack.trials, outcomes, strict=True)
+    ]
+    store.save_pack(pack.identity, finished, provenance)
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
-    """Return what a stored trial says of its data: enough to rebuild the model and to recognize the pixels."""
+    """Return what a stored trial says of its data: enough to rebuild the model and recognize the pixels."""
     return {
         "name": dataset.name,
         "image_shape": list(dataset.image_shape),

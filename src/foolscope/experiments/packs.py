@@ -23,7 +23,9 @@ PACKED_FIELDS: dict[str, frozenset[str]] = {
 """The fields in which the trials of one pack may differ, beside the seed and the whole schedule."""
 
 _LARGEST_PACK = 32
-_CACHE_BYTES = 32 * 2**20  # of the last level where the machine does not say, and the most that is ours where it is shared
+_CACHE_BYTES = (
+    32 * 2**20
+)  # of the last level where the machine does not say, and the most that is ours where it is shared
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Pack:
 def pack_size(parameter_count: int, cache_bytes: int | None = None) -> int:
     """Return how many trials may share a pack.
 
-    The gain of a pack peaks while parameters, gradients and one moment of all its trials stay in the last-level cache.
+    The gain of a pack peaks while parameters, gradients and one moment of all its trials stay in the
+    last-level cache.
 
     Args:
         parameter_count: of one trial's model.
@@ -93,7 +96,7 @@ def plan_packs(pending: Sequence[PendingTrial], cache_bytes: int | None = None) 
     for trial in pending:
         shapes.setdefault(_shape(trial.recipe), []).append(trial)
     packs = []
-    for trials in shapes.values():
+    for _, trials in sorted(shapes.items()):  # not in the order they came: that changes as trials are done
         size = pack_size(trials[0].parameter_count, cache_bytes)
         by_seed: dict[int, list[PendingTrial]] = {}
         for trial in sorted(trials, key=lambda each: each.recipe.seed):
@@ -112,17 +115,22 @@ def _shape(recipe: Recipe) -> str:
 
 
 def _cut(seeds: list[list[PendingTrial]], size: int) -> list[Pack]:
-    """Join seeds that have equally many trials as long as they fit; cut up a seed that alone is too large."""
+    """Join seeds that have equally many trials as long as they fit; cut up a seed that alone is too large.
+
+    A seed is cut evenly, larger pieces first, and its last piece is treated like a seed: then the pieces that
+    are left when some are done are cut and joined in the same way again.
+    """
     packs: list[list[PendingTrial]] = []
     joined = 0
     for trials in seeds:
-        if len(trials) > size:
-            length = math.ceil(len(trials) / math.ceil(len(trials) / size))
-            packs += [trials[start : start + length] for start in range(0, len(trials), length)]
-            joined = 0
-        elif joined == len(trials) and len(packs[-1]) + len(trials) <= size:
-            packs[-1] += trials
+        left = trials
+        while len(left) > size:
+            length = math.ceil(len(left) / math.ceil(len(left) / size))
+            packs.append(left[:length])
+            left, joined = left[length:], 0
+        if joined == len(left) and len(packs[-1]) + len(left) <= size:
+            packs[-1] += left
         else:
-            packs.append(list(trials))
-            joined = len(trials)
+            packs.append(list(left))
+            joined = len(left)
     return [Pack(tuple(trials)) for trials in packs]

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Mapping
+from datetime import date, time
 from typing import Annotated, Any
 
 import pydantic
@@ -40,7 +41,7 @@ COMPONENTS: dict[str, dict[str, type[Settings]]] = {
 
 
 def _component(kind: str) -> Callable[[Any], Any]:
-    """Return a validator that picks the settings class by name; a bare string is a name with default settings."""
+    """Return a validator that picks the settings class by name; a bare string means default settings."""
 
     def choose(value: Any) -> Any:
         if isinstance(value, Settings):
@@ -73,14 +74,18 @@ class Recipe(Settings):
         pydantic.SerializeAsAny[ModelSettings], pydantic.BeforeValidator(_component("model"))
     ] = Field(default="softmax", description="which classifier", validate_default=True)
     loss: Annotated[pydantic.SerializeAsAny[LossSettings], pydantic.BeforeValidator(_component("loss"))] = (
-        Field(default="cross-entropy", description="what training lowers; the model's own unless given")
+        Field(
+            default="cross-entropy",
+            description="what training lowers; the model's own unless given",
+            validate_default=True,
+        )
     )
     optimizer: Annotated[
         pydantic.SerializeAsAny[OptimizerSettings], pydantic.BeforeValidator(_component("optimizer"))
-    ] = Field(default="sgd", description="how a gradient becomes a step")
+    ] = Field(default="sgd", description="how a gradient becomes a step", validate_default=True)
     schedule: Annotated[
         pydantic.SerializeAsAny[ScheduleSettings], pydantic.BeforeValidator(_component("schedule"))
-    ] = Field(default="constant", description="how the learning rate changes")
+    ] = Field(default="constant", description="how the learning rate changes", validate_default=True)
     regularization: RegularizationSettings = Field(RegularizationSettings(), description="penalties")
     training: TrainingSettings = Field(TrainingSettings(), description="how long and in what portions")
     precision: Precision = Field(
@@ -188,7 +193,8 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """Return a copy with some fields changed, by short or dotted name.
 
     Naming a component, as in ``{"schedule": "cosine"}``, replaces it by that one with its default settings;
-    components are replaced first, so that their fields can be given in the same call.
+    components are replaced first, so that their fields can be given in the same call. A loss that is the
+    model's own follows the model, unless the call names one.
 
     Raises:
         RecipeError: an unknown or ambiguous name, or a value out of range.
@@ -200,11 +206,9 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """
     replaced = {name: value for name, value in values.items() if name in COMPONENTS}
     for name, value in replaced.items():
-        table = dict(recipe.model_dump())
-        table[name] = value
+        before, recipe = recipe, recipe_from({**recipe.model_dump(), name: value})
         if name == "model" and "loss" not in replaced:
-            del table["loss"]
-        recipe = recipe_from(table)
+            recipe = _with_own_loss(recipe, before)
     table = recipe.model_dump()
     for name, value in values.items():
         if name in replaced:
@@ -212,6 +216,14 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         *parents, leaf = _resolve(recipe, name).split(".")
         (table[parents[0]] if parents else table)[leaf] = value
     return recipe_from(table)
+
+
+def _with_own_loss(recipe: Recipe, before: Recipe) -> Recipe:
+    """Let the loss follow a change of model where it was the old model's own and is not the new one's."""
+    own = MODELS[recipe.model.name].loss
+    if before.loss.name != MODELS[before.model.name].loss or before.loss.name == own:
+        return recipe
+    return recipe_from({**recipe.model_dump(), "loss": own})
 
 
 def parse_value(text: str) -> Any:
@@ -224,7 +236,9 @@ def parse_value(text: str) -> Any:
     if text.lower() == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        table = tomllib.loads(f"value = {text}")
+        is_plain = len(table) == 1 and not isinstance(table["value"], date | time)  # a datetime is a date
+        return table["value"] if is_plain else text
     except tomllib.TOMLDecodeError:
         numerator, slash, denominator = text.partition("/")
         try:

@@ -114,6 +114,7 @@ class CurveRecord(Settings):
     doubts: list[str]
     forward_count: int
     backward_count: int
+    settings: list[dict[str, Any]] = Field(default_factory=list, description="of each attack, with its name")
 
 
 class PictureRecord(Settings):
@@ -169,3 +170,6 @@ class StudyRecord(Settings):
     duration_seconds: float
     finished: str = Field(description="date and time, ISO 8601, UTC")
     study_file: str = Field(description="the study as TOML")
+    confusion: list[str] | None = Field(
+        None, description="recipes whose confusion matrix is drawn; null for all"
+    )

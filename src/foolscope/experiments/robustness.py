@@ -1,6 +1,7 @@
 """The attack parts of a study: robust accuracy over the seeds, and galleries of fooling images."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,7 @@ def robustness_curve(
             "version": 1,
         }
         results.append(
-            workplace.store.remembered(
-                "attacks", determinants, lambda trial=trial: _attack(plan, trial, workplace)
-            )
+            workplace.store.remembered("attacks", determinants, partial(_attack, plan, trial, workplace))
         )
     accuracies = [result["accuracies"] for result in results]
     design = BlockDesign(
@@ -148,11 +147,11 @@ def fooling_gallery(
     right = int(result.clean_correct.sum())
     aim = "" if plan.target == "none" else f" aimed at the {plan.target} class"
     caption = (
-        f"{as_attack(plan.attack).name.upper()} on {trial.recipe.model.name}{aim}: norm {plan.norm}, "
-        f"ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on {len(fooled)} of the {right} images, "
-        f"among the first {len(labels)} test images, that the model gets right."
+        f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{aim}: norm {plan.norm}, "
+        f"ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on {len(fooled)} of "
+        f"the {right} images, among the first {len(labels)} test images, that the model gets right."
     )
-    return GalleryRecord(kind="fooling", recipe=trial.recipe.model.name, caption=caption, rows=rows), arrays
+    return GalleryRecord(kind="fooling", recipe=plan.recipe, caption=caption, rows=rows), arrays
 
 
 def _prediction(probabilities: Tensor, classes: Sequence[str]) -> list[str]:
@@ -165,9 +164,7 @@ def _one_of_each(candidates: Sequence[int], labels: Sequence[int], count: int) -
     by_class: dict[int, list[int]] = {}
     for index in candidates:
         by_class.setdefault(labels[index], []).append(index)
-    ranked = sorted(
-        (turn, index) for members in by_class.values() for turn, index in enumerate(members)
-    )
+    ranked = sorted((turn, index) for members in by_class.values() for turn, index in enumerate(members))
     return sorted(index for _, index in ranked[:count])
 
 
@@ -189,7 +186,8 @@ def worst_gallery(
         ]
         pictures.append(PictureRecord(key=key, title=label, lines=lines))
     caption = (
-        f"The {len(pictures)} test images whose label {recipe} (seed {trial.recipe.seed}) gives the least probability."
+        f"The {len(pictures)} test images whose label {recipe} (seed {trial.recipe.seed}) gives the least "
+        "probability."
     )
     rows = [pictures[start : start + 6] for start in range(0, len(pictures), 6)]
     return GalleryRecord(kind="worst", recipe=recipe, caption=caption, rows=rows), arrays

@@ -1,23 +1,24 @@
-"""The store: finished trials by their identity, packs in progress, and studies, as JSON and safetensors on disk.
+"""The store: finished trials by identity, packs in progress, and studies, as JSON and safetensors on disk.
 
 STORE/trials/<identity>/trial.json           recipe and results; written last, so it marks a finished trial
 STORE/trials/<identity>/weights.safetensors  the tested checkpoint
 STORE/packs/<identity>.safetensors           the state of a pack in progress
+STORE/packs/<identity>.json                  the results of a finished pack while its trials are written
 STORE/studies/<name>/                        study.json and the report
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from foolscope.core.errors import FoolscopeError, StoreError, did_you_mean
+from foolscope.core.errors import StoreError, did_you_mean
 from foolscope.core.files import read_json, write_json
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.records import StudyRecord
@@ -144,27 +145,59 @@ class Store:
         path = folder / "trial.json"
         document = read_json(path)
         try:
-            recipe = recipe_from(document["recipe"])
-            return StoredTrial(identity, recipe, document["outcome"], document["provenance"], folder)
-        except (KeyError, TypeError, FoolscopeError) as error:
+            recipe = recipe_from(dict(document["recipe"]))
+            outcome, provenance = dict(document["outcome"]), dict(document["provenance"])
+            return StoredTrial(identity, recipe, outcome, provenance, folder)
+        except (KeyError, TypeError, ValueError) as error:  # what is wrong with a recipe is a ValueError
             raise StoreError(
                 f"{path} is damaged or from another version ({error}); delete its folder"
             ) from error
 
-    def save(
-        self, identity: str, recipe: Recipe, outcome: TrialOutcome, provenance: Mapping[str, Any]
+    def save_pack(
+        self, pack: str, trials: Sequence[tuple[str, Recipe, TrialOutcome]], provenance: Mapping[str, Any]
     ) -> None:
-        """Write a finished trial: weights first, then the file that marks it as finished."""
-        folder = self.trial_folder(identity)
-        weights: Mapping[str, Tensor] = outcome.weights
-        save_tensors(folder / "weights.safetensors", weights, {"identity": identity})
-        document = {
-            "identity": identity,
-            "recipe": recipe.model_dump(mode="json"),
-            "outcome": outcome.as_document(),
-            "provenance": dict(provenance),
-        }
-        write_json(folder / "trial.json", document)
+        """Write the finished trials of a pack; one that is killed meanwhile leaves all of them or none.
+
+        If some were there and others not, those would be trained again in a smaller pack, and to other bits.
+        So the weights come first, then one file with all results, then each trial's own, which marks it as
+        finished.
+
+        Args:
+            pack: the pack's identity.
+            trials: of each, its identity, recipe and outcome.
+            provenance: what they share.
+
+        Raises:
+            StoreError: no space or no permission.
+        """
+        documents = []
+        for identity, recipe, outcome in trials:
+            save_tensors(self._weights(identity), outcome.weights, {"identity": identity})
+            documents.append(
+                {
+                    "identity": identity,
+                    "recipe": recipe.model_dump(mode="json"),
+                    "outcome": outcome.as_document(),
+                    "provenance": dict(provenance),
+                }
+            )
+        results = self.pack_checkpoint(pack).with_suffix(".json")
+        write_json(results, documents)
+        self._complete(results)
+
+    def complete_packs(self) -> None:
+        """Finish what a killed process had begun to write of the results of a pack."""
+        for results in sorted((self.root / "packs").glob("*.json")):
+            self._complete(results)
+
+    def _complete(self, results: Path) -> None:
+        for document in read_json(results):
+            write_json(self.trial_folder(document["identity"]) / "trial.json", document)
+        self.pack_checkpoint(results.stem).unlink(missing_ok=True)
+        results.unlink(missing_ok=True)
+
+    def _weights(self, identity: str) -> Path:
+        return self.trial_folder(identity) / "weights.safetensors"
 
     def write_study(self, record: StudyRecord) -> None:
         """Write a study's record."""
@@ -212,14 +245,13 @@ class Store:
         Raises:
             StoreError: none does, or several do.
         """
-        trials = self.root / "trials"
-        found = sorted(path.parent.name for path in trials.glob(f"{prefix}*/trial.json")) if prefix else []
+        known = sorted(path.parent.name for path in (self.root / "trials").glob("*/trial.json"))
+        found = [identity for identity in known if prefix and identity.startswith(prefix)]
         if len(found) == 1:
             return self.load(found[0])
         if found:
             raise StoreError(
                 f"{len(found)} runs begin with {prefix!r}: {', '.join(found[:5])}; write more of it"
             )
-        known = sorted(path.parent.name for path in trials.glob("*/trial.json"))
         listing = f"it has {', '.join(known[:5])}{' …' if len(known) > 5 else ''}" if known else "it is empty"
         raise StoreError(f"no run {prefix!r} in {self.root}; {listing}. Train one with: foolscope train")

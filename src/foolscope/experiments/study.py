@@ -12,7 +12,7 @@ from pydantic import Field
 from foolscope.attacks import ATTACKS, NORMS, Attack, Threat
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings, one_line
-from foolscope.experiments.claims import Claim
+from foolscope.experiments.claims import Claim, ComparisonClaim, TrendClaim, ValueClaim
 from foolscope.experiments.recipe import Recipe, recipe_from
 
 __all__ = [
@@ -56,6 +56,18 @@ class AblationPlan(Settings):
         default_factory=dict, description="published figures, field by field, one per value of vary"
     )
     metric: str = "test_accuracy"
+
+    @pydantic.model_validator(mode="after")
+    def _published_figures_fit(self) -> Self:
+        for field, figures in self.published.items():
+            if field not in self.vary:
+                raise ValueError(f"published: nothing varies {field!r}. {did_you_mean(field, self.vary)}")
+            if len(figures) != len(self.vary[field]):
+                raise ValueError(
+                    f"published: {len(figures)} figures for the {len(self.vary[field])} values of {field}; "
+                    "give one per value"
+                )
+        return self
 
 
 class _Threatened(Settings):
@@ -157,7 +169,8 @@ class Study(Settings):
     @pydantic.model_validator(mode="after")
     def _recipes_exist(self) -> Self:
         mentions = [
-            *(plan.recipe for plan in (*self.ablations, *self.galleries)),
+            *(plan.recipe for plan in self.ablations),
+            *(plan.recipe for plan in self.galleries),
             *(name for plan in self.attacks for name in plan.recipes),
             *self.inspection.checks,
             *self.inspection.confusion,
@@ -167,6 +180,14 @@ class Study(Settings):
         for name in mentions:
             if name not in self.recipes:
                 raise ValueError(f"unknown recipe {name!r}. {did_you_mean(name, self.recipes)}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _attacks_have_names_of_their_own(self) -> Self:
+        names = [plan.name for plan in self.attacks]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two attacks are called {twice!r}; give each a name of its own")
         return self
 
 
@@ -183,14 +204,38 @@ def study_from(values: Mapping[str, Any]) -> Study:
     try:
         return Study.model_validate(table)
     except pydantic.ValidationError as error:
-        raise one_line(error, _allowed()) from error
+        raise one_line(error, _allowed(table)) from error
 
 
-def _allowed() -> dict[str, list[str]]:
+def _allowed(table: Mapping[str, Any]) -> dict[str, list[str]]:
+    """For each dotted prefix of a study's fields, what may stand there."""
     allowed = {"": list(Study.model_fields), "inspection": list(InspectionPlan.model_fields)}
     for name, plan in (("ablations", AblationPlan), ("attacks", AttackPlan), ("galleries", FoolingPlan)):
-        allowed |= {f"{name}.{position}": list(plan.model_fields) for position in range(100)}
+        for position, entry in enumerate(_tables(table.get(name))):
+            allowed[f"{name}.{position}"] = list(plan.model_fields)
+            for place, attack in enumerate(_tables(entry.get("attacks"))):
+                allowed[f"{name}.{position}.attacks.{place}"] = _attack_fields(attack)
+            allowed[f"{name}.{position}.attack"] = _attack_fields(entry.get("attack"))
+    for kind, claim in (("value", ValueClaim), ("comparison", ComparisonClaim), ("trend", TrendClaim)):
+        names = [field.alias or name for name, field in claim.model_fields.items()]
+        allowed |= {
+            f"claims.{position}.{kind}": names for position in range(len(_tables(table.get("claims"))))
+        }
     return allowed
+
+
+def _tables(value: Any) -> list[Mapping[str, Any]]:
+    """Return the entries of an array of tables; what is not a table counts as an empty one."""
+    return (
+        [each if isinstance(each, Mapping) else {} for each in value]
+        if isinstance(value, list | tuple)
+        else []
+    )
+
+
+def _attack_fields(attack: Any) -> list[str]:
+    name = attack.get("name") if isinstance(attack, Mapping) else None
+    return list(ATTACKS[name].model_fields) if isinstance(name, str) and name in ATTACKS else []
 
 
 def _named_recipe(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> Recipe:
@@ -220,8 +265,11 @@ def _merged(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> dic
         inherited = merged.get(field)
         if isinstance(inherited, str):
             inherited = {"name": inherited}
-        same = isinstance(value, Mapping) and isinstance(inherited, Mapping)
-        if same and value.get("name", inherited.get("name")) == inherited.get("name"):
+        if (
+            isinstance(value, Mapping)
+            and isinstance(inherited, Mapping)
+            and value.get("name", inherited.get("name")) == inherited.get("name")
+        ):
             merged[field] = {**inherited, **value}
         else:
             merged[field] = value

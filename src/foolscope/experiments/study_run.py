@@ -1,4 +1,4 @@
-"""Runs a study: trains what is missing, checks, attacks, looks, tests the claims, and stores it all for the report."""
+"""Runs a study: trains what is missing, checks, attacks, looks, tests the claims, and stores it all."""
 
 import time
 from collections.abc import Sequence
@@ -9,9 +9,16 @@ import numpy as np
 import tomli_w
 from torch import Tensor
 
-from foolscope.experiments.ablation import AblationCell, ablation_cells, mean_interval, summarize
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.ablation import (
+    AblationCell,
+    ablation_cells,
+    check_metric,
+    mean_interval,
+    summarize,
+)
 from foolscope.experiments.design import BlockDesign
-from foolscope.experiments.evidence import claim_cells, judge_claims
+from foolscope.experiments.evidence import check_claims, claim_cells, judge_claims
 from foolscope.experiments.execution import (
     Observer,
     Stage,
@@ -56,15 +63,18 @@ def run_study(
         observe: called as the study goes on.
 
     Returns:
-        The record, also written to ``studies/<name>/study.json`` in the store; the report is made from that alone.
+        The record, also written to ``studies/<name>/study.json`` in the store, from which reports are made.
 
     Raises:
         FoolscopeError: data, store or study are not in order.
     """
     started = time.perf_counter()
-    ablations = [
-        (plan, ablation_cells(study.recipes[plan.recipe], plan.vary)) for plan in study.ablations
-    ]
+    if study.seeds < 2 and (study.ablations or study.claims):
+        raise RecipeError(f"a verdict needs at least 2 seeds; got {study.seeds}")
+    for plan in study.ablations:
+        check_metric(plan.metric)
+    check_claims(study)
+    ablations = [(plan, ablation_cells(study.recipes[plan.recipe], plan.vary)) for plan in study.ablations]
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
     trials = _train(study, named_ablations, workplace, observe)
     checks = _checks(study, workplace, observe)
@@ -88,11 +98,14 @@ def run_study(
         curves=curves,
         galleries=galleries,
         claims=judge_claims(study, named_ablations, trials, curves),
-        recipes={name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()},
+        recipes={
+            name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()
+        },
         trial_count=sum(len(own) for own in trials.values()),
         provenance={
             **machine_facts(workplace.device),
             "training_version": TRAINING_VERSION,
+            "precision": sorted({trial.provenance["precision"] for own in trials.values() for trial in own}),
             "datasets": [dataset_facts(workplace.dataset(dataset)) for dataset in sorted(datasets, key=str)],
             "training_seconds": sum(
                 trial.outcome["duration_seconds"] for own in trials.values() for trial in own
@@ -102,6 +115,7 @@ def run_study(
         duration_seconds=time.perf_counter() - started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         study_file=text or _as_toml(study),
+        confusion=list(study.inspection.confusion),
     )
     folder = workplace.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})
@@ -145,7 +159,8 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
     metrics = {metric: [trial.metric(metric) for trial in trials] for metric in names}
     seeds = tuple(trial.recipe.seed for trial in trials)
     designs = {
-        metric: BlockDesign((metric,), seeds, np.array([values], dtype=float)) for metric, values in metrics.items()
+        metric: BlockDesign((metric,), seeds, np.array([values], dtype=float))
+        for metric, values in metrics.items()
     }
     epochs = max(len(trial.outcome["history"]) for trial in trials)
     curves: dict[str, list[list[float | None]]] = {}
@@ -153,7 +168,9 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
         own = [[record[quantity] for record in trial.outcome["history"]] for trial in trials]
         if any(value is not None for curve in own for value in curve):
             curves[quantity] = [[*curve, *[None] * (epochs - len(curve))] for curve in own]
-    confusion = np.sum([np.array(trial.outcome["confusion"]) for trial in finished], axis=0) if finished else []
+    confusion = (
+        np.sum([np.array(trial.outcome["confusion"]) for trial in finished], axis=0) if finished else []
+    )
     return TrainingRecord(
         recipe=name,
         model=trials[0].recipe.model.name,
@@ -161,7 +178,8 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
         seeds=list(seeds),
         parameter_count=trials[0].outcome["parameter_count"],
         metrics={
-            metric: [value if np.isfinite(value) else None for value in values] for metric, values in metrics.items()
+            metric: [value if np.isfinite(value) else None for value in values]
+            for metric, values in metrics.items()
         },
         means={metric: mean_interval(design, metric) for metric, design in designs.items()},
         epochs=list(range(1, epochs + 1)),
@@ -181,7 +199,9 @@ def _checks(study: Study, workplace: Workplace, observe: Observer) -> list[Check
         for check in (initial_loss, overfit_one_batch):
             determinants = {"trial": workplace.identify(recipe), "check": check.__name__, "version": 1}
 
-            def compute(check: Any = check, recipe: Recipe = recipe, dataset: Any = dataset) -> dict[str, Any]:
+            def compute(
+                check: Any = check, recipe: Recipe = recipe, dataset: Any = dataset
+            ) -> dict[str, Any]:
                 result = check(recipe, dataset)
                 return {
                     "check": result.name,
@@ -208,7 +228,9 @@ def _curves(study: Study, trials: Trials, workplace: Workplace, observe: Observe
         def tell(fraction: float, detail: str, position: int = position, name: str = name) -> None:
             observe(Stage("attacking", (position + fraction) / len(work), f"{name}, {detail}"))
 
-        records.append(robustness_curve(plan, name, trials[study.recipes[name]], workplace, tell))
+        curve = robustness_curve(plan, name, trials[study.recipes[name]], workplace, tell)
+        settings = [attack.model_dump(mode="json", exclude_none=True) for attack in plan.attacks]
+        records.append(curve.model_copy(update={"settings": settings}))
     return records
 
 

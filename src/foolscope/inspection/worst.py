@@ -42,7 +42,7 @@ def worst_classified(model: nn.Module, split: LabeledImages, count: int) -> Wors
     """
     dtype = next((value.dtype for value in model.parameters()), torch.float32)
     probabilities = torch.cat(
-        [model(to_pixels(images, dtype)).softmax(dim=-1) for images in split.images.split(_BATCH_SIZE)]
+        [model(to_pixels(images, dtype)).softmax(dim=-1) for images in torch.split(split.images, _BATCH_SIZE)]
     )
     confidence, predictions = probabilities.max(dim=-1)
     of_label = probabilities.gather(1, split.labels[:, None])[:, 0]

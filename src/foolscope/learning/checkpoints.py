@@ -41,7 +41,8 @@ def load_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], A
             return {name: stream.get_tensor(name) for name in stream.keys()}, document  # noqa: SIM118
     except FileNotFoundError as error:
         raise StoreError(f"no such file: {path}") from error
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
         raise StoreError(
-            f"{path} is not a foolscope checkpoint or is damaged ({error}); delete it and run the same command again"
+            f"{path} is not a foolscope checkpoint or is damaged ({error}); "
+            "delete it and run the same command again"
         ) from error

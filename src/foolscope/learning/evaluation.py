@@ -14,7 +14,9 @@ from foolscope.learning.packing import Context, Program
 __all__ = ["Evaluation", "channel_statistics", "evaluate", "to_pixels"]
 
 _LARGEST_BATCH = 2048
-_LARGEST_BATCHES = 8192  # images times trials: what keeps the maps of a pack of convolutions below some 200 MB
+_LARGEST_BATCHES = (
+    8192  # images times trials: what keeps the maps of a pack of convolutions below some 200 MB
+)
 
 
 @dataclass(frozen=True)

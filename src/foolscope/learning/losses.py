@@ -11,10 +11,18 @@ from torch.nn import functional
 
 from foolscope.core.settings import Settings
 
-__all__ = ["LOSSES", "CrossEntropy", "LossSettings", "SquaredError", "cross_entropy", "smoothing_per_trial", "squared_error"]
+__all__ = [
+    "LOSSES",
+    "CrossEntropy",
+    "LossSettings",
+    "SquaredError",
+    "cross_entropy",
+    "smoothing_per_trial",
+    "squared_error",
+]
 
 PackLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""From logits (trial, batch, classes), labels (trial, batch) and label smoothing (trial,) to losses (trial, batch)."""
+"""Logits (trial, batch, classes), labels (trial, batch), smoothing (trial,) -> losses (trial, batch)."""
 
 
 class LossSettings(Settings):

@@ -1,7 +1,8 @@
 """Optimizers of a pack: pairs of ``init`` and ``update`` whose hyper-parameters carry the trial axis.
 
-``update`` works in place on the parameters and on the state that ``init`` made, and on nothing else. The ``weight_decay``
-of the settings is the decoupled one; :mod:`foolscope.learning.regularizers` applies it, for every optimizer alike.
+``update`` works in place on the parameters and on the state that ``init`` made, and on nothing else. The
+``weight_decay`` of the settings is the decoupled one; :mod:`foolscope.learning.regularizers` applies it, for
+every optimizer alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,17 @@ from torch import Tensor
 
 from foolscope.core.settings import Settings
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "OptimizerEntry", "OptimizerSettings", "PackTensors", "along_trials", "hyperparameters"]
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "OptimizerEntry",
+    "OptimizerSettings",
+    "PackTensors",
+    "along_trials",
+    "hyperparameters",
+]
 
 PackTensors = dict[str, Tensor]
 """Parameter name to tensor (trial, ...)."""
@@ -36,7 +47,9 @@ class SGD(OptimizerSettings):
     """Stochastic gradient descent: v ← μ v + g; w ← w − η v, or with Nesterov w ← w − η (g + μ v)."""
 
     name: Literal["sgd"] = "sgd"
-    learning_rate: float = Field(0.1, gt=0.0, description="step length; the schedule multiplies or replaces it")
+    learning_rate: float = Field(
+        0.1, gt=0.0, description="step length; the schedule multiplies or replaces it"
+    )
     momentum: float = Field(0.0, ge=0.0, lt=1.0, description="how much of the last step is kept")
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
@@ -45,14 +58,16 @@ class Adam(OptimizerSettings):
     """Adaptive moments: w ← w − η m̂ / (√v̂ + ε). Kingma and Ba 2015, arXiv:1412.6980, algorithm 1."""
 
     name: Literal["adam"] = "adam"
-    learning_rate: float = Field(1e-3, gt=0.0, description="step length; the schedule multiplies or replaces it")
+    learning_rate: float = Field(
+        1e-3, gt=0.0, description="step length; the schedule multiplies or replaces it"
+    )
     beta1: float = Field(0.9, ge=0.0, lt=1.0, description="decay of the mean gradient")
     beta2: float = Field(0.999, ge=0.0, lt=1.0, description="decay of the mean squared gradient")
     stability: float = Field(1e-8, gt=0.0, description="added to the root of the mean squared gradient")
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay, 0.01 unless said otherwise. Loshchilov and Hutter 2019, arXiv:1711.05101."""
+    """Adam with decoupled weight decay of 0.01. Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2."""
 
     name: Literal["adamw"] = "adamw"  # type: ignore[assignment]  # a closed choice of one other name
     weight_decay: float = Field(0.01, ge=0.0, description="decoupled weight decay: w ← w − η·λ·w")
@@ -83,7 +98,7 @@ def _sgd_update(
                 gradient = velocity
             else:
                 look_ahead = torch.addcmul(gradient, velocity, along_trials(momentum, velocity))
-                gradient = torch.where(along_trials(nesterov > 0, velocity), look_ahead, velocity)
+                gradient = torch.where(along_trials(nesterov, velocity) > 0, look_ahead, velocity)
         parameter.addcmul_(gradient, along_trials(-rate, parameter))
 
 
@@ -106,13 +121,17 @@ def _adam_update(
         mean_square.mul_(along_trials(beta2, mean_square)).addcmul_(
             gradient * gradient, along_trials(1.0 - beta2, mean_square)
         )
-        scale = mean_square.sqrt().div_(along_trials(root_correction, mean)).add_(along_trials(hyper["stability"], mean))
+        scale = (
+            mean_square.sqrt()
+            .div_(along_trials(root_correction, mean))
+            .add_(along_trials(hyper["stability"], mean))
+        )
         parameter.sub_(mean.div(scale).mul_(along_trials(rate, parameter)))
 
 
 @dataclass(frozen=True)
 class OptimizerEntry:
-    """One optimizer: its settings class, which fields vary along the trial axis, and the pair of functions."""
+    """One optimizer: its settings class, which fields vary along the trial axis, the pair of functions."""
 
     settings: type[OptimizerSettings]
     fields: tuple[str, ...]

@@ -12,7 +12,7 @@ Status = Literal["finished", "stopped early", "diverged"]
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of one trial; losses and accuracies are means over images, ``None`` where not finite or not measured.
+    """One epoch of one trial: means over images, ``None`` where not finite or not measured.
 
     Args:
         epoch: from 1.

@@ -1,11 +1,12 @@
 """A plain torch module turned into a program for many trials at once.
 
-The module is traced with :mod:`torch.fx`; :data:`PACKED_LAYERS` says for each layer type how to compute it for a whole
-pack. Parameters and activations carry a leading trial axis. Trials come in groups that share a minibatch, and as long as
-no parameter has been met, one activation serves a whole group: affine layers that share a minibatch become one wide product,
-deeper ones batched products, convolutions grouped ones.
+The module is traced with :mod:`torch.fx`; :data:`PACKED_LAYERS` says for each layer type how to compute it
+for a whole pack. Parameters and activations carry a leading trial axis. Trials come in groups that share a
+minibatch, and as long as no parameter has been met, one activation serves a whole group: affine layers that
+share a minibatch become one wide product, deeper ones batched products, convolutions grouped ones.
 
-A module that cannot be traced, or has a layer that the table lacks, runs one trial after another with the same results.
+A module that cannot be traced, or has a layer that the table lacks, runs one trial after another with the
+same results.
 """
 
 import operator
@@ -40,7 +41,7 @@ class Context:
 
 
 Program = Callable[[PackTensors, Float[Tensor, "group batch channel height width"], Context], Tensor]
-"""From parameters (trial, ...) and images (group, batch, channel, height, width) to logits (trial, batch, classes).
+"""Parameters (trial, ...), images (group, batch, channel, height, width) -> logits (trial, batch, classes).
 
 Trial t belongs to group t // (trials / groups).
 """
@@ -48,7 +49,9 @@ Trial t belongs to group t // (trials / groups).
 
 @dataclass(frozen=True)
 class _Activation:
-    """An activation of the pack: features (lead, batch, features), or maps (batch, lead · channel, height, width).
+    """An activation of the pack.
+
+    It is features (lead, batch, features), or maps (batch, lead · channel, height, width).
 
     ``lead`` is the number of groups before the first parameter and the number of trials after it.
     """
@@ -150,7 +153,8 @@ def _dropout(layer: _Layer, parameters: PackTensors, value: _Activation, context
     else:
         del shape[0]
     masks = [
-        _mask(shape, rate, generator, tensor) for rate, generator in zip(rates, context.generators, strict=True)
+        _mask(shape, rate, generator, tensor)
+        for rate, generator in zip(rates, context.generators, strict=True)
     ]
     kept = torch.cat(masks, dim=1) if value.is_map else torch.stack(masks)
     return value.apply(lambda tensor: tensor * kept)
@@ -258,7 +262,7 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
 
 
 def _is_packable(nodes: Sequence[fx.Node], model: nn.Module) -> bool:
-    """Whether a traced graph has only layers of the table and additions, each on what its packed form expects."""
+    """Whether a graph has only layers of the table and additions, each on what its packed form expects."""
     is_map: dict[fx.Node, bool] = {}
     for node in nodes:
         inputs = [each for each in node.args if isinstance(each, fx.Node)]

@@ -16,10 +16,12 @@ __all__ = ["PackRegularizers", "RegularizationSettings", "clip_gradients"]
 
 
 class RegularizationSettings(Settings):
-    """Penalties added to the loss: l1 · Σ|w| + (l2 / 2) · Σ w², so that their gradients are l1 · sign(w) and l2 · w."""
+    """Penalties added to the loss: l1 · Σ|w| + (l2 / 2) · Σ w², of gradients l1 · sign(w) and l2 · w."""
 
     l1: float = Field(0.0, ge=0.0, description="coefficient of the L1 penalty l1·Σ|w|")
-    l2: float = Field(0.0, ge=0.0, description="coefficient of the L2 penalty (l2/2)·Σw², PyTorch's weight_decay")
+    l2: float = Field(
+        0.0, ge=0.0, description="coefficient of the L2 penalty (l2/2)·Σw², PyTorch's weight_decay"
+    )
     penalize: Literal["weights", "all"] = Field(
         "weights", description="penalize and decay weights only, or biases and normalization layers too"
     )

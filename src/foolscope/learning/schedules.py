@@ -1,7 +1,7 @@
 """Learning-rate schedules: functions from step to learning rate.
 
-A schedule sees the base learning rate of the optimizer, the number of steps in an epoch and the number of epochs, and
-returns a function from an array of step numbers (0 is the first) to an array of learning rates.
+A schedule sees the base learning rate of the optimizer, the number of steps in an epoch and the number of
+epochs, and returns a function from an array of step numbers (0 is the first) to an array of learning rates.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,9 @@ class ScheduleSettings(Settings):
     """Settings of a schedule; each schedule derives its own and adds a literal ``name``."""
 
     name: str
-    warmup_epochs: float = Field(0.0, ge=0.0, description="epochs over which the rate rises linearly from zero")
+    warmup_epochs: float = Field(
+        0.0, ge=0.0, description="epochs over which the rate rises linearly from zero"
+    )
 
 
 class Constant(ScheduleSettings):
@@ -81,11 +83,14 @@ class Cosine(ScheduleSettings):
 class OneCycle(ScheduleSettings):
     """Up from 1/25 of the base rate to the base rate, then down to 1/10,000 of the start, along cosines.
 
-    Smith and Topin 2018, *Super-convergence*, arXiv:1708.07120, section 3; cosine legs as in fastai and PyTorch.
+    Smith and Topin 2018, *Super-convergence*, arXiv:1708.07120, section 3; cosine legs as in fastai and
+    PyTorch.
     """
 
     name: Literal["one-cycle"] = "one-cycle"
-    peak_fraction: float = Field(0.3, gt=0.0, lt=1.0, description="fraction of the training at which the rate peaks")
+    peak_fraction: float = Field(
+        0.3, gt=0.0, lt=1.0, description="fraction of the training at which the rate peaks"
+    )
 
 
 Schedule = Callable[[Any, float, Steps, int, int], Rates]

@@ -1,6 +1,6 @@
 """What training needs to know of a trial, as a protocol that a recipe satisfies."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -18,9 +18,13 @@ __all__ = ["TrainableTrial", "TrainingSettings"]
 class TrainingSettings(Settings):
     """How long, in what portions, and which checkpoint is kept."""
 
-    batch_size: int = Field(128, ge=1, description="images in a minibatch; the last of an epoch may be smaller")
+    batch_size: int = Field(
+        128, ge=1, description="images in a minibatch; the last of an epoch may be smaller"
+    )
     epochs: int = Field(20, ge=1, description="passes over the training set")
-    clipping: float | None = Field(None, gt=0.0, description="largest L2 norm of the gradient; larger is scaled down")
+    clipping: float | None = Field(
+        None, gt=0.0, description="largest L2 norm of the gradient; larger is scaled down"
+    )
     patience: int | None = Field(
         None, ge=1, description="stop after this many epochs without a better validation accuracy"
     )
@@ -29,6 +33,7 @@ class TrainingSettings(Settings):
     )
 
 
+@runtime_checkable
 class TrainableTrial(Protocol):
     """One trial as training sees it."""
 

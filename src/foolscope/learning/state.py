@@ -61,7 +61,7 @@ class PackState:
         *,
         diverged: bool,
     ) -> None:
-        """Append an epoch to a trial's history, keep its weights if they are to be kept, and end it if it is over."""
+        """Append an epoch to a trial's history, keep its weights if they are to be kept, end it if over."""
         history = self.histories[trial]
         history.append(record)
         if diverged:
@@ -102,17 +102,27 @@ class PackState:
         """
         mine = self._tensors()
         tensors, document = load_tensors(path, next(iter(self.parameters.values())).device)
-        if not isinstance(document, dict) or document.get("identity") != identity or _kinds(tensors) != _kinds(mine):
-            raise StoreError(f"{path} is the checkpoint of another pack; delete it and run the same command again")
+        try:
+            same = document["identity"] == identity and _kinds(tensors) == _kinds(mine)
+            epoch, step = document["epoch"], document["step"]
+            best_epochs, statuses = document["best_epochs"], document["statuses"]
+            histories = [[EpochRecord(**record) for record in history] for history in document["histories"]]
+        except (KeyError, TypeError):
+            same = False
+        if not same:
+            raise StoreError(
+                f"{path} is the checkpoint of another pack; delete it and run the same command again"
+            )
         for name, value in mine.items():
             value.copy_(tensors[name])
-        self.epoch, self.step = document["epoch"], document["step"]
-        self.best_epochs, self.statuses = document["best_epochs"], document["statuses"]
-        self.histories = [[EpochRecord(**record) for record in history] for history in document["histories"]]
+        self.epoch, self.step, self.histories = epoch, step, histories
+        self.best_epochs, self.statuses = best_epochs, statuses
 
     def _tensors(self) -> dict[str, Tensor]:
         groups: dict[str, PackTensors] = {"parameters": self.parameters, "best": self.best, **self.optimizer}
-        return {f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()}
+        return {
+            f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()
+        }
 
 
 def _best_epoch(history: Sequence[EpochRecord]) -> int | None:

@@ -81,14 +81,15 @@ def train_pack(
 ) -> list[TrialOutcome]:
     """Train trials of one shape side by side.
 
-    The trials may differ in seed, learning rate and its schedule, momentum and the like, penalties, dropout rate,
-    label smoothing and clipping threshold. They must agree in everything else. Trials of one seed see the same
-    minibatches.
+    The trials may differ in seed, learning rate and its schedule, momentum and the like, penalties, dropout
+    rate, label smoothing and clipping threshold. They must agree in everything else. Trials of one seed see
+    the same minibatches.
 
     Args:
         trials: at least one; trials of one seed next to each other.
         dataset: on the device to train on.
-        checkpoint: where to keep the state of a pack in progress; a pack that finds its own state there goes on.
+        checkpoint: where to keep the state of a pack in progress; a pack that finds its own state there goes
+            on.
         identity: names the pack, so that another pack's checkpoint is not taken for its own.
         report: called after every epoch.
 
@@ -162,7 +163,7 @@ def _prepare(
 
 
 def _group_count(seeds: Sequence[int]) -> int:
-    """Count the groups of trials that share minibatches: one per seed if each has as many, else one per trial.
+    """Count the groups of trials that share minibatches: one a seed if each has as many, else one a trial.
 
     Example:
         >>> _group_count([0, 0, 1, 1]), _group_count([0, 0, 1])
@@ -187,13 +188,15 @@ def _train_epoch(setup: _Setup, state: PackState) -> None:
     context = Context(
         training=True,
         dtype=setup.dtype,
-        generators=tuple(torch_generator(trial.seed, "dropout", state.epoch, device=device) for trial in trials),
+        generators=tuple(
+            torch_generator(trial.seed, "dropout", state.epoch, device=device) for trial in trials
+        ),
     )
     rates = _learning_rates(setup, state)
     rate_of_step = torch.from_numpy(rates.T.copy()).to(next(iter(state.parameters.values())))
     losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
     correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
-    for step, batch in enumerate(order.split(setup.batch_size, dim=1)):
+    for step, batch in enumerate(torch.split(order, setup.batch_size, dim=1)):
         loss, hits = _train_step(setup, state, batch, rate_of_step[step], context)
         losses += loss
         correct += hits
@@ -207,7 +210,11 @@ def _learning_rates(setup: _Setup, state: PackState) -> Float64[np.ndarray, "tri
     steps = np.arange(per_epoch) + state.epoch * per_epoch
     rates = [
         learning_rates(
-            trial.schedule, trial.optimizer.learning_rate, steps, steps_per_epoch=per_epoch, epochs=setup.epochs
+            trial.schedule,
+            trial.optimizer.learning_rate,
+            steps,
+            steps_per_epoch=per_epoch,
+            epochs=setup.epochs,
         )
         * (status != "diverged")
         for trial, status in zip(setup.trials, state.statuses, strict=True)
@@ -250,7 +257,9 @@ def _close_epoch(
     validation_losses: list[float | None] = [None] * len(setup.trials)
     validation_accuracies: list[float | None] = [None] * len(setup.trials)
     if setup.dataset.validation is not None:
-        measured = evaluate(setup.program, state.parameters, setup.dataset.validation, setup.loss, setup.dtype)
+        measured = evaluate(
+            setup.program, state.parameters, setup.dataset.validation, setup.loss, setup.dtype
+        )
         validation_losses = _finite(measured.loss)
         validation_accuracies = measured.accuracy.tolist()
     training_losses, penalties = _finite(losses), _finite(setup.regularizers.penalty(state.parameters))
@@ -298,7 +307,11 @@ def _outcomes(
     test_losses, test_accuracies = _finite(result.loss), result.accuracy.tolist()
     outcomes = []
     for trial, model in enumerate(models):
-        history, best_epoch, test_loss = tuple(state.histories[trial]), state.best_epochs[trial], test_losses[trial]
+        history, best_epoch, test_loss = (
+            tuple(state.histories[trial]),
+            state.best_epochs[trial],
+            test_losses[trial],
+        )
         status: Status = "finished" if len(history) == setup.epochs else "stopped early"
         if state.statuses[trial] == "diverged" or test_loss is None:
             status = "diverged"

@@ -68,7 +68,8 @@ def build_model(
         image_shape: channel, height, width.
         classes: number of logits, at least 2.
         seed: the trial's seed.
-        mean: of the training images per channel, in [0, 1]; needed when ``settings.normalization`` is "dataset".
+        mean: of the training images per channel, in [0, 1]; needed when ``settings.normalization`` is
+            "dataset".
         deviation: likewise, positive.
 
     Returns:

@@ -1,7 +1,7 @@
 """Initial weights, drawn per parameter from the trial's seed and the parameter's name.
 
-Because each parameter has a stream of its own, two models of one seed share the initial weights of every layer whose
-shape agrees, which makes the cells of an ablation comparable.
+Because each parameter has a stream of its own, two models of one seed share the initial weights of every
+layer whose shape agrees, which makes the cells of an ablation comparable.
 """
 
 import math
@@ -36,8 +36,9 @@ _INITIALIZERS: dict[type[nn.Module], Callable[[nn.Module, torch.Size, str, torch
 def initial_parameters(model: nn.Module, seed: int) -> dict[str, Tensor]:
     """Draw the initial value of every parameter.
 
-    Weights and biases of affine and convolutional layers are uniform in ±1/√fan_in, PyTorch's own default (LeCun et
-    al. 1998, *Efficient BackProp*, section 4.6, up to a constant); scales of normalization layers are one.
+    Weights and biases of affine and convolutional layers are uniform in ±1/√fan_in, PyTorch's own default
+    (LeCun et al. 1998, *Efficient BackProp*, section 4.6, up to a constant); scales of normalization layers
+    are one.
 
     Args:
         model: gives names and shapes; its own values are not read.

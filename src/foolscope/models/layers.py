@@ -10,7 +10,8 @@ __all__ = ["Dropout", "Normalize"]
 class Normalize(nn.Module):
     """Shift and scale each channel: (inputs − mean) / deviation.
 
-    It is the first layer of every model here, so that images stay in [0, 1] outside and ε always means pixels.
+    It is the first layer of every model here, so that images stay in [0, 1] outside and ε always means
+    pixels.
 
     Args:
         mean: per channel, in pixel units.
@@ -35,8 +36,9 @@ class Normalize(nn.Module):
 class Dropout(nn.Module):
     """Set each activation to zero with probability ``rate`` and divide the others by 1 − ``rate``.
 
-    Unlike ``torch.nn.Dropout`` it draws from ``generator``, which training sets to the trial's own; the global
-    generator is never touched, and training mode without a generator is an error. Srivastava et al. 2014, section 4.
+    Unlike ``torch.nn.Dropout`` it draws from ``generator``, which training sets to the trial's own; the
+    global generator is never touched, and training mode without a generator is an error. Srivastava et al.
+    2014, section 4.
 
     Args:
         rate: in [0, 1).
@@ -52,6 +54,8 @@ class Dropout(nn.Module):
         if not self.training or self.rate == 0.0:
             return inputs
         if self.generator is None:
-            raise RuntimeError("Dropout in training mode needs a generator; set its attribute, or call model.eval()")
+            raise RuntimeError(
+                "Dropout in training mode needs a generator; set its attribute, or call model.eval()"
+            )
         kept = torch.rand(inputs.shape, generator=self.generator, device=inputs.device).ge_(self.rate)
         return inputs * kept.div_(1.0 - self.rate).to(inputs.dtype)

@@ -1,4 +1,4 @@
-"""One affine layer: softmax classifier and linear regression differ only in the loss they are trained with."""
+"""One affine layer: softmax classifier and linear regression differ only in the loss that trains them."""
 
 import math
 from typing import Literal

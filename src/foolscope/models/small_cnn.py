@@ -17,8 +17,8 @@ _Width = Annotated[int, Field(ge=1)]
 class SmallCNN(ModelSettings):
     """conv 5×5, ReLU, pool 2; conv 3×3, ReLU, pool 2; affine layers with ReLU.
 
-    With its defaults and 3×32×32 images: 3→8→16 channels, then 576→120→84→classes. Images smaller than 16 pixels
-    are padded so that the convolutions keep their size.
+    With its defaults and 3×32×32 images: 3→8→16 channels, then 576→120→84→classes. Images smaller than 16
+    pixels are padded so that the convolutions keep their size.
     """
 
     name: Literal["small-cnn"] = "small-cnn"

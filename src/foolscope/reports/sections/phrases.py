@@ -1,0 +1,176 @@
+"""Numbers, lists, budgets and times as the text of a report writes them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from foolscope.experiments.prose import POINTS, Scale, number, scale_of
+
+__all__ = [
+    "ball_words",
+    "columns_unit",
+    "count_words",
+    "date_words",
+    "duration_words",
+    "epsilon_words",
+    "join_words",
+    "metric_words",
+    "norm_symbol",
+    "one_or_many",
+    "p_cell",
+    "with_interval",
+    "with_unit",
+]
+
+_NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1"}
+_BALLS = {
+    "linf": "a change of at most {} in every pixel",
+    "l2": "a change of length at most {} (the root of the summed squares over all pixels)",
+    "l1": "a change that adds up to at most {} over all pixels",
+}
+
+
+def with_interval(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    scale: Scale = POINTS,
+    bounds: tuple[float, float] | None = None,
+) -> str | None:
+    """Write a value, and its interval in brackets where there is one.
+
+    Args:
+        value: in the metric's own unit; None stays None.
+        low: lower end, or None.
+        high: upper end, or None.
+        scale: how the metric is written.
+        bounds: what the ends cannot pass: an accuracy stays in [0, 1].
+
+    Example:
+        >>> with_interval(0.9593, 0.9488, 1.0018, bounds=(0, 1)), with_interval(0.5, None, None)
+        ('95.9 (94.9 to 100.0)', '50.0')
+    """
+    if value is None:
+        return None
+    if low is None or high is None:
+        return number(value, scale)
+    half = (high - low) / 2
+    if bounds is not None:
+        low, high = max(bounds[0], low), min(bounds[1], high)
+    return f"{number(value, scale, half)} ({number(low, scale, half)} to {number(high, scale, half)})"
+
+
+def with_unit(value: float, scale: Scale = POINTS) -> str:
+    """Write a metric with its unit: ``95.9 %``."""
+    return number(value, scale) + scale.level_unit
+
+
+def p_cell(p: float | None) -> str | None:
+    """Write a p value for a table cell."""
+    if p is None:
+        return None
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def metric_words(metric: str) -> str:
+    """Name a metric: ``test accuracy``."""
+    return metric.replace("_", " ")
+
+
+def columns_unit(metric: str) -> str:
+    """Name a metric with its unit, for an axis or a column: ``test accuracy, %``."""
+    unit = scale_of(metric).level_unit.strip()
+    return metric_words(metric) + (f", {unit}" if unit else "")
+
+
+def one_or_many(count: int, singular: str, plural: str = "") -> str:
+    """Count things.
+
+    Example:
+        >>> one_or_many(1, "seed"), one_or_many(1150, "image"), one_or_many(2, "pass", "passes")
+        ('1 seed', '1,150 images', '2 passes')
+    """
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def join_words(words: Sequence[str], last: str = "and") -> str:
+    """List words in a sentence.
+
+    Example:
+        >>> join_words(["decay"]), join_words(["a", "b", "c"])
+        ('decay', 'a, b and c')
+    """
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def count_words(count: int) -> str:
+    """Shorten a large count.
+
+    Example:
+        >>> count_words(950), count_words(185_952), count_words(12_300_000)
+        ('950', '186 thousand', '12.3 million')
+    """
+    for size, word in ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand")):
+        if count >= size:
+            return f"{count / size:.3g} {word}"
+    return str(count)
+
+
+def norm_symbol(norm: str) -> str:
+    """Write a norm as mathematicians do: ``L∞``."""
+    return _NORMS.get(norm, norm)
+
+
+def epsilon_words(epsilon: float) -> str:
+    """Write a budget: as a fraction of 255 where it is one and no short decimal number.
+
+    Example:
+        >>> epsilon_words(8 / 255), epsilon_words(0.1), epsilon_words(0.0)
+        ('8/255', '0.1', '0')
+    """
+    gray = epsilon * 255
+    is_short = abs(float(f"{epsilon:.3g}") - epsilon) < 1e-12
+    is_fraction = abs(gray - round(gray)) < 1e-6
+    return f"{round(gray)}/255" if is_fraction and not is_short else f"{epsilon:.3g}"
+
+
+def ball_words(norm: str, epsilon: float) -> str:
+    """Say in plain words what a budget allows: ``a change of at most 0.1 in every pixel``."""
+    words = epsilon_words(epsilon)
+    return _BALLS.get(norm, f"a perturbation of {norm} norm at most {{}}").format(words)
+
+
+def duration_words(seconds: float) -> str:
+    """Write a duration.
+
+    Example:
+        >>> duration_words(0.61), duration_words(38.5), duration_words(192), duration_words(7530)
+        ('0.6 s', '38 s', '3 min 12 s', '2 h 6 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def date_words(moment: str) -> str:
+    """Write an ISO 8601 time as a date; what is none stays as it is.
+
+    Example:
+        >>> date_words("2026-11-21T08:17:13+00:00")
+        '21 November 2026'
+    """
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    months = (
+        "January February March April May June July August September October November December".split()
+    )
+    return f"{parsed.day} {months[parsed.month - 1]} {parsed.year}"

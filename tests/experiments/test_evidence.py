@@ -1,0 +1,268 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.ablation import ablation_cells
+from foolscope.experiments.design import BlockDesign
+from foolscope.experiments.evidence import check_claims, claim_cells, judge_claims
+from foolscope.experiments.judgements import adjust, judge_claim
+from foolscope.experiments.recipe import with_values
+from foolscope.experiments.records import CurveRecord
+from foolscope.experiments.study import study_from
+
+SEEDS = 4
+
+VALUE = {"sentence": "It is 0.6", "kind": "value", "recipe": "two", "value": 0.6}
+COMPARISON = {"sentence": "Two beats one", "kind": "comparison", "subject": "two", "against": "one", "is": "better"}
+TREND = {"sentence": "More is better", "kind": "trend", "recipe": "two", "factor": "hidden", "is": "rises"}
+ROBUST = {**VALUE, "metric": "robust_accuracy:linf@25.5/255", "is": "at most", "value": 0.5}
+
+
+def study_of(*claims, **changes):
+    return study_from(
+        {
+            "name": "tiny",
+            "title": "A title",
+            "question": "Why?",
+            "seeds": SEEDS,
+            "practical_difference": 0.01,
+            "recipes": {"one": {"model": "softmax"}, "two": {"model": {"name": "mlp", "hidden": [16]}}},
+            "ablations": [
+                {
+                    "recipe": "two",
+                    "vary": {"hidden": [[64], [4], [16]], "l2": [0.0, 0.1], "optimizer": ["sgd", "adam"]},
+                }
+            ],
+            "attacks": [
+                {"name": "linf", "recipes": ["two"], "epsilons": [0.0, 0.1, 0.2], "attacks": ["fgsm"]},
+            ],
+            "claims": list(claims),
+            **changes,
+        }
+    )
+
+
+def fake_trial(seed, value):
+    """What claims read of a trial; its loss is one less than its accuracy."""
+    values = {"test_accuracy": value, "test_loss": 1 - value}
+    status = "finished" if np.isfinite(value) else "diverged"
+    return SimpleNamespace(status=status, metric=lambda name: values[name], recipe=SimpleNamespace(seed=seed))
+
+
+ROWS = {
+    "one": [0.50, 0.52, 0.51, 0.50],
+    "two": [0.60, 0.61, 0.61, 0.59],
+    "hidden = 64": [0.70, 0.72, 0.71, 0.71],
+    "hidden = 4": [0.40, 0.44, 0.42, 0.41],
+    "l2 = 0.1": [0.60, 0.60, 0.61, 0.60],
+    "optimizer = adam": [0.61, 0.62, 0.61, 0.60],
+}
+CURVE = [[0.6, 0.4, 0.1], [0.6, 0.3, 0.1], [0.6, 0.35, 0.1], [0.6, 0.32, 0.1]]
+
+
+def judged(study, rows=ROWS, accuracies=CURVE):
+    """Judge the claims of a study on made-up values."""
+    cells = ablation_cells(study.recipes["two"], study.ablations[0].vary)
+    trials = {study.recipes["one"]: rows["one"]}
+    trials |= {cell.recipe: rows["two" if cell.factor is None else cell.label] for cell in cells}
+    stored = {
+        recipe: [fake_trial(seed, value) for seed, value in enumerate(values)] for recipe, values in trials.items()
+    }
+    curves = [
+        CurveRecord(
+            attack="linf", recipe="two", norm="linf", attacks=["fgsm"], images=10, epsilons=[0.0, 0.1, 0.2],
+            accuracies=accuracies, mean=[0.0] * 3, low=[None] * 3, high=[None] * 3, doubts=[],
+            forward_count=0, backward_count=0,
+        )
+    ] if accuracies else []  # fmt: skip
+    return judge_claims(study, [("two", cells)], stored, curves)
+
+
+def expected(study, rows, cells, **options):
+    """Judge the study's only claim on a design written out by hand."""
+    design = BlockDesign(tuple(rows), tuple(range(SEEDS)), np.array(list(rows.values())))
+    (result,) = adjust([judge_claim(study.claims[0], design, cells, practical_difference=0.01, **options)])
+    return result
+
+
+def same(record, result):
+    assert (record.outcome, record.p_upheld, record.p_contradicted, record.seeds_needed) == (
+        result.outcome,
+        result.p_upheld,
+        result.p_contradicted,
+        result.seeds_needed,
+    )
+    assert record.reason == result.reason
+
+
+# ------------------------------------------------------------------ which cells
+
+
+def settings_of(claim):
+    study = study_of(claim)
+    return [(cell.recipe, dict(cell.settings), recipe) for cell, recipe in claim_cells(study.claims[0], study)]
+
+
+def test_names_are_recipes_and_tables_are_settings():
+    study = study_of()
+    two = study.recipes["two"]
+    against = ["one", {"recipe": "two", "l2": 0.1}]
+    cells = settings_of({**COMPARISON, "against": against})
+    assert [recipe for _, _, recipe in cells] == [two, study.recipes["one"], with_values(two, {"l2": 0.1})]
+
+
+def test_the_claims_own_recipe_stands_for_those_that_name_none():
+    claim = {**COMPARISON, "recipe": "two", "subject": {"l2": 0.1}, "against": {"optimizer": "adam"}}
+    two = study_of().recipes["two"]
+    assert [recipe for _, _, recipe in settings_of(claim)] == [
+        with_values(two, {"l2": 0.1}),
+        with_values(two, {"optimizer": "adam"}),
+    ]
+
+
+def test_levels_come_from_the_ablation_in_ascending_order():
+    assert [settings for _, settings, _ in settings_of(TREND)] == [
+        {"hidden": [4]},
+        {"hidden": [16]},
+        {"hidden": [64]},
+    ]
+    dotted = {**TREND, "factor": "regularization.l2", "settings": {"batch_size": 16}}
+    cells = settings_of(dotted)
+    assert [recipe.regularization.l2 for _, _, recipe in cells] == [0.0, 0.1]
+    assert {recipe.training.batch_size for _, _, recipe in cells} == {16}
+
+
+def test_levels_of_the_claim_keep_their_order():
+    claim = {**TREND, "levels": [[64], [4]]}
+    assert [settings for _, settings, _ in settings_of(claim)] == [{"hidden": [64]}, {"hidden": [4]}]
+
+
+# ------------------------------------------------------------------ what is refused, before training
+
+
+@pytest.mark.parametrize(
+    ("claim", "parts"),
+    [
+        ({**TREND, "factor": "batch_size"}, ["no ablation of two varies 'batch_size'", "levels"]),
+        ({**TREND, "factor": "batch_sise"}, ["unknown field 'batch_sise'", "Did you mean 'batch_size'?"]),
+        ({**TREND, "factor": "optimizer"}, ["not numbers", "levels"]),
+        ({**TREND, "recipe": "one", "factor": "l2"}, ["no ablation of one"]),
+        ({**TREND, "levels": [[4], [4]]}, ["same cell twice"]),
+        ({**TREND, "is": "peaks", "at": [4]}, ["inner levels 16", "got 4"]),
+        ({**TREND, "is": "peaks", "at": [5]}, ["inner levels 16", "got 5"]),
+        ({**COMPARISON, "subject": {"recipe": "two", "momentun": 0.5}}, ["'momentun'", "'momentum'"]),
+        ({**COMPARISON, "subject": {"recipe": "two", "momentum": 5}}, ["momentum", "got 5"]),
+        ({**VALUE, "metric": "test_acuracy"}, ["unknown metric 'test_acuracy'", "'test_accuracy'"]),
+        ({**ROBUST, "metric": "robust_accuracy:l2@0.1"}, ["robust_accuracy:l2@0.1", "robust_accuracy:linf@ε of two"]),
+        ({**ROBUST, "metric": "robust_accuracy:linf"}, ["robust_accuracy:linf@ε of two"]),
+        ({**ROBUST, "metric": "robust_accuracy:linf@0.15"}, ["no ε = 0.15", "0, 0.1, 0.2"]),
+        ({**ROBUST, "metric": "robust_accuracy:linf@x"}, ["epsilon", "'x'"]),
+        ({**ROBUST, "recipe": "one"}, ["of one", "robust_accuracy:linf@ε of two"]),
+        ({**ROBUST, "settings": {"l2": 0.1}}, ["of two with l2 = 0.1"]),
+    ],
+)
+def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
+    with pytest.raises(RecipeError) as caught:
+        check_claims(study_of(claim))
+    text = str(caught.value)
+    assert claim["sentence"] in text
+    assert "\n" not in text
+    assert not [part for part in parts if part not in text], text
+
+
+def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
+    with pytest.raises(RecipeError, match=r"\[\[attacks\]\]"):
+        check_claims(study_of(ROBUST, attacks=[]))
+
+
+@pytest.mark.parametrize(
+    "claim", [VALUE, COMPARISON, TREND, ROBUST, {**TREND, "is": "peaks", "at": [16]}, {**VALUE, "metric": "test_loss"}]
+)
+def test_claims_that_can_be_tested_pass(claim):
+    check_claims(study_of(claim))
+
+
+# ------------------------------------------------------------------ judgements
+
+
+def test_a_value_is_tested_on_its_own_cell():
+    study = study_of(VALUE)
+    (record,) = judged(study)
+    same(record, expected(study, {"two": ROWS["two"]}, ["two"]))
+
+
+def test_a_comparison_of_recipes_is_tested_on_both():
+    study = study_of(COMPARISON)
+    (record,) = judged(study)
+    assert record.outcome == "upheld"
+    same(record, expected(study, {"two": ROWS["two"], "one": ROWS["one"]}, ["two", "one"]))
+    (turned,) = judged(study_of({**COMPARISON, "subject": "one", "against": "two"}))
+    assert turned.outcome == "contradicted"
+
+
+def test_a_trend_within_an_ablation_pools_the_spread_of_all_its_cells():
+    study = study_of(TREND)
+    (record,) = judged(study)
+    rows = {"4": ROWS["hidden = 4"], "16": ROWS["two"], "64": ROWS["hidden = 64"]}
+    pooled = {**rows, "(l2 = 0.1)": ROWS["l2 = 0.1"], "(optimizer = adam)": ROWS["optimizer = adam"]}
+    assert record.outcome == "upheld"
+    same(record, expected(study, pooled, list(rows)))
+    alone = expected(study, rows, list(rows))
+    assert alone.p_upheld != record.p_upheld
+
+
+def test_a_peak_is_where_the_claim_says():
+    rows = {**ROWS, "hidden = 64": [0.30, 0.32, 0.31, 0.31]}
+    (record,) = judged(study_of({**TREND, "is": "peaks", "at": [16]}), rows)
+    assert record.outcome == "upheld"
+    (record,) = judged(study_of({**TREND, "is": "peaks", "at": [16]}))
+    assert record.outcome == "contradicted"
+
+
+def test_better_is_lower_for_a_loss():
+    (record,) = judged(study_of({**COMPARISON, "metric": "test_loss"}))
+    assert record.outcome == "upheld"  # the loss of two is lower
+    (record,) = judged(study_of({**COMPARISON, "metric": "test_loss", "is": "higher"}))
+    assert record.outcome == "contradicted"
+
+
+def test_robust_accuracy_is_read_at_its_budget():
+    study = study_of(ROBUST)
+    (record,) = judged(study)
+    assert record.outcome == "upheld"
+    same(record, expected(study, {"two": [0.4, 0.3, 0.35, 0.32]}, ["two"]))
+    (clean,) = judged(study_of({**ROBUST, "metric": "robust_accuracy:linf@0"}))
+    assert clean.outcome == "contradicted"
+
+
+@pytest.mark.parametrize("claim", [VALUE, COMPARISON, TREND])
+def test_a_diverged_trial_leaves_the_claim_undecided(claim):
+    rows = {**ROWS, "two": [0.60, np.nan, 0.61, 0.59]}
+    (record,) = judged(study_of(claim), rows)
+    assert record.outcome == "undecided"
+    assert "diverged" in record.reason
+
+
+def test_a_diverged_trial_has_no_robust_accuracy_of_its_own():
+    rows = {**ROWS, "two": [0.60, np.nan, 0.61, 0.59]}
+    (record,) = judged(study_of(ROBUST), rows, [CURVE[0], CURVE[2], CURVE[3]])
+    assert record.outcome == "undecided"
+    assert "diverged in 1" in record.reason
+    (record,) = judged(study_of(ROBUST), {**ROWS, "two": [np.nan] * SEEDS}, [])
+    assert record.outcome == "undecided"
+
+
+def test_claims_are_adjusted_for_their_number():
+    weak = {**COMPARISON, "sentence": "Adam beats SGD", "recipe": "two"}
+    weak |= {"subject": {"optimizer": "adam"}, "against": {"optimizer": "sgd"}, "is": "higher"}
+    (alone,) = judged(study_of(weak))
+    together = judged(study_of(weak, TREND, COMPARISON))
+    assert together[0].p_contradicted == pytest.approx(3 * alone.p_contradicted)
+    assert [record.sentence for record in together] == ["Adam beats SGD", "More is better", "Two beats one"]
+
+
+def test_what_was_published_is_carried_along():
+    (record,) = judged(study_of({**VALUE, "published": 0.61, "source": "Table 3"}))
+    assert (record.published, record.source) == (0.61, "Table 3")

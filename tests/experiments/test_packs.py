@@ -1,0 +1,166 @@
+import itertools
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foolscope.experiments import packs as packs_module
+from foolscope.experiments.packs import PACKED_FIELDS, Pack, PendingTrial, pack_size, plan_packs
+from foolscope.experiments.recipe import COMPONENTS, Recipe, recipe_from
+
+PARAMETERS = 1000
+BYTES_PER_TRIAL = 3 * 4 * PARAMETERS
+
+
+def pending(
+    index, seed=0, batch_size=128, learning_rate=0.1, schedule="constant", parameter_count=PARAMETERS
+):
+    recipe = recipe_from(
+        {
+            "seed": seed,
+            "training": {"batch_size": batch_size},
+            "optimizer": {"name": "sgd", "learning_rate": learning_rate},
+            "schedule": schedule,
+        }
+    )
+    return PendingTrial(f"{index:04d}", recipe, parameter_count)
+
+
+def identities(packs):
+    return [[trial.identity for trial in pack.trials] for pack in packs]
+
+
+def plan(trials, size):
+    return plan_packs(trials, size * BYTES_PER_TRIAL)
+
+
+def shape(recipe):
+    table = recipe.model_dump()
+    for part, fields in PACKED_FIELDS.items():
+        for field in fields:
+            table[part].pop(field, None)
+    return repr({key: value for key, value in table.items() if key not in ("seed", "schedule")})
+
+
+@st.composite
+def pending_trials(draw):
+    count = draw(st.integers(0, 40))
+    return [
+        pending(
+            index,
+            seed=draw(st.integers(0, 3)),
+            batch_size=draw(st.sampled_from([32, 64])),
+            learning_rate=draw(st.sampled_from([0.1, 0.2])),
+            schedule=draw(st.sampled_from(["constant", "cosine"])),
+        )
+        for index in range(count)
+    ]
+
+
+sizes = st.integers(1, 9)
+
+
+@given(pending_trials(), sizes)
+def test_every_trial_once_in_packs_of_one_shape_that_fit(trials, size):
+    packs = plan(trials, size)
+    assert Counter(itertools.chain(*identities(packs))) == Counter(trial.identity for trial in trials)
+    for pack in packs:
+        assert 1 <= len(pack.trials) <= size
+        assert len({shape(trial.recipe) for trial in pack.trials}) == 1
+
+
+@given(pending_trials(), sizes)
+def test_trials_of_one_seed_are_neighbors_and_seeds_of_a_pack_are_of_one_size(trials, size):
+    """So that the minibatches are gathered once a seed."""
+    for pack in plan(trials, size):
+        seeds = [trial.recipe.seed for trial in pack.trials]
+        assert seeds == sorted(seeds)
+        assert len(set(Counter(seeds).values())) == 1
+
+
+@given(pending_trials(), sizes, st.data())
+def test_what_is_left_after_the_first_packs_is_planned_as_before(trials, size, data):
+    """A killed sweep finds the checkpoint of the pack it was in, and the other packs are as they were."""
+    packs = plan(trials, size)
+    done = data.draw(st.integers(0, len(packs)))
+    finished = set(itertools.chain(*identities(packs[:done])))
+    left = [trial for trial in trials if trial.identity not in finished]
+    assert identities(plan(left, size)) == identities(packs[done:])
+
+
+@given(pending_trials(), sizes)
+def test_the_plan_wastes_little(trials, size):
+    """A seed on its own needs ⌈n / size⌉ packs, and no seed is spread over more than one beyond that."""
+    packs = plan(trials, size)
+    counts = Counter((shape(trial.recipe), trial.recipe.seed) for trial in trials)
+    assert len(packs) <= sum(-(-count // size) for count in counts.values())
+
+
+def test_seeds_are_joined_while_they_fit():
+    trials = [pending(10 * seed + cell, seed=seed) for seed in range(5) for cell in range(3)]
+    assert [len(pack.trials) for pack in plan(trials, 7)] == [6, 6, 3]
+    assert [len(pack.trials) for pack in plan(trials, 32)] == [15]
+    assert [len(pack.trials) for pack in plan(trials, 2)] == [2, 1] * 5
+
+
+def test_a_large_seed_is_cut_evenly():
+    trials = [pending(index, learning_rate=0.1 + index) for index in range(10)]
+    assert [len(pack.trials) for pack in plan(trials, 8)] == [5, 5]
+    assert [len(pack.trials) for pack in plan(trials, 4)] == [4, 3, 3]
+
+
+def test_schedules_and_learning_rates_share_a_pack_and_batch_sizes_do_not():
+    trials = [
+        pending(0),
+        pending(1, schedule="cosine"),
+        pending(2, learning_rate=1.0),
+        pending(3, batch_size=7),
+    ]
+    assert sorted(identities(plan(trials, 9))) == [["0000", "0001", "0002"], ["0003"]]
+
+
+def test_the_packed_fields_exist():
+    """Each is a setting of some component, or of the part of the recipe that has no components."""
+    for part, fields in PACKED_FIELDS.items():
+        if part in COMPONENTS:
+            known = {field for settings in COMPONENTS[part].values() for field in settings.model_fields}
+        else:
+            known = set(type(getattr(Recipe(), part)).model_fields)
+        assert fields <= known
+
+
+def test_every_optimizer_setting_may_differ_within_a_pack():
+    for settings in COMPONENTS["optimizer"].values():
+        assert set(settings.model_fields) - {"name"} <= PACKED_FIELDS["optimizer"]
+
+
+def test_the_size_follows_the_cache():
+    assert pack_size(1000, 10 * 12_000) == 10
+    assert pack_size(1000, 10 * 12_000 - 1) == 9
+    assert pack_size(10**9, 10**6) == 1
+    assert pack_size(10, 10**9) == 32
+
+
+@pytest.mark.parametrize("answer", [0, -1, 8 * 2**20, 512 * 2**20])
+def test_a_machine_that_does_not_know_its_cache(monkeypatch, answer):
+    monkeypatch.setattr(packs_module.os, "sysconf", lambda name: answer)
+    expected = 8 * 2**20 if answer == 8 * 2**20 else 32 * 2**20
+    assert pack_size(100_000) == min(32, expected // 1_200_000)
+
+
+def test_a_machine_without_the_question(monkeypatch):
+    def refuse(name):
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(packs_module.os, "sysconf", refuse)
+    assert 1 <= pack_size(10**6) <= 32
+
+
+def test_a_packs_identity_is_that_of_its_trials_in_order():
+    first, second = pending(0), pending(1)
+    assert Pack((first, second)).identity == Pack((first, second)).identity
+    assert (
+        len({Pack(trials).identity for trials in [(first,), (second,), (first, second), (second, first)]})
+        == 4
+    )

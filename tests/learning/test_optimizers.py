@@ -1,0 +1,183 @@
+"""Every trial of a pack against a run of torch.optim of its own."""
+
+import math
+
+import pytest
+import torch
+
+from foolscope.learning import OPTIMIZERS
+from foolscope.learning.optimizers import SGD, Adam, AdamW, hyperparameters
+from foolscope.learning.regularizers import PackRegularizers, RegularizationSettings
+
+CPU = torch.device("cpu")
+STEPS = 20
+SHAPES = {"weight": (5, 4), "bias": (5,), "filter": (3, 2, 3, 3)}
+
+
+def start(trials):
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randn(trials, *shape, generator=generator, dtype=torch.float64)
+        for name, shape in SHAPES.items()
+    }
+
+
+def gradient_at(value, trial, step, name):
+    """A gradient that depends on the parameter, the trial and the step, and is sometimes tiny."""
+    phase = 1.7 * trial + 0.3 * step + len(name)
+    return (value + phase).sin() * (1e-6 if step % 7 == 3 else 1.0) + 0.2 * value
+
+
+def rate_at(settings, step):
+    return settings.learning_rate * (1.0 + 0.5 * math.cos(step))
+
+
+def run_pack(trials, steps=STEPS, penalize="all"):
+    parameters = start(len(trials))
+    hyper = hyperparameters(trials, CPU, torch.float64)
+    entry = OPTIMIZERS[trials[0].name]
+    state = entry.init(parameters, hyper)
+    regularizers = PackRegularizers.gather(
+        [RegularizationSettings(penalize=penalize)] * len(trials),
+        [settings.weight_decay for settings in trials],
+        CPU,
+        torch.float64,
+    )
+    for step in range(steps):
+        gradients = {
+            name: torch.stack([gradient_at(value[trial], trial, step, name) for trial in range(len(trials))])
+            for name, value in parameters.items()
+        }
+        rates = torch.tensor([rate_at(settings, step) for settings in trials], dtype=torch.float64)
+        regularizers.decay(parameters, rates)
+        entry.update(parameters, gradients, state, {"learning_rate": rates, **hyper}, step)
+    return parameters
+
+
+def run_torch(settings, trial, trials, steps=STEPS):
+    parameters = {name: value[trial].clone().requires_grad_() for name, value in start(trials).items()}
+    values = list(parameters.values())
+    if isinstance(settings, Adam):
+        betas = (settings.beta1, settings.beta2)
+        optimizer = torch.optim.AdamW(
+            values, betas=betas, eps=settings.stability, weight_decay=settings.weight_decay, foreach=False
+        )
+    else:
+        optimizer = torch.optim.SGD(values, 0.1, settings.momentum, nesterov=settings.nesterov, foreach=False)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate_at(settings, step)
+        for name, value in parameters.items():
+            value.grad = gradient_at(value.detach(), trial, step, name)
+        if not isinstance(settings, Adam):
+            with torch.no_grad():
+                for value in values:
+                    value.mul_(1.0 - rate_at(settings, step) * settings.weight_decay)
+        optimizer.step()
+    return {name: value.detach() for name, value in parameters.items()}
+
+
+PACKS = {
+    "plain": [SGD()],
+    "momentum": [SGD(learning_rate=0.05, momentum=0.9)],
+    "Nesterov": [SGD(momentum=0.9, nesterov=True)],
+    "SGD of all kinds": [
+        SGD(),
+        SGD(learning_rate=0.3, momentum=0.5),
+        SGD(momentum=0.9, nesterov=True),
+        SGD(momentum=0.9, weight_decay=0.1),
+        SGD(weight_decay=0.01),
+    ],
+    "Adam": [Adam()],
+    "Adam of all kinds": [
+        Adam(learning_rate=0.1),
+        Adam(learning_rate=0.01, beta1=0.5),
+        Adam(learning_rate=0.01, beta1=0.0, beta2=0.9),
+        Adam(learning_rate=0.01, stability=0.1),
+        Adam(learning_rate=0.01, weight_decay=0.3),
+    ],
+    "AdamW": [AdamW()],
+    "AdamW of all kinds": [
+        AdamW(learning_rate=0.05, weight_decay=0.5),
+        AdamW(weight_decay=0.0),
+        AdamW(beta2=0.99),
+    ],
+}
+
+
+@pytest.mark.parametrize("trials", PACKS.values(), ids=PACKS)
+def test_every_trial_walks_the_path_of_pytorchs_optimizer(trials):
+    parameters = run_pack(trials)
+    for trial, settings in enumerate(trials):
+        for name, expected in run_torch(settings, trial, len(trials)).items():
+            torch.testing.assert_close(parameters[name][trial], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_adam_is_pytorchs_adam():
+    """The runs above use AdamW as the oracle for the decoupled decay; without decay it must be plain Adam."""
+    settings = Adam(learning_rate=0.01, beta1=0.8, beta2=0.95)
+    parameters = {name: value[0].clone().requires_grad_() for name, value in start(1).items()}
+    optimizer = torch.optim.Adam(parameters.values(), 0.01, (0.8, 0.95))
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = rate_at(settings, step)
+        for name, value in parameters.items():
+            value.grad = gradient_at(value.detach(), 0, step, name)
+        optimizer.step()
+    for name, value in run_pack([settings]).items():
+        torch.testing.assert_close(value[0], parameters[name].detach(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_the_gradients_are_left_alone_and_a_rate_of_zero_stands_still(name):
+    settings = OPTIMIZERS[name].settings(name=name)
+    parameters = start(2)
+    before = {key: value.clone() for key, value in parameters.items()}
+    gradients = {key: value.cos() for key, value in parameters.items()}
+    kept = {key: value.clone() for key, value in gradients.items()}
+    hyper = hyperparameters([settings, settings], CPU, torch.float64)
+    state = OPTIMIZERS[name].init(parameters, hyper)
+    rates = torch.tensor([0.0, 0.1], dtype=torch.float64)
+    for step in range(3):
+        OPTIMIZERS[name].update(parameters, gradients, state, {"learning_rate": rates, **hyper}, step)
+    for key, value in parameters.items():
+        assert torch.equal(gradients[key], kept[key])
+        assert torch.equal(value[0], before[key][0])
+        assert not torch.equal(value[1], before[key][1])
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_a_trial_that_explodes_leaves_its_neighbors_the_same_bits(name):
+    settings = OPTIMIZERS[name].settings(name=name)
+    results = []
+    for factor in (1.0, math.nan):
+        parameters = start(3)
+        hyper = hyperparameters([settings] * 3, CPU, torch.float64)
+        state = OPTIMIZERS[name].init(parameters, hyper)
+        rates = torch.full((3,), 0.1, dtype=torch.float64)
+        for step in range(3):
+            gradients = {key: value.cos() for key, value in parameters.items()}
+            for gradient in gradients.values():
+                gradient[1] *= factor
+            OPTIMIZERS[name].update(parameters, gradients, state, {"learning_rate": rates, **hyper}, step)
+        results.append(parameters)
+    for key in SHAPES:
+        assert torch.equal(results[0][key][[0, 2]], results[1][key][[0, 2]])
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_float32_stays_float32(name):
+    settings = OPTIMIZERS[name].settings(name=name)
+    parameters = {key: value.float() for key, value in start(1).items()}
+    hyper = hyperparameters([settings], CPU)
+    state = OPTIMIZERS[name].init(parameters, hyper)
+    gradients = {key: value.cos() for key, value in parameters.items()}
+    OPTIMIZERS[name].update(parameters, gradients, state, {"learning_rate": torch.tensor([0.1]), **hyper}, 0)
+    tensors = [*parameters.values(), *(value for group in state.values() for value in group.values())]
+    assert {tensor.dtype for tensor in tensors} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_the_table(name):
+    entry = OPTIMIZERS[name]
+    assert entry.settings.model_fields["name"].default == name
+    own = set(entry.settings.model_fields) - {"name", "learning_rate", "weight_decay"}
+    assert set(entry.fields) == own, "every setting of an optimizer is a tensor along the trial axis"

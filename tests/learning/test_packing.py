@@ -1,0 +1,314 @@
+"""The packed program against every trial's own module, called by itself."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from foolscope.learning import packing
+from foolscope.learning.packing import PACKED_LAYERS, Context, pack_program, solo_program, unpackable_layers
+from foolscope.models import MODELS, Dropout, Normalize, build_model
+
+SHAPE = (2, 8, 6)
+BATCH = 5
+CLASSES = 3
+
+
+class Residual(nn.Module):
+    """``join`` of a branch and what went into it."""
+
+    def __init__(self, body, join):
+        super().__init__()
+        self.body, self.join = body, join
+
+    def forward(self, inputs):
+        return self.join(inputs, self.body(inputs))
+
+
+class Function(nn.Module):
+    def __init__(self, function, *layers):
+        super().__init__()
+        self.function, self.layers = function, nn.ModuleList(layers)
+
+    def forward(self, inputs):
+        return self.function(inputs, *self.layers)
+
+
+def then_affine(*layers, features=2 * 8 * 6):
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, CLASSES))
+
+
+def normalize(channels=2):
+    return Normalize(torch.linspace(0.2, 0.5, channels), torch.linspace(0.3, 0.9, channels))
+
+
+def convolution(inputs=2, outputs=2, **options):
+    return nn.Conv2d(inputs, outputs, 3, padding=1, **options)
+
+
+PACKED = {
+    "Linear": lambda rate: then_affine(),
+    "Linear twice": lambda rate: then_affine(nn.Flatten(), nn.Linear(96, 7), features=7),
+    "Linear without bias": lambda rate: nn.Sequential(
+        nn.Flatten(), nn.Linear(96, 5, bias=False), nn.Linear(5, 3, bias=False)
+    ),
+    "Conv2d": lambda rate: then_affine(convolution(2, 4), features=4 * 48),
+    "Conv2d twice": lambda rate: then_affine(convolution(2, 4), convolution(4, 3), features=3 * 48),
+    "Conv2d with options": lambda rate: then_affine(
+        nn.Conv2d(2, 4, (3, 2), stride=2, padding=(2, 1), dilation=(2, 1), bias=False),
+        nn.Conv2d(4, 6, 2, groups=2),
+        features=6 * 3 * 3,
+    ),
+    "Conv2d in groups on the image": lambda rate: then_affine(convolution(2, 6, groups=2), features=6 * 48),
+    "Conv2d with padding same": lambda rate: then_affine(nn.Conv2d(2, 2, 3, padding="same")),
+    "Flatten": lambda rate: nn.Sequential(nn.Flatten(), nn.Flatten(), nn.Linear(96, 3), nn.Flatten()),
+    "Dropout before parameters": lambda rate: then_affine(nn.Flatten(), Dropout(rate)),
+    "Dropout on images": lambda rate: then_affine(Dropout(rate)),
+    "Dropout on maps": lambda rate: then_affine(convolution(), Dropout(rate), convolution()),
+    "Dropout twice": lambda rate: then_affine(
+        nn.Flatten(), nn.Linear(96, 20), Dropout(rate), nn.Linear(20, 9), Dropout(0.5), features=9
+    ),
+    "Normalize": lambda rate: then_affine(normalize()),
+    "Normalize after parameters": lambda rate: then_affine(convolution(2, 3), normalize(3), features=3 * 48),
+    "Identity": lambda rate: then_affine(nn.Identity(), convolution(), nn.Identity()),
+    "ReLU": lambda rate: then_affine(convolution(), nn.ReLU(), convolution(), nn.ReLU(inplace=True)),
+    "Tanh": lambda rate: then_affine(nn.Tanh(), convolution(), nn.Tanh()),
+    "Sigmoid": lambda rate: then_affine(nn.Sigmoid(), convolution(), nn.Sigmoid()),
+    "GELU": lambda rate: then_affine(nn.GELU("tanh"), convolution(), nn.GELU()),
+    "MaxPool2d": lambda rate: then_affine(nn.MaxPool2d(2), convolution(), nn.MaxPool2d(3, 1, 1), features=24),
+    "AvgPool2d": lambda rate: then_affine(nn.AvgPool2d(2), convolution(), nn.AvgPool2d(3, 1, 1), features=24),
+    "AdaptiveAvgPool2d": lambda rate: then_affine(
+        nn.AdaptiveAvgPool2d(5), convolution(), nn.AdaptiveAvgPool2d(1), features=2
+    ),
+    "residual on features": lambda rate: nn.Sequential(
+        nn.Flatten(), nn.Linear(96, 6), Residual(nn.Linear(6, 6), lambda a, b: a + b), nn.Linear(6, 3)
+    ),
+    "residual on maps": lambda rate: then_affine(convolution(), Residual(convolution(), torch.add)),
+    "residual around the first parameter": lambda rate: then_affine(
+        Residual(convolution(), lambda a, b: b + a)
+    ),
+    "residual on features around the first parameter": lambda rate: then_affine(
+        nn.Flatten(), Residual(nn.Linear(96, 96), lambda a, b: a + b)
+    ),
+    "one layer twice": lambda rate: Function(
+        lambda inputs, flatten, shared, last: last(shared(shared(flatten(inputs)))),
+        nn.Flatten(),
+        nn.Linear(96, 96),
+        nn.Linear(96, 3),
+    ),
+}
+
+
+def tied(rate):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(96, 96), nn.Linear(96, 96), nn.Linear(96, 3))
+    model[2].bias = model[1].bias
+    return model
+
+
+def sign_dependent(inputs, flatten, layer):
+    return layer(flatten(inputs)) if inputs.sum() > 0 else layer(flatten(-inputs))
+
+
+UNPACKABLE = {
+    "unknown layer": lambda rate: then_affine(convolution(), nn.Softplus()),
+    "control flow on values": lambda rate: Function(sign_dependent, nn.Flatten(), nn.Linear(96, 3)),
+    "length of a tensor": lambda rate: Function(
+        lambda inputs, flatten, layer: layer(flatten(inputs)) * (1 if len(inputs) else 2),
+        nn.Flatten(),
+        nn.Linear(96, 3),
+    ),
+    "a function": lambda rate: Function(
+        lambda inputs, flatten, layer: functional.elu(layer(flatten(inputs))), nn.Flatten(), nn.Linear(96, 3)
+    ),
+    "a method": lambda rate: Function(lambda inputs, layer: layer(inputs.flatten(1)), nn.Linear(96, 3)),
+    "adding a number": lambda rate: then_affine(Residual(convolution(), lambda a, b: b + 1.0)),
+    "adding with a factor": lambda rate: then_affine(
+        convolution(), Residual(convolution(), lambda a, b: torch.add(a, b, alpha=2))
+    ),
+    "a keyword": lambda rate: Function(
+        lambda inputs, flatten, layer: layer(input=flatten(inputs)), nn.Flatten(), nn.Linear(96, 3)
+    ),
+    "another padding": lambda rate: then_affine(convolution(padding_mode="circular")),
+    "flatten of some axes": lambda rate: Function(
+        lambda inputs, flatten, pool, layer: layer(pool(flatten(inputs))),
+        nn.Flatten(2),
+        nn.Flatten(),
+        nn.Linear(96, 3),
+    ),
+    "tied parameters": tied,
+    "affine map of the last axis": lambda rate: then_affine(nn.Linear(6, 6)),
+    "empty": lambda rate: then_affine(nn.Sequential()),
+}
+
+
+def models_of(make, trials, dtype, rates=None):
+    models = []
+    for trial in range(trials):
+        model = make(0.4 if rates is None else rates[trial]).to(dtype)
+        generator = torch.Generator().manual_seed(trial)
+        with torch.no_grad():
+            for value in model.parameters():
+                value.copy_(
+                    torch.randn(value.shape, generator=generator, dtype=torch.float64)
+                    / value[0].numel() ** 0.5
+                )
+        models.append(model)
+    return models
+
+
+def images_of(groups, dtype, shape=SHAPE):
+    return torch.rand(
+        groups, BATCH, *shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64
+    ).to(dtype)
+
+
+def generators(trials):
+    return tuple(torch.Generator().manual_seed(100 + trial) for trial in range(trials))
+
+
+def alone(models, images, training):
+    """Logits and gradients of every module by itself, for the loss Σ cos(logits)."""
+    logits, gradients = [], []
+    for trial, (model, generator) in enumerate(zip(models, generators(len(models)), strict=True)):
+        model = copy.deepcopy(model).train(training)
+        for layer in model.modules():
+            if isinstance(layer, Dropout):
+                layer.generator = generator
+        own = model(images[trial // (len(models) // len(images))])
+        names = [name for name, _ in model.named_parameters()]
+        gradients.append(
+            dict(zip(names, torch.autograd.grad(own.cos().sum(), list(model.parameters())), strict=True))
+        )
+        logits.append(own.detach())
+    return torch.stack(logits), {
+        name: torch.stack([each[name] for each in gradients]) for name in gradients[0]
+    }
+
+
+def packed(program, models, images, training, dtype):
+    parameters = {
+        name: torch.stack([model.get_parameter(name).detach() for model in models]).requires_grad_()
+        for name, _ in models[0].named_parameters()
+    }
+    context = Context(training, dtype, generators(len(models)) if training else ())
+    logits = program(parameters, images, context)
+    values = torch.autograd.grad(logits.cos().sum(), list(parameters.values()))
+    return logits.detach(), dict(zip(parameters, values, strict=True))
+
+
+def assert_same(
+    make, trials, groups, training, dtype=torch.float64, shape=SHAPE, program=pack_program, rates=None
+):
+    tolerance = {torch.float64: 1e-10, torch.float32: 3e-5}[dtype]
+    models, images = models_of(make, trials, dtype, rates), images_of(groups, dtype, shape)
+    before = torch.get_rng_state(), images.clone()
+    expected, expected_gradients = alone(models, images, training)
+    logits, gradients = packed(program(models), models, images, training, dtype)
+    torch.testing.assert_close(logits, expected, rtol=tolerance, atol=tolerance)
+    assert gradients.keys() == expected_gradients.keys()
+    for name, value in gradients.items():
+        torch.testing.assert_close(value, expected_gradients[name], rtol=tolerance, atol=tolerance)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(images, before[1])
+
+
+def fail(models):
+    raise AssertionError("the models were not packed")
+
+
+GROUPINGS = pytest.mark.parametrize(("trials", "groups"), [(1, 1), (3, 1), (3, 3), (6, 2), (6, 3)])
+
+
+@pytest.mark.parametrize("make", PACKED.values(), ids=PACKED)
+@pytest.mark.parametrize("training", [False, True])
+@GROUPINGS
+def test_a_pack_computes_what_its_trials_compute_alone(make, trials, groups, training, monkeypatch):
+    monkeypatch.setattr(packing, "solo_program", fail)
+    assert_same(make, trials, groups, training)
+
+
+@pytest.mark.parametrize("make", PACKED.values(), ids=PACKED)
+def test_also_in_single_precision(make):
+    assert_same(make, 6, 2, training=True, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("make", [*PACKED.values(), *UNPACKABLE.values()], ids=[*PACKED, *UNPACKABLE])
+def test_the_one_after_another_program_computes_the_same(make):
+    assert_same(make, 6, 2, training=True, program=solo_program)
+
+
+@pytest.mark.parametrize("make", UNPACKABLE.values(), ids=UNPACKABLE)
+@pytest.mark.parametrize("training", [False, True])
+@GROUPINGS
+def test_what_cannot_be_packed_runs_one_after_another(make, trials, groups, training, monkeypatch):
+    fallen_back = []
+
+    def watched(models):
+        fallen_back.append(True)
+        return solo_program(models)
+
+    monkeypatch.setattr(packing, "solo_program", watched)
+    assert_same(make, trials, groups, training)
+    assert fallen_back
+
+
+def test_every_layer_of_the_table_has_an_example():
+    tested = {type(layer) for make in PACKED.values() for layer in make(0.4).modules()}
+    assert set(PACKED_LAYERS) <= tested
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 31)])
+@pytest.mark.parametrize("training", [False, True])
+@GROUPINGS
+def test_every_model_packs(name, shape, training, trials, groups, monkeypatch):
+    monkeypatch.setattr(packing, "solo_program", fail)
+    settings = MODELS[name].settings
+    options = {"dropout": 0.4} if "dropout" in settings.model_fields else {}
+
+    def make(rate):
+        mean = torch.full((shape[0],), 0.4)
+        return build_model(settings(name=name, **options), shape, CLASSES, seed=0, mean=mean, deviation=mean)
+
+    assert_same(make, trials, groups, training, shape=shape)
+
+
+@pytest.mark.parametrize(
+    "make", [PACKED["Dropout twice"], PACKED["Dropout on maps"]], ids=["features", "maps"]
+)
+@pytest.mark.parametrize("groups", [1, 4])
+def test_trials_may_differ_in_their_dropout_rate(make, groups, monkeypatch):
+    """Also where one drops nothing: it then draws nothing, and its later masks stay what they are alone."""
+    monkeypatch.setattr(packing, "solo_program", fail)
+    assert_same(make, 4, groups, training=True, rates=[0.4, 0.0, 0.9, 0.1])
+
+
+def test_products_are_in_the_asked_precision_and_logits_in_the_masters():
+    models, images = models_of(PACKED["Conv2d twice"], 3, torch.float32), images_of(1, torch.float32)
+    exact, _ = packed(pack_program(models), models, images, False, torch.float32)
+    for program in (pack_program, solo_program):
+        logits, gradients = packed(program(models), models, images, False, torch.bfloat16)
+        assert logits.dtype == torch.float32
+        assert {value.dtype for value in gradients.values()} == {torch.float32}
+        difference = (logits - exact).abs().max() / exact.abs().max()
+        assert 1e-4 < difference < 0.03, "bfloat16 has 8 bits: not exact, and not far off"
+
+
+def test_the_loss_of_one_trial_has_no_gradient_in_another():
+    models, images = models_of(PACKED["Conv2d twice"], 3, torch.float64), images_of(1, torch.float64)
+    parameters = {
+        name: torch.stack([model.get_parameter(name).detach() for model in models]).requires_grad_()
+        for name, _ in models[0].named_parameters()
+    }
+    logits = pack_program(models)(parameters, images, Context(False, torch.float64))
+    for gradient in torch.autograd.grad(logits[1].sum(), list(parameters.values())):
+        assert gradient[[0, 2]].abs().max() == 0
+        assert gradient[1].abs().max() > 0
+
+
+def test_unpackable_layers_are_named():
+    assert unpackable_layers(nn.Sequential(nn.Linear(2, 2), nn.Softplus(), nn.ELU())) == ("ELU", "Softplus")
+    for make in PACKED.values():
+        assert unpackable_layers(make(0.4)) == ()

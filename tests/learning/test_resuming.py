@@ -1,0 +1,161 @@
+"""A run that is interrupted and started again ends with the same bits."""
+
+import pytest
+import torch
+
+from foolscope.core.errors import StoreError
+from foolscope.learning import OPTIMIZERS, TrainingSettings, train_pack, training
+from foolscope.learning.checkpoints import load_tensors, save_tensors
+from foolscope.learning.losses import SquaredError
+from foolscope.learning.optimizers import SGD, Adam
+from foolscope.learning.schedules import Cosine
+from foolscope.models import MLP, LinearRegression, SmallCNN
+
+
+class InterruptionError(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _checkpoint_every_epoch(monkeypatch):
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
+
+
+def interrupt_after(epoch):
+    def report(progress):
+        if progress.epoch == epoch:
+            raise InterruptionError
+
+    return report
+
+
+def train(trials, dataset, path, *interruptions):
+    """Train with an interruption in each of these epochs; an epoch's report comes before its checkpoint."""
+    for epoch in interruptions:
+        with pytest.raises(InterruptionError):
+            train_pack(trials, dataset, checkpoint=path, identity="pack", report=interrupt_after(epoch))
+    reports = []
+    outcomes = train_pack(trials, dataset, checkpoint=path, identity="pack", report=reports.append)
+    return outcomes, [report.epoch for report in reports]
+
+
+def assert_same_bits(one, other):
+    for first, second in zip(one, other, strict=True):
+        assert first.status == second.status
+        assert first.history == second.history
+        assert first.best_epoch == second.best_epoch
+        assert first.metrics == second.metrics
+        assert first.confusion == second.confusion
+        assert first.weights.keys() == second.weights.keys()
+        for name, value in first.weights.items():
+            assert torch.equal(value, second.weights[name])
+
+
+SETTINGS = TrainingSettings(batch_size=16, epochs=6)
+
+PACKS = {
+    **{
+        f"optimizer {name}": [
+            {"optimizer": entry.settings(name=name, learning_rate=rate, weight_decay=0.01), "seed": seed}
+            for seed in (0, 1)
+            for rate in (0.01, 0.1)
+        ]
+        for name, entry in OPTIMIZERS.items()
+    },
+    "momentum, dropout and a schedule": [
+        {
+            "optimizer": SGD(momentum=0.9, nesterov=nesterov),
+            "model": MLP(hidden=(8,), dropout=0.5),
+            "schedule": Cosine(),
+        }
+        for nesterov in (False, True)
+    ],
+    "early stopping": [
+        {
+            "optimizer": SGD(learning_rate=2.0),
+            "model": MLP(hidden=(4,)),
+            "training": SETTINGS.model_copy(update={"patience": patience}),
+        }
+        for patience in (1, 2, None)
+    ],
+    "a diverging neighbor": [
+        {"optimizer": Adam(learning_rate=rate), "model": LinearRegression(), "loss": SquaredError()}
+        for rate in (0.01, 1e300, 0.1)
+    ],
+    "convolutions": [{"model": SmallCNN(units=(9, 8), dropout=0.3), "seed": seed} for seed in (0, 1)],
+    "single precision": [
+        {"model": MLP(hidden=(8,), dropout=0.3), "precision": "float32", "seed": seed} for seed in (0, 1)
+    ],
+    "brain floats": [{"model": MLP(hidden=(8,)), "precision": "bfloat16", "optimizer": Adam()}],
+    "no validation": [{"seed": seed} for seed in (0, 1)],
+}
+
+
+@pytest.mark.parametrize("name", list(PACKS))
+@pytest.mark.parametrize("interruptions", [(1,), (3,), (2, 4, 4, 6)])
+def test_the_same_bits(name, interruptions, tmp_path, make_trial, make_dataset):
+    dataset = make_dataset(validation=None if name == "no validation" else 40)
+    trials = [make_trial(**{"training": SETTINGS, **values}) for values in PACKS[name]]
+    undisturbed = train_pack(trials, dataset)
+    resumed, epochs = train(trials, dataset, tmp_path / "pack.safetensors", *interruptions)
+    assert epochs[0] == interruptions[-1], "it went on from the last checkpoint, that of the epoch before"
+    assert_same_bits(resumed, undisturbed)
+
+
+def test_the_examples_hold_what_they_are_for(make_trial, make_dataset):
+    def statuses(name):
+        trials = [make_trial(**{"training": SETTINGS, **values}) for values in PACKS[name]]
+        return [outcome.status for outcome in train_pack(trials, make_dataset())]
+
+    assert statuses("a diverging neighbor") == ["finished", "diverged", "finished"]
+    assert "stopped early" in statuses("early stopping")
+
+
+def test_a_finished_pack_found_again_trains_nothing(tmp_path, make_trial, make_dataset):
+    dataset, path, trials = make_dataset(), tmp_path / "pack.safetensors", [make_trial()]
+    first, _ = train(trials, dataset, path)
+    second, epochs = train(trials, dataset, path)
+    assert epochs == []
+    assert_same_bits(first, second)
+
+
+def test_checkpoints_come_after_some_seconds_only(tmp_path, monkeypatch, make_trial, make_dataset):
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 1000.0)
+    train([make_trial()], make_dataset(), tmp_path / "pack.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_checkpoint_of_another_pack_is_refused(tmp_path, make_trial, make_dataset):
+    dataset, path = make_dataset(), tmp_path / "pack.safetensors"
+    train([make_trial()], dataset, path)
+    for trials, identity in [
+        ([make_trial()], "another"),
+        ([make_trial(model=MLP(hidden=(9,)))], "pack"),
+        ([make_trial(model=MLP(hidden=(8, 8)))], "pack"),
+        ([make_trial(optimizer=Adam())], "pack"),
+        ([make_trial(precision="float32")], "pack"),
+        ([make_trial()] * 2, "pack"),
+    ]:
+        with pytest.raises(StoreError, match="is the checkpoint of another pack; delete it") as caught:
+            train_pack(trials, dataset, checkpoint=path, identity=identity)
+        assert "\n" not in str(caught.value)
+    train([make_trial()], dataset, path)
+
+
+def test_a_truncated_checkpoint_is_one_line(tmp_path, make_trial, make_dataset):
+    dataset, path = make_dataset(), tmp_path / "pack.safetensors"
+    train([make_trial()], dataset, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(StoreError, match="delete it and run the same command again") as caught:
+        train_pack([make_trial()], dataset, checkpoint=path, identity="pack")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_weights_is_not_a_checkpoint(tmp_path, make_trial, make_dataset):
+    dataset, path = make_dataset(), tmp_path / "pack.safetensors"
+    train([make_trial()], dataset, path)
+    tensors, _ = load_tensors(path, torch.device("cpu"))
+    for document in ({}, [], None, {"identity": "pack"}, {"identity": "pack", "epoch": 3, "step": 9}):
+        save_tensors(path, tensors, document)
+        with pytest.raises(StoreError, match="delete it"):
+            train_pack([make_trial()], dataset, checkpoint=path, identity="pack")
