@@ -216,7 +216,7 @@ def test_finding_by_prefix(tmp_path):
             store.find(absent)
 
 
-class Killed(BaseException):
+class KilledError(BaseException):
     pass
 
 
@@ -235,7 +235,7 @@ def test_a_pack_is_saved_whole_or_not_at_all(tmp_path, monkeypatch, writes):
     def until_killed(write):
         def wrapped(*arguments):
             if left[0] == 0:
-                raise Killed
+                raise KilledError
             left[0] -= 1
             return write(*arguments)
 
@@ -244,7 +244,7 @@ def test_a_pack_is_saved_whole_or_not_at_all(tmp_path, monkeypatch, writes):
     monkeypatch.setattr(store_module, "save_tensors", until_killed(store_module.save_tensors))
     monkeypatch.setattr(store_module, "write_json", until_killed(store_module.write_json))
     trials = [(identity, Recipe(), make_outcome()[0]) for identity in ("aa", "bb")]
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         store.save_pack("pack", trials, PROVENANCE)
     monkeypatch.undo()
     store.complete_packs()

@@ -254,6 +254,20 @@ def test_divergence_in_the_very_last_step_is_seen_on_the_test_set(make_trial, ma
     assert outcome.best_epoch is None
 
 
+def test_divergence_is_seen_on_the_validation_set_before_the_next_epoch(make_trial, make_dataset):
+    trial = make_trial(
+        model=LinearRegression(),
+        loss=SquaredError(),
+        optimizer=SGD(learning_rate=1e300),
+        training=last(batch_size=1000),
+    )
+    (outcome,) = train_pack([trial], make_dataset())
+    assert outcome.status == "diverged"
+    (record,) = outcome.history
+    assert record.training_loss is not None
+    assert record.validation_loss is None
+
+
 def test_reports(make_trial, make_dataset):
     reports, dataset = [], make_dataset()
     trials = [

@@ -1,9 +1,12 @@
-"""Live progress on standard error, bars on a terminal and plain lines elsewhere; results on standard output."""
+"""Live progress on standard error, bars on a terminal, plain lines elsewhere; results on standard output."""
 
+import io
+import re
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -27,8 +30,23 @@ _PIPE_WIDTH = 1000
 
 def results() -> Console:
     """Return the console for results, on standard output; in a pipe or a file nothing is wrapped."""
-    piped = not sys.stdout.isatty()
-    return Console(highlight=False, soft_wrap=piped, width=_PIPE_WIDTH if piped else None)
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH, file=_Trimmed(sys.stdout))  # type: ignore[arg-type]
+
+
+class _Trimmed(io.TextIOBase):
+    """A text stream that drops the spaces with which rich fills up lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

@@ -1,16 +1,20 @@
 """``foolscope study``: the whole thing, from recipes to report."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich import box
 from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
 
 from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import command_line, workplace_of, workplace_options
 from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
-from foolscope.experiments.records import StudyRecord
+from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
 from foolscope.experiments.study import FIRST_STUDY, built_in_studies, read_study
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.study_report import read_pictures, write_study_report
@@ -22,6 +26,8 @@ Examples:
   foolscope study my.toml --seeds 10           run yours; only new trials are trained
   foolscope study softmax-cifar10 --write a2.toml
 """
+
+_COLORS = {"upheld": "green", "contradicted": "red", "undecided": "yellow"}
 
 
 @click.command(epilog=_EXAMPLES)
@@ -71,23 +77,42 @@ def command(
 def _print(record: StudyRecord, report: Path) -> None:
     console = results()
     console.print(f"\n[bold]{escape(record.title)}[/bold]\n{escape(record.question)}\n")
-    colors = {"upheld": "green", "contradicted": "red", "undecided": "yellow"}
-    for claim in record.claims:
-        console.print(f"[{colors[claim.outcome]}]{claim.outcome:>12}[/]  {escape(claim.sentence)}")
-        console.print(f"{'':>12}  [dim]{escape(claim.reason)}[/dim]")
+    if record.claims:
+        console.print(_claims(record.claims))
+    for check in record.checks:
+        if not check.passed:
+            console.print(f"[red]check failed:[/red] {escape(check.recipe)}: {escape(check.sentence)}")
     for ablation in record.ablations:
         console.print(f"\n[bold]Ablation of {escape(ablation.recipe)}[/bold], {len(ablation.seeds)} seeds")
         for factor in ablation.factors:
-            console.print(f"  {escape(factor.summary)}")
-    for curve in record.curves:
-        pairs = [
-            f"{percent(mean)} at ε = {epsilon:.3g}"
-            for epsilon, mean in zip(curve.epsilons, curve.mean, strict=True)
-        ]
-        console.print(
-            f"\n[bold]Robust accuracy of {escape(curve.recipe)}[/bold] ({curve.norm}): {', '.join(pairs)}"
-        )
-    console.print(
-        f"\n{record.trial_count} trials, {record.duration_seconds:.0f} s. "
-        f"Report: [bold]{escape(str(report))}[/bold]"
-    )
+            console.print(Padding(escape(factor.summary), (0, 0, 0, 2)))
+    for attack in dict.fromkeys(curve.attack for curve in record.curves):
+        curves = [curve for curve in record.curves if curve.attack == attack]
+        names = " and ".join(name.upper() for name in curves[0].attacks)
+        console.print(f"\n[bold]Accuracy under {names}[/bold], norm {curves[0].norm}, mean over seeds")
+        console.print(_robustness(curves))
+    doubts = [doubt for curve in record.curves for doubt in curve.doubts]
+    for doubt in dict.fromkeys(doubts):
+        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
+    console.print(f"\n{record.trial_count} trials, {record.duration_seconds:.0f} s")
+    console.print(f"Report: [bold]{escape(str(report))}[/bold]", soft_wrap=True)
+
+
+def _claims(claims: Sequence[ClaimRecord]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for claim in claims:
+        outcome = f"[{_COLORS[claim.outcome]}]{claim.outcome}[/]"
+        table.add_row(outcome, f"{escape(claim.sentence)}\n[dim]{escape(claim.reason)}[/dim]")
+    return table
+
+
+def _robustness(curves: Sequence[CurveRecord]) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    table.add_column("ε", justify="right", no_wrap=True)
+    for curve in curves:
+        table.add_column(escape(curve.recipe), justify="right")
+    for position, epsilon in enumerate(curves[0].epsilons):
+        table.add_row(f"{epsilon:.4g}", *(percent(curve.mean[position]) for curve in curves))
+    return table

@@ -129,7 +129,7 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> tup
 def _teller(
     observe: Callable[[Progress], None], pack: Pack, before: float, share: float
 ) -> Callable[[EpochReport], None]:
-    """Return what turns a pack's epochs into the progress of the run: what is done before it, and its share."""
+    """Return what turns a pack's epochs into the run's progress, from what is done before it and its share."""
     recipes = tuple(trial.recipe for trial in pack.trials)
 
     def tell(report: EpochReport) -> None:

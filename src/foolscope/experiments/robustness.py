@@ -156,7 +156,7 @@ def fooling_gallery(
 
 def _prediction(probabilities: Tensor, classes: Sequence[str]) -> list[str]:
     best = int(probabilities.argmax())
-    return [classes[best], f"{float(probabilities[best]):.1%}"]
+    return [classes[best], f"{100 * float(probabilities[best]):.1f} %"]
 
 
 def _one_of_each(candidates: Sequence[int], labels: Sequence[int], count: int) -> list[int]:
@@ -181,7 +181,7 @@ def worst_gallery(
         label = dataset.classes[int(dataset.test.labels[index])]
         predicted = dataset.classes[int(worst.predictions[place])]
         lines = [
-            f"taken for {predicted}, {float(worst.predicted_probabilities[place]):.1%}",
+            f"taken for {predicted}, {100 * float(worst.predicted_probabilities[place]):.1f} %",
             f"label given {float(worst.label_probabilities[place]):.2g}",
         ]
         pictures.append(PictureRecord(key=key, title=label, lines=lines))

@@ -39,13 +39,14 @@ __all__ = [
     "Verdicts",
 ]
 
-Outcome = Literal["upheld", "contradicted", "undecided", "helps", "hurts", "no effect", "diverged"]
-Tone = Literal["plain", "good", "bad", "caution", "quiet", "odd"]
+Outcome = Literal["upheld", "contradicted", "undecided", "matters", "helps", "hurts", "no effect", "diverged"]
+Tone = Literal["plain", "good", "bad", "caution", "quiet", "odd", "notable"]
 
 OUTCOME_TONES: dict[Outcome, Tone] = {
     "upheld": "good",
     "helps": "good",
     "contradicted": "bad",
+    "matters": "notable",
     "hurts": "bad",
     "undecided": "caution",
     "no effect": "quiet",

@@ -32,7 +32,7 @@ from foolscope.reports.numbering import (
     numbered,
     resolve,
 )
-from foolscope.reports.text import clean_text
+from foolscope.reports.text import clean_text, unbroken_text
 from foolscope.reports.theme import dark_variables, light_variables
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 __all__ = ["render_html"]
+
+_PLURALS: dict[str, str] = {"matters": "matter", "helps": "help", "hurts": "hurt"}
 
 
 def render_html(document: Document) -> str:
@@ -117,10 +119,10 @@ def _inline(piece: Inline, labels: dict[str, Label]) -> "Markup":
         found = resolve(labels, piece.key)
         return Markup('<a class="reference" href="#{}">{}</a>').format(found.anchor, found.text)
     if isinstance(piece, Strong):
-        return Markup("<strong>{}</strong>").format(clean_text(piece.text))
+        return Markup("<strong>{}</strong>").format(unbroken_text(clean_text(piece.text)))
     if isinstance(piece, Mono):
         return Markup("<code>{}</code>").format(clean_text(piece.text))
-    return escape(clean_text(piece))
+    return escape(unbroken_text(clean_text(piece)))
 
 
 def _cell_class(cell: Cell | CellValue, column: Column, alignment: str) -> str:
@@ -147,4 +149,8 @@ def _picture_words(panel: Panel) -> str:
 
 def _tally(items: Sequence[Verdict]) -> str:
     counts = Counter(item.outcome for item in items)
-    return " · ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOME_TONES if counts[outcome])
+    return " · ".join(
+        f"{counts[outcome]} {outcome if counts[outcome] == 1 else _PLURALS.get(outcome, outcome)}"
+        for outcome in OUTCOME_TONES
+        if counts[outcome]
+    )

@@ -50,6 +50,7 @@ _ESCAPES = {
     "\u00a0": "~",
     "\u202f": r"\,",
 }
+_WIDE = 6  # columns; a table of so many is set small
 _SIDES = {"left": "l", "right": "r", "center": "c"}
 _HEAD = "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}.\n"
 
@@ -96,6 +97,7 @@ def _table(table: Table, labels: dict[str, Label]) -> str:
         [
             r"\begin{table}",
             r"  \centering",
+            *[r"  \footnotesize\setlength{\tabcolsep}{4pt}"] * (len(columns) >= _WIDE),
             f"  \\caption{{{_rich(table.caption, labels)}}}",
             f"  \\label{{tab:{_safe_label(_name(table))}}}",
             f"  \\begin{{tabular}}{{{sides}}}",

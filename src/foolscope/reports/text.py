@@ -3,10 +3,12 @@
 import math
 import re
 
-__all__ = ["clean_text", "format_number", "one_line_text"]
+__all__ = ["clean_text", "format_number", "one_line_text", "unbroken_text"]
 
 _UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _SPACES = re.compile(r"\s+")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|points?\b|seeds?\b))")
+_RELATION = re.compile(r"(?<=\w) ([=<>]) (?=[\d−])")
 
 
 def clean_text(text: str) -> str:
@@ -24,6 +26,16 @@ def clean_text(text: str) -> str:
 def one_line_text(text: str) -> str:
     """Clean text and put it on one line, every run of white space a single space."""
     return _SPACES.sub(" ", clean_text(text)).strip()
+
+
+def unbroken_text(text: str) -> str:
+    r"""Keep a number and its unit, and the two sides of a relation, on one line.
+
+    Example:
+        >>> unbroken_text("adjusted p < 0.001 at 95 %")
+        'adjusted p\xa0<\xa00.001 at 95\xa0%'
+    """
+    return _BEFORE_UNIT.sub("\u00a0", _RELATION.sub("\u00a0\\1\u00a0", text))
 
 
 def format_number(value: float, specification: str = "") -> str:

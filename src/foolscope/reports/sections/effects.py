@@ -36,9 +36,7 @@ def factor_outcome(factor: FactorRecord) -> FactorOutcome:
 
 def comparisons(ablation: AblationRecord) -> list[LevelRecord]:
     """Return the levels other than the baseline."""
-    return [
-        level for factor in ablation.factors for level in factor.levels if level.outcome != "baseline"
-    ]
+    return [level for factor in ablation.factors for level in factor.levels if level.outcome != "baseline"]
 
 
 def baseline_level(ablation: AblationRecord) -> LevelRecord | None:
@@ -102,14 +100,12 @@ def published_within_noise(ablation: AblationRecord) -> str:
     noise = noise_of_single_runs(ablation)
     if noise is None:
         return ""
-    found = [
-        words for factor in ablation.factors for words in _within_noise(factor, ablation.metric, noise)
-    ]
+    found = [words for factor in ablation.factors for words in _within_noise(factor, ablation.metric, noise)]
     if not found:
         return ""
     spread = _rounded(noise, ablation.metric)
     return (
-        f"Published differences that rested on noise: {join_words(found)}. Two single runs of the same "
+        f"Published differences no larger than noise: {join_words(found)}. Two single runs of the same "
         f"setting, alike in everything but the seed, lie up to {spread} apart here (95 times in 100), and "
         "over the seeds none of these settings was found to differ from the baseline."
     )

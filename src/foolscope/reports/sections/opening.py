@@ -2,26 +2,31 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
-from foolscope.experiments.prose import amount, capitalized, scale_of
+from foolscope.experiments.prose import amount, scale_of
 from foolscope.experiments.records import AblationRecord, ClaimRecord, CurveRecord, StudyRecord
 from foolscope.reports.document import Block, Inline, Outcome, Paragraph, Section, Strong, Verdict, Verdicts
 from foolscope.reports.sections.effects import factor_outcome, key_sentences
 from foolscope.reports.sections.phrases import (
-    ball_words,
     date_words,
     duration_words,
+    full_stop,
     join_words,
     metric_words,
-    norm_symbol,
     one_or_many,
+    threat_words,
     with_interval,
     with_unit,
 )
 
 __all__ = ["claim_verdicts", "factor_verdicts", "opening", "study_facts"]
 
-_CLAIM_OUTCOMES = ("upheld", "contradicted", "undecided")
+_CLAIM_OUTCOMES: tuple[Literal["upheld", "contradicted", "undecided"], ...] = (
+    "upheld",
+    "contradicted",
+    "undecided",
+)
 
 
 def opening(record: StudyRecord) -> list[Block]:
@@ -63,7 +68,7 @@ def claim_verdicts(record: StudyRecord) -> Verdicts:
     """Show every claim with what decided it, its doubts, and what was published."""
     return Verdicts(
         [
-            Verdict(claim.outcome, _full_stop(claim.sentence), _claim_reason(claim, len(record.seeds)))
+            Verdict(claim.outcome, full_stop(claim.sentence), _claim_reason(claim, len(record.seeds)))
             for claim in record.claims
         ]
     )
@@ -90,46 +95,39 @@ def _accuracy_sentence(record: StudyRecord) -> str:
         for training in record.trainings
         if training.means.get("test_accuracy", (None,))[0] is not None
     ]
+    lost = [training.recipe for training in record.trainings if training.diverged]
+    diverged = f" Training diverged with some seeds for {join_words(lost)}." if lost else ""
     if not scored:
-        return "No classifier finished training without diverging." if record.trainings else ""
-    seeds = f", means over {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
+        return diverged.strip()
     if len(scored) == 1:
         recipe, mean, low, high = scored[0]
-        interval = with_interval(mean, low, high, bounds=(0, 1)) or ""
-        value, _, ends = interval.partition(" (")
+        value, _, ends = (with_interval(mean, low, high, bounds=(0.0, 1.0)) or "").partition(" (")
         evidence = f" (95 % interval {ends.removesuffix(')')}, {len(record.seeds)} seeds)" if ends else ""
-        return f"{capitalized(recipe)} gets {value} % of the test images right{evidence}."
-    ranked = sorted(scored, key=lambda each: each[1] or 0.0)
-    (worst, low_mean, *_), (best, high_mean, *_) = ranked[0], ranked[-1]
-    assert low_mean is not None
-    assert high_mean is not None
-    return (
-        f"Test accuracy runs from {with_unit(low_mean)} ({worst}) to {with_unit(high_mean)} ({best}){seeds}."
-    )
+        return f"The classifier {recipe} gets {value} % of the test images right{evidence}.{diverged}"
+    scored.sort(key=lambda each: each[1] or 0.0)
+    (worst, low_mean, *_), (best, high_mean, *_) = scored[0], scored[-1]
+    ends = f"{with_unit(low_mean or 0.0)} ({worst}) to {with_unit(high_mean or 0.0)} ({best})"
+    seeds = f", means over {len(record.seeds)} seeds" if len(record.seeds) > 1 else ""
+    return f"Test accuracy runs from {ends}{seeds}.{diverged}"
 
 
 def _ablation_sentence(ablation: AblationRecord) -> str:
-    by_outcome: dict[str, list[str]] = {}
-    for factor in ablation.factors:
-        by_outcome.setdefault(factor_outcome(factor), []).append(factor.words)
     margin = amount(ablation.practical_difference, scale_of(ablation.metric))
+    predicates = {
+        "matters": ("matters", "matter"),
+        "no effect": (f"has no effect larger than {margin}", f"have no effect larger than {margin}"),
+        "undecided": ("is undecided", "are undecided"),
+        "diverged": ("made every other value diverge", "made every other value diverge"),
+    }
     parts = []
-    for outcome, words in by_outcome.items():
-        one = len(words) == 1
-        parts.append(
-            {
-                "matters": f"{join_words(words)} {'matters' if one else 'matter'}",
-                "no effect": f"{join_words(words)} {'has' if one else 'have'} no effect larger than {margin}",
-                "undecided": f"{join_words(words)} {'is' if one else 'are'} undecided",
-                "diverged": f"training diverged for every other {join_words(words, 'or')}",
-            }[outcome]
-        )
-    order = ["matters", "no effect", "undecided", "diverged"]
-    ranked = [part for _, part in sorted(zip(by_outcome, parts, strict=True), key=lambda e: order.index(e[0]))]
+    for outcome, (singular, plural) in predicates.items():
+        words = [factor.words for factor in ablation.factors if factor_outcome(factor) == outcome]
+        if words:
+            parts.append(f"{join_words(words)} {singular if len(words) == 1 else plural}")
+    metric = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
     helps = any(level.outcome == "helps" for factor in ablation.factors for level in factor.levels)
-    better = "" if helps else "; no value tried is better than the baseline's"
-    of = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
-    return f"Around {ablation.recipe}{of}, over the values tried, {', '.join(ranked)}{better}."
+    better = "" if helps else " No value tried was found to be better than the baseline's."
+    return f"Among the settings of {ablation.recipe}{metric}, {'; '.join(parts)}.{better}"
 
 
 def _robustness_sentences(curves: Sequence[CurveRecord]) -> list[str]:
@@ -150,16 +148,10 @@ def _robustness_sentence(curves: Sequence[CurveRecord]) -> str:
         ),
         len(first.epsilons) - 1,
     )
-    left = join_words(
-        [f"{with_unit(curve.mean[place])} ({curve.recipe})" for curve in curves]
-        if len(curves) > 1
-        else [with_unit(first.mean[place])]
-    )
-    whose = "" if len(curves) > 1 else f"{first.recipe} "
-    return (
-        f"Under attack, {ball_words(first.norm, first.epsilons[place])} ({norm_symbol(first.norm)}) leaves "
-        f"{whose}{left} of the test images."
-    )
+    left = [(f"for {curve.recipe}", with_unit(curve.mean[place])) for curve in curves]
+    words = [f"{accuracy} {whose}" for whose, accuracy in left]
+    words[0] = f"{left[0][1]} of the test images right {left[0][0]}"
+    return f"An attack that {threat_words(first.norm, first.epsilons[place])} leaves {join_words(words)}."
 
 
 def _claims_sentences(record: StudyRecord) -> list[str]:
@@ -192,14 +184,14 @@ def _claim_reason(claim: ClaimRecord, seeds: int) -> tuple[Inline, ...]:
     if _is_published(claim):
         pieces += [" ", Strong("Published:"), f" {_published(claim)} {_judgement(claim, seeds)}".rstrip()]
     for doubt in claim.doubts:
-        pieces += [" ", Strong("Doubt:"), f" {_full_stop(doubt)}"]
+        pieces += [" ", Strong("Doubt:"), f" {full_stop(doubt)}"]
     return tuple(pieces)
 
 
 def _published(claim: ClaimRecord) -> str:
     figure = f"{claim.published:g}" if isinstance(claim.published, float) else claim.published
     source = claim.source or ""
-    return _full_stop(f"{figure} ({source})" if figure and source else figure or source)
+    return full_stop(f"{figure} ({source})" if figure and source else figure or source)
 
 
 def _judgement(claim: ClaimRecord, seeds: int) -> str:
@@ -208,7 +200,3 @@ def _judgement(claim: ClaimRecord, seeds: int) -> str:
     if claim.outcome == "contradicted":
         return f"{one_or_many(seeds, 'seed')} contradict it."
     return ""
-
-
-def _full_stop(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."

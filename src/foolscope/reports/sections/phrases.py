@@ -6,26 +6,32 @@ from datetime import datetime
 from foolscope.experiments.prose import POINTS, Scale, number, scale_of
 
 __all__ = [
-    "ball_words",
     "columns_unit",
     "count_words",
     "date_words",
     "duration_words",
     "epsilon_words",
+    "full_stop",
     "join_words",
     "metric_words",
+    "moment_words",
     "norm_symbol",
     "one_or_many",
     "p_cell",
+    "threat_words",
     "with_interval",
     "with_unit",
 ]
 
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 _NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1"}
-_BALLS = {
-    "linf": "a change of at most {} in every pixel",
-    "l2": "a change of length at most {} (the root of the summed squares over all pixels)",
-    "l1": "a change that adds up to at most {} over all pixels",
+_THREATS = {
+    "linf": "changes no pixel by more than {}",
+    "l2": "moves an image by at most {} in the L2 norm, the root of its summed squares",
+    "l1": "changes the pixels by at most {} in all",
 }
 
 
@@ -135,10 +141,20 @@ def epsilon_words(epsilon: float) -> str:
     return f"{round(gray)}/255" if is_fraction and not is_short else f"{epsilon:.3g}"
 
 
-def ball_words(norm: str, epsilon: float) -> str:
-    """Say in plain words what a budget allows: ``a change of at most 0.1 in every pixel``."""
+def threat_words(norm: str, epsilon: float) -> str:
+    """Say in plain words what an attack within a budget does.
+
+    Example:
+        >>> threat_words("linf", 0.1)
+        'changes no pixel by more than 0.1'
+    """
     words = epsilon_words(epsilon)
-    return _BALLS.get(norm, f"a perturbation of {norm} norm at most {{}}").format(words)
+    return _THREATS.get(norm, f"moves an image by at most {{}} in the {norm} norm").format(words)
+
+
+def full_stop(text: str) -> str:
+    """End a sentence that has no end."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def duration_words(seconds: float) -> str:
@@ -170,7 +186,18 @@ def date_words(moment: str) -> str:
         parsed = datetime.fromisoformat(moment)
     except ValueError:
         return moment
-    months = (
-        "January February March April May June July August September October November December".split()
-    )
-    return f"{parsed.day} {months[parsed.month - 1]} {parsed.year}"
+    return f"{parsed.day} {_MONTHS[parsed.month - 1]} {parsed.year}"
+
+
+def moment_words(moment: str) -> str:
+    """Write an ISO 8601 time as a date and a time of day.
+
+    Example:
+        >>> moment_words("2026-11-21T08:17:13+00:00")
+        '21 November 2026 at 08:17 UTC'
+    """
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return moment
+    return f"{date_words(moment)} at {parsed:%H:%M} {parsed.tzname() or ''}".rstrip()

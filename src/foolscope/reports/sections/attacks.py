@@ -1,0 +1,172 @@
+"""Robustness: the accuracy that attacks leave, by budget, and images that fool."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from foolscope.experiments.prose import POINTS
+from foolscope.experiments.records import CurveRecord, GalleryRecord
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    Block,
+    CellValue,
+    Column,
+    Figure,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+)
+from foolscope.reports.sections.phrases import (
+    count_words,
+    epsilon_words,
+    full_stop,
+    join_words,
+    norm_symbol,
+    one_or_many,
+    threat_words,
+    with_interval,
+)
+from foolscope.reports.sections.pictures import Arrays, gallery_of
+
+__all__ = ["robustness_section"]
+
+
+def robustness_section(
+    curves: Sequence[CurveRecord], galleries: Sequence[GalleryRecord], arrays: Arrays, classes: int
+) -> Section:
+    """Build the section about attacks: a figure and a table for each attack plan, then the galleries."""
+    plans = list(dict.fromkeys(curve.attack for curve in curves))
+    blocks: list[Block] = []
+    for plan in plans:
+        own = [curve for curve in curves if curve.attack == plan]
+        parts = _plan_blocks(own, plan, classes)
+        blocks += parts if len(plans) == 1 else [Section(f"Attack {plan}", parts)]
+    drawn: list[Block] = [
+        gallery
+        for position, record in enumerate(galleries)
+        if (gallery := gallery_of(record, arrays, f"fooling-{position}")) is not None
+    ]
+    if drawn and curves:
+        blocks.append(Section("Images that fool", drawn))
+    else:
+        blocks += drawn
+    return Section("Robustness", blocks)
+
+
+def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list[Block]:
+    first = curves[0]
+    largest = first.epsilons[-1]
+    forwards = sum(curve.forward_count for curve in curves)
+    backwards = sum(curve.backward_count for curve in curves)
+    seeds = max(len(curve.accuracies) for curve in curves)
+    models = f"the models of {seeds} seeds" if seeds > 1 else "the model of one seed"
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                "The budget ε is how far an attacker may move an image whose pixels go from 0 (black) to 1 "
+                f"(white), here in the norm {norm_symbol(first.norm)}: an attack with "
+                f"ε = {epsilon_words(largest)} {threat_words(first.norm, largest)}. "
+                f"An image counts as right only if it withstands {_attack_words(first)}. "
+                "A stronger attack may fool more images, so the accuracies in ",
+                Reference(f"robust-{plan}"),
+                " and ",
+                Reference(f"robust-table-{plan}"),
+                " are upper bounds.",
+            )
+        ),
+        _figure(curves, plan, classes),
+        _table(curves, plan),
+        Paragraph(
+            f"Attacked were {models} of each recipe, on the first {one_or_many(first.images, 'test image')}. "
+            f"It took {count_words(forwards)} forward and {count_words(backwards)} backward passes, "
+            "counted in images."
+        ),
+    ]
+    for curve in curves:
+        blocks += [
+            Notice((Strong(f"Doubt about {curve.recipe}:"), f" {full_stop(doubt)}")) for doubt in curve.doubts
+        ]
+    return blocks
+
+
+def _attack_words(curve: CurveRecord) -> str:
+    settings = {str(each.get("name")): each for each in curve.settings}
+    return join_words([_attack_word(name, settings.get(name, {})) for name in curve.attacks])
+
+
+def _attack_word(name: str, settings: dict[str, Any]) -> str:
+    """Name an attack: ``PGD (40 gradient steps, 5 random starts)``."""
+    if name == "fgsm":
+        return "FGSM (a single gradient step)"
+    steps, starts = settings.get("steps"), settings.get("restarts")
+    said = [one_or_many(steps, "gradient step")] if isinstance(steps, int) else []
+    said += [one_or_many(starts, "random start")] if isinstance(starts, int) and starts > 1 else []
+    return f"{name.upper()} ({', '.join(said)})" if said else name.upper()
+
+
+def _unit(curves: Sequence[CurveRecord]) -> tuple[float, str]:
+    """Choose gray levels for the axis where every budget is a fraction of 255."""
+    budgets = curves[0].epsilons
+    gray = curves[0].norm == "linf" and all("/" in epsilon_words(epsilon) for epsilon in budgets if epsilon)
+    norm = norm_symbol(curves[0].norm)
+    return (
+        (255.0, f"budget ε ({norm}), in 1/255") if gray else (1.0, f"budget ε ({norm}), pixels from 0 to 1")
+    )
+
+
+def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
+    times, x_label = _unit(curves)
+    bands = {
+        curve.recipe: draw.Band(
+            [100 * value for value in curve.mean], _percent(curve.low), _percent(curve.high)
+        )
+        for curve in curves
+    }
+    return Figure(
+        draw.line_panels(
+            [epsilon * times for epsilon in curves[0].epsilons],
+            {"Accuracy under attack, %": bands},
+            x_label=x_label,
+            y_limits=(0.0, 102.0),
+            levels={"guessing": 100 / classes} if classes > 1 else {},
+            width=680,
+            height=330,
+        ),
+        "Accuracy that the attack leaves, by budget"
+        + (": means over the seeds, with 95 % intervals." if _has_intervals(curves) else "."),
+        f"Curves of accuracy against budget for {join_words([curve.recipe for curve in curves])}.",
+        key=f"robust-{plan}",
+    )
+
+
+def _percent(ends: Sequence[float | None]) -> list[float] | None:
+    """Scale the ends of intervals; None where there is none."""
+    if all(end is None for end in ends):
+        return None
+    return [float("nan") if end is None else 100 * end for end in ends]
+
+
+def _has_intervals(curves: Sequence[CurveRecord]) -> bool:
+    return any(low is not None for curve in curves for low in curve.low)
+
+
+def _table(curves: Sequence[CurveRecord], plan: str) -> Table:
+    rows: list[list[CellValue]] = [
+        [
+            epsilon_words(epsilon),
+            *[
+                with_interval(curve.mean[place], curve.low[place], curve.high[place], POINTS, (0.0, 1.0))
+                for curve in curves
+            ],
+        ]
+        for place, epsilon in enumerate(curves[0].epsilons)
+    ]
+    return Table(
+        [Column("ε", align="right"), *[Column(f"{curve.recipe}, %", align="right") for curve in curves]],
+        rows,
+        "Accuracy under attack, by budget.",
+        note="Means over the seeds, with 95 % intervals in brackets." if _has_intervals(curves) else "",
+        key=f"robust-table-{plan}",
+    )

@@ -1,0 +1,172 @@
+"""From the stored record of a study, an ablation or a training to its report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foolscope.core.errors import StoreError
+from foolscope.core.files import whole_file, write_text
+from foolscope.experiments.prose import amount, scale_of
+from foolscope.experiments.records import AblationRecord, StudyRecord, TrainingRecord
+from foolscope.reports.document import Block, Document, Section
+from foolscope.reports.html import render_html
+from foolscope.reports.latex import render_latex
+from foolscope.reports.markdown import render_markdown
+from foolscope.reports.sections.ablations import ablation_blocks, ablation_section
+from foolscope.reports.sections.attacks import robustness_section
+from foolscope.reports.sections.checks import check_section
+from foolscope.reports.sections.colophon import colophon
+from foolscope.reports.sections.mistakes import confusion_blocks, mistakes_section
+from foolscope.reports.sections.opening import factor_verdicts, opening, study_facts
+from foolscope.reports.sections.phrases import join_words, metric_words
+from foolscope.reports.sections.training import classifier_table, classifiers, training_figure
+
+__all__ = ["ablation_document", "read_pictures", "study_document", "training_document", "write_study_report"]
+
+FORMATS = ("html", "markdown", "latex")
+
+
+def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> Document:
+    """Build the report of a study: verdicts first, then the evidence, then how it was made.
+
+    Args:
+        record: what the study left behind.
+        arrays: pixels of its galleries by key, as :func:`read_pictures` returns them.
+
+    Returns:
+        The document; sections for which the study has nothing are left out.
+    """
+    classes = len(record.classes)
+    fooling = [gallery for gallery in record.galleries if gallery.kind == "fooling"]
+    sections: list[Section] = []
+    if record.trainings:
+        sections.append(classifiers(record.trainings, classes))
+    if record.ablations:
+        sections.append(ablation_section(record.ablations))
+    if record.checks:
+        sections.append(check_section(record.checks, classes))
+    if record.curves or fooling:
+        sections.append(robustness_section(record.curves, fooling, arrays, classes))
+    mistakes = mistakes_section(record, arrays)
+    if mistakes is not None:
+        sections.append(mistakes)
+    return Document(
+        record.title,
+        record.question,
+        lead=opening(record),
+        sections=sections,
+        colophon=colophon(record),
+        facts=study_facts(record),
+    )
+
+
+def ablation_document(record: AblationRecord, title: str = "") -> Document:
+    """Build the report of an ablation alone.
+
+    Args:
+        record: what the ablation left behind.
+        title: its heading; by default the recipe's name and what was varied.
+    """
+    factors = join_words([factor.words for factor in record.factors])
+    scale = scale_of(record.metric)
+    return Document(
+        title or f"Ablation of {record.recipe}",
+        f"How does {metric_words(record.metric)} depend on {factors}?",
+        lead=[factor_verdicts(record)],
+        sections=[Section("One factor at a time", ablation_blocks(record))],
+        facts=[
+            ("Baseline", record.recipe),
+            ("Seeds", str(len(record.seeds))),
+            ("Smallest difference that counts", amount(record.practical_difference, scale)),
+        ],
+    )
+
+
+def training_document(record: TrainingRecord, classes: Sequence[str] = (), title: str = "") -> Document:
+    """Build the report of the trials of one recipe.
+
+    Args:
+        record: what they left behind.
+        classes: names of the classes; by default their numbers.
+        title: its heading; by default the recipe's name.
+    """
+    names = list(classes) or [str(number) for number in range(len(record.confusion))]
+    curves = training_figure(record)
+    evidence: list[Block] = [classifier_table([record])]
+    if curves is not None:
+        evidence.append(curves)
+    sections = [Section("Training", evidence)]
+    mistakes = confusion_blocks(record, names) if record.confusion else []
+    if mistakes:
+        sections.append(Section("Mistakes", mistakes))
+    return Document(
+        title or f"Training of {record.recipe}",
+        "How well does it do, and where is it wrong?",
+        sections=sections,
+        facts=[("Model", record.model), ("Parameters", f"{record.parameter_count:,}")],
+    )
+
+
+def write_study_report(
+    record: StudyRecord,
+    arrays: Mapping[str, NDArray[Any]],
+    folder: Path,
+    formats: Sequence[str] = FORMATS,
+) -> dict[str, Path]:
+    """Write the report of a study: ``report.html``, ``report.md`` with ``figures/``, ``tables.tex``.
+
+    Args:
+        record: what the study left behind.
+        arrays: pixels of its galleries by key.
+        folder: where to write; made if need be.
+        formats: of "html", "markdown" and "latex".
+
+    Returns:
+        The file of each format.
+
+    Raises:
+        StoreError: no space or no permission.
+        ValueError: an unknown format.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"a report can be written as {join_words(FORMATS, 'or')}; got {unknown[0]!r}")
+    document = study_document(record, arrays)
+    written: dict[str, Path] = {}
+    if "html" in formats:
+        written["html"] = folder / "report.html"
+        write_text(written["html"], render_html(document))
+    if "markdown" in formats:
+        written["markdown"] = folder / "report.md"
+        text, files = render_markdown(document, prefix="figures/")
+        for name, content in files.items():
+            with whole_file(folder / name) as stream:
+                stream.write(content)
+        write_text(written["markdown"], text)
+    if "latex" in formats:
+        written["latex"] = folder / "tables.tex"
+        write_text(written["latex"], render_latex(document))
+    return written
+
+
+def read_pictures(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the pixels of a study's galleries.
+
+    Args:
+        path: of ``pictures.safetensors``.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return {name: np.asarray(array) for name, array in sorted(load_file(path).items())}
+    except (OSError, SafetensorError) as error:
+        raise StoreError(
+            f"cannot read {path} ({error}); run the study again (nothing is trained twice)"
+        ) from error

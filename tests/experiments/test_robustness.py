@@ -1,0 +1,205 @@
+import pytest
+import torch
+
+from foolscope.attacks import Threat
+from foolscope.experiments import robustness
+from foolscope.experiments.execution import Workplace, run_trials
+from foolscope.experiments.recipe import recipe_from, with_values
+from foolscope.experiments.robustness import fooling_gallery, robustness_curve, worst_gallery
+from foolscope.experiments.store import Store
+from foolscope.experiments.study import AttackPlan, FoolingPlan
+from foolscope.learning.evaluation import to_pixels
+
+RECIPE = recipe_from(
+    {
+        "dataset": {"name": "digits", "limit": 400},
+        "model": {"name": "mlp", "hidden": [16]},
+        "optimizer": {"name": "sgd", "learning_rate": 0.5},
+        "training": {"epochs": 6, "batch_size": 32},
+        "precision": "float32",
+    }
+)
+PLAN = {"name": "any", "recipes": ["mlp"], "epsilons": [0.2, 0, 0.05, 0.1], "images": 80}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    return Workplace(Store(tmp_path_factory.mktemp("store")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def trials(workplace):
+    return run_trials([with_values(RECIPE, {"seed": seed}) for seed in range(3)], workplace)
+
+
+def plan_of(**changes):
+    return AttackPlan.model_validate({**PLAN, "attacks": ["fgsm", {"name": "pgd", "steps": 5}], **changes})
+
+
+def curve_of(plan, trials, workplace):
+    told = []
+    curve = robustness_curve(plan, "mlp", trials, workplace, lambda fraction, detail: told.append((fraction, detail)))
+    assert [fraction for fraction, _ in told] == [index / len(told) for index in range(len(told))]
+    return curve
+
+
+def first_images(workplace, count):
+    test = workplace.dataset(RECIPE.dataset).test
+    return to_pixels(test.images[:count], torch.float32), test.labels[:count]
+
+
+# ------------------------------------------------------------------ curves
+
+
+def test_the_curve_starts_at_clean_accuracy_and_never_rises(trials, workplace):
+    curve = curve_of(plan_of(), trials, workplace)
+    images, labels = first_images(workplace, 80)
+    assert curve.epsilons == [0.0, 0.05, 0.1, 0.2]
+    assert curve.images == 80
+    assert curve.attacks == ["fgsm", "pgd"]
+    for trial, accuracies in zip(trials, curve.accuracies, strict=True):
+        with torch.no_grad():
+            clean = (trial.model()(images).argmax(1) == labels).double().mean().item()
+        assert accuracies[0] == pytest.approx(clean)
+        assert accuracies == sorted(accuracies, reverse=True)
+        assert accuracies[-1] < clean / 2
+    means = [sum(column) / 3 for column in zip(*curve.accuracies, strict=True)]
+    assert curve.mean == pytest.approx(means)
+    for low, mean, high in zip(curve.low, curve.mean, curve.high, strict=True):
+        assert 0 <= low <= mean <= high <= 1
+    assert curve.forward_count > 0
+    assert curve.backward_count > 0
+
+
+def test_what_has_been_attacked_is_read(trials, workplace, monkeypatch):
+    first = curve_of(plan_of(), trials, workplace)
+    calls = []
+
+    def refuse(*args, **kwargs):
+        calls.append(args)
+        raise AssertionError("attacked again")
+
+    monkeypatch.setattr(robustness, "robust_accuracy_curve", refuse)
+    assert curve_of(plan_of(), trials, workplace) == first
+    assert curve_of(plan_of(epsilons=["0.1", 0.0, 0.2, 0.05]), trials, workplace) == first
+    for changes in (
+        {"epsilons": [0.3]},
+        {"norm": "l2"},
+        {"images": 79},
+        {"attacks": ["fgsm"]},
+        {"attacks": ["fgsm", {"name": "pgd", "steps": 6}]},
+    ):
+        with pytest.raises(AssertionError, match="attacked again"):
+            curve_of(plan_of(**changes), trials, workplace)
+    assert len(calls) == 5
+
+
+def test_one_seed_has_no_interval(trials, workplace):
+    curve = curve_of(plan_of(), trials[:1], workplace)
+    assert curve.low == curve.high == [None] * 4
+    assert curve.mean == curve.accuracies[0]
+
+
+def test_more_images_than_there_are_is_all_of_them(trials, workplace):
+    curve = curve_of(plan_of(images=10_000, epsilons=[0.0], attacks=["fgsm"]), trials[:1], workplace)
+    assert curve.images == len(workplace.dataset(RECIPE.dataset).test)
+    assert curve.mean[0] == pytest.approx(trials[0].metric("test_accuracy"))
+
+
+def test_diverged_trials_are_left_out(trials, workplace):
+    (wild,) = run_trials([with_values(RECIPE, {"learning_rate": 1e30})], workplace)
+    assert wild.status == "diverged"
+    assert curve_of(plan_of(), [*trials[:2], wild], workplace).accuracies == [
+        *curve_of(plan_of(), trials[:2], workplace).accuracies
+    ]
+
+
+# ------------------------------------------------------------------ galleries
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "target"), [("linf", 0.15, "none"), ("linf", 0.3, "second"), ("l2", 1.5, "random")]
+)
+def test_gallery_shows_correct_originals_that_are_fooled_within_the_budget(trials, workplace, norm, epsilon, target):
+    plan = FoolingPlan.model_validate(
+        {"recipe": "small", "norm": norm, "epsilon": epsilon, "attack": {"name": "pgd", "steps": 20}, "target": target}
+    )
+    record, arrays = fooling_gallery(plan, trials[0], workplace, "g")
+    assert record.kind == "fooling"
+    assert record.recipe == "small"
+    assert len(record.rows) == 6
+    model, threat = trials[0].model(), Threat(norm, epsilon)
+    images, labels = first_images(workplace, 256)
+    seen = []
+    for row in record.rows:
+        assert [picture.title for picture in row] == ["original", "perturbation", "fooling image"]
+        original, fooling = arrays[row[0].key], arrays[row[2].key]
+        position = next(index for index in range(256) if torch.equal(images[index], original))
+        label = int(labels[position])
+        with torch.no_grad():
+            clean, fooled = model(torch.stack([original, fooling])).softmax(1)
+        assert int(clean.argmax()) == label
+        assert int(fooled.argmax()) != label
+        if target == "second":
+            assert int(fooled.argmax()) == int(clean.argsort(descending=True)[1])
+        assert 0 <= float(fooling.min()) <= float(fooling.max()) <= 1
+        size = float(threat.geometry.size((fooling - original)[None]))
+        assert 0 < size <= epsilon * (1 + 1e-5)
+        assert row[0].lines == [str(label), f"{100 * float(clean[label]):.1f} %"]
+        assert row[1].lines == [f"size {size:.3g}"]
+        assert row[2].lines == [str(int(fooled.argmax())), f"{100 * float(fooled.max()):.1f} %"]
+        seen.append(label)
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_caption_counts_what_was_fooled(trials, workplace):
+    plan = FoolingPlan.model_validate({"recipe": "small", "epsilon": 0.1, "attack": "fgsm", "images": 1})
+    record, _ = fooling_gallery(plan, trials[0], workplace, "g")
+    model = trials[0].model()
+    images, labels = first_images(workplace, 256)
+    images.requires_grad_()
+    logits = model(images)
+    (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"), images)
+    with torch.no_grad():
+        right = logits.argmax(1) == labels
+        fooled = model((images + 0.1 * gradient.sign()).clamp(0, 1)).argmax(1) != labels
+    assert f"succeeded on {int((right & fooled).sum())} of the {int(right.sum())} images" in record.caption
+    assert len(record.rows) == 1
+
+
+def test_nothing_fooled_is_an_empty_gallery(trials, workplace):
+    plan = FoolingPlan.model_validate({"recipe": "small", "epsilon": 0.0, "attack": "fgsm"})
+    record, arrays = fooling_gallery(plan, trials[0], workplace, "g")
+    assert record.rows == []
+    assert arrays == {}
+    assert "succeeded on 0 of" in record.caption
+
+
+def test_classes_take_turns():
+    labels = [7, 7, 7, 1, 1, 2]
+    assert robustness._one_of_each([0, 1, 2, 3, 4, 5], labels, 3) == [0, 3, 5]
+    assert robustness._one_of_each([0, 1, 2, 3, 4, 5], labels, 4) == [0, 1, 3, 5]
+    assert robustness._one_of_each([1, 4], labels, 3) == [1, 4]
+
+
+def test_worst_gallery_shows_the_labels_the_model_denies_most(trials, workplace):
+    record, arrays = worst_gallery("small", trials[1], workplace, "w", count=8)
+    dataset = workplace.dataset(RECIPE.dataset)
+    images, labels = first_images(workplace, len(dataset.test))
+    with torch.no_grad():
+        probabilities = trials[1].model()(images).softmax(1)
+    of_label = probabilities[torch.arange(len(labels)), labels]
+    wrong = (probabilities.argmax(1) != labels).nonzero().flatten().tolist()
+    worst = sorted(wrong, key=lambda index: float(of_label[index]))[:8]
+    pictures = [picture for row in record.rows for picture in row]
+    assert [len(row) for row in record.rows] == [6, 2]
+    for picture, index in zip(pictures, worst, strict=True):
+        assert torch.equal(arrays[picture.key], images[index])
+        assert picture.title == str(int(labels[index]))
+        predicted = int(probabilities[index].argmax())
+        assert picture.lines == [
+            f"taken for {predicted}, {100 * float(probabilities[index, predicted]):.1f} %",
+            f"label given {float(of_label[index]):.2g}",
+        ]
+    assert "8 test images" in record.caption
+    assert "seed 1" in record.caption

@@ -1,0 +1,390 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import numpy as np
+import pytest
+import torch
+
+from foolscope.core.errors import FoolscopeError, RecipeError
+from foolscope.experiments import execution, study_run
+from foolscope.experiments.ablation import ablation_cells
+from foolscope.experiments.design import BlockDesign
+from foolscope.experiments.execution import Workplace, run_trials
+from foolscope.experiments.recipe import with_values
+from foolscope.experiments.store import Store
+from foolscope.experiments.study import study_from
+from foolscope.experiments.study_run import run_study, training_record
+from foolscope.experiments.verdicts import judge
+from foolscope.learning import training
+from foolscope.learning.checkpoints import load_tensors
+
+STUDY = """
+name = "tiny"
+title = "A tiny study"
+question = "Does it run?"
+seeds = 3
+practical_difference = 0.02
+
+[recipes.softmax]
+dataset = { name = "digits", limit = 150 }
+optimizer = { name = "sgd", learning_rate = 0.3 }
+training = { epochs = 3, batch_size = 32 }
+precision = "float32"
+
+[recipes.mlp]
+like = "softmax"
+model = { name = "mlp", hidden = [8] }
+
+[[ablations]]
+recipe = "mlp"
+vary = { learning_rate = [0.001, 0.3, 1e30], hidden = [4, 8] }
+published = { hidden = [0.5, 0.6] }
+
+[[attacks]]
+name = "linf"
+recipes = ["softmax", "mlp"]
+epsilons = [0, 0.1]
+attacks = ["fgsm"]
+images = 50
+
+[[galleries]]
+recipe = "mlp"
+epsilon = 0.3
+attack = "fgsm"
+images = 3
+
+[inspection]
+checks = ["softmax"]
+confusion = ["mlp"]
+worst = ["mlp"]
+
+[[claims]]
+sentence = "Learning too slowly is worse"
+kind = "comparison"
+recipe = "mlp"
+subject = { learning_rate = 0.001 }
+against = { learning_rate = 0.3 }
+is = "worse"
+
+[[claims]]
+sentence = "Clipping helps"
+kind = "comparison"
+recipe = "mlp"
+subject = { clipping = 0.5 }
+against = { clipping = "none" }
+is = "better"
+
+[[claims]]
+sentence = "Attacks matter"
+kind = "value"
+recipe = "mlp"
+metric = "robust_accuracy:linf@0.1"
+value = 0.9
+is = "at most"
+"""
+
+
+def study_of(**changes):
+    return study_from({**tomllib.loads(STUDY), **changes})
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    return Workplace(Store(tmp_path_factory.mktemp("store")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def record(workplace):
+    return run_study(study_of(), workplace, text=STUDY, command="foolscope study tiny.toml")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    recipes = []
+    train_pack = execution.train_pack
+
+    def spy(pack, *args, **kwargs):
+        recipes.extend(pack)
+        return train_pack(pack, *args, **kwargs)
+
+    monkeypatch.setattr(execution, "train_pack", spy)
+    return recipes
+
+
+def lasting(record):
+    """What of a record does not depend on when it was made."""
+    document = record.model_dump(mode="json")
+    for name in ("duration_seconds", "finished", "command"):
+        del document[name]
+    return document
+
+
+def stored(recipe, workplace, seeds=3):
+    return run_trials([with_values(recipe, {"seed": seed}) for seed in range(seeds)], workplace)
+
+
+# ------------------------------------------------------------------ what the record says
+
+
+def test_every_recipe_cell_and_claim_is_trained_with_every_seed(record):
+    # softmax, mlp, its three other ablation cells, and the clipped one
+    assert record.trial_count == 6 * 3
+    assert record.seeds == [0, 1, 2]
+    assert [each.recipe for each in record.trainings] == ["softmax", "mlp"]
+    assert record.study_file == STUDY
+    assert record.command == "foolscope study tiny.toml"
+    assert record.classes == [str(digit) for digit in range(10)]
+
+
+def test_trainings_are_means_of_the_stored_trials(record, workplace):
+    trials = stored(study_of().recipes["mlp"], workplace)
+    own = record.trainings[1]
+    values = [trial.outcome["metrics"]["test_accuracy"] for trial in trials]
+    assert own.identities == [trial.identity for trial in trials]
+    assert own.metrics["test_accuracy"] == values
+    assert own.means["test_accuracy"][0] == pytest.approx(np.mean(values))
+    assert own.diverged == 0
+    assert own.epochs == [1, 2, 3]
+    losses = [[epoch["training_loss"] for epoch in trial.outcome["history"]] for trial in trials]
+    assert own.curves["training_loss"] == losses
+    confusion = np.sum([trial.outcome["confusion"] for trial in trials], axis=0)
+    assert own.confusion == confusion.tolist()
+    assert np.trace(confusion) / confusion.sum() == pytest.approx(np.mean(values))
+
+
+def test_the_ablation_is_judged_on_all_its_cells(record, workplace):
+    study = study_of()
+    cells = ablation_cells(study.recipes["mlp"], study.ablations[0].vary)
+    values = np.array(
+        [[trial.metric("test_accuracy") for trial in stored(cell.recipe, workplace)] for cell in cells]
+    )
+    design = BlockDesign(tuple(cell.label for cell in cells), (0, 1, 2), values)
+    verdicts = {verdict.cell: verdict for verdict in judge(design, "baseline", practical_difference=0.02)}
+    (ablation,) = record.ablations
+    levels = {level.cell: level for factor in ablation.factors for level in factor.levels}
+    assert set(levels) == {cell.label for cell in cells}
+    for label, verdict in verdicts.items():
+        assert levels[label].outcome == verdict.outcome
+        assert levels[label].p_different == verdict.p_different
+    assert levels["learning_rate = 0.001"].outcome == "hurts"
+    assert levels["learning_rate = 1e+30"].outcome == "diverged"
+    assert [level.published for level in ablation.factors[1].levels] == [0.5, 0.6]
+
+
+def test_claims_are_judged_in_order(record):
+    assert [claim.sentence for claim in record.claims] == [
+        "Learning too slowly is worse",
+        "Clipping helps",
+        "Attacks matter",
+    ]
+    assert record.claims[0].outcome == "upheld"
+    assert record.claims[2].outcome == "upheld"
+
+
+def test_checks_curves_and_galleries_are_there(record, workplace):
+    assert [(check.recipe, check.check, check.passed) for check in record.checks] == [
+        ("softmax", "loss at initialization", True),
+        ("softmax", "overfits one batch", True),
+    ]
+    assert [curve.recipe for curve in record.curves] == ["softmax", "mlp"]
+    assert [gallery.kind for gallery in record.galleries] == ["fooling", "worst"]
+    path = workplace.store.study_folder("tiny") / "pictures.safetensors"
+    arrays, _ = load_tensors(path, torch.device("cpu"))
+    shown = [
+        picture.key
+        for gallery in record.galleries
+        for row in gallery.rows
+        for picture in row
+        if picture.title != "perturbation"
+    ]
+    assert sorted(shown) == sorted(arrays)
+    assert all(array.shape == (1, 8, 8) for array in arrays.values())
+
+
+def test_the_record_is_stored(record, workplace):
+    assert workplace.store.read_study("tiny") == record
+
+
+# ------------------------------------------------------------------ nothing is done twice
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(record, workplace, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(execution, "train_pack", refuse)
+    monkeypatch.setattr(study_run, "overfit_one_batch", refuse)
+    refuse.__name__ = "overfit_one_batch"
+    again = run_study(study_of(), Workplace(workplace.store, device="cpu"), text=STUDY)
+    assert lasting(again) == lasting(record)
+
+
+def test_a_new_value_or_seed_trains_only_the_new_cells(record, workplace, trained):
+    table = tomllib.loads(STUDY)
+    table["ablations"][0]["vary"]["learning_rate"].append(0.5)
+    more = run_study(study_from(table), workplace)
+    assert {(recipe.optimizer.learning_rate, recipe.seed) for recipe in trained} == {(0.5, 0), (0.5, 1), (0.5, 2)}
+    assert more.trial_count == record.trial_count + 3
+
+    trained.clear()
+    run_study(study_of(seeds=4), workplace)
+    assert {recipe.seed for recipe in trained} == {3}
+    assert len(trained) == 6
+
+
+# ------------------------------------------------------------------ what goes wrong
+
+
+def test_recipes_that_diverge_are_results(tmp_path):
+    table = tomllib.loads(STUDY)
+    for recipe in table["recipes"].values():
+        recipe["optimizer"] = {"name": "sgd", "learning_rate": 1e39}
+    table["seeds"] = 2
+    table["ablations"][0]["vary"] = {"learning_rate": [1e39, 0.3]}
+    del table["ablations"][0]["published"]
+    record = run_study(study_from(table), Workplace(Store(tmp_path), device="cpu"))
+    assert [each.diverged for each in record.trainings] == [2, 2]
+    assert [each.confusion for each in record.trainings] == [[], []]
+    assert record.curves == []
+    assert record.galleries == []
+    assert {claim.outcome for claim in record.claims} == {"undecided"}
+    json.loads(json.dumps(record.model_dump(mode="json"), allow_nan=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.update(seeds=1), "at least 2 seeds"),
+        (lambda table: table["ablations"][0].update(metric="accuracy"), "unknown metric 'accuracy'"),
+        (lambda table: table["ablations"][0]["vary"].update(seed=[1]), "seeds"),
+        (lambda table: table["ablations"][0]["vary"].update(epoch=[1, 2]), "'epochs'"),
+        (lambda table: table["claims"][2].update(metric="robust_accuracy:linf@0.2"), "no ε = 0.2"),
+        (lambda table: table["claims"][0].update(subject={"learning_rat": 1}), "'learning_rat'"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_trained(tmp_path, trained, change, message):
+    table = tomllib.loads(STUDY)
+    change(table)
+    with pytest.raises(RecipeError, match=message):
+        run_study(study_from(table), Workplace(Store(tmp_path), device="cpu"))
+    assert trained == []
+
+
+def test_one_seed_is_enough_where_nothing_is_compared(tmp_path):
+    record = run_study(study_of(seeds=1, ablations=[], claims=[]), Workplace(Store(tmp_path), device="cpu"))
+    assert record.trainings[0].means["test_accuracy"][1:] == (None, None)
+    assert record.curves[0].low == [None, None]
+
+
+def test_the_study_is_written_as_toml_where_there_was_no_file(tmp_path):
+    study = study_of(seeds=1, ablations=[], claims=[], attacks=[], galleries=[], inspection={})
+    record = run_study(study, Workplace(Store(tmp_path), device="cpu"))
+    assert study_from(tomllib.loads(record.study_file)) == study
+
+
+def test_damaged_results_are_named(record, workplace, tmp_path):
+    identity = record.trainings[0].identities[0]
+    path = workplace.store.trial_folder(identity) / "trial.json"
+    text = path.read_text(encoding="utf-8")
+    try:
+        path.write_text(text[: len(text) // 2], encoding="utf-8")
+        with pytest.raises(FoolscopeError, match=identity):
+            run_study(study_of(), workplace)
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def test_curves_of_trials_that_stopped_early_are_filled_up(workplace):
+    recipe = with_values(study_of().recipes["softmax"], {"epochs": 9, "patience": 1, "learning_rate": 1.0})
+    trials = run_trials([with_values(recipe, {"seed": seed}) for seed in range(4)], workplace)
+    lengths = [len(trial.outcome["history"]) for trial in trials]
+    record = training_record("softmax", trials)
+    assert record.epochs == list(range(1, max(lengths) + 1))
+    for length, curve in zip(lengths, record.curves["validation_accuracy"], strict=True):
+        assert len(curve) == max(lengths)
+        assert None not in curve[:length]
+        assert curve[length:] == [None] * (max(lengths) - length)
+
+
+# ------------------------------------------------------------------ kill -9
+
+DRIVER = """
+import sys, time, tomllib
+from pathlib import Path
+from foolscope.experiments.execution import Progress, Workplace
+from foolscope.experiments.store import Store
+from foolscope.experiments.study import study_from
+from foolscope.experiments.study_run import run_study
+from foolscope.learning import training
+
+training._CHECKPOINT_SECONDS = 0.0
+trains_epoch = training._train_epoch
+
+def slowly(setup, state):
+    trains_epoch(setup, state)
+    print("epoch", flush=True)
+    time.sleep(float(sys.argv[3]))
+
+training._train_epoch = slowly
+study = study_from(tomllib.loads(Path(sys.argv[1]).read_text()))
+run_study(study, Workplace(Store(Path(sys.argv[2])), device="cpu"))
+"""
+
+
+def drive(study_file, store, pause):
+    command = [sys.executable, "-c", DRIVER, str(study_file), str(store), str(pause)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_a_study_killed_in_mid_epoch_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    study_file = tmp_path / "tiny.toml"
+    study_file.write_text(STUDY.replace("seeds = 3", "seeds = 2"), encoding="utf-8")
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    total = 0
+    train_epoch = training._train_epoch
+
+    def counted(setup, state):
+        nonlocal total
+        total += 1
+        train_epoch(setup, state)
+
+    monkeypatch.setattr(training, "_train_epoch", counted)
+    run_study(study_from(tomllib.loads(study_file.read_text())), Workplace(Store(undisturbed), device="cpu"))
+
+    epochs = []
+    for stop_after in (2, 4):
+        with drive(study_file, killed, 0.05) as process:
+            for _ in range(stop_after):
+                process.stdout.readline()
+            time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            epochs.append(stop_after + process.stdout.read().count("epoch"))
+        assert process.returncode == -signal.SIGKILL
+        assert not (killed / "studies").exists()
+    assert list((killed / "packs").glob("*.safetensors"))
+    with drive(study_file, killed, 0.0) as process:
+        epochs.append(process.stdout.read().count("epoch"))
+    assert process.returncode == 0
+    assert total < sum(epochs) <= total + 2  # at most the epochs that were cut short are trained again
+
+    first, second = (json.loads((store / "studies/tiny/study.json").read_text()) for store in (undisturbed, killed))
+    for record in (first, second):
+        for name in ("duration_seconds", "finished"):
+            del record[name]
+        del record["provenance"]["training_seconds"]
+        for each in record["trainings"]:
+            del each["duration_seconds"]
+    assert first == second
+    weights = sorted(path.relative_to(undisturbed) for path in undisturbed.glob("trials/*/weights.safetensors"))
+    assert len(weights) == 12
+    for path in weights:
+        assert (undisturbed / path).read_bytes() == (killed / path).read_bytes()
+    left = [path.name for path in killed.rglob("*") if path.is_file() and "partial" in path.name]
+    assert list((killed / "packs").glob("*.safetensors")) == []
+    assert len(left) <= 2
