@@ -37,6 +37,7 @@ class Training:
 
     trial: StoredTrial
     record: TrainingRecord
+    data_dir: str | Path | None = None
 
     @property
     def test_accuracy(self) -> float:
@@ -80,6 +81,10 @@ def _framed(document: Document) -> str:
     return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0"></iframe>'
 
 
+def _workplace(store: str | Path, data_dir: str | Path | None, device: str) -> Workplace:
+    return Workplace(Store(Path(store)), None if data_dir is None else Path(data_dir), device)
+
+
 def recipe(values: Mapping[str, Any] | None = None) -> Recipe:
     """Validate a nested mapping into a recipe.
 
@@ -94,7 +99,11 @@ def recipe(values: Mapping[str, Any] | None = None) -> Recipe:
 
 
 def train(
-    recipe: Recipe, *, store: Path = _DEFAULT_STORE, data_dir: Path | None = None, device: str = "auto"
+    recipe: Recipe,
+    *,
+    store: str | Path = _DEFAULT_STORE,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
 ) -> Training:
     """Train one model, or read it from the store.
 
@@ -104,8 +113,8 @@ def train(
         data_dir: where the data sets are.
         device: "auto", "cpu", "cuda" and so on.
     """
-    (trial,) = run_trials([recipe], Workplace(Store(store), data_dir, device))
-    return Training(trial, training_record(recipe.model.name, [trial]))
+    (trial,) = run_trials([recipe], _workplace(store, data_dir, device))
+    return Training(trial, training_record(recipe.model.name, [trial]), data_dir)
 
 
 def ablate(
@@ -115,8 +124,8 @@ def ablate(
     seeds: int = 5,
     practical_difference: float = 0.005,
     metric: str = "test_accuracy",
-    store: Path = _DEFAULT_STORE,
-    data_dir: Path | None = None,
+    store: str | Path = _DEFAULT_STORE,
+    data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> Ablation:
     """Vary one field at a time around a recipe and judge every value against the baseline.
@@ -134,7 +143,7 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown field, or a value out of range.
     """
-    workplace = Workplace(Store(store), data_dir, device)
+    workplace = _workplace(store, data_dir, device)
     return Ablation(
         ablations.ablate(
             recipe,
@@ -155,7 +164,7 @@ def attack(
     attacks: Sequence[str | Mapping[str, Any]] = ("fgsm", "pgd"),
     limit: int = 1000,
     seed: int = 0,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> RobustAccuracyCurve:
     """Measure the robust accuracy of a trained model on its test images.
@@ -167,13 +176,13 @@ def attack(
         attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``; the cheap ones first.
         limit: the first so many test images.
         seed: root of the attacks' randomness.
-        data_dir: where the data sets are.
+        data_dir: where the data sets are; by default where training found them.
         device: "auto", "cpu", "cuda" and so on.
 
     Raises:
         ThreatError: a budget makes no sense, such as 8 instead of 8/255.
     """
-    workplace = Workplace(Store(_DEFAULT_STORE), data_dir, device)
+    workplace = _workplace(_DEFAULT_STORE, data_dir or trained.data_dir, device)
     test = workplace.dataset(trained.trial.recipe.dataset).test
     model = trained.trial.model(workplace.device)
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks]
@@ -189,10 +198,10 @@ def attack(
 
 
 def study(
-    name_or_path: str = "first-study",
+    name_or_path: str | Path = "first-study",
     *,
-    store: Path = _DEFAULT_STORE,
-    data_dir: Path | None = None,
+    store: str | Path = _DEFAULT_STORE,
+    data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> StudyResult:
     """Run a built-in study or a study file, or what of it the store lacks, and write its report.
@@ -203,8 +212,8 @@ def study(
         data_dir: where the data sets are.
         device: "auto", "cpu", "cuda" and so on.
     """
-    plan, text = read_study(name_or_path)
-    workplace = Workplace(Store(store), data_dir, device)
+    plan, text = read_study(str(name_or_path))
+    workplace = _workplace(store, data_dir, device)
     record = run_study(plan, workplace, text=text, command=f"foolscope study {name_or_path}")
     folder = workplace.store.study_folder(record.name)
     pictures = read_pictures(folder / "pictures.safetensors")

@@ -83,7 +83,7 @@ def foolscope(capsys, monkeypatch, tmp_path) -> Callable[..., Result]:
 
 @pytest.fixture
 def refused(foolscope) -> Callable[..., str]:
-    """Run a command that must fail with one line on standard error and nothing on standard output; return the line."""
+    """Run a command that must fail with one line on standard error and nothing else; return the line."""
 
     def run(*arguments: object) -> str:
         result = foolscope(*arguments)

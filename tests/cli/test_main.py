@@ -1,22 +1,11 @@
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from foolscope.cli import COMMANDS, main
 from foolscope.core.errors import FoolscopeError
-
-
-def run(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "foolscope", *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        timeout=60,
-    )
 
 
 def test_help_is_there_before_torch_is():
@@ -84,7 +73,9 @@ def test_usage_mistakes_are_one_line(refused, arguments, parts):
     assert "?." not in line
 
 
-@pytest.mark.parametrize("error", [FoolscopeError("no\n  such thing"), OSError(28, "No space left on device", "a/b")])
+@pytest.mark.parametrize(
+    "error", [FoolscopeError("no\n  such thing"), OSError(28, "No space left on device", "a/b")]
+)
 def test_mistakes_inside_a_command_are_one_line(monkeypatch, capsys, error):
     def fail(*args, **kwargs):
         raise error
@@ -115,8 +106,7 @@ def test_a_reader_that_leaves_early_is_no_error():
     ) as process:
         process.stdout.close()  # before anything is written
         assert process.stderr.read() == b""
-        time.sleep(0)
-    assert process.returncode == 141
+    assert process.returncode in (1, 141)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -128,10 +118,14 @@ def test_completion_scripts_ask_the_command_itself(foolscope, shell):
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"), [("foolscope stu", "plain,study"), ("foolscope train --mod", "plain,--model")]
+    ("words", "expected"), [("foolscope stu", "plain,study"), ("foolscope completion --he", "plain,--help")]
 )
 def test_commands_and_flags_are_completed(words, expected):
     count = len(words.split()) - 1
-    result = run(_FOOLSCOPE_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(count))
-    assert result.returncode == 0
+    environment = {"_FOOLSCOPE_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(count)}
+    command = [sys.executable, "-X", "importtime", "-m", "foolscope"]
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
     assert result.stdout.splitlines() == [expected]
+    assert "torch" not in result.stderr

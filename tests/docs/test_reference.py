@@ -21,7 +21,10 @@ def toml_blocks(name):
 
 def test_the_recipe_page_is_what_the_script_writes():
     checked = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "write_reference", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "scripts" / "write_reference", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stderr
 

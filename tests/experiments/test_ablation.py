@@ -70,7 +70,9 @@ def test_cells_differ_from_the_baseline_in_one_field():
 
 def test_components_that_differ_in_their_settings_have_labels_of_their_own():
     schedules = ["cosine", {"name": "exponential", "decay": 0.9}, {"name": "exponential", "decay": 0.8}]
-    labels = [cell.label for cell in ablation_cells(BASE, {"schedule": schedules, "model": ["mlp", "softmax"]})]
+    labels = [
+        cell.label for cell in ablation_cells(BASE, {"schedule": schedules, "model": ["mlp", "softmax"]})
+    ]
     assert len(set(labels)) == len(labels) == 6
     assert "schedule = exponential (learning-rate decay 0.8)" in labels
     assert setting_words(BASE, "model") == "mlp (hidden units 8)"
@@ -102,7 +104,9 @@ def test_verdicts_and_means_are_those_of_the_stored_trials(workplace):
 
     cells = ablation_cells(base, vary)
     recipes = [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in range(3)]
-    values = np.array([trial.metric("test_accuracy") for trial in run_trials(recipes, workplace)]).reshape(-1, 3)
+    values = np.array([trial.metric("test_accuracy") for trial in run_trials(recipes, workplace)]).reshape(
+        -1, 3
+    )
     design = BlockDesign(tuple(cell.label for cell in cells), (0, 1, 2), values)
     verdicts = {verdict.cell: verdict for verdict in judge(design, BASELINE, practical_difference=0.02)}
     rows = {cell.label: row for cell, row in zip(cells, values, strict=True)}
@@ -180,7 +184,9 @@ def test_a_diverged_baseline_decides_nothing(workplace):
     json.dumps(record.model_dump(mode="json"), allow_nan=False)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [({"seeds": 1}, "2 seeds"), ({"metric": "test_acc"}, "test_acc")])
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"seeds": 1}, "2 seeds"), ({"metric": "test_acc"}, "test_acc")]
+)
 def test_mistakes_are_found_before_anything_is_trained(workplace, trained, arguments, message):
     with pytest.raises(RecipeError, match=message):
         ablate(BASE, {"l2": [0.1]}, **{"seeds": 2, **arguments}, workplace=workplace)

@@ -1,4 +1,4 @@
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +10,19 @@ from foolscope.experiments.evidence import check_claims, claim_cells, judge_clai
 from foolscope.experiments.judgements import adjust, judge_claim
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.records import CurveRecord
+from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.study import study_from
 
 SEEDS = 4
 
 VALUE = {"sentence": "It is 0.6", "kind": "value", "recipe": "two", "value": 0.6}
-COMPARISON = {"sentence": "Two beats one", "kind": "comparison", "subject": "two", "against": "one", "is": "better"}
+COMPARISON = {
+    "sentence": "Two beats one",
+    "kind": "comparison",
+    "subject": "two",
+    "against": "one",
+    "is": "better",
+}
 TREND = {"sentence": "More is better", "kind": "trend", "recipe": "two", "factor": "hidden", "is": "rises"}
 ROBUST = {**VALUE, "metric": "robust_accuracy:linf@25.5/255", "is": "at most", "value": 0.5}
 
@@ -44,11 +51,11 @@ def study_of(*claims, **changes):
     )
 
 
-def fake_trial(seed, value):
-    """What claims read of a trial; its loss is one less than its accuracy."""
-    values = {"test_accuracy": value, "test_loss": 1 - value}
-    status = "finished" if np.isfinite(value) else "diverged"
-    return SimpleNamespace(status=status, metric=lambda name: values[name], recipe=SimpleNamespace(seed=seed))
+def made_up(recipe, seed, value):
+    """A trial of this accuracy and one less this loss."""
+    metrics = {"test_accuracy": value, "test_loss": 1 - value}
+    outcome = {"status": "finished" if np.isfinite(value) else "diverged", "metrics": metrics}
+    return StoredTrial("", with_values(recipe, {"seed": seed}), outcome, {}, Path())
 
 
 ROWS = {
@@ -68,7 +75,8 @@ def judged(study, rows=ROWS, accuracies=CURVE):
     trials = {study.recipes["one"]: rows["one"]}
     trials |= {cell.recipe: rows["two" if cell.factor is None else cell.label] for cell in cells}
     stored = {
-        recipe: [fake_trial(seed, value) for seed, value in enumerate(values)] for recipe, values in trials.items()
+        recipe: [made_up(recipe, seed, value) for seed, value in enumerate(values)]
+        for recipe, values in trials.items()
     }
     curves = [
         CurveRecord(
@@ -102,7 +110,9 @@ def same(record, result):
 
 def settings_of(claim):
     study = study_of(claim)
-    return [(cell.recipe, dict(cell.settings), recipe) for cell, recipe in claim_cells(study.claims[0], study)]
+    return [
+        (cell.recipe, dict(cell.settings), recipe) for cell, recipe in claim_cells(study.claims[0], study)
+    ]
 
 
 def test_names_are_recipes_and_tables_are_settings():
@@ -155,7 +165,10 @@ def test_levels_of_the_claim_keep_their_order():
         ({**COMPARISON, "subject": {"recipe": "two", "momentun": 0.5}}, ["'momentun'", "'momentum'"]),
         ({**COMPARISON, "subject": {"recipe": "two", "momentum": 5}}, ["momentum", "got 5"]),
         ({**VALUE, "metric": "test_acuracy"}, ["unknown metric 'test_acuracy'", "'test_accuracy'"]),
-        ({**ROBUST, "metric": "robust_accuracy:l2@0.1"}, ["robust_accuracy:l2@0.1", "robust_accuracy:linf@ε of two"]),
+        (
+            {**ROBUST, "metric": "robust_accuracy:l2@0.1"},
+            ["robust_accuracy:l2@0.1", "robust_accuracy:linf@ε of two"],
+        ),
         ({**ROBUST, "metric": "robust_accuracy:linf"}, ["robust_accuracy:linf@ε of two"]),
         ({**ROBUST, "metric": "robust_accuracy:linf@0.15"}, ["no ε = 0.15", "0, 0.1, 0.2"]),
         ({**ROBUST, "metric": "robust_accuracy:linf@x"}, ["epsilon", "'x'"]),
@@ -178,7 +191,15 @@ def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
 
 
 @pytest.mark.parametrize(
-    "claim", [VALUE, COMPARISON, TREND, ROBUST, {**TREND, "is": "peaks", "at": [16]}, {**VALUE, "metric": "test_loss"}]
+    "claim",
+    [
+        VALUE,
+        COMPARISON,
+        TREND,
+        ROBUST,
+        {**TREND, "is": "peaks", "at": [16]},
+        {**VALUE, "metric": "test_loss"},
+    ],
 )
 def test_claims_that_can_be_tested_pass(claim):
     check_claims(study_of(claim))

@@ -38,7 +38,9 @@ def plan_of(**changes):
 
 def curve_of(plan, trials, workplace):
     told = []
-    curve = robustness_curve(plan, "mlp", trials, workplace, lambda fraction, detail: told.append((fraction, detail)))
+    curve = robustness_curve(
+        plan, "mlp", trials, workplace, lambda fraction, detail: told.append((fraction, detail))
+    )
     assert [fraction for fraction, _ in told] == [index / len(told) for index in range(len(told))]
     return curve
 
@@ -120,9 +122,17 @@ def test_diverged_trials_are_left_out(trials, workplace):
 @pytest.mark.parametrize(
     ("norm", "epsilon", "target"), [("linf", 0.15, "none"), ("linf", 0.3, "second"), ("l2", 1.5, "random")]
 )
-def test_gallery_shows_correct_originals_that_are_fooled_within_the_budget(trials, workplace, norm, epsilon, target):
+def test_gallery_shows_correct_originals_that_are_fooled_within_the_budget(
+    trials, workplace, norm, epsilon, target
+):
     plan = FoolingPlan.model_validate(
-        {"recipe": "small", "norm": norm, "epsilon": epsilon, "attack": {"name": "pgd", "steps": 20}, "target": target}
+        {
+            "recipe": "small",
+            "norm": norm,
+            "epsilon": epsilon,
+            "attack": {"name": "pgd", "steps": 20},
+            "target": target,
+        }
     )
     record, arrays = fooling_gallery(plan, trials[0], workplace, "g")
     assert record.kind == "fooling"
@@ -159,7 +169,9 @@ def test_the_caption_counts_what_was_fooled(trials, workplace):
     images, labels = first_images(workplace, 256)
     images.requires_grad_()
     logits = model(images)
-    (gradient,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"), images)
+    (gradient,) = torch.autograd.grad(
+        torch.nn.functional.cross_entropy(logits, labels, reduction="sum"), images
+    )
     with torch.no_grad():
         right = logits.argmax(1) == labels
         fooled = model((images + 0.1 * gradient.sign()).clamp(0, 1)).argmax(1) != labels

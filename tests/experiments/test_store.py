@@ -184,9 +184,19 @@ def test_a_truncated_trial_is_one_line(tmp_path, content):
 def test_the_weights_of_another_model_are_refused(tmp_path, other):
     store, _, _ = saved(tmp_path)
     rewrite(store, recipe=with_values(RECIPE, other).model_dump(mode="json"))
-    with pytest.raises(StoreError, match="holds the weights of another model than its recipe") as caught:
+    with pytest.raises(StoreError, match="holds the weights of another model than its run") as caught:
         store.load("aa11").model()
     assert "\n" not in str(caught.value)
+
+
+def test_the_weights_of_another_run_of_the_same_model_are_refused(tmp_path):
+    store, _, _ = saved(tmp_path, "aa11")
+    saved(tmp_path, "bb22")
+    other = (store.trial_folder("bb22") / "weights.safetensors").read_bytes()
+    (store.trial_folder("aa11") / "weights.safetensors").write_bytes(other)
+    with pytest.raises(StoreError, match="holds the weights of another model than its run"):
+        store.load("aa11").model()
+    store.load("bb22").model()
 
 
 def test_missing_and_damaged_weights_are_one_line(tmp_path):

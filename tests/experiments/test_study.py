@@ -59,7 +59,10 @@ def test_a_study_survives_being_written_as_toml():
             {"recipes": {"one": {"training": {"epoch": 3}}}},
             ["recipes.one", "'training.epoch'", "Did you mean 'epochs'?"],
         ),
-        ({"recipes": {"one": {"model": "mpl"}}}, ["recipes.one", "unknown model 'mpl'", "Did you mean 'mlp'?"]),
+        (
+            {"recipes": {"one": {"model": "mpl"}}},
+            ["recipes.one", "unknown model 'mpl'", "Did you mean 'mlp'?"],
+        ),
         (
             {"ablations": [{"recipe": "one", "vari": {"l2": [0.0]}}]},
             ["'ablations.0.vari'", "Did you mean 'vary'?"],
@@ -99,7 +102,10 @@ def test_a_study_survives_being_written_as_toml():
         ({"claims": [{**CLAIM, "kind": "vlaue"}]}, ["claims.0", "vlaue", "'value'"]),
         ({"claims": [{**CLAIM, "is": "at leest"}]}, ["claims.0.value.is", "'at least'", "at leest"]),
         ({"claims": [{**CLAIM, "recipe": "two"}]}, ["unknown recipe 'two'"]),
-        ({"claims": [{"kind": "value", "recipe": "one", "value": 0.5}]}, ["claims.0", "sentence", "required"]),
+        (
+            {"claims": [{"kind": "value", "recipe": "one", "value": 0.5}]},
+            ["claims.0", "sentence", "required"],
+        ),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_is_allowed(changes, parts):

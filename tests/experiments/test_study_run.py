@@ -228,7 +228,11 @@ def test_a_new_value_or_seed_trains_only_the_new_cells(record, workplace, traine
     table = tomllib.loads(STUDY)
     table["ablations"][0]["vary"]["learning_rate"].append(0.5)
     more = run_study(study_from(table), workplace)
-    assert {(recipe.optimizer.learning_rate, recipe.seed) for recipe in trained} == {(0.5, 0), (0.5, 1), (0.5, 2)}
+    assert {(recipe.optimizer.learning_rate, recipe.seed) for recipe in trained} == {
+        (0.5, 0),
+        (0.5, 1),
+        (0.5, 2),
+    }
     assert more.trial_count == record.trial_count + 3
 
     trained.clear()
@@ -373,7 +377,9 @@ def test_a_study_killed_in_mid_epoch_goes_on_to_the_same_bits(tmp_path, monkeypa
     assert process.returncode == 0
     assert total < sum(epochs) <= total + 2  # at most the epochs that were cut short are trained again
 
-    first, second = (json.loads((store / "studies/tiny/study.json").read_text()) for store in (undisturbed, killed))
+    first, second = (
+        json.loads((store / "studies/tiny/study.json").read_text()) for store in (undisturbed, killed)
+    )
     for record in (first, second):
         for name in ("duration_seconds", "finished"):
             del record[name]
@@ -381,7 +387,9 @@ def test_a_study_killed_in_mid_epoch_goes_on_to_the_same_bits(tmp_path, monkeypa
         for each in record["trainings"]:
             del each["duration_seconds"]
     assert first == second
-    weights = sorted(path.relative_to(undisturbed) for path in undisturbed.glob("trials/*/weights.safetensors"))
+    weights = sorted(
+        path.relative_to(undisturbed) for path in undisturbed.glob("trials/*/weights.safetensors")
+    )
     assert len(weights) == 12
     for path in weights:
         assert (undisturbed / path).read_bytes() == (killed / path).read_bytes()

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -32,21 +31,17 @@ def results() -> Console:
     """Return the console for results, on standard output; in a pipe or a file nothing is wrapped."""
     if sys.stdout.isatty():
         return Console(highlight=False)
-    return Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH, file=_Trimmed(sys.stdout))  # type: ignore[arg-type]
+    return Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH, file=_Trimmed())  # type: ignore[arg-type]
 
 
 class _Trimmed(io.TextIOBase):
-    """A text stream that drops the spaces with which rich fills up lines."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    """Standard output without the spaces with which rich fills up lines."""
 
     def write(self, text: str) -> int:
-        self._stream.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
-        return len(text)
+        return sys.stdout.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
 
     def flush(self) -> None:
-        self._stream.flush()
+        sys.stdout.flush()
 
 
 def percent(fraction: float, decimals: int = 1) -> str:

@@ -81,12 +81,15 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
 def get_command(name: str, data_dir: Path | None) -> None:
     """Fetch the official files of a data set that are not there yet, resuming what was interrupted."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def tell(file: str, done: int, total: int | None) -> None:
             if file not in tasks:
                 tasks[file] = bars.add_task(file, total=total)
+                if not console.is_terminal:
+                    click.echo(f"fetching {file}", err=True)
             bars.update(tasks[file], completed=done, total=total)
 
         fetched = get(name, data_dir, tell)

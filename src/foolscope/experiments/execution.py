@@ -110,9 +110,7 @@ def run_trials(
     work = [_work(pack, workplace) for pack in packs]
     total = sum(work)
     for position, pack in enumerate(packs):
-        _run_pack(
-            pack, workplace, _teller(observe, pack, sum(work[:position]) / total, work[position] / total)
-        )
+        _run_pack(pack, workplace, _teller(observe, pack, math.fsum(work[:position]), work[position], total))
     return [store.load(identity) for identity in identities]
 
 
@@ -127,13 +125,14 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> tup
 
 
 def _teller(
-    observe: Callable[[Progress], None], pack: Pack, before: float, share: float
+    observe: Callable[[Progress], None], pack: Pack, before: float, own: float, total: float
 ) -> Callable[[EpochReport], None]:
-    """Return what turns a pack's epochs into the run's progress, from what is done before it and its share."""
+    """Return what turns a pack's epochs into the run's progress, given the work before, its own and all."""
     recipes = tuple(trial.recipe for trial in pack.trials)
 
     def tell(report: EpochReport) -> None:
-        observe(Progress(recipes, before + share * report.epoch / report.epochs, report))
+        fraction = (before + own * report.epoch / report.epochs) / total
+        observe(Progress(recipes, fraction, report))
 
     return tell
 

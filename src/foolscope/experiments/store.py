@@ -92,7 +92,7 @@ class StoredTrial:
             StoreError: the weights are missing, damaged or of another model.
         """
         path = self.folder / "weights.safetensors"
-        weights, _ = load_tensors(path, torch.device("cpu"))
+        weights, document = load_tensors(path, torch.device("cpu"))
         facts = self.provenance["dataset"]
         channels = facts["image_shape"][0]
         model = build_model(
@@ -104,9 +104,10 @@ class StoredTrial:
             deviation=torch.ones(channels),
         )
         expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        if expected != {name: tuple(value.shape) for name, value in weights.items()}:
+        found = {name: tuple(value.shape) for name, value in weights.items()}
+        if found != expected or not isinstance(document, dict) or document.get("identity") != self.identity:
             raise StoreError(
-                f"{path} holds the weights of another model than its recipe ({self.recipe.model.name}); "
+                f"{path} holds the weights of another model than its run ({self.recipe.model.name}); "
                 "delete the trial's folder and train it again"
             )
         model.load_state_dict(weights)

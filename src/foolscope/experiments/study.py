@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -58,7 +58,7 @@ class AblationPlan(Settings):
     metric: str = "test_accuracy"
 
     @pydantic.model_validator(mode="after")
-    def _published_figures_fit(self) -> Self:
+    def _published_figures_fit(self) -> "AblationPlan":
         for field, figures in self.published.items():
             if field not in self.vary:
                 raise ValueError(f"published: nothing varies {field!r}. {did_you_mean(field, self.vary)}")
@@ -93,7 +93,7 @@ class AttackPlan(_Threatened):
     images: int = Field(1000, ge=1, description="the first so many test images")
 
     @pydantic.model_validator(mode="after")
-    def _budgets_make_sense(self) -> Self:
+    def _budgets_make_sense(self) -> "AttackPlan":
         self.budgets()
         return self
 
@@ -117,7 +117,7 @@ class FoolingPlan(_Threatened):
     images: int = Field(6, ge=1, le=24)
 
     @pydantic.model_validator(mode="after")
-    def _budget_makes_sense(self) -> Self:
+    def _budget_makes_sense(self) -> "FoolingPlan":
         self.threat()
         return self
 
@@ -167,7 +167,7 @@ class Study(Settings):
     claims: tuple[Claim, ...] = ()
 
     @pydantic.model_validator(mode="after")
-    def _recipes_exist(self) -> Self:
+    def _recipes_exist(self) -> "Study":
         mentions = [
             *(plan.recipe for plan in self.ablations),
             *(plan.recipe for plan in self.galleries),
@@ -183,7 +183,7 @@ class Study(Settings):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _attacks_have_names_of_their_own(self) -> Self:
+    def _attacks_have_names_of_their_own(self) -> "Study":
         names = [plan.name for plan in self.attacks]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:

@@ -115,18 +115,14 @@ def _adam_update(
     beta1, beta2 = hyper["beta1"], hyper["beta2"]
     rate = hyper["learning_rate"] / (1.0 - beta1 ** (step + 1))
     root_correction = (1.0 - beta2 ** (step + 1)).sqrt()
+    share1, share2 = 1.0 - beta1, 1.0 - beta2
     for name, parameter in parameters.items():
         gradient, mean, mean_square = gradients[name], state["mean"][name], state["mean_square"][name]
-        mean.lerp_(gradient, along_trials(1.0 - beta1, mean).expand_as(mean))
-        mean_square.mul_(along_trials(beta2, mean_square)).addcmul_(
-            gradient * gradient, along_trials(1.0 - beta2, mean_square)
-        )
-        scale = (
-            mean_square.sqrt()
-            .div_(along_trials(root_correction, mean))
-            .add_(along_trials(hyper["stability"], mean))
-        )
-        parameter.sub_(mean.div(scale).mul_(along_trials(rate, parameter)))
+        mean.lerp_(gradient, along_trials(share1, mean).expand_as(mean))
+        mean_square.mul_(along_trials(beta2, mean)).addcmul_(gradient * gradient, along_trials(share2, mean))
+        scale = mean_square.sqrt().div_(along_trials(root_correction, mean))
+        scale.add_(along_trials(hyper["stability"], mean))
+        parameter.sub_(mean.div(scale).mul_(along_trials(rate, mean)))
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,13 @@ def _elementwise(layer: _Layer, parameters: PackTensors, value: _Activation, con
 def _normalize(layer: _Layer, parameters: PackTensors, value: _Activation, context: Context) -> _Activation:
     module = layer.modules[0]
     assert isinstance(module, Normalize)
-    mean, deviation = module.mean.repeat(value.lead), module.deviation.repeat(value.lead)
-    scale = (1.0 / deviation).to(value.tensor)[:, None, None]
-    shift = (-mean / deviation).to(value.tensor)[:, None, None]
-    return value.apply(lambda tensor: torch.addcmul(shift, tensor, scale))
+    batch, _, height, width = value.tensor.shape
+    maps = value.tensor.reshape(batch, value.lead, -1, height, width)
+    scale = module.deviation.reciprocal()
+    shift = -module.mean * scale
+    # One pass over the images instead of two.
+    normalized = torch.addcmul(shift[:, None, None].to(maps), maps, scale[:, None, None].to(maps))
+    return _Activation(normalized.flatten(1, 2), value.lead, is_map=True)
 
 
 def _flatten(layer: _Layer, parameters: PackTensors, value: _Activation, context: Context) -> _Activation:

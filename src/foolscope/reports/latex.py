@@ -97,9 +97,9 @@ def _table(table: Table, labels: dict[str, Label]) -> str:
         [
             r"\begin{table}",
             r"  \centering",
-            *[r"  \footnotesize\setlength{\tabcolsep}{4pt}"] * (len(columns) >= _WIDE),
             f"  \\caption{{{_rich(table.caption, labels)}}}",
             f"  \\label{{tab:{_safe_label(_name(table))}}}",
+            *[r"  \footnotesize\setlength{\tabcolsep}{4pt}"] * (len(columns) >= _WIDE),
             f"  \\begin{{tabular}}{{{sides}}}",
             r"    \toprule",
             f"    {_row([escape_latex(column.title) for column in columns])}",

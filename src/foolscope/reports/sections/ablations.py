@@ -215,8 +215,8 @@ def _method(ablation: AblationRecord) -> Paragraph:
             "the same weights; so they are compared within seeds, and what the seeds differ by cancels."
             f"{spread} A value has no effect if two one-sided t tests rule out a difference of {margin} "
             "or more either way; it helps or hurts if a two-sided t test rules out that there is none; "
-            f"otherwise it is undecided.{detectable} Holm's method keeps the chance of even one false “helps” "
-            "or “hurts” in the table below 5 %, and likewise that of a false “no effect”.",
+            f"otherwise it is undecided.{detectable} Holm's method keeps the chance of even one false “helps”"
+            " or “hurts” in the table below 5 %, and likewise that of a false “no effect”.",
         )
     )
 

@@ -1,5 +1,6 @@
 """How a study was made: commands, software, machine, data, recipes, the study file, every trial."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,12 +56,18 @@ def colophon(record: StudyRecord) -> list[Block]:
 
 def _commands(record: StudyRecord) -> list[str]:
     run = record.command or f"foolscope study {record.name}"
-    again = f"foolscope report {record.name}"
+    again = f"foolscope report {record.name}{_store_option(run)}"
     width = max(len(run), len(again)) + 3
     return [
         f"{run:<{width}}# does all of it again",
         f"{again:<{width}}# writes this report again, without training",
     ]
+
+
+def _store_option(command: str) -> str:
+    """Return the option by which a command names its store, with a space before; empty if it names none."""
+    found = re.search(r" --store(?:=| +)(?:'[^']*'|\S+)", command)
+    return found[0] if found else ""
 
 
 def _facts(record: StudyRecord) -> list[Text]:

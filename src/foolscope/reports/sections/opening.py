@@ -123,7 +123,8 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
     for outcome, (singular, plural) in predicates.items():
         words = [factor.words for factor in ablation.factors if factor_outcome(factor) == outcome]
         if words:
-            parts.append(f"{join_words(words)} {singular if len(words) == 1 else plural}")
+            is_one = len(words) == 1 and not words[0].endswith("s")  # "hidden units" are many
+            parts.append(f"{join_words(words)} {singular if is_one else plural}")
     metric = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
     helps = any(level.outcome == "helps" for factor in ablation.factors for level in factor.levels)
     better = "" if helps else " No value tried was found to be better than the baseline's."

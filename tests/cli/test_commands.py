@@ -1,0 +1,346 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from foolscope.cli import console
+from foolscope.cli.ablate import _factors
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.study import built_in_studies
+
+
+@pytest.fixture
+def run_of(foolscope, small):
+    def train(*arguments):
+        return json.loads(foolscope("train", "--json", *arguments, *small).out)["identity"]
+
+    return train
+
+
+# ------------------------------------------------------------------ ablate
+
+
+@pytest.mark.parametrize(
+    ("texts", "factors"),
+    [
+        (["batch_size=16,32"], {"batch_size": [16, 32]}),
+        (["batch-size = 16, 32"], {"batch_size": [16, 32]}),
+        (["hidden=[64],[64,64]"], {"hidden": [[64], [64, 64]]}),
+        (["schedule=constant,cosine"], {"schedule": ["constant", "cosine"]}),
+        (["clipping=none,1.5"], {"clipping": [None, 1.5]}),
+        (["l2=1e-3", "l2=0.1", "seed=3"], {"l2": [1e-3, 0.1], "seed": [3]}),
+        (['model={name="mlp",hidden=[1,2]}'], {"model": [{"name": "mlp", "hidden": [1, 2]}]}),
+    ],
+)
+def test_vary_reads_fields_and_values(texts, factors):
+    assert _factors(texts) == factors
+
+
+@pytest.mark.parametrize("text", ["batch_size", "=3", "batch_size=", " = "])
+def test_vary_without_field_or_values_is_refused(text):
+    with pytest.raises(RecipeError, match="FIELD=A,B,C"):
+        _factors([text])
+
+
+ABLATION = [
+    "ablate",
+    "--model",
+    "mlp",
+    "--hidden",
+    "8",
+    "--vary",
+    "learning_rate=0.001,0.1,1e30",
+    "--seeds",
+    "2",
+]
+
+
+def test_ablate_prints_a_row_for_every_value(foolscope, small):
+    printed = foolscope(*ABLATION, *small)
+    record = json.loads(foolscope(*ABLATION, "--json", *small).out)
+    assert printed.code == 0
+    (factor,) = record["factors"]
+    assert factor["summary"] in printed.out
+    for level in factor["levels"]:
+        (row,) = [
+            line for line in printed.out.splitlines() if re.match(rf" *{re.escape(level['label'])} ", line)
+        ]
+        assert row.endswith(level["outcome"])
+        if level["mean"] is not None:
+            assert re.search(rf" {100 * level['mean']:.1f}\d* \(", row)
+    assert [level["outcome"] for level in factor["levels"]][1:] == ["baseline", "diverged"]
+    assert "…" not in printed.out
+    assert not re.search(r" \n", printed.out)
+    assert "\x1b" not in printed.out + printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--vary", "batch_sise=1,2"], ["unknown field 'batch_sise'", "Did you mean 'batch_size'?"]),
+        (["--vary", "batch_size=0,2"], ["batch_size", "got 0"]),
+        (["--vary", "l2=0.1", "--metric", "accuracy"], ["unknown metric 'accuracy'", "test_accuracy"]),
+        (["--vary", "l2=0.1", "--seeds", "1"], ["--seeds", "1"]),
+        (["--vary", "l2=0.1", "--practical-difference", "0"], ["--practical-difference", "0"]),
+        (["--vary", "seed=1,2"], ["seed"]),
+        (["--vary", "l2"], ["FIELD=A,B,C"]),
+    ],
+)
+def test_ablate_refuses_in_one_line(refused, arguments, parts):
+    line = refused("ablate", *arguments)
+    assert not [part for part in parts if part not in line], line
+
+
+def test_tables_fit_into_eighty_columns(monkeypatch, foolscope, small):
+    from rich.console import Console
+
+    import foolscope.cli.ablate as module
+
+    monkeypatch.setattr(module, "results", lambda: Console(highlight=False, width=80))
+    arguments = ["--vary", "schedule=constant,exponential", "--vary", "batch_size=16,128", "--seeds", "2"]
+    text = foolscope("ablate", "--model", "mlp", *arguments, *small).out
+    assert "exponential" in text
+    assert "undecided" in text or "helps" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+# ------------------------------------------------------------------ attack
+
+
+def test_attack_measures_a_curve(foolscope, run_of):
+    identity = run_of("--model", "mlp", "--hidden", "8")
+    arguments = ["attack", identity[:6], "--epsilon", "0:0.2:0.1", "--steps", "3", "--limit", "60"]
+    document = json.loads(foolscope(*arguments, "--json").out)
+    assert document["run"] == identity
+    assert document["images"] == 60
+    assert [point["epsilon"] for point in document["robust_accuracy"]] == [0.0, 0.1, 0.2]
+    accuracies = [point["accuracy"] for point in document["robust_accuracy"]]
+    assert accuracies[0] == document["clean_accuracy"]
+    assert accuracies == sorted(accuracies, reverse=True)
+    printed = foolscope(*arguments)
+    for accuracy in accuracies:
+        assert f"{100 * accuracy:.1f} %" in printed.out
+    assert "attacking" in printed.err
+    assert not re.search(r" \n", printed.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--epsilon", "8"], ["[0, 1]", "got 8", "8/255"]),
+        (["--epsilon", "abc"], ["'abc'", "8/255"]),
+        (["--epsilon", "0.3:0.1:0.1"], ["range"]),
+        (["--norm", "l3"], ["unknown norm 'l3'", "linf"]),
+        (["--attack", "pdg"], ["unknown attack 'pdg'", "Did you mean 'pgd'?"]),
+        (["--attack", "fgsm", "--steps", "3"], ["--steps", "fgsm", "--attack pgd"]),
+        (["--steps", "0"], ["--steps", "0"]),
+        (["--split", "tset"], ["'tset'", "test"]),
+        (["--device", "banana"], ["device", "'banana'", "cpu"]),
+    ],
+)
+def test_attack_refuses_in_one_line(refused, run_of, arguments, parts):
+    line = refused("attack", run_of(), *arguments)
+    assert not [part for part in parts if part not in line], line
+
+
+def test_runs_are_found_by_their_first_letters(refused, run_of):
+    assert "it is empty" in refused("attack", "abc")
+    first, second = run_of(), run_of("--seed", "1")
+    line = refused("attack", "zzz")
+    assert "no run 'zzz'" in line
+    assert first in line
+    # identities are hexadecimal: make them begin alike
+    for identity in (first, second):
+        Path("foolscope-runs/trials", identity).rename(Path("foolscope-runs/trials", f"abc{identity}"))
+    line = refused("attack", "abc")
+    assert "2 runs begin with 'abc'" in line
+    assert f"abc{second}" in line
+
+
+@pytest.mark.parametrize("other", [["--model", "mlp", "--hidden", "8"], ["--seed", "1"]])
+def test_the_weights_of_another_model_are_refused(foolscope, refused, run_of, other):
+    folder = Path("foolscope-runs/trials")
+    own, others = folder / run_of(), folder / run_of(*other)
+    shutil.copy(others / "weights.safetensors", own / "weights.safetensors")
+    line = refused("attack", own.name)
+    assert "weights.safetensors" in line
+    assert "another" in line
+
+
+# ------------------------------------------------------------------ study and report
+
+
+def test_a_study_ends_with_its_verdicts_and_the_path_of_its_report(foolscope, study_file):
+    result = foolscope("study", study_file)
+    assert result.code == 0, result.err
+    report = Path("foolscope-runs/studies/tiny/report.html")
+    assert result.out.splitlines()[-1] == f"Report: {report}"
+    assert "A [tiny] study\nDoes it [/run]?\n" in result.out
+    assert "A [hidden] layer is better" in result.out
+    assert "Accuracy under FGSM" in result.out
+    assert "Learning rate against 0.1" in result.out
+    assert not re.search(r" \n", result.out)
+    assert "\x1b" not in result.out + result.err
+    assert {line.partition(":")[0] for line in result.err.splitlines()} >= {"training", "attacking"}
+    page = report.read_text(encoding="utf-8")
+    assert "A [tiny] study" in page
+
+    document = json.loads(foolscope("study", study_file, "--json").out)
+    assert document["name"] == "tiny"
+    assert document["claims"][0]["outcome"] in result.out
+
+    more = json.loads(foolscope("study", study_file, "--seeds", "3", "--json").out)
+    assert more["seeds"] == [0, 1, 2]
+
+    again = foolscope(
+        "report", "tiny", "--format", "html", "--format", "markdown", "--format", "latex", "--output", "out"
+    )
+    assert again.code == 0
+    assert [Path(line).exists() for line in again.out.splitlines()] == [True] * 3
+
+
+def test_report_refuses_in_one_line(foolscope, refused, study_file):
+    assert "Run one with: foolscope study" in refused("report")
+    foolscope("study", study_file)
+    assert "Did you mean 'tiny'?" in refused("report", "tinny")
+    assert "'word'" in refused("report", "tiny", "--format", "word")
+    folder = Path("foolscope-runs/studies/tiny")
+    (folder / "pictures.safetensors").unlink()
+    assert "pictures.safetensors" in refused("report", "tiny")
+    path = folder / "study.json"
+    text = path.read_text(encoding="utf-8")
+    for damaged in (text[:100], "[]", text.replace('"title"', '"titel"')):
+        path.write_text(damaged, encoding="utf-8")
+        assert "study.json" in refused("report", "tiny")
+    assert foolscope("study", study_file).code == 0  # nothing of it is lost
+    assert foolscope("report", "tiny").code == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "parts"),
+    [
+        ("seeds = 2", "seedz = 2", ["unknown field 'seedz'", "Did you mean 'seeds'?"]),
+        ("seeds = 2", "seeds = 1", ["2 seeds"]),
+        ("seeds = 2", "seeds = ", ["not valid TOML", "line 5"]),
+        ("epochs = 2", "epoch = 2", ["recipes.softmax", "'training.epoch'", "Did you mean 'epochs'?"]),
+        ("epochs = 2", "epochs = 0", ["recipes.softmax", "epochs", "got 0"]),
+        ('like = "softmax"', 'like = "sotfmax"', ["recipes.mlp", "Did you mean 'softmax'?"]),
+        ("vary = {", "vari = {", ["vari", "Did you mean 'vary'?"]),
+        ("learning_rate = [", "learning_rat = [", ["'learning_rat'", "Did you mean 'learning_rate'?"]),
+        ("epsilons = [0, 0.1]", "epsilons = [8]", ["got 8", "8/255"]),
+        ('attacks = ["fgsm"]', 'attacks = ["pdg"]', ["'pdg'", "'pgd'"]),
+        ('subject = "mlp"', 'subjekt = "mlp"', ["subjekt", "Did you mean 'subject'?"]),
+        ('is = "better"', 'is = "beter"', ["beter", "'better'"]),
+    ],
+)
+def test_mistakes_in_a_study_file_name_the_file(refused, study_file, before, after, parts):
+    text = study_file.read_text(encoding="utf-8")
+    assert before in text
+    study_file.write_text(text.replace(before, after, 1), encoding="utf-8")
+    line = refused("study", study_file)
+    wanted = parts if after in ("seeds = 1",) or "rat = [" in after else [study_file.name, *parts]
+    assert not [part for part in wanted if part not in line], line
+
+
+def test_built_in_studies_are_listed_and_copied_to_be_edited(foolscope, refused):
+    listing = foolscope("study", "--list").out
+    assert all(name in listing for name in built_in_studies())
+    result = foolscope("study", "--write", "my.toml")
+    assert "foolscope study my.toml" in result.out
+    assert Path("my.toml").read_text(encoding="utf-8") == built_in_studies()["first-study"]
+    line = refused("study", "softmax-cifar10", "--write", "my.toml")
+    assert "my.toml is there already" in line
+    assert Path("my.toml").read_text(encoding="utf-8") == built_in_studies()["first-study"]
+    assert "no study file 'mine.toml'" in refused("study", "mine.toml")
+    assert not Path("foolscope-runs").exists()
+
+
+# ------------------------------------------------------------------ data
+
+
+def test_data_list_says_what_is_there(foolscope, tmp_path):
+    states = {
+        each["name"]: each
+        for each in json.loads(foolscope("data", "list", "--json", "--data-dir", tmp_path).out)
+    }
+    assert states["digits"]["state"] == "built in"
+    assert states["cifar10"]["state"] == "absent"
+    assert states["cifar10"]["image_shape"] == [3, 32, 32]
+    printed = foolscope("data", "list", "--data-dir", tmp_path).out
+    assert all(name in printed for name in states)
+    assert str(tmp_path) in printed.replace("\n", "")
+    assert "foolscope data get NAME" in printed
+
+
+def test_data_get_writes_only_results_to_standard_output(foolscope):
+    assert foolscope("data", "get", "digits").out == "digits needs no files\n"
+
+
+def test_data_verify_reads_everything(foolscope):
+    result = foolscope("data", "verify", "digits")
+    assert "10 classes" in result.out
+    assert "1,438 images of 1×8×8" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["get", "cifar"], ["unknown data set 'cifar'", "cifar10"]),
+        (["verify", "nope"], ["unknown data set 'nope'"]),
+        (["verify", "cifar10", "--data-dir", "."], ["cifar10", "foolscope data get cifar10"]),
+        (["verify", "npz"], ["npz", "path"]),
+        (["verify", "npz", "--path", "nope.npz"], ["nope.npz"]),
+        (["verify", "digits", "--path", "x"], ["--path", "digits"]),
+    ],
+)
+def test_data_refuses_in_one_line(refused, arguments, parts):
+    line = refused("data", *arguments)
+    assert not [part for part in parts if part not in line], line
+
+
+# ------------------------------------------------------------------ progress
+
+
+class Terminal:
+    """A stream that says it is a terminal."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_bars(foolscope, small, monkeypatch):
+    from rich.console import Console
+
+    stream = Terminal()
+    monkeypatch.setattr(
+        console,
+        "Console",
+        lambda **options: Console(**{**options, "stderr": False, "file": stream}, width=100),
+    )
+    with console.live_progress() as observe:
+        observe(console.Stage("looking", 0.5, "at a model"))
+    assert "looking" in stream.text
+    assert "━" in stream.text
+
+
+def test_lines_come_when_a_stage_begins_and_every_few_seconds(monkeypatch, capsys):
+    now = 0.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    with console.live_progress() as observe:
+        for now in (0.0, 1.0, 6.0):
+            observe(console.Stage("one", now / 10, "x"))
+        observe(console.Stage("two", 0.0))
+    assert capsys.readouterr().err.splitlines() == ["one:   0 %  x", "one:  60 %  x", "two:   0 %"]

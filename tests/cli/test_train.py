@@ -1,0 +1,266 @@
+import gzip
+import io
+import json
+import os
+import pickle
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from foolscope.core import files
+
+
+def trials(store):
+    return sorted(Path(store).glob("trials/*/trial.json"))
+
+
+def test_it_says_how_good_the_model_is_and_how_to_attack_it(foolscope, small):
+    result = foolscope("train", "--model", "mlp", "--hidden", "8", *small)
+    (path,) = trials("foolscope-runs")
+    outcome = json.loads(path.read_text(encoding="utf-8"))["outcome"]
+    assert result.code == 0
+    assert f"{100 * outcome['metrics']['test_accuracy']:.2f} %" in result.out
+    assert f"{outcome['parameter_count']} parameters" in result.out
+    assert f"foolscope attack {path.parent.name[:8]}\n" in result.out
+    assert "epoch 1/2" in result.err  # progress
+    assert "\x1b" not in result.out + result.err
+
+    again = foolscope("train", "--model", "mlp", "--hidden", "8", *small)
+    assert "trained before" in again.out
+    assert again.err == ""
+
+
+def test_json_is_the_whole_of_standard_output(foolscope, small, tmp_path):
+    result = foolscope("train", "--json", "--store", tmp_path / "here", *small)
+    document = json.loads(result.out)
+    (path,) = trials(tmp_path / "here")
+    assert document["identity"] == path.parent.name
+    assert document["recipe"]["training"]["epochs"] == 2
+    assert document["metrics"] == json.loads(path.read_text(encoding="utf-8"))["outcome"]["metrics"]
+    assert len(document["history"]) == 2
+
+
+def test_divergence_is_a_result(foolscope, small):
+    result = foolscope("train", "--model", "mlp", "--learning-rate", "1e30", *small)
+    assert result.code == 0
+    assert "diverged in epoch 1" in result.out
+    assert "learning rate" in result.out
+    assert "attack" not in result.out
+    identity = trials("foolscope-runs")[0].parent.name
+    attacked = foolscope("attack", identity)
+    assert attacked.code == 2
+    assert "diverged" in attacked.err
+
+
+def test_the_store_can_come_from_the_environment(foolscope, small, monkeypatch, tmp_path):
+    monkeypatch.setenv("FOOLSCOPE_STORE", str(tmp_path / "elsewhere"))
+    assert foolscope("train", *small).code == 0
+    assert len(trials(tmp_path / "elsewhere")) == 1
+
+
+# ------------------------------------------------------------------ bad data
+
+
+def truncated_cifar(root):
+    folder = root / "cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    names = {"label_names": [f"class {number}" for number in range(10)]}
+    (folder / "batches.meta").write_bytes(pickle.dumps(names, protocol=2))
+    for name in (
+        "data_batch_1",
+        "data_batch_2",
+        "data_batch_3",
+        "data_batch_4",
+        "data_batch_5",
+        "test_batch",
+    ):
+        (folder / name).write_bytes(b"\x80\x02}q\x01U\x05label")
+    return ["--dataset", "cifar10"], ["data_batch_1"]
+
+
+def corrupt_archive(root):
+    root.mkdir(parents=True)
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz"):
+        pass
+    (root / "cifar-10-python.tar.gz").write_bytes(stream.getvalue()[:-10] + b"garbage")
+    return ["--dataset", "cifar10"], ["cifar-10-python.tar.gz"]
+
+
+def truncated_idx(root):
+    folder = root / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    for name, magic, shape in (
+        ("train-images-idx3-ubyte", 2051, (60000, 28, 28)),
+        ("train-labels-idx1-ubyte", 2049, (60000,)),
+        ("t10k-images-idx3-ubyte", 2051, (10000, 28, 28)),
+        ("t10k-labels-idx1-ubyte", 2049, (10000,)),
+    ):
+        content = struct.pack(f">{1 + len(shape)}I", magic, *shape) + bytes(100)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return ["--dataset", "fashion-mnist"], ["idx", "100"]
+
+
+def corrupt_gzip(root):
+    truncated_idx(root)
+    for path in (root / "FashionMNIST" / "raw").iterdir():
+        path.write_bytes(path.read_bytes()[:40])
+    return ["--dataset", "fashion-mnist"], ["idx"]
+
+
+def npz_of_wrong_shapes(root):
+    root.mkdir(parents=True)
+    path = root / "my.npz"
+    np.savez(path, images=np.zeros((10, 8), np.uint8), labels=np.zeros(9, np.int64))
+    return ["--dataset", "npz", "--path", path], ["my.npz"]
+
+
+def npz_that_is_none(root):
+    root.mkdir(parents=True)
+    path = root / "my.npz"
+    path.write_bytes(b"PK\x03\x04 but no more")
+    return ["--dataset", "npz", "--path", path], ["my.npz"]
+
+
+def folder_with_a_corrupt_image(root):
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        for number in range(4):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(root / name / f"{number}.png")
+    broken = root / "dog" / "2.png"
+    broken.write_bytes(broken.read_bytes()[:30])
+    return ["--dataset", "folder", "--path", root], ["2.png"]
+
+
+def missing_folder(root):
+    return ["--dataset", "folder", "--path", root / "nowhere"], ["nowhere"]
+
+
+def missing_data_set(root):
+    return ["--dataset", "mnist"], ["mnist", "foolscope data get mnist", "--data-dir"]
+
+
+def wrong_images_for_the_model(root):
+    root.mkdir(parents=True)
+    path = root / "my.npz"
+    np.savez(path, images=np.zeros((40, 2, 2), np.uint8), labels=np.arange(40) % 2)
+    return ["--dataset", "npz", "--path", path, "--model", "small-cnn"], ["2"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        truncated_cifar,
+        corrupt_archive,
+        truncated_idx,
+        corrupt_gzip,
+        npz_of_wrong_shapes,
+        npz_that_is_none,
+        folder_with_a_corrupt_image,
+        missing_folder,
+        missing_data_set,
+        wrong_images_for_the_model,
+    ],
+)
+def test_bad_data_is_one_line_that_names_the_file(refused, tmp_path, make):
+    arguments, parts = make(tmp_path / "data")
+    line = refused("train", "--epochs", "1", "--data-dir", tmp_path / "data", *arguments)
+    assert not [part for part in parts if part not in line], line
+    assert trials(tmp_path / "foolscope-runs") == []
+
+
+# ------------------------------------------------------------------ bad stores
+
+
+def test_a_store_that_is_a_file_is_refused(refused, tmp_path):
+    (tmp_path / "store").write_text("", encoding="utf-8")
+    assert "is a file" in refused("train", "--store", tmp_path / "store")
+
+
+def test_no_space_leaves_nothing_half_written_and_the_same_command_finishes(
+    foolscope, tmp_path, small, monkeypatch
+):
+    command = ["train", "--model", "mlp", "--hidden", "8", *small]
+
+    def no_space(descriptor):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(files.os, "fsync", no_space)
+        result = foolscope(*command)
+    assert result.code == 2
+    (line,) = [line for line in result.err.splitlines() if line.startswith("foolscope")]
+    assert "No space left on device" in line
+    assert "free some space" in line
+    assert result.err.splitlines()[-1] == line
+    assert [path for path in Path("foolscope-runs").rglob("*") if path.is_file()] == []
+    assert foolscope(*command).code == 0
+    assert len(trials("foolscope-runs")) == 1
+
+
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="only root can mount")
+def test_a_full_disk(foolscope, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    command = ["train", "--limit", "100", "--epochs", "1", "--store", disk / "store"]
+    try:
+        (disk / "filler").write_bytes(bytes(60_000))
+        result = foolscope(*command)
+        assert result.code == 2
+        assert "No space left on device" in result.err
+        assert trials(disk / "store") == []
+        assert [path for path in disk.rglob("*") if "partial" in path.name] == []
+        (disk / "filler").unlink()
+        assert foolscope(*command).code == 0
+        assert len(trials(disk / "store")) == 1
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_store_that_cannot_be_written_names_another_way(foolscope, small):
+    result = foolscope("train", "--store", "/proc/nowhere", *small)
+    assert result.code == 2
+    line = result.err.splitlines()[-1]
+    assert line.startswith("foolscope: cannot write /proc/nowhere")
+    assert "--store" in line
+
+
+def test_a_damaged_run_is_named(foolscope, refused, small):
+    foolscope("train", *small)
+    (path,) = trials("foolscope-runs")
+    path.write_text(path.read_text(encoding="utf-8")[:-100], encoding="utf-8")
+    assert str(path) in refused("train", *small)
+    assert str(path) in refused("attack", path.parent.name[:5])
+
+
+# ------------------------------------------------------------------ Ctrl-C
+
+
+def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(tmp_path):
+    arguments = ["train", "--model", "mlp", "--epochs", "4000", "--patience", "4000", "--limit", "300"]
+    command = [sys.executable, "-m", "foolscope", *arguments, "--store", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert "epoch" in process.stderr.readline()
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == ""
+    lines = [line for line in err.splitlines() if line and not line.startswith("training:")]
+    assert lines == ["foolscope: interrupted; the same command goes on where it was"]
+    assert trials(tmp_path) == []

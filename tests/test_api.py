@@ -1,0 +1,155 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import foolscope
+from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, ThreatError
+
+SMALL = {
+    "dataset": {"name": "digits", "limit": 150},
+    "model": {"name": "mlp", "hidden": [8]},
+    "training": {"epochs": 2, "batch_size": 32},
+    "precision": "float32",
+}
+STUDY = """
+name = "tiny"
+title = "A tiny study"
+question = "Does it run?"
+seeds = 2
+
+[recipes.mlp]
+dataset = { name = "digits", limit = 150 }
+model = { name = "mlp", hidden = [8] }
+training = { epochs = 2, batch_size = 32 }
+precision = "float32"
+
+[inspection]
+worst = ["mlp"]
+
+[[claims]]
+sentence = "It is good"
+kind = "value"
+recipe = "mlp"
+is = "at least"
+value = 0.05
+"""
+
+
+@pytest.fixture
+def recipe():
+    return foolscope.recipe(SMALL)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+def page_of(result):
+    """The page in the frame that a notebook shows."""
+    found = re.fullmatch(r'<iframe srcdoc="(.*?)"[^>]*></iframe>', result._repr_html_(), re.DOTALL)
+    assert found
+    return (
+        found[1]
+        .replace("&quot;", '"')
+        .replace("&#x27;", "'")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&")
+    )
+
+
+def self_contained(page):
+    assert "<html" in page
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+    assert not re.search(r"@import|url\((?!['\"]?(data:|#))", page)
+
+
+def test_train_reads_what_it_has_trained(recipe, store):
+    training = foolscope.train(recipe, store=store)
+    again = foolscope.train(recipe, store=store)
+    assert again.record == training.record
+    assert 0 <= training.test_accuracy <= 1
+    assert training.test_accuracy == training.record.metrics["test_accuracy"][0]
+    page = page_of(training)
+    self_contained(page)
+    assert "mlp" in page
+
+
+def test_ablate_gives_verdicts_in_sentences(recipe, store):
+    ablation = foolscope.ablate(recipe, {"learning_rate": [0.001, 0.1]}, seeds=2, store=store)
+    assert len(ablation.sentences) == 1
+    assert "0.001" in ablation.sentences[0]
+    page = page_of(ablation)
+    self_contained(page)
+    assert "learning rate" in page.lower()
+    with pytest.raises(RecipeError, match="at least 2 seeds; got 1"):
+        foolscope.ablate(recipe, {"learning_rate": [0.001]}, seeds=1, store=store)
+
+
+def test_attack_measures_the_trained_model(recipe, store):
+    training = foolscope.train(recipe, store=store)
+    curve = foolscope.attack(
+        training, epsilons=[0, "51/255"], attacks=["fgsm", {"name": "pgd", "steps": 3}], limit=50
+    )
+    assert curve.epsilons == (0.0, 0.2)
+    assert len(curve.labels) == 50
+    assert curve.robust_accuracies[0] == curve.clean_accuracy
+    whole = foolscope.attack(training, epsilons=[0], attacks=["fgsm"])
+    assert whole.clean_accuracy == pytest.approx(training.test_accuracy)
+    with pytest.raises(ThreatError, match="8/255"):
+        foolscope.attack(training, epsilons=[8])
+    with pytest.raises(RecipeError, match="unknown attack 'pdg'"):
+        foolscope.attack(training, epsilons=[0.1], attacks=["pdg"])
+
+
+def test_study_runs_a_file_and_writes_its_report(store, tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    result = foolscope.study(str(path), store=store)
+    assert result.record.claims[0].outcome in ("upheld", "undecided", "contradicted")
+    assert result.report == store / "studies" / "tiny" / "report.html"
+    assert all(isinstance(array, np.ndarray) for array in result.pictures.values())
+    page = page_of(result)
+    self_contained(page)
+    self_contained(result.report.read_text(encoding="utf-8"))
+    assert "A tiny study" in page
+    assert foolscope.study(str(path), store=store).record.claims == result.record.claims
+
+
+def test_a_path_may_be_a_path(store, tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    assert foolscope.study(path, store=str(store)).record.name == "tiny"
+
+
+def test_mistakes_are_foolscope_errors(tmp_path):
+    with pytest.raises(RecipeError, match="Did you mean 'model'"):
+        foolscope.recipe({"modle": "mlp"})
+    with pytest.raises(StoreError, match="no study file"):
+        foolscope.study("nope.toml", store=tmp_path)
+    assert issubclass(RecipeError, foolscope.FoolscopeError)
+    assert foolscope.FoolscopeError is FoolscopeError
+
+
+def test_every_public_name_is_there():
+    assert dir(foolscope) == sorted(foolscope.__all__)
+    for name in foolscope.__all__:
+        assert getattr(foolscope, name).__doc__
+    with pytest.raises(AttributeError, match="nonsense"):
+        foolscope.nonsense  # noqa: B018
+
+
+def test_nothing_is_printed(recipe, store, capfd):
+    foolscope.train(recipe, store=store)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_package_runs_as_a_module():
+    result = subprocess.run(
+        [sys.executable, "-m", "foolscope", "--version"], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.startswith("foolscope ")
