@@ -106,8 +106,12 @@ def test_a_loss_is_written_plainly() -> None:
         ([HELPS], "Every L2 coefficient other than 0 helps, by 1.2 points."),
         (
             [SAME, HURTS, OPEN, BROKEN],
-            "L2 coefficient against 0: v0 has no effect larger than 0.5 points, v1 hurts, v2 is undecided, "
+            "L2 coefficient against 0: v0 has no effect larger than 0.5 points; v1 hurts; v2 is undecided; "
             "v3 diverged.",
+        ),
+        (
+            [HURTS, SAME, SAME, HURTS, HURTS],
+            "L2 coefficient against 0: v0, v3 and v4 hurt; v1 and v2 have no effect larger than 0.5 points.",
         ),
     ],
 )

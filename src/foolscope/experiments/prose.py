@@ -164,8 +164,8 @@ def factor_sentence(
 
     Returns:
         One sentence, such as "No effect of the L2 coefficient larger than 0.5 points." if the values agree;
-        otherwise what each does: "Batch size against 128: 256 has no effect larger than 0.5 points, 1024
-        hurts."
+        otherwise what each does: "Batch size against 128: 256 has no effect larger than 0.5 points; 512 and
+        1024 hurt."
     """
     first = next(iter(verdicts.values()))
     effect = f"effect of the {factor} larger than {_margin(first, scale)}"
@@ -181,13 +181,26 @@ def factor_sentence(
         written = [number(size, scale) for size in sizes]
         reach = written[0] if written[0] == written[-1] else f"{written[0]} to {written[-1]}"
         return f"Every {factor} other than {baseline} {first.outcome}, by {reach}{scale.unit}."
-    words = {
-        "no effect": f"has no effect larger than {_margin(first, scale)}",
-        "undecided": "is undecided",
-        "diverged": "diverged",
+    groups: dict[str, list[str]] = {}
+    for value, verdict in verdicts.items():
+        groups.setdefault(verdict.outcome, []).append(value)
+    parts = [_outcome_phrase(outcome, values, _margin(first, scale)) for outcome, values in groups.items()]
+    return f"{capitalized(factor)} against {baseline}: {'; '.join(parts)}."
+
+
+def _outcome_phrase(outcome: str, values: Sequence[str], margin: str) -> str:
+    """Say what several values of a factor have in common: "256 and 512 hurt"."""
+    several = len(values) > 1
+    named = f"{', '.join(values[:-1])} and {values[-1]}" if several else values[0]
+    verbs = {
+        "helps": ("helps", "help"),
+        "hurts": ("hurts", "hurt"),
+        "no effect": ("has no effect larger than", "have no effect larger than"),
+        "undecided": ("is undecided", "are undecided"),
+        "diverged": ("diverged", "diverged"),
     }
-    parts = [f"{value} {words.get(verdict.outcome, verdict.outcome)}" for value, verdict in verdicts.items()]
-    return f"{capitalized(factor)} against {baseline}: {', '.join(parts)}."
+    phrase = f"{named} {verbs[outcome][several]}"
+    return f"{phrase} {margin}" if outcome == "no effect" else phrase
 
 
 def describe_steps(levels: Sequence[str], means: Sequence[float]) -> str:

@@ -4,9 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, add_legend, drawing, finite, label, line_style
+from foolscope.reports.figures.canvas import (
+    NICE_STEPS,
+    WIDTH,
+    Numbers,
+    add_legend,
+    drawing,
+    finite,
+    label,
+    line_style,
+)
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -18,9 +27,9 @@ __all__ = ["bars_with_interval", "histograms"]
 
 def bars_with_interval(
     names: Sequence[str],
-    values: ArrayLike,
-    low: ArrayLike | None = None,
-    high: ArrayLike | None = None,
+    values: Numbers,
+    low: Numbers | None = None,
+    high: Numbers | None = None,
     *,
     x_label: str,
     x_limits: tuple[float, float] | None = None,
@@ -74,7 +83,7 @@ def bars_with_interval(
 
 
 def histograms(
-    panels: Mapping[str, Mapping[str, ArrayLike]],
+    panels: Mapping[str, Mapping[str, Numbers]],
     *,
     x_label: str,
     y_label: str = "share",
@@ -154,7 +163,7 @@ def _write_values(
 
 
 def _draw_histogram(
-    axes: "Axes", series: Mapping[str, ArrayLike], names: Sequence[str], bins: int
+    axes: "Axes", series: Mapping[str, Numbers], names: Sequence[str], bins: int
 ) -> dict[str, "Artist"]:
     from matplotlib.ticker import MaxNLocator
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from foolscope.reports.figures.svg import themed_svg
 from foolscope.reports.text import one_line_text
@@ -23,6 +23,7 @@ __all__ = [
     "WIDTH",
     "Band",
     "LineStyle",
+    "Numbers",
     "Sheet",
     "add_legend",
     "drawing",
@@ -30,6 +31,9 @@ __all__ = [
     "label",
     "line_style",
 ]
+
+Numbers = Sequence[Any] | NDArray[Any]
+"""Anything that NumPy takes for an array of numbers; None is a gap."""
 
 WIDTH = 840
 """The full width of a report's column, in CSS pixels; figures are drawn at it and shrink with the page."""
@@ -46,9 +50,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 class Band(NamedTuple):
     """A curve with its uncertainty: a mean, and optionally the ends of an interval, at each point."""
 
-    mean: ArrayLike
-    low: ArrayLike | None = None
-    high: ArrayLike | None = None
+    mean: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
 
 
 class LineStyle(NamedTuple):
@@ -93,7 +97,7 @@ def label(text: str) -> str:
     return one_line_text(text) or " "
 
 
-def finite(values: ArrayLike) -> NDArray[np.float64]:
+def finite(values: Numbers) -> NDArray[np.float64]:
     """Return values as floats, what is not finite as not-a-number, which leaves a gap."""
     array = np.asarray(values, dtype=np.float64)
     return np.where(np.isfinite(array), array, np.nan)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import add_legend, drawing, label
+from foolscope.reports.figures.canvas import Numbers, add_legend, drawing, label
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _NAME_LENGTH = 14
 _KEY = (0.01, 0.1, 0.5, 1.0)
 
 
-def confusion_matrix(counts: ArrayLike, class_names: Sequence[str], *, width: float | None = None) -> str:
+def confusion_matrix(counts: Numbers, class_names: Sequence[str], *, width: float | None = None) -> str:
     """Draw how often each true class was called each class, as shares of the true class.
 
     The right answers, on the diagonal, have one color and the mistakes another; the opacity grows with the

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from foolscope.reports.figures.canvas import (
     NICE_STEPS,
     WIDTH,
     Band,
+    Numbers,
     add_legend,
     drawing,
     finite,
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Curve", "line_panels", "loss_by_step", "robust_accuracy_curve", "training_curves"]
 
-Curve = Band | tuple[ArrayLike, ArrayLike | None, ArrayLike | None]
+Curve = Band | tuple[Numbers, Numbers | None, Numbers | None]
 """A mean with the ends of its interval: a :class:`Band` or a plain triple."""
 
 _MANY_POINTS = 16
 
 
 def line_panels(
-    x: ArrayLike,
+    x: Numbers,
     panels: Mapping[str, Mapping[str, Curve]],
     *,
     x_label: str,
@@ -85,7 +85,7 @@ def line_panels(
 
 
 def training_curves(
-    epochs: ArrayLike,
+    epochs: Numbers,
     panels: Mapping[str, Mapping[str, Curve]],
     *,
     best_epoch: float | None = None,
@@ -136,7 +136,7 @@ def loss_by_step(
 
 
 def robust_accuracy_curve(
-    epsilons: ArrayLike,
+    epsilons: Numbers,
     curves: Mapping[str, Curve],
     *,
     epsilon_unit: Literal["1/255", "pixels"] = "1/255",
@@ -173,7 +173,7 @@ def robust_accuracy_curve(
     )
 
 
-def _draw_curve(axes: "Axes", x: ArrayLike, name: str, band: Band, position: int) -> "Artist":
+def _draw_curve(axes: "Axes", x: Numbers, name: str, band: Band, position: int) -> "Artist":
     style = line_style(position)
     points, mean = finite(x), finite(band.mean)
     if points.shape != mean.shape:
@@ -225,7 +225,7 @@ def _draw_guides(axes: "Axes", marks: Mapping[str, float], levels: Mapping[str, 
         )
 
 
-def _format_axis(axes: "Axes", x: ArrayLike, scale: str) -> None:
+def _format_axis(axes: "Axes", x: Numbers, scale: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
     points = finite(x)
