@@ -321,19 +321,19 @@ class Terminal:
         return True
 
 
-def test_a_terminal_gets_bars(foolscope, small, monkeypatch):
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_terminal_gets_bars_of_which_only_the_detail_is_cut_off(monkeypatch, width):
     from rich.console import Console
 
     stream = Terminal()
-    monkeypatch.setattr(
-        console,
-        "Console",
-        lambda **options: Console(**{**options, "stderr": False, "file": stream}, width=100),
-    )
+    monkeypatch.setattr(console, "Console", lambda **_: Console(file=stream, width=width, color_system=None))
     with console.live_progress() as observe:
-        observe(console.Stage("looking", 0.5, "at a model"))
-    assert "looking" in stream.text
-    assert "━" in stream.text
+        observe(console.Stage("looking at the models", 0.5, "a long story " * 10))
+    lines = [line for line in stream.text.replace("\r", "\n").splitlines() if "50 %" in line]
+    assert lines
+    assert "━" in lines[-1]
+    assert "a long" in lines[-1]
+    assert "…" in lines[-1]
 
 
 def test_lines_come_when_a_stage_begins_and_every_few_seconds(monkeypatch, capsys):

@@ -5,6 +5,7 @@ import tomli_w
 
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError
 from foolscope.experiments.evidence import check_claims
+from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.study import as_attack, attack_from, built_in_studies, read_study, study_from
 
 HEAD = {"name": "tiny", "title": "A title", "question": "Why?", "recipes": {"one": {"model": "softmax"}}}
@@ -166,12 +167,20 @@ def test_the_loss_follows_the_model_unless_given():
         {
             "base": {"model": "softmax"},
             "line": {"like": "base", "model": "linear-regression"},
-            "own": {"like": "base", "model": "linear-regression", "loss": "cross-entropy"},
+            "own": {"like": "base", "loss": "cross-entropy", "model": "linear-regression"},
         }
     )
     assert found["base"].loss.name == "cross-entropy"
     assert found["line"].loss.name != "cross-entropy"
     assert found["own"].loss.name == "cross-entropy"
+
+
+def test_recipes_already_built_can_be_inherited_from():
+    base = recipe_from({"model": "softmax", "seed": 4})
+    found = recipes_of({"base": base, "line": {"like": "base", "model": "linear-regression"}})
+    assert found["base"] == base
+    assert found["line"].seed == 4
+    assert found["line"].loss == recipe_from({"model": "linear-regression"}).loss
 
 
 def test_an_heir_can_take_a_value_back_with_none():

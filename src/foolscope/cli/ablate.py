@@ -15,14 +15,18 @@ from foolscope.cli.options import (
     GroupedCommand,
     recipe_of,
     recipe_options,
+    report_option,
     workplace_of,
     workplace_options,
 )
 from foolscope.core.errors import RecipeError
+from foolscope.core.files import write_text
 from foolscope.experiments.ablation import ablate
 from foolscope.experiments.prose import POINTS, number, scale_of
 from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.records import AblationRecord, LevelRecord
+from foolscope.reports import render_html
+from foolscope.reports.study_report import ablation_document
 
 _EXAMPLES = """\b
 Examples:
@@ -51,6 +55,7 @@ Examples:
     help="The smallest difference that matters, in the metric's own unit.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@report_option
 @workplace_options
 @recipe_options
 def command(
@@ -59,6 +64,7 @@ def command(
     metric: str,
     practical_difference: float,
     as_json: bool,
+    page: Path | None,
     store_folder: Path,
     data_dir: Path | None,
     device: str,
@@ -78,6 +84,8 @@ def command(
             practical_difference=practical_difference,
             observe=observe,
         )
+    if page is not None:
+        write_text(page, render_html(ablation_document(record)))
     if as_json:
         click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
     else:

@@ -21,12 +21,16 @@ from foolscope.attacks import (
     robust_accuracy_curve,
 )
 from foolscope.cli.console import live_progress, percent, results
-from foolscope.cli.options import one_of, workplace_of, workplace_options
+from foolscope.cli.options import one_of, report_option, workplace_of, workplace_options
 from foolscope.core.errors import RecipeError
+from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
 from foolscope.experiments.execution import Stage
+from foolscope.experiments.robustness import curve_gallery, curve_record
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.learning.evaluation import to_pixels
+from foolscope.reports import render_html
+from foolscope.reports.study_report import attack_document
 
 _EXAMPLES = """\b
 Examples:
@@ -66,6 +70,7 @@ Examples:
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Root of the attacks' randomness."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@report_option
 @workplace_options
 def command(
     run: str,
@@ -78,6 +83,7 @@ def command(
     limit: int,
     seed: int,
     as_json: bool,
+    page: Path | None,
     store_folder: Path,
     data_dir: Path | None,
     device: str,
@@ -92,9 +98,10 @@ def command(
         raise RecipeError(f"run {trial.identity} diverged; there is no model to attack")
     part = workplace.dataset(trial.recipe.dataset).split(split)
     images = to_pixels(part.images[:limit], torch.float32)
+    model = trial.model(workplace.device)
     with live_progress() as observe:
         curve = robust_accuracy_curve(
-            trial.model(workplace.device),
+            model,
             images,
             part.labels[:limit],
             norm,
@@ -107,6 +114,12 @@ def command(
                 )
             ),
         )
+    if page is not None:
+        name, classes = trial.recipe.model.name, trial.provenance["dataset"]["classes"]
+        gallery, pixels = curve_gallery(name, curve, images, model, classes)
+        arrays = {key: value.cpu().numpy() for key, value in pixels.items()}
+        record = curve_record(name, curve, attacks)
+        write_text(page, render_html(attack_document(record, gallery, arrays, len(classes))))
     if as_json:
         click.echo(json.dumps(_document(trial.identity, curve), indent=1))
     else:

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.progress import (
     Progress as Bars,
 )
+from rich.table import Column
 
 from foolscope.experiments.execution import Observer, Progress, Stage
 
@@ -25,6 +26,7 @@ __all__ = ["live_progress", "percent", "results"]
 
 _LINE_SECONDS = 5.0
 _PIPE_WIDTH = 1000
+_NARROW = 110
 
 
 def results() -> Console:
@@ -61,14 +63,17 @@ def live_progress() -> Iterator[Observer]:
 
 
 def _bars(console: Console) -> Bars:
+    """Return bars that leave what they can of a line for the detail, which alone may be cut off."""
+    narrow = console.width < _NARROW
+    times = [TimeRemainingColumn()] if narrow else [TimeElapsedColumn(), TimeRemainingColumn()]
     return Bars(
-        TextColumn("[bold]{task.description:<20}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[detail]}"),
+        TextColumn("[bold]{task.description}", table_column=Column(width=20, no_wrap=True)),
+        BarColumn(bar_width=10 if narrow else 24),
+        TextColumn("{task.percentage:>3.0f} %", table_column=Column(width=5, no_wrap=True)),
+        *times,
+        TextColumn("[dim]{task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True)),
         console=console,
+        expand=True,
     )
 
 

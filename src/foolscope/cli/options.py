@@ -26,6 +26,7 @@ __all__ = [
     "one_of",
     "recipe_of",
     "recipe_options",
+    "report_option",
     "store_flag",
     "store_option",
     "workplace_of",
@@ -192,6 +193,17 @@ def store_option(function: Function) -> Function:
         envvar="FOOLSCOPE_STORE",
         show_default=True,
         help="Where runs are kept; also $FOOLSCOPE_STORE.",
+    )(function)
+
+
+def report_option(function: Function) -> Function:
+    """Add where to write a page with figures."""
+    return click.option(
+        "--report",
+        "page",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE.html",
+        help="Also write a page with figures and tables there.",
     )(function)
 
 

@@ -12,12 +12,17 @@ from foolscope.cli.options import (
     GroupedCommand,
     recipe_of,
     recipe_options,
+    report_option,
     store_flag,
     workplace_of,
     workplace_options,
 )
+from foolscope.core.files import write_text
 from foolscope.experiments.execution import run_trials
 from foolscope.experiments.store import StoredTrial
+from foolscope.experiments.study_run import training_record
+from foolscope.reports import render_html
+from foolscope.reports.study_report import training_document
 
 _EXAMPLES = """\b
 Examples:
@@ -30,10 +35,12 @@ Examples:
 
 @click.command(cls=GroupedCommand, epilog=_EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@report_option
 @workplace_options
 @recipe_options
 def command(
     as_json: bool,
+    page: Path | None,
     store_folder: Path,
     data_dir: Path | None,
     device: str,
@@ -46,6 +53,10 @@ def command(
     known = workplace.store.has(workplace.identify(recipe))
     with live_progress() as observe:
         (trial,) = run_trials([recipe], workplace, observe)
+    if page is not None:
+        classes = trial.provenance["dataset"]["classes"]
+        record = training_record(recipe.model.name, [trial])
+        write_text(page, render_html(training_document(record, classes)))
     if as_json:
         document = {
             "identity": trial.identity,

@@ -6,19 +6,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from foolscope.attacks import robust_accuracy_curve, run
+from foolscope.attacks import Attack, RobustAccuracyCurve, robust_accuracy_curve, run
+from foolscope.core.settings import Settings
 from foolscope.experiments.ablation import mean_interval
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
 from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.study import AttackPlan, FoolingPlan, as_attack
+from foolscope.experiments.words import norm_words
 from foolscope.inspection import worst_classified
 from foolscope.learning.evaluation import to_pixels
 
-__all__ = ["fooling_gallery", "robustness_curve", "worst_gallery"]
+__all__ = ["curve_gallery", "curve_record", "fooling_gallery", "robustness_curve", "worst_gallery"]
 
 _CANDIDATES = 256
 
@@ -129,29 +131,104 @@ def fooling_gallery(
     rows: list[list[PictureRecord]] = []
     arrays: dict[str, Tensor] = {}
     for place, index in enumerate(chosen):
-        keys = [f"{prefix}-{place}-{part}" for part in ("original", "perturbation", "fooling")]
-        arrays[keys[0]] = images[index]
-        arrays[keys[2]] = result.adversarial_inputs[index]
-        size = float(result.perturbation_sizes[index])
-        rows.append(
-            [
-                PictureRecord(key=keys[0], title="original", lines=_prediction(clean[index], classes)),
-                PictureRecord(key=keys[1], title="perturbation", lines=[f"size {size:.3g}"]),
-                PictureRecord(
-                    key=keys[2],
-                    title="fooling image",
-                    lines=_prediction(result.adversarial_probabilities[index], classes),
-                ),
-            ]
+        row, own = _triple(
+            f"{prefix}-{place}",
+            (images[index], result.adversarial_inputs[index]),
+            (clean[index], result.adversarial_probabilities[index]),
+            float(result.perturbation_sizes[index]),
+            classes,
         )
+        rows.append(row)
+        arrays |= own
     right = int(result.clean_correct.sum())
     aim = "" if plan.target == "none" else f" aimed at the {plan.target} class"
     caption = (
-        f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{aim}: norm {plan.norm}, "
+        f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{aim}: norm {norm_words(plan.norm)}, "
         f"ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on {len(fooled)} of "
         f"the {right} images, among the first {len(labels)} test images, that the model gets right."
     )
     return GalleryRecord(kind="fooling", recipe=plan.recipe, caption=caption, rows=rows), arrays
+
+
+def curve_record(recipe: str, curve: RobustAccuracyCurve, attacks: Sequence[Attack]) -> CurveRecord:
+    """Turn the curve of one model into a record; its intervals are about the choice of images.
+
+    Args:
+        recipe: how the report calls the model.
+        curve: what the attacks left.
+        attacks: the settings of the attacks, in the order of the curve's.
+    """
+    intervals = curve.intervals()
+    return CurveRecord(
+        attack="attack",
+        recipe=recipe,
+        norm=curve.norm,
+        attacks=list(curve.attacks),
+        images=len(curve.labels),
+        epsilons=list(curve.epsilons),
+        accuracies=[list(curve.robust_accuracies)],
+        mean=list(curve.robust_accuracies),
+        low=[low for low, _ in intervals],
+        high=[high for _, high in intervals],
+        doubts=list(curve.doubts),
+        forward_count=curve.forward_count,
+        backward_count=curve.backward_count,
+        settings=[attack.model_dump(mode="json") for attack in attacks if isinstance(attack, Settings)],
+    )
+
+
+@torch.no_grad()
+def curve_gallery(
+    recipe: str, curve: RobustAccuracyCurve, images: Tensor, model: nn.Module, classes: Sequence[str]
+) -> tuple[GalleryRecord, dict[str, Tensor]]:
+    """Show what fooled a model with the least budget, one image of each class while they last.
+
+    Args:
+        recipe: how the report calls the model.
+        curve: what the attacks left.
+        images: the clean ones, in the curve's order.
+        model: the one that was attacked.
+        classes: their names.
+    """
+    fooled = ((curve.smallest_found > 0) & curve.smallest_found.isfinite()).nonzero().flatten()
+    chosen = _one_of_each(fooled.tolist(), curve.labels.tolist(), 6)
+    rows: list[list[PictureRecord]] = []
+    arrays: dict[str, Tensor] = {}
+    if chosen:
+        clean = curve.clean_logits[chosen].softmax(dim=1)
+        found = model(curve.adversarial_inputs[chosen]).softmax(dim=1)
+        for place, index in enumerate(chosen):
+            row, own = _triple(
+                f"fooling-{place}",
+                (images[index], curve.adversarial_inputs[index]),
+                (clean[place], found[place]),
+                float(curve.smallest_found[index]),
+                classes,
+            )
+            rows.append(row)
+            arrays |= own
+    caption = (
+        f"Images that fool {recipe}, in the norm {norm_words(curve.norm)}: for each image the smallest "
+        "perturbation found within these budgets."
+    )
+    return GalleryRecord(kind="fooling", recipe=recipe, caption=caption, rows=rows), arrays
+
+
+def _triple(
+    prefix: str,
+    pictures: tuple[Tensor, Tensor],
+    probabilities: tuple[Tensor, Tensor],
+    size: float,
+    classes: Sequence[str],
+) -> tuple[list[PictureRecord], dict[str, Tensor]]:
+    """Put an image, its perturbation and their sum side by side; the report draws the perturbation."""
+    keys = [f"{prefix}-{part}" for part in ("original", "perturbation", "fooling")]
+    row = [
+        PictureRecord(key=keys[0], title="original", lines=_prediction(probabilities[0], classes)),
+        PictureRecord(key=keys[1], title="perturbation", lines=[f"size {size:.3g}"]),
+        PictureRecord(key=keys[2], title="fooling image", lines=_prediction(probabilities[1], classes)),
+    ]
+    return row, {keys[0]: pictures[0], keys[2]: pictures[1]}
 
 
 def _prediction(probabilities: Tensor, classes: Sequence[str]) -> list[str]:

@@ -273,7 +273,7 @@ def _merged(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> dic
             merged[field] = {**inherited, **value}
         else:
             merged[field] = value
-            if field == "model":
+            if field == "model" and "loss" not in own:
                 merged.pop("loss", None)
     return merged
 

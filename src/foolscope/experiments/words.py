@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["field_words", "value_words"]
+__all__ = ["field_words", "norm_words", "value_words"]
 
 _FIELD_WORDS = {
     "decay": "learning-rate decay",
@@ -44,3 +44,13 @@ def value_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "-".join(value_words(each) for each in value)
     return str(value)
+
+
+def norm_words(name: str) -> str:
+    """Return a norm as it is written.
+
+    Example:
+        >>> norm_words("linf"), norm_words("l2")
+        ('L∞', 'L2')
+    """
+    return {"linf": "L∞"}.get(name, name.upper())

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from foolscope.core.errors import StoreError
 from foolscope.core.files import whole_file, write_text
 from foolscope.experiments.prose import amount, scale_of
-from foolscope.experiments.records import AblationRecord, StudyRecord, TrainingRecord
+from foolscope.experiments.records import (
+    AblationRecord,
+    CurveRecord,
+    GalleryRecord,
+    StudyRecord,
+    TrainingRecord,
+)
 from foolscope.reports.document import Block, Document, Section
 from foolscope.reports.html import render_html
 from foolscope.reports.latex import render_latex
@@ -24,7 +30,14 @@ from foolscope.reports.sections.opening import factor_verdicts, opening, study_f
 from foolscope.reports.sections.phrases import join_words, metric_words
 from foolscope.reports.sections.training import classifier_table, classifiers, training_figure
 
-__all__ = ["ablation_document", "read_pictures", "study_document", "training_document", "write_study_report"]
+__all__ = [
+    "ablation_document",
+    "attack_document",
+    "read_pictures",
+    "study_document",
+    "training_document",
+    "write_study_report",
+]
 
 FORMATS = ("html", "markdown", "latex")
 
@@ -107,6 +120,25 @@ def training_document(record: TrainingRecord, classes: Sequence[str] = (), title
         "How well does it do, and where is it wrong?",
         sections=sections,
         facts=[("Model", record.model), ("Parameters", f"{record.parameter_count:,}")],
+    )
+
+
+def attack_document(
+    curve: CurveRecord, gallery: GalleryRecord, arrays: Mapping[str, NDArray[Any]], classes: int
+) -> Document:
+    """Build the report of an attack on one model.
+
+    Args:
+        curve: the accuracy that the attack left, by budget.
+        gallery: images that fool.
+        arrays: their pixels by key.
+        classes: how many there are.
+    """
+    return Document(
+        f"Attack on {curve.recipe}",
+        "How much of its accuracy does an attack leave?",
+        sections=[robustness_section([curve], [gallery], arrays, classes)],
+        facts=[("Images", f"{curve.images:,}"), ("Attacks", ", ".join(curve.attacks))],
     )
 
 

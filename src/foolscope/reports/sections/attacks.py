@@ -5,6 +5,7 @@ from typing import Any
 
 from foolscope.experiments.prose import POINTS
 from foolscope.experiments.records import CurveRecord, GalleryRecord
+from foolscope.experiments.words import norm_words
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     Block,
@@ -23,7 +24,6 @@ from foolscope.reports.sections.phrases import (
     epsilon_words,
     full_stop,
     join_words,
-    norm_symbol,
     one_or_many,
     threat_words,
     with_interval,
@@ -61,12 +61,13 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
     forwards = sum(curve.forward_count for curve in curves)
     backwards = sum(curve.backward_count for curve in curves)
     seeds = max(len(curve.accuracies) for curve in curves)
-    models = f"the models of {seeds} seeds" if seeds > 1 else "the model of one seed"
+    several = f"Attacked were the models of {seeds} seeds of each recipe,"
+    models = several if seeds > 1 else "One model of each recipe was attacked,"
     blocks: list[Block] = [
         Paragraph(
             (
                 "The budget ε is how far an attacker may move an image whose pixels go from 0 (black) to 1 "
-                f"(white), here in the norm {norm_symbol(first.norm)}: an attack with "
+                f"(white), here in the norm {norm_words(first.norm)}: an attack with "
                 f"ε = {epsilon_words(largest)} {threat_words(first.norm, largest)}. "
                 f"An image counts as right only if it withstands {_attack_words(first)}. "
                 "A stronger attack may fool more images, so the accuracies in ",
@@ -79,7 +80,7 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
         _figure(curves, plan, classes),
         _table(curves, plan),
         Paragraph(
-            f"Attacked were {models} of each recipe, on the first {one_or_many(first.images, 'test image')}. "
+            f"{models} on the first {one_or_many(first.images, 'test image')}. "
             f"It took {count_words(forwards)} forward and {count_words(backwards)} backward passes, "
             "counted in images."
         ),
@@ -110,7 +111,7 @@ def _unit(curves: Sequence[CurveRecord]) -> tuple[float, str]:
     """Choose gray levels for the axis where every budget is a fraction of 255."""
     budgets = curves[0].epsilons
     gray = curves[0].norm == "linf" and all("/" in epsilon_words(epsilon) for epsilon in budgets if epsilon)
-    norm = norm_symbol(curves[0].norm)
+    norm = norm_words(curves[0].norm)
     return (
         (255.0, f"budget ε ({norm}), in 1/255") if gray else (1.0, f"budget ε ({norm}), pixels from 0 to 1")
     )
@@ -135,7 +136,7 @@ def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
             height=330,
         ),
         "Accuracy that the attack leaves, by budget"
-        + (": means over the seeds, with 95 % intervals." if _has_intervals(curves) else "."),
+        + (f": {_interval_words(curves)}." if _has_intervals(curves) else "."),
         f"Curves of accuracy against budget for {join_words([curve.recipe for curve in curves])}.",
         key=f"robust-{plan}",
     )
@@ -146,6 +147,13 @@ def _percent(ends: Sequence[float | None]) -> list[float] | None:
     if all(end is None for end in ends):
         return None
     return [float("nan") if end is None else 100 * end for end in ends]
+
+
+def _interval_words(curves: Sequence[CurveRecord]) -> str:
+    """Say what the intervals are about: with one model they can only be about the choice of images."""
+    if all(len(curve.accuracies) == 1 for curve in curves):
+        return "95 % intervals for images drawn like these"
+    return "means over the seeds, with 95 % intervals"
 
 
 def _has_intervals(curves: Sequence[CurveRecord]) -> bool:
@@ -167,6 +175,6 @@ def _table(curves: Sequence[CurveRecord], plan: str) -> Table:
         [Column("ε", align="right"), *[Column(f"{curve.recipe}, %", align="right") for curve in curves]],
         rows,
         "Accuracy under attack, by budget.",
-        note="Means over the seeds, with 95 % intervals in brackets." if _has_intervals(curves) else "",
+        note=f"In brackets and as bands: {_interval_words(curves)}." if _has_intervals(curves) else "",
         key=f"robust-table-{plan}",
     )

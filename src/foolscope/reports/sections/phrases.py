@@ -15,7 +15,6 @@ __all__ = [
     "join_words",
     "metric_words",
     "moment_words",
-    "norm_symbol",
     "one_or_many",
     "p_cell",
     "threat_words",
@@ -27,7 +26,6 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1"}
 _THREATS = {
     "linf": "changes no pixel by more than {}",
     "l2": "moves an image by at most {} in the L2 norm, the root of its summed squares",
@@ -121,11 +119,6 @@ def count_words(count: int) -> str:
         if count >= size:
             return f"{count / size:.3g} {word}"
     return str(count)
-
-
-def norm_symbol(norm: str) -> str:
-    """Write a norm as mathematicians do: ``L∞``."""
-    return _NORMS.get(norm, norm)
 
 
 def epsilon_words(epsilon: float) -> str:

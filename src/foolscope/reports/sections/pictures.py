@@ -1,6 +1,5 @@
 """Galleries of a study: pictures by their keys, perturbations magnified."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 from foolscope.experiments.records import GalleryRecord, PictureRecord
 from foolscope.reports.document import Gallery, Panel
 from foolscope.reports.images import magnified_perturbation
-from foolscope.reports.sections.phrases import norm_symbol
 
 __all__ = ["Arrays", "gallery_of"]
 
@@ -35,14 +33,14 @@ def gallery_of(record: GalleryRecord, arrays: Arrays, key: str) -> Gallery | Non
     rows = [panels for row in record.rows if (panels := _row(row, record, arrays))]
     if not rows:
         return None
-    return Gallery(rows, _typeset(record.caption) + _CAPTIONS[record.kind], key=key)
+    return Gallery(rows, record.caption + _CAPTIONS[record.kind], key=key)
 
 
 def _row(row: list[PictureRecord], record: GalleryRecord, arrays: Arrays) -> list[Panel]:
     panels = []
     for picture in row:
         title = f"label {picture.title}" if record.kind == "worst" else picture.title
-        lines = [_typeset(line) for line in picture.lines]
+        lines = list(picture.lines)
         if picture.key in arrays:
             panels.append(Panel(_viewable(arrays[picture.key]), title, lines))
         elif picture.title == "perturbation" and all(end.key in arrays for end in (row[0], row[-1])):
@@ -56,9 +54,3 @@ def _viewable(image: NDArray[Any]) -> NDArray[Any]:
     if image.ndim == 3 and image.shape[0] not in (1, 3):
         return np.asarray(image.mean(axis=0))
     return image
-
-
-def _typeset(text: str) -> str:
-    """Set a space before per cent signs, and norms in symbols."""
-    spaced = re.sub(r"(?<=\d)%", " %", text)
-    return re.sub(r"\bnorm (linf|l2|l1)\b", lambda match: f"norm {norm_symbol(match[1])}", spaced)
