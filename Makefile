@@ -10,7 +10,7 @@ PYTEST_OPTIONS ?=
 test check: export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help study test check format-check lint types layers typed-tests format wheel clean
+.PHONY: help study test check format-check lint types layers format wheel clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -25,10 +25,10 @@ $(STAMP): pyproject.toml constraints.txt
 study: $(STAMP) ## set up, then run the first study and write its report
 	@$(BIN)/foolscope study
 
-test: $(STAMP) ## set up, then run the tests and the examples of the documents
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+test: $(STAMP) ## set up, then run all tests and examples; types and shapes are checked at each call
+	$(BIN)/python -m pytest --jaxtyping-packages=foolscope,typechecking.checked --doctest-modules src tests $(PYTEST_OPTIONS)
 
-check: format-check lint types layers typed-tests ## everything that CI asks of a change
+check: format-check lint types layers test ## everything that CI asks of a change
 
 format-check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -41,9 +41,6 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports --no-logo
-
-typed-tests: $(STAMP) # also runs the docstrings; types and shapes of every annotated function are checked at each call
-	$(BIN)/python -m pytest --jaxtyping-packages=foolscope,typechecking.checked --doctest-modules src tests $(PYTEST_OPTIONS)
 
 format: $(STAMP) ## put code in the one format
 	$(BIN)/ruff format .

@@ -248,8 +248,8 @@ def test_a_damaged_run_is_named(foolscope, refused, small):
 # ------------------------------------------------------------------ Ctrl-C
 
 
-def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(tmp_path):
-    arguments = ["train", "--model", "mlp", "--epochs", "4000", "--patience", "4000", "--limit", "300"]
+def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(foolscope, tmp_path):
+    arguments = ["train", "--model", "mlp", "--epochs", "1500", "--limit", "300"]
     command = [sys.executable, "-m", "foolscope", *arguments, "--store", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
@@ -264,3 +264,5 @@ def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(tmp_pat
     lines = [line for line in err.splitlines() if line and not line.startswith("training:")]
     assert lines == ["foolscope: interrupted; the same command goes on where it was"]
     assert trials(tmp_path) == []
+    assert foolscope(*arguments, "--store", tmp_path).code == 0
+    assert len(trials(tmp_path)) == 1
