@@ -6,8 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foolscope.experiments import packs as packs_module
-from foolscope.experiments.packs import PACKED_FIELDS, Pack, PendingTrial, pack_size, plan_packs
-from foolscope.experiments.recipe import COMPONENTS, Recipe, recipe_from
+from foolscope.experiments.packs import (
+    PACKED_FIELDS,
+    Pack,
+    PendingTrial,
+    pack_size,
+    plan_packs,
+    seeds_per_pack,
+)
+from foolscope.experiments.recipe import COMPONENTS, Recipe, recipe_from, with_values
 
 PARAMETERS = 1000
 BYTES_PER_TRIAL = 3 * 4 * PARAMETERS
@@ -164,3 +171,13 @@ def test_a_packs_identity_is_that_of_its_trials_in_order():
         len({Pack(trials).identity for trials in [(first,), (second,), (first, second), (second, first)]})
         == 4
     )
+
+
+def test_seeds_share_a_pack_while_their_minibatches_fit_the_cache():
+    assert seeds_per_pack(1000, 10 * 2000) == 10
+    assert seeds_per_pack(1000, 10 * 2000 - 1) == 9
+    assert seeds_per_pack(10**9, 10**6) == 1
+    recipes = [with_values(Recipe(), {"seed": seed}) for seed in range(6)]
+    trials = [PendingTrial(str(recipe.seed), recipe, 10, 0.0, 1000) for recipe in recipes]
+    assert [len(pack.trials) for pack in plan_packs(trials, cache_bytes=4000)] == [2, 2, 2]
+    assert [len(pack.trials) for pack in plan_packs(trials, cache_bytes=10**6)] == [6]

@@ -105,7 +105,8 @@ def run_trials(
     for identity, recipe in missing.items():
         dataset = workplace.dataset(recipe.dataset)
         parameters, flops = _size(recipe.model, dataset.image_shape, len(dataset.classes))
-        pending.append(PendingTrial(identity, recipe, parameters, flops))
+        input_bytes = 4 * math.prod(dataset.image_shape) * recipe.training.batch_size
+        pending.append(PendingTrial(identity, recipe, parameters, flops, input_bytes))
     packs = plan_packs(pending)
     work = [_work(pack, workplace) for pack in packs]
     total = sum(work)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from foolscope.experiments.recipe import Recipe
 
-__all__ = ["PACKED_FIELDS", "Pack", "PendingTrial", "pack_size", "plan_packs"]
+__all__ = ["PACKED_FIELDS", "Pack", "PendingTrial", "pack_size", "plan_packs", "seeds_per_pack"]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
@@ -37,12 +37,14 @@ class PendingTrial:
         recipe: its recipe.
         parameter_count: of its model.
         flops: floating-point operations of its model's forward pass on one image.
+        input_bytes: of a minibatch in float32; each seed of a pack has its own.
     """
 
     identity: str
     recipe: Recipe
     parameter_count: int
     flops: float = 0.0
+    input_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,21 @@ def pack_size(parameter_count: int, cache_bytes: int | None = None) -> int:
     return max(1, min(_LARGEST_PACK, cache_bytes // (3 * 4 * parameter_count)))
 
 
+def seeds_per_pack(input_bytes: int, cache_bytes: int | None = None) -> int:
+    """Return how many seeds may share a pack: as many as fit their minibatches into the cache twice.
+
+    A minibatch is written twice on its way to the first product. Past the cache, and past the size at which
+    the allocator asks the system for fresh pages each time, that takes longer than the product.
+
+    Args:
+        input_bytes: of one minibatch in float32.
+        cache_bytes: of the last-level cache; read from the machine if not given.
+    """
+    if cache_bytes is None:
+        cache_bytes = _last_level_cache_bytes()
+    return max(1, cache_bytes // (2 * max(1, input_bytes)))
+
+
 def _last_level_cache_bytes() -> int:
     try:
         size = os.sysconf("SC_LEVEL3_CACHE_SIZE")
@@ -101,7 +118,7 @@ def plan_packs(pending: Sequence[PendingTrial], cache_bytes: int | None = None) 
         by_seed: dict[int, list[PendingTrial]] = {}
         for trial in sorted(trials, key=lambda each: each.recipe.seed):
             by_seed.setdefault(trial.recipe.seed, []).append(trial)
-        packs += _cut(list(by_seed.values()), size)
+        packs += _cut(list(by_seed.values()), size, seeds_per_pack(trials[0].input_bytes, cache_bytes))
     return packs
 
 
@@ -114,7 +131,7 @@ def _shape(recipe: Recipe) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def _cut(seeds: list[list[PendingTrial]], size: int) -> list[Pack]:
+def _cut(seeds: list[list[PendingTrial]], size: int, most_seeds: int) -> list[Pack]:
     """Join seeds that have equally many trials as long as they fit; cut up a seed that alone is too large.
 
     A seed is cut evenly, larger pieces first, and its last piece is treated like a seed: then the pieces that
@@ -128,7 +145,8 @@ def _cut(seeds: list[list[PendingTrial]], size: int) -> list[Pack]:
             length = math.ceil(len(left) / math.ceil(len(left) / size))
             packs.append(left[:length])
             left, joined = left[length:], 0
-        if joined == len(left) and len(packs[-1]) + len(left) <= size:
+        fits = joined == len(left) and len(packs[-1]) + len(left) <= min(size, most_seeds * len(left))
+        if fits:
             packs[-1] += left
         else:
             packs.append(list(left))

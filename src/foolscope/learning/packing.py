@@ -98,9 +98,7 @@ def _normalize(layer: _Layer, parameters: PackTensors, value: _Activation, conte
     batch, _, height, width = value.tensor.shape
     maps = value.tensor.reshape(batch, value.lead, -1, height, width)
     scale = module.deviation.reciprocal()
-    shift = -module.mean * scale
-    # One pass over the images instead of two.
-    normalized = torch.addcmul(shift[:, None, None].to(maps), maps, scale[:, None, None].to(maps))
+    normalized = (maps - module.mean[:, None, None].to(maps)).mul_(scale[:, None, None].to(maps))
     return _Activation(normalized.flatten(1, 2), value.lead, is_map=True)
 
 
