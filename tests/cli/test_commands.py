@@ -250,10 +250,11 @@ def test_built_in_studies_are_listed_and_copied_to_be_edited(foolscope, refused)
     assert all(name in listing for name in built_in_studies())
     result = foolscope("study", "--write", "my.toml")
     assert "foolscope study my.toml" in result.out
-    assert Path("my.toml").read_text(encoding="utf-8") == built_in_studies()["first-study"]
+    expected = built_in_studies()["first-study"].replace('name = "first-study"', 'name = "my"')
+    assert Path("my.toml").read_text(encoding="utf-8") == expected
     line = refused("study", "softmax-cifar10", "--write", "my.toml")
     assert "my.toml is there already" in line
-    assert Path("my.toml").read_text(encoding="utf-8") == built_in_studies()["first-study"]
+    assert Path("my.toml").read_text(encoding="utf-8") == expected
     assert "no study file 'mine.toml'" in refused("study", "mine.toml")
     assert not Path("foolscope-runs").exists()
 

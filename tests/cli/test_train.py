@@ -248,12 +248,22 @@ def test_a_damaged_run_is_named(foolscope, refused, small):
 # ------------------------------------------------------------------ Ctrl-C
 
 
+def heed_interrupts():
+    """Undo what a shell does to the processes that it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(foolscope, tmp_path):
     arguments = ["train", "--model", "mlp", "--epochs", "1500", "--limit", "300"]
     command = [sys.executable, "-m", "foolscope", *arguments, "--store", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        preexec_fn=heed_interrupts,
     ) as process:
         assert "epoch" in process.stderr.readline()
         time.sleep(0.1)

@@ -1,11 +1,13 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from foolscope.core.errors import StoreError
-from foolscope.core.files import read_json, whole_file, write_json, write_text
+from foolscope.core.files import read_json, sweep_partials, whole_file, write_json, write_text
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -119,3 +121,16 @@ def test_reading_what_is_not_a_file_is_one_line(tmp_path):
         read_json(tmp_path / "absent.json")
     with pytest.raises(StoreError, match="cannot read"):
         read_json(tmp_path)
+
+
+def test_only_what_a_dead_process_left_is_swept(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / "deep" / f".trial.json.{dead.pid}.partial"
+    mine = tmp_path / f".trial.json.{os.getpid()}.partial"
+    whole = tmp_path / "trial.json"
+    left.parent.mkdir()
+    for path in (left, mine, whole):
+        path.write_text("x")
+    sweep_partials(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == sorted([left.parent, mine, whole])

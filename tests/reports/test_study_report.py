@@ -152,7 +152,7 @@ def galleries():
     triple = [
         PictureRecord(key="f-0-original", title="original", lines=["cat", "98.1%"]),
         PictureRecord(key="f-0-perturbation", title="perturbation", lines=["size 0.1"]),
-        PictureRecord(key="f-0-fooling", title="fooling image", lines=["dog", "77.0%"]),
+        PictureRecord(key="f-0-fooling", title="fooling image", lines=["dog", "77.0 %"]),
     ]
     worst = [PictureRecord(key="w-0", title="cat", lines=["taken for dog, 95.3%"])]
     return [
@@ -354,7 +354,7 @@ def test_one_seed_has_no_intervals():
     assert "The classifier mlp gets 92.0 % of the test images right." in page
     assert "there are no intervals" in page
     assert "95 % interval" not in page
-    assert "the model of one seed of each recipe" in page
+    assert "One model of each recipe was attacked" in page
 
 
 def test_a_study_in_which_everything_diverged():

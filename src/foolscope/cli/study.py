@@ -15,7 +15,7 @@ from foolscope.cli.options import command_line, workplace_of, workplace_options
 from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
 from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
-from foolscope.experiments.study import FIRST_STUDY, built_in_studies, read_study
+from foolscope.experiments.study import FIRST_STUDY, built_in_studies, read_study, renamed
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.study_report import read_pictures, write_study_report
 
@@ -58,7 +58,7 @@ def command(
     if target is not None:
         if target.exists():
             raise StoreError(f"{target} is there already; choose another name or delete it first")
-        write_text(target, text)
+        write_text(target, renamed(text, plan.name, target.stem))
         click.echo(f"Wrote {target}. Edit it, then: foolscope study {target}")
         return
     if seeds is not None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from foolscope.core.errors import StoreError
 
-__all__ = ["read_json", "whole_file", "write_json", "write_text"]
+__all__ = ["read_json", "sweep_partials", "whole_file", "write_json", "write_text"]
 
 
 @contextmanager
@@ -41,6 +41,27 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         advice = "free some space" if full else "choose another folder with --store"
         reason = error.strerror or error
         raise StoreError(f"cannot write {path}: {reason}; {advice} and run the same command again") from error
+
+
+def sweep_partials(folder: Path) -> None:
+    """Delete the unfinished files, anywhere in a folder, of processes that are no more.
+
+    A process that is killed cannot delete its own.
+    """
+    for partial in folder.rglob(".*.partial"):
+        process = partial.name.split(".")[-2]
+        if process.isdigit() and not _is_alive(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, but another person's
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from foolscope.core.errors import StoreError, did_you_mean
-from foolscope.core.files import read_json, write_json
+from foolscope.core.files import read_json, sweep_partials, write_json
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.records import StudyRecord
 from foolscope.learning import TrialOutcome
@@ -188,6 +188,7 @@ class Store:
 
     def complete_packs(self) -> None:
         """Finish what a killed process had begun to write of the results of a pack."""
+        sweep_partials(self.root)
         for results in sorted((self.root / "packs").glob("*.json")):
             self._complete(results)
 

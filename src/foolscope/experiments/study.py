@@ -1,5 +1,6 @@
 """The study file: a question, recipes, ablations, attacks and claims, as TOML."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -25,6 +26,7 @@ __all__ = [
     "attack_from",
     "built_in_studies",
     "read_study",
+    "renamed",
     "study_from",
 ]
 
@@ -323,6 +325,22 @@ def read_study(name_or_path: str = FIRST_STUDY) -> tuple[Study, str]:
         raise RecipeError(f"{name_or_path} is not valid TOML: {error}") from error
     except RecipeError as error:
         raise RecipeError(f"{name_or_path}: {error}") from error
+
+
+def renamed(text: str, name: str, new_name: str) -> str:
+    """Give a study file another name, so that a copy does not write over the results of the original.
+
+    Args:
+        text: of the study file.
+        name: that it has.
+        new_name: that it gets, with whatever a name may not have replaced by a hyphen.
+
+    Example:
+        >>> renamed('name = "first-study"', "first-study", "My study")
+        'name = "my-study"'
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", new_name.lower()).strip("-") or f"{name}-copy"
+    return text.replace(f'name = "{name}"', f'name = "{plain}"', 1)
 
 
 def attack_from(values: Mapping[str, Any]) -> Settings:
