@@ -156,7 +156,7 @@ def galleries():
     ]
     worst = [PictureRecord(key="w-0", title="cat", lines=["taken for dog, 95.3%"])]
     return [
-        GalleryRecord(kind="fooling", recipe="mlp", caption="PGD, norm linf.", rows=[triple]),
+        GalleryRecord(kind="fooling", recipe="mlp", caption="PGD, norm L∞.", rows=[triple]),
         GalleryRecord(kind="worst", recipe="mlp", caption="The worst.", rows=[worst]),
     ]
 
