@@ -57,11 +57,10 @@ def study_facts(record: StudyRecord) -> list[tuple[str, str]]:
         metric = record.ablations[0].metric if record.ablations else "test_accuracy"
         smallest = amount(record.practical_difference, scale_of(metric))
         facts.append(("Smallest difference that counts", smallest))
-    return [
-        *facts,
-        ("Duration", duration_words(record.duration_seconds)),
-        ("Finished", date_words(record.finished)),
-    ]
+    trained = record.provenance.get("training_seconds")
+    if trained is not None:
+        facts.append(("Training took", duration_words(trained)))
+    return [*facts, ("Finished", date_words(record.finished))]
 
 
 def claim_verdicts(record: StudyRecord) -> Verdicts:
