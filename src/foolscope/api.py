@@ -14,7 +14,8 @@ from foolscope.experiments.execution import Workplace, run_trials
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.records import AblationRecord, StudyRecord, TrainingRecord
 from foolscope.experiments.store import Store, StoredTrial
-from foolscope.experiments.study import as_attack, attack_from, read_study
+from foolscope.experiments.study import as_attack, attack_from
+from foolscope.experiments.study_file import read_study
 from foolscope.experiments.study_run import run_study, training_record
 from foolscope.learning.evaluation import to_pixels
 from foolscope.reports import Document, render_html

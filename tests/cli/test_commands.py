@@ -8,7 +8,7 @@ import pytest
 from foolscope.cli import console
 from foolscope.cli.ablate import _factors
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.study import built_in_studies
+from foolscope.experiments.study_file import built_in_studies
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
 from foolscope.experiments.recipe import recipe_from
-from foolscope.experiments.study import study_from
+from foolscope.experiments.study_file import study_from
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from foolscope.experiments.judgements import adjust, judge_claim
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.records import CurveRecord
 from foolscope.experiments.store import StoredTrial
-from foolscope.experiments.study import study_from
+from foolscope.experiments.study_file import study_from
 
 SEEDS = 4
 

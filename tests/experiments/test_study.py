@@ -6,7 +6,8 @@ import tomli_w
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError
 from foolscope.experiments.evidence import check_claims
 from foolscope.experiments.recipe import recipe_from
-from foolscope.experiments.study import as_attack, attack_from, built_in_studies, read_study, study_from
+from foolscope.experiments.study import as_attack, attack_from
+from foolscope.experiments.study_file import built_in_studies, read_study, study_from
 
 HEAD = {"name": "tiny", "title": "A title", "question": "Why?", "recipes": {"one": {"model": "softmax"}}}
 CLAIM = {"sentence": "It is good", "kind": "value", "recipe": "one", "value": 0.5}

@@ -17,7 +17,7 @@ from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace, run_trials
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.store import Store
-from foolscope.experiments.study import study_from
+from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study, training_record
 from foolscope.experiments.verdicts import judge
 from foolscope.learning import training
@@ -322,7 +322,7 @@ import sys, time, tomllib
 from pathlib import Path
 from foolscope.experiments.execution import Progress, Workplace
 from foolscope.experiments.store import Store
-from foolscope.experiments.study import study_from
+from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study
 from foolscope.learning import training
 

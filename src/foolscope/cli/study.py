@@ -15,7 +15,7 @@ from foolscope.cli.options import command_line, workplace_of, workplace_options
 from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
 from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
-from foolscope.experiments.study import FIRST_STUDY, built_in_studies, read_study, renamed
+from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.study_report import read_pictures, write_study_report
 

@@ -11,19 +11,17 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from foolscope.core.precision import resolve_precision
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
-from foolscope.learning.evaluation import channel_statistics, evaluate, to_pixels
-from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
-from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
+from foolscope.learning.evaluation import evaluate, to_pixels
+from foolscope.learning.optimizers import OPTIMIZERS
 from foolscope.learning.outcome import EpochRecord, Status, TrialOutcome
-from foolscope.learning.packing import Context, Program, pack_program
-from foolscope.learning.regularizers import PackRegularizers, clip_gradients
+from foolscope.learning.packing import Context
+from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.regularizers import clip_gradients
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.state import PackState
-from foolscope.models import build_model
 
 __all__ = ["EpochReport", "train_pack"]
 
@@ -41,34 +39,6 @@ class EpochReport:
     epochs: int
     training_losses: tuple[float | None, ...]
     validation_accuracies: tuple[float | None, ...]
-
-
-@dataclass(frozen=True)
-class _Setup:
-    """Everything that stays the same from the first step to the last."""
-
-    trials: Sequence[TrainableTrial]
-    dataset: Dataset
-    program: Program
-    loss: PackLoss
-    dtype: torch.dtype
-    smoothing: Tensor | None
-    clipping: Tensor | None
-    regularizers: PackRegularizers
-    optimizer_hyperparameters: dict[str, Tensor]
-    groups: int
-
-    @property
-    def batch_size(self) -> int:
-        return self.trials[0].training.batch_size
-
-    @property
-    def epochs(self) -> int:
-        return self.trials[0].training.epochs
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return math.ceil(len(self.dataset.train) / self.batch_size)
 
 
 def train_pack(
@@ -100,7 +70,7 @@ def train_pack(
         StoreError: the checkpoint cannot be written.
         RecipeError: the model does not fit the images.
     """
-    setup, state, models = _prepare(trials, dataset)
+    setup, state, models = prepare(trials, dataset)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, identity)
     last_saved = started = time.perf_counter()
@@ -115,67 +85,7 @@ def train_pack(
     return _outcomes(setup, state, models, share)
 
 
-def _prepare(
-    trials: Sequence[TrainableTrial], dataset: Dataset
-) -> tuple[_Setup, PackState, list[torch.nn.Module]]:
-    device = dataset.train.images.device
-    precision = resolve_precision(trials[0].precision, device)
-    master = torch.float64 if precision == "float64" else torch.float32
-    mean, deviation = channel_statistics(dataset.train)
-    models = [
-        build_model(
-            trial.model,
-            dataset.image_shape,
-            len(dataset.classes),
-            seed=trial.seed,
-            mean=mean,
-            deviation=deviation,
-        ).to(device, master)
-        for trial in trials
-    ]
-    parameters = {
-        name: torch.stack([model.get_parameter(name).detach() for model in models])
-        for name, _ in models[0].named_parameters()
-    }
-    hyper = hyperparameters([trial.optimizer for trial in trials], device, master)
-    thresholds = [trial.training.clipping or math.inf for trial in trials]
-    setup = _Setup(
-        trials=trials,
-        dataset=dataset,
-        program=pack_program(models),
-        loss=LOSSES[trials[0].loss.name][1],
-        dtype=torch.bfloat16 if precision == "bfloat16" else master,
-        smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
-        clipping=(
-            torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
-        ),
-        regularizers=PackRegularizers.gather(
-            [trial.regularization for trial in trials],
-            [trial.optimizer.weight_decay for trial in trials],
-            device,
-            master,
-        ),
-        optimizer_hyperparameters=hyper,
-        groups=_group_count([trial.seed for trial in trials]),
-    )
-    optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, hyper)
-    return setup, PackState.start(parameters, optimizer, len(trials)), models
-
-
-def _group_count(seeds: Sequence[int]) -> int:
-    """Count the groups of trials that share minibatches: one a seed if each has as many, else one a trial.
-
-    Example:
-        >>> _group_count([0, 0, 1, 1]), _group_count([0, 0, 1])
-        (2, 3)
-    """
-    distinct = list(dict.fromkeys(seeds))
-    size, rest = divmod(len(seeds), len(distinct))
-    contiguous = [seed for seed in distinct for _ in range(size)]
-    return len(distinct) if rest == 0 and contiguous == list(seeds) else len(seeds)
-
-
-def _train_epoch(setup: _Setup, state: PackState) -> None:
+def _train_epoch(setup: Setup, state: PackState) -> None:
     trials, train = setup.trials, setup.dataset.train
     device = train.images.device
     group_seeds = [trial.seed for trial in trials[:: len(trials) // setup.groups]]
@@ -204,7 +114,7 @@ def _train_epoch(setup: _Setup, state: PackState) -> None:
     _close_epoch(setup, state, losses / len(train), correct / len(train), rates[:, -1])
 
 
-def _learning_rates(setup: _Setup, state: PackState) -> Float64[np.ndarray, "trial step"]:
+def _learning_rates(setup: Setup, state: PackState) -> Float64[np.ndarray, "trial step"]:
     """Return the learning rates of the epoch that begins, zero for trials that have diverged."""
     per_epoch = setup.steps_per_epoch
     steps = np.arange(per_epoch) + state.epoch * per_epoch
@@ -223,7 +133,7 @@ def _learning_rates(setup: _Setup, state: PackState) -> Float64[np.ndarray, "tri
 
 
 def _train_step(
-    setup: _Setup, state: PackState, batch: Tensor, learning_rate: Tensor, context: Context
+    setup: Setup, state: PackState, batch: Tensor, learning_rate: Tensor, context: Context
 ) -> tuple[Tensor, Tensor]:
     """Take one step in place; return the summed loss and the number of correct predictions of every trial."""
     train, parameters = setup.dataset.train, state.parameters
@@ -246,7 +156,7 @@ def _train_step(
 
 
 def _close_epoch(
-    setup: _Setup,
+    setup: Setup,
     state: PackState,
     losses: Float64[Tensor, " trial"],
     accuracies: Float64[Tensor, " trial"],
@@ -285,7 +195,7 @@ def _finite(values: Tensor) -> list[float | None]:
     return [number if math.isfinite(number) else None for number in values.tolist()]
 
 
-def _report(setup: _Setup, state: PackState) -> EpochReport:
+def _report(setup: Setup, state: PackState) -> EpochReport:
     last = [
         (None, None) if status == "diverged" else (history[-1].training_loss, history[-1].validation_accuracy)
         for status, history in zip(state.statuses, state.histories, strict=True)
@@ -299,7 +209,7 @@ def _report(setup: _Setup, state: PackState) -> EpochReport:
 
 
 def _outcomes(
-    setup: _Setup, state: PackState, models: Sequence[torch.nn.Module], duration_seconds: float
+    setup: Setup, state: PackState, models: Sequence[torch.nn.Module], duration_seconds: float
 ) -> list[TrialOutcome]:
     """Evaluate the kept checkpoints on the test set; one whose loss there is not finite has diverged too."""
     test = setup.dataset.test
