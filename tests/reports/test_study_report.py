@@ -237,10 +237,13 @@ def report():
 def test_every_claim_is_shown_with_what_decided_it(report):
     for each in study().claims:
         assert f"{each.sentence}. {each.reason}" in report
-    assert "Published: 0.514 (A2, conclusion 1). With 3 seeds the difference is within the noise" in report
+    assert (
+        "Published: 0.514 (A2, conclusion 1). 3 seeds do not decide it; a single run could not have."
+        in report
+    )
     assert "Published: B1. 3 seeds contradict it. Doubt: a claim's doubt." in report
     assert "Of 3 claims put to the test, 1 is upheld, 1 is contradicted and 1 is undecided." in report
-    assert "Of 2 published conclusions among them, 2 did not survive 3 seeds." in report
+    assert "Of 2 published statements among them, 3 seeds uphold 0, contradict 1 and leave 1 open." in report
 
 
 def test_every_verdict_of_the_ablation_is_shown(report):

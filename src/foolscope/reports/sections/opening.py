@@ -166,11 +166,17 @@ def _claims_sentences(record: StudyRecord) -> list[str]:
     total = len(record.claims)
     sentences = [f"Of {one_or_many(total, 'claim')} put to the test, {join_words(parts)}."]
     published = [claim for claim in record.claims if _is_published(claim)]
-    lost = [claim for claim in published if claim.outcome != "upheld"]
-    if lost:
+    if published:
+        fates = Counter(claim.outcome for claim in published)
+        seeds = one_or_many(len(record.seeds), "seed")
+        words = {
+            "upheld": f"{seeds} uphold {fates['upheld']}",
+            "contradicted": f"contradict {fates['contradicted']}",
+            "undecided": f"leave {fates['undecided']} open",
+        }
+        said = [words[outcome] for outcome in _CLAIM_OUTCOMES if fates[outcome] or outcome == "upheld"]
         sentences.append(
-            f"Of {one_or_many(len(published), 'published conclusion')} among them, "
-            f"{len(lost)} did not survive {one_or_many(len(record.seeds), 'seed')}."
+            f"Of {one_or_many(len(published), 'published statement')} among them, {join_words(said)}."
         )
     return sentences
 
@@ -196,7 +202,7 @@ def _published(claim: ClaimRecord) -> str:
 
 def _judgement(claim: ClaimRecord, seeds: int) -> str:
     if claim.outcome == "undecided":
-        return f"With {one_or_many(seeds, 'seed')} the difference is within the noise between seeds."
+        return f"{one_or_many(seeds, 'seed')} do not decide it; a single run could not have."
     if claim.outcome == "contradicted":
         return f"{one_or_many(seeds, 'seed')} contradict it."
     return ""
