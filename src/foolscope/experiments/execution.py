@@ -54,6 +54,9 @@ class Stage:
 Observer = Callable[[Progress | Stage], None]
 
 
+_STEP_FLOPS = 5e6  # that a step could do in the time it takes beside its arithmetic
+
+
 def silent(event: Progress | Stage) -> None:
     """Tell nothing."""
 
@@ -139,10 +142,11 @@ def _teller(
 
 
 def _work(pack: Pack, workplace: Workplace) -> float:
-    """Estimate a pack's share of the work: gradient steps times trials."""
+    """Estimate a pack's share of the work: arithmetic on every image, and what each step costs besides."""
     recipe = pack.trials[0].recipe
-    steps = math.ceil(len(workplace.dataset(recipe.dataset).train) / recipe.training.batch_size)
-    return float(len(pack.trials) * recipe.training.epochs * steps)
+    images = len(workplace.dataset(recipe.dataset).train)
+    steps = math.ceil(images / recipe.training.batch_size)
+    return recipe.training.epochs * (3 * pack.flops_per_image * images + _STEP_FLOPS * steps)
 
 
 def _run_pack(pack: Pack, workplace: Workplace, tell: Callable[[EpochReport], None]) -> None:
