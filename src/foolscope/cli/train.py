@@ -54,9 +54,8 @@ def command(
     with live_progress() as observe:
         (trial,) = run_trials([recipe], workplace, observe)
     if page is not None:
-        classes = trial.provenance["dataset"]["classes"]
         record = training_record(recipe.model.name, [trial])
-        write_text(page, render_html(training_document(record, classes)))
+        write_text(page, render_html(training_document(record)))
     if as_json:
         document = {
             "identity": trial.identity,

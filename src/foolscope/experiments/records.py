@@ -83,6 +83,7 @@ class TrainingRecord(Settings):
     )
     epochs: list[int]
     curves: dict[str, list[list[float | None]]] = Field(description="quantity to one curve per seed")
+    classes: list[str] = Field(description="their names, by class index")
     confusion: list[list[int]] = Field(description="true class by predicted class, summed over seeds")
     diverged: int
     duration_seconds: float

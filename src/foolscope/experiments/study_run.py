@@ -183,6 +183,7 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
         },
         means={metric: mean_interval(design, metric) for metric, design in designs.items()},
         epochs=list(range(1, epochs + 1)),
+        classes=list(trials[0].provenance["dataset"]["classes"]),
         curves=curves,
         confusion=np.asarray(confusion).astype(int).tolist(),
         diverged=len(trials) - len(finished),

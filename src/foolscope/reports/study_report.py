@@ -98,21 +98,19 @@ def ablation_document(record: AblationRecord, title: str = "") -> Document:
     )
 
 
-def training_document(record: TrainingRecord, classes: Sequence[str] = (), title: str = "") -> Document:
+def training_document(record: TrainingRecord, title: str = "") -> Document:
     """Build the report of the trials of one recipe.
 
     Args:
         record: what they left behind.
-        classes: names of the classes; by default their numbers.
         title: its heading; by default the recipe's name.
     """
-    names = list(classes) or [str(number) for number in range(len(record.confusion))]
     curves = training_figure(record)
     evidence: list[Block] = [classifier_table([record])]
     if curves is not None:
         evidence.append(curves)
     sections = [Section("Training", evidence)]
-    mistakes = confusion_blocks(record, names) if record.confusion else []
+    mistakes = confusion_blocks(record) if record.confusion else []
     if mistakes:
         sections.append(Section("Mistakes", mistakes))
     return Document(

@@ -25,7 +25,7 @@ def mistakes_section(record: StudyRecord, arrays: Arrays) -> Section | None:
     ]
     blocks: list[Block] = []
     for training in wanted:
-        blocks += confusion_blocks(training, record.classes)
+        blocks += confusion_blocks(training)
     for position, gallery in enumerate(record.galleries):
         if gallery.kind == "worst":
             drawn = gallery_of(gallery, arrays, f"worst-{position}")
@@ -34,9 +34,9 @@ def mistakes_section(record: StudyRecord, arrays: Arrays) -> Section | None:
     return Section("Mistakes", blocks) if blocks else None
 
 
-def confusion_blocks(training: TrainingRecord, classes: Sequence[str]) -> list[Block]:
+def confusion_blocks(training: TrainingRecord) -> list[Block]:
     """Say and show what one recipe takes for what, summed over its seeds."""
-    matrix = np.array(training.confusion)
+    classes, matrix = training.classes, np.array(training.confusion)
     totals = matrix.sum(axis=1)
     key = f"confusion-{training.recipe}"
     finished = len(training.seeds) - training.diverged
