@@ -71,10 +71,14 @@ def run_study(
     started = time.perf_counter()
     if study.seeds < 2 and (study.ablations or study.claims):
         raise RecipeError(f"a verdict needs at least 2 seeds; got {study.seeds}")
-    for plan in study.ablations:
-        check_metric(plan.metric)
+    ablations = []
+    for number, plan in enumerate(study.ablations):
+        try:
+            check_metric(plan.metric)
+            ablations.append((plan, ablation_cells(study.recipes[plan.recipe], plan.vary)))
+        except RecipeError as error:
+            raise RecipeError(f"ablations.{number}: {error}") from error
     check_claims(study)
-    ablations = [(plan, ablation_cells(study.recipes[plan.recipe], plan.vary)) for plan in study.ablations]
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
     trials = _train(study, named_ablations, workplace, observe)
     checks = _checks(study, workplace, observe)
