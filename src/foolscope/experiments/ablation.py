@@ -126,7 +126,6 @@ def ablate(
     workplace: Workplace,
     metric: str = "test_accuracy",
     practical_difference: float = 0.005,
-    name: str = "baseline",
     observe: Observer = silent,
 ) -> AblationRecord:
     """Run a one-factor ablation, or read what of it the store has, and judge every cell against the baseline.
@@ -138,7 +137,6 @@ def ablate(
         workplace: store, data and device.
         metric: which result decides.
         practical_difference: δ, the smallest difference that matters, in the metric's own unit.
-        name: how the report calls the baseline.
         observe: called after every epoch.
 
     Returns:
@@ -156,7 +154,9 @@ def ablate(
     trials = run_trials(recipes, workplace, observe)
     values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
     design = BlockDesign(tuple(cell.label for cell in cells), seed_numbers, values)
-    return summarize(name, cells, design, vary, metric=metric, practical_difference=practical_difference)
+    return summarize(
+        baseline.model.name, cells, design, vary, metric=metric, practical_difference=practical_difference
+    )
 
 
 def summarize(
