@@ -23,7 +23,7 @@ from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.state import PackState
 
-__all__ = ["EpochReport", "train_pack"]
+__all__ = ["EpochReport", "train_pack", "train_step"]
 
 _CHECKPOINT_SECONDS = 5.0
 
@@ -107,7 +107,7 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
     losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
     correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
     for step, batch in enumerate(torch.split(order, setup.batch_size, dim=1)):
-        loss, hits = _train_step(setup, state, batch, rate_of_step[step], context)
+        loss, hits = train_step(setup, state, batch, rate_of_step[step], context)
         losses += loss
         correct += hits
         state.step += 1
@@ -132,7 +132,7 @@ def _learning_rates(setup: Setup, state: PackState) -> Float64[np.ndarray, "tria
     return np.stack(rates)
 
 
-def _train_step(
+def train_step(
     setup: Setup, state: PackState, batch: Tensor, learning_rate: Tensor, context: Context
 ) -> tuple[Tensor, Tensor]:
     """Take one step in place; return the summed loss and the number of correct predictions of every trial."""
