@@ -25,11 +25,11 @@ def test_a_device_that_is_not_there_is_one_line(name):
         resolve_device(name)
 
 
-def test_auto_precision_follows_the_matrix_units(monkeypatch):
+def test_auto_precision_follows_the_instructions(monkeypatch):
     device = torch.device("cpu")
-    monkeypatch.setattr(precision, "has_matrix_units", lambda device: True)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: True)
     assert resolve_precision("auto", device) == "bfloat16"
-    monkeypatch.setattr(precision, "has_matrix_units", lambda device: False)
+    monkeypatch.setattr(precision, "multiplies_bfloat16", lambda device: False)
     assert resolve_precision("auto", device) == "float32"
     for name in ("float32", "bfloat16", "float64"):
         assert resolve_precision(name, device) == name
@@ -38,10 +38,12 @@ def test_auto_precision_follows_the_matrix_units(monkeypatch):
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
 def test_gpus_have_bfloat16_units_since_ampere(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert precision.has_matrix_units(torch.device("cuda")) is expected
+    assert precision.multiplies_bfloat16(torch.device("cuda")) is expected
 
 
-def test_processors_have_them_with_amx(monkeypatch):
-    for answer in (True, False):
-        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda answer=answer: answer)
-        assert precision.has_matrix_units(torch.device("cpu")) is answer
+@pytest.mark.parametrize("amx", [False, True])
+@pytest.mark.parametrize("avx512", [False, True])
+def test_processors_have_them_as_tiles_or_as_dot_products(monkeypatch, amx, avx512):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    assert precision.multiplies_bfloat16(torch.device("cpu")) is (amx or avx512)

@@ -2,14 +2,17 @@ import itertools
 from collections import Counter
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foolscope.experiments import packs as packs_module
 from foolscope.experiments.packs import (
     PACKED_FIELDS,
+    WIDTH_FIELDS,
     Pack,
     PendingTrial,
+    Room,
     pack_size,
     plan_packs,
     seeds_per_pack,
@@ -21,17 +24,35 @@ BYTES_PER_TRIAL = 3 * 4 * PARAMETERS
 
 
 def pending(
-    index, seed=0, batch_size=128, learning_rate=0.1, schedule="constant", parameter_count=PARAMETERS
+    index,
+    seed=0,
+    batch_size=128,
+    learning_rate=0.1,
+    schedule="constant",
+    parameter_count=PARAMETERS,
+    model="softmax",
+    flops=0.0,
+    epochs=20,
 ):
     recipe = recipe_from(
         {
             "seed": seed,
-            "training": {"batch_size": batch_size},
+            "model": model,
+            "training": {"batch_size": batch_size, "epochs": epochs},
             "optimizer": {"name": "sgd", "learning_rate": learning_rate},
             "schedule": schedule,
         }
     )
-    return PendingTrial(f"{index:04d}", recipe, parameter_count)
+    return PendingTrial(f"{index:04d}", recipe, parameter_count, flops)
+
+
+def mlp(index, hidden, **options):
+    """A trial of a perceptron on 64 pixels, with its own size."""
+    activation, dropout = options.pop("activation", "relu"), options.pop("dropout", 0.0)
+    model = {"name": "mlp", "hidden": hidden, "activation": activation, "dropout": dropout}
+    widths = [64, *hidden, 10]
+    flops = 2.0 * sum(first * second for first, second in itertools.pairwise(widths))
+    return pending(index, model=model, flops=flops, **options)
 
 
 def identities(packs):
@@ -39,14 +60,17 @@ def identities(packs):
 
 
 def plan(trials, size):
-    return plan_packs(trials, size * BYTES_PER_TRIAL)
+    return plan_packs(trials, Room(size * BYTES_PER_TRIAL))
 
 
 def shape(recipe):
+    """What all trials of a pack share: everything but the packed fields and the widths."""
     table = recipe.model_dump()
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
             table[part].pop(field, None)
+    for field in WIDTH_FIELDS.get(recipe.model.name, ()):
+        table["model"][field] = len(table["model"][field])
     return repr({key: value for key, value in table.items() if key not in ("seed", "schedule")})
 
 
@@ -54,12 +78,14 @@ def shape(recipe):
 def pending_trials(draw):
     count = draw(st.integers(0, 40))
     return [
-        pending(
+        mlp(
             index,
+            draw(st.sampled_from([(8,), (100,), (400,), (3000,), (8, 8)])),
             seed=draw(st.integers(0, 3)),
             batch_size=draw(st.sampled_from([32, 64])),
             learning_rate=draw(st.sampled_from([0.1, 0.2])),
             schedule=draw(st.sampled_from(["constant", "cosine"])),
+            epochs=draw(st.sampled_from([1, 2])),
         )
         for index in range(count)
     ]
@@ -100,7 +126,7 @@ def test_what_is_left_after_the_first_packs_is_planned_as_before(trials, size, d
 def test_the_plan_wastes_little(trials, size):
     """A seed on its own needs ⌈n / size⌉ packs, and no seed is spread over more than one beyond that."""
     packs = plan(trials, size)
-    counts = Counter((shape(trial.recipe), trial.recipe.seed) for trial in trials)
+    counts = Counter((shape(trial.recipe), trial.recipe.model.hidden, trial.recipe.seed) for trial in trials)
     assert len(packs) <= sum(-(-count // size) for count in counts.values())
 
 
@@ -143,17 +169,28 @@ def test_every_optimizer_setting_may_differ_within_a_pack():
 
 
 def test_the_size_follows_the_cache():
-    assert pack_size(1000, 10 * 12_000) == 10
-    assert pack_size(1000, 10 * 12_000 - 1) == 9
-    assert pack_size(10**9, 10**6) == 1
-    assert pack_size(10, 10**9) == 32
+    assert pack_size(pending(0), Room(10 * 12_000)) == 10
+    assert pack_size(pending(0), Room(10 * 12_000 - 1)) == 9
+    assert pack_size(pending(0, parameter_count=10**9), Room(10**6)) == 1
+    assert pack_size(pending(0, parameter_count=10), Room(10**9)) == 128
+
+
+def test_on_a_gpu_everything_that_training_allocates_counts():
+    trial = PendingTrial("0", Recipe(), 1000, activation_bytes=40_000)
+    room = Room(10 * (5 * 4 * 1000 + 2 * 40_000), most_trials=512, in_cache=False)
+    assert pack_size(trial, room) == 10
+    assert pack_size(pending(0, parameter_count=10), room) == 512
+
+
+def test_room_on_a_gpu_is_half_of_its_free_memory(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
+    assert Room.on(torch.device("cuda")) == Room(500, most_trials=512, in_cache=False)
 
 
 @pytest.mark.parametrize("answer", [0, -1, 8 * 2**20, 512 * 2**20])
 def test_a_machine_that_does_not_know_its_cache(monkeypatch, answer):
     monkeypatch.setattr(packs_module.os, "sysconf", lambda name: answer)
-    expected = 8 * 2**20 if answer == 8 * 2**20 else 32 * 2**20
-    assert pack_size(100_000) == min(32, expected // 1_200_000)
+    assert Room.on(torch.device("cpu")) == Room(8 * 2**20 if answer == 8 * 2**20 else 32 * 2**20)
 
 
 def test_a_machine_without_the_question(monkeypatch):
@@ -161,7 +198,28 @@ def test_a_machine_without_the_question(monkeypatch):
         raise ValueError("unrecognized configuration name")
 
     monkeypatch.setattr(packs_module.os, "sysconf", refuse)
-    assert 1 <= pack_size(10**6) <= 32
+    assert Room.on(torch.device("cpu")) == Room(32 * 2**20)
+
+
+def test_widths_share_a_pack_where_padding_costs_little():
+    trials = [mlp(index, (width,), batch_size=64) for index, width in enumerate([16, 32, 128, 64])]
+    assert identities(plan(trials, 9)) == [["0000", "0001", "0003", "0002"]], "the widest last"
+    wide = [mlp(index, (width,)) for index, width in enumerate([1000, 16, 2000, 32])]
+    assert identities(plan(wide, 9)) == [["0002"], ["0000"], ["0001", "0003"]]
+    deep = [mlp(0, (16, 16)), mlp(1, (16, 32)), mlp(2, (16,))]
+    assert sorted(identities(plan(deep, 9))) == [["0000", "0001"], ["0002"]], "layers are not padded"
+
+
+@pytest.mark.parametrize("options", [{"activation": "sigmoid"}, {"dropout": 0.1}])
+def test_widths_are_kept_apart_where_padding_would_show(options):
+    trials = [mlp(index, (width,), **options) for index, width in enumerate([16, 16, 32])]
+    assert sorted(identities(plan(trials, 9))) == [["0000", "0001"], ["0002"]]
+
+
+def test_the_width_fields_are_tuples_of_some_model():
+    for name, fields in WIDTH_FIELDS.items():
+        model = COMPONENTS["model"][name]()
+        assert all(isinstance(getattr(model, field), tuple) for field in fields)
 
 
 def test_a_packs_identity_is_that_of_its_trials_in_order():
@@ -174,10 +232,11 @@ def test_a_packs_identity_is_that_of_its_trials_in_order():
 
 
 def test_seeds_share_a_pack_while_their_minibatches_fit_the_cache():
-    assert seeds_per_pack(1000, 10 * 2000) == 10
-    assert seeds_per_pack(1000, 10 * 2000 - 1) == 9
-    assert seeds_per_pack(10**9, 10**6) == 1
+    trial = PendingTrial("0", Recipe(), 10, input_bytes=1000)
+    assert seeds_per_pack(trial, Room(10 * 2000)) == 10
+    assert seeds_per_pack(trial, Room(10 * 2000 - 1)) == 9
+    assert seeds_per_pack(PendingTrial("0", Recipe(), 10, input_bytes=10**9), Room(10**6)) == 1
     recipes = [with_values(Recipe(), {"seed": seed}) for seed in range(6)]
     trials = [PendingTrial(str(recipe.seed), recipe, 10, 0.0, 1000) for recipe in recipes]
-    assert [len(pack.trials) for pack in plan_packs(trials, cache_bytes=4000)] == [2, 2, 2]
-    assert [len(pack.trials) for pack in plan_packs(trials, cache_bytes=10**6)] == [6]
+    assert [len(pack.trials) for pack in plan_packs(trials, Room(4000))] == [2, 2, 2]
+    assert [len(pack.trials) for pack in plan_packs(trials, Room(10**6))] == [6]

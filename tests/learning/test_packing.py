@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from foolscope.learning import packing
 from foolscope.learning.packing import PACKED_LAYERS, Context, pack_program, solo_program, unpackable_layers
+from foolscope.learning.stacking import stack_padded, stacked_parameters, stacked_statistics
 from foolscope.models import MODELS, Dropout, Normalize, build_model
 
 SHAPE = (2, 8, 6)
@@ -82,6 +83,27 @@ PACKED = {
     "AdaptiveAvgPool2d": lambda rate: then_affine(
         nn.AdaptiveAvgPool2d(5), convolution(), nn.AdaptiveAvgPool2d(1), features=2
     ),
+    "BatchNorm2d": lambda rate: then_affine(
+        convolution(2, 4), nn.BatchNorm2d(4, momentum=0.3), nn.ReLU(), nn.BatchNorm2d(4), features=4 * 48
+    ),
+    "BatchNorm2d on images": lambda rate: then_affine(nn.BatchNorm2d(2), convolution()),
+    "BatchNorm2d without scale": lambda rate: then_affine(
+        convolution(), nn.BatchNorm2d(2, affine=False, eps=0.1)
+    ),
+    "ReLU before MaxPool2d": lambda rate: then_affine(convolution(), nn.ReLU(), nn.MaxPool2d(2), features=24),
+    "ReLU before MaxPool2d and a shortcut": lambda rate: Function(
+        lambda inputs, first, relu, pool, flatten, last: last(
+            flatten(pool(relu(first(inputs))) + pool(inputs))
+        ),
+        convolution(),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 3),
+    ),
+    "residual with BatchNorm2d": lambda rate: then_affine(
+        convolution(), Residual(nn.Sequential(nn.BatchNorm2d(2), convolution()), lambda a, b: a + b)
+    ),
     "residual on features": lambda rate: nn.Sequential(
         nn.Flatten(), nn.Linear(96, 6), Residual(nn.Linear(6, 6), lambda a, b: a + b), nn.Linear(6, 3)
     ),
@@ -130,6 +152,8 @@ UNPACKABLE = {
     "a keyword": lambda rate: Function(
         lambda inputs, flatten, layer: layer(input=flatten(inputs)), nn.Flatten(), nn.Linear(96, 3)
     ),
+    "batch statistics only": lambda rate: then_affine(nn.BatchNorm2d(2, track_running_stats=False)),
+    "averages over all batches": lambda rate: then_affine(nn.BatchNorm2d(2, momentum=None)),
     "another padding": lambda rate: then_affine(convolution(padding_mode="circular")),
     "flatten of some axes": lambda rate: Function(
         lambda inputs, flatten, pool, layer: layer(pool(flatten(inputs))),
@@ -169,8 +193,8 @@ def generators(trials):
 
 
 def alone(models, images, training):
-    """Logits and gradients of every module by itself, for the loss Σ cos(logits)."""
-    logits, gradients = [], []
+    """Logits, gradients for the loss Σ cos(logits), and running statistics of every module by itself."""
+    logits, gradients, modules = [], [], []
     for trial, (model, generator) in enumerate(zip(models, generators(len(models)), strict=True)):
         model = copy.deepcopy(model).train(training)
         for layer in model.modules():
@@ -182,20 +206,18 @@ def alone(models, images, training):
             dict(zip(names, torch.autograd.grad(own.cos().sum(), list(model.parameters())), strict=True))
         )
         logits.append(own.detach())
-    return torch.stack(logits), {
-        name: torch.stack([each[name] for each in gradients]) for name in gradients[0]
-    }
+        modules.append(model)
+    stacked = {name: stack_padded([each[name] for each in gradients]) for name in gradients[0]}
+    return torch.stack(logits), stacked, stacked_statistics(modules)
 
 
 def packed(program, models, images, training, dtype):
-    parameters = {
-        name: torch.stack([model.get_parameter(name).detach() for model in models]).requires_grad_()
-        for name, _ in models[0].named_parameters()
-    }
+    parameters = {name: value.requires_grad_() for name, value in stacked_parameters(models).items()}
+    statistics = stacked_statistics(models)
     context = Context(training, dtype, generators(len(models)) if training else ())
-    logits = program(parameters, images, context)
+    logits = program(parameters | statistics, images, context)
     values = torch.autograd.grad(logits.cos().sum(), list(parameters.values()))
-    return logits.detach(), dict(zip(parameters, values, strict=True))
+    return logits.detach(), dict(zip(parameters, values, strict=True)), statistics
 
 
 def assert_same(
@@ -204,12 +226,13 @@ def assert_same(
     tolerance = {torch.float64: 1e-10, torch.float32: 3e-5}[dtype]
     models, images = models_of(make, trials, dtype, rates), images_of(groups, dtype, shape)
     before = torch.get_rng_state(), images.clone()
-    expected, expected_gradients = alone(models, images, training)
-    logits, gradients = packed(program(models), models, images, training, dtype)
-    torch.testing.assert_close(logits, expected, rtol=tolerance, atol=tolerance)
-    assert gradients.keys() == expected_gradients.keys()
-    for name, value in gradients.items():
-        torch.testing.assert_close(value, expected_gradients[name], rtol=tolerance, atol=tolerance)
+    expected = alone(models, images, training)
+    result = packed(program(models), models, images, training, dtype)
+    torch.testing.assert_close(result[0], expected[0], rtol=tolerance, atol=tolerance)
+    for ours, theirs in zip(result[1:], expected[1:], strict=True):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            torch.testing.assert_close(value, theirs[name], rtol=tolerance, atol=tolerance)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(images, before[1])
 
@@ -285,11 +308,28 @@ def test_trials_may_differ_in_their_dropout_rate(make, groups, monkeypatch):
     assert_same(make, 4, groups, training=True, rates=[0.4, 0.0, 0.9, 0.1])
 
 
+@pytest.mark.parametrize("program", [pack_program, solo_program])
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("kind", ["features", "maps"])
+def test_trials_may_differ_in_width(kind, groups, program):
+    """The narrow ones are padded: same logits, same gradients, and none at all where there is padding."""
+    widths = iter([5, 2, 7, 5, 2, 7])
+
+    def make(rate):
+        width = next(widths)
+        if kind == "features":
+            return then_affine(nn.Flatten(), nn.Linear(96, width), nn.Tanh(), features=width)
+        body = (nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2), convolution(width, width + 1), nn.GELU())
+        return then_affine(convolution(2, width), *body, features=12 * (width + 1))
+
+    assert_same(make, 3, groups, training=True, program=program)
+
+
 def test_products_are_in_the_asked_precision_and_logits_in_the_masters():
     models, images = models_of(PACKED["Conv2d twice"], 3, torch.float32), images_of(1, torch.float32)
-    exact, _ = packed(pack_program(models), models, images, False, torch.float32)
+    exact, *_ = packed(pack_program(models), models, images, False, torch.float32)
     for program in (pack_program, solo_program):
-        logits, gradients = packed(program(models), models, images, False, torch.bfloat16)
+        logits, gradients, _ = packed(program(models), models, images, False, torch.bfloat16)
         assert logits.dtype == torch.float32
         assert {value.dtype for value in gradients.values()} == {torch.float32}
         difference = (logits - exact).abs().max() / exact.abs().max()

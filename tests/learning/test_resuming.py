@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from foolscope.core.errors import StoreError
-from foolscope.learning import OPTIMIZERS, TrainingSettings, train_pack, training
+from foolscope.learning import OPTIMIZERS, TrainingSettings, preparation, train_pack, training
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.losses import SquaredError
 from foolscope.learning.optimizers import SGD, Adam
+from foolscope.learning.packing import solo_program
 from foolscope.learning.schedules import Cosine
-from foolscope.models import MLP, LinearRegression, SmallCNN
+from foolscope.models import MLP, LinearRegression, ResNet, SmallCNN
 
 
 class InterruptionError(Exception):
@@ -78,6 +79,17 @@ PACKS = {
         }
         for patience in (1, 2, None)
     ],
+    "different epochs": [
+        {
+            "training": SETTINGS.model_copy(update={"epochs": epochs}),
+            "optimizer": SGD(momentum=0.9),
+            "model": MLP(hidden=(4 + epochs,)),
+            "seed": seed,
+        }
+        for seed in (0, 1)
+        for epochs in (2, 6, 4)
+    ],
+    "batch normalization": [{"model": ResNet(channels=(2, 3)), "seed": seed} for seed in (0, 1)],
     "a diverging neighbor": [
         {"optimizer": Adam(learning_rate=rate), "model": LinearRegression(), "loss": SquaredError()}
         for rate in (0.01, 1e300, 0.1)
@@ -89,6 +101,14 @@ PACKS = {
     "brain floats": [{"model": MLP(hidden=(8,)), "precision": "bfloat16", "optimizer": Adam()}],
     "no validation": [{"seed": seed} for seed in (0, 1)],
 }
+
+
+def test_the_same_bits_also_one_after_another(tmp_path, make_trial, make_dataset, monkeypatch):
+    monkeypatch.setattr(preparation, "pack_program", solo_program)
+    trials = [make_trial(training=SETTINGS, **values) for values in PACKS["batch normalization"]]
+    undisturbed = train_pack(trials, make_dataset())
+    resumed, _ = train(trials, make_dataset(), tmp_path / "pack.safetensors", 3)
+    assert_same_bits(resumed, undisturbed)
 
 
 @pytest.mark.parametrize("name", list(PACKS))

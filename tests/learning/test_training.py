@@ -14,7 +14,7 @@ from foolscope.learning.losses import CrossEntropy, SquaredError
 from foolscope.learning.optimizers import SGD, Adam, AdamW
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Cosine, Exponential, OneCycle, Step, Triangular, learning_rates
-from foolscope.models import MLP, Dropout, LinearRegression, SmallCNN, Softmax, build_model
+from foolscope.models import MLP, Dropout, LinearRegression, ResNet, SmallCNN, Softmax, build_model
 
 
 def build(trial, dataset):
@@ -158,6 +158,38 @@ PACKS = {
         for seed in (0, 1)
         for rate in (0.0, 0.4)
     ],
+    "widths": [
+        {"model": MLP(hidden=hidden), "regularization": RegularizationSettings(l1=0.01, l2=0.1), "seed": seed}
+        for seed in (0, 1)
+        for hidden in ((3, 7), (8, 2), (5, 5))
+    ],
+    "widths with Adam": [
+        {"model": MLP(hidden=(hidden,), activation="tanh"), "optimizer": Adam(learning_rate=0.01)}
+        for hidden in (2, 9)
+    ],
+    "widths of convolutions": [
+        {
+            "model": SmallCNN(channels=channels, units=(9, 8)),
+            "optimizer": SGD(momentum=0.9, weight_decay=0.01),
+            "training": last(clipping=0.5),
+        }
+        for channels in ((2, 5), (3, 4))
+    ],
+    "epochs": [
+        {"training": last(epochs=epochs), "schedule": Cosine(), "seed": seed}
+        for seed in (0, 1)
+        for epochs in (1, 3, 2)
+    ],
+    "batch normalization": [
+        {
+            "model": ResNet(channels=(3, 4)),
+            "optimizer": SGD(learning_rate=rate, momentum=0.9, weight_decay=0.01),
+            "seed": seed,
+        }
+        for seed in (0, 1)
+        for rate in (0.05, 0.1)
+    ],
+    "batch normalization of different widths": [{"model": ResNet(channels=(width, 4))} for width in (2, 3)],
     "one batch an epoch": [
         {"training": last(batch_size=1000)},
         {"training": last(batch_size=1000), "seed": 1},

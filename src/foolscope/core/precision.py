@@ -6,7 +6,7 @@ import torch
 
 from foolscope.core.errors import RecipeError
 
-__all__ = ["Precision", "has_matrix_units", "resolve_device", "resolve_precision"]
+__all__ = ["Precision", "multiplies_bfloat16", "resolve_device", "resolve_precision"]
 
 Precision = Literal["auto", "float32", "bfloat16", "float64"]
 
@@ -30,18 +30,24 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
-def has_matrix_units(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware: AMX tiles, or a GPU since Ampere."""
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for products of bfloat16 matrices, which makes them faster.
+
+    They are the AMX tiles or AVX-512 BF16 dot products of a processor, and the tensor cores of a GPU since
+    Ampere.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+    return device.type == "cpu" and bool(
+        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    )
 
 
 def resolve_precision(name: Precision, device: torch.device) -> Literal["float32", "bfloat16", "float64"]:
-    """Turn ``"auto"`` into bfloat16 where there are matrix units for it and float32 elsewhere.
+    """Turn ``"auto"`` into bfloat16 where the device has instructions for it and float32 elsewhere.
 
     The precision names the data type of the products; master weights are never below float32.
     """
     if name != "auto":
         return name
-    return "bfloat16" if has_matrix_units(device) else "float32"
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"

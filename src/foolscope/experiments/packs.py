@@ -1,15 +1,18 @@
 """Which trials train side by side: the plan of packs."""
 
 import hashlib
+import itertools
 import json
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from foolscope.experiments.recipe import Recipe
 
-__all__ = ["PACKED_FIELDS", "Pack", "PendingTrial", "pack_size", "plan_packs", "seeds_per_pack"]
+__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PendingTrial", "Room", "pack_size", "plan_packs"]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
@@ -18,14 +21,22 @@ PACKED_FIELDS: dict[str, frozenset[str]] = {
         {"learning_rate", "weight_decay", "momentum", "nesterov", "beta1", "beta2", "stability"}
     ),
     "regularization": frozenset({"l1", "l2"}),
-    "training": frozenset({"clipping", "patience", "keep"}),
+    "training": frozenset({"clipping", "patience", "keep", "epochs"}),
 }
 """The fields in which the trials of one pack may differ, beside the seed and the whole schedule."""
 
-_LARGEST_PACK = 32
+WIDTH_FIELDS: dict[str, frozenset[str]] = {
+    "mlp": frozenset({"hidden"}),
+    "small-cnn": frozenset({"channels", "units"}),
+}
+"""Model to the fields that may differ too where padding the narrower trials costs less than another pack."""
+
+_LARGEST_PACK = 128
+_LARGEST_PACK_ON_GPU = 512
 _CACHE_BYTES = (
     32 * 2**20
 )  # of the last level where the machine does not say, and the most that is ours where it is shared
+_PADDING_FLOPS = 4e6  # a step: an eighth of what a pack's step costs beside its arithmetic
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,7 @@ class PendingTrial:
         parameter_count: of its model.
         flops: floating-point operations of its model's forward pass on one image.
         input_bytes: of a minibatch in float32; each seed of a pack has its own.
+        activation_bytes: of all its layers' outputs for a minibatch in float32.
     """
 
     identity: str
@@ -45,11 +57,17 @@ class PendingTrial:
     parameter_count: int
     flops: float = 0.0
     input_bytes: int = 0
+    activation_bytes: int = 0
+
+    @property
+    def step_flops(self) -> float:
+        """Floating-point operations of a training step: the backward pass costs two forward passes."""
+        return 3 * self.flops * self.recipe.training.batch_size
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Trials of one shape, those of one seed next to each other."""
+    """Trials that train side by side, those of one seed next to each other."""
 
     trials: tuple[PendingTrial, ...]
 
@@ -65,34 +83,46 @@ class Pack:
         return sum(trial.flops for trial in self.trials)
 
 
-def pack_size(parameter_count: int, cache_bytes: int | None = None) -> int:
-    """Return how many trials may share a pack.
-
-    The gain of a pack peaks while parameters, gradients and one moment of all its trials stay in the
-    last-level cache.
+@dataclass(frozen=True)
+class Room:
+    """How much a pack may take.
 
     Args:
-        parameter_count: of one trial's model.
-        cache_bytes: of the last-level cache; read from the machine if not given.
+        bytes: of the last-level cache, or of a GPU's memory.
+        most_trials: beyond which a pack gains nothing.
+        in_cache: whether parameters, gradients and one moment are to stay within ``bytes``, as on a CPU,
+            where the gain peaks there; otherwise all that training allocates.
     """
-    if cache_bytes is None:
-        cache_bytes = _last_level_cache_bytes()
-    return max(1, min(_LARGEST_PACK, cache_bytes // (3 * 4 * parameter_count)))
+
+    bytes: int
+    most_trials: int = _LARGEST_PACK
+    in_cache: bool = True
+
+    @classmethod
+    def on(cls, device: torch.device) -> "Room":
+        """Ask the machine: half of the free memory of a GPU, the last-level cache of a CPU."""
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            return cls(free // 2, _LARGEST_PACK_ON_GPU, in_cache=False)
+        return cls(_last_level_cache_bytes())
 
 
-def seeds_per_pack(input_bytes: int, cache_bytes: int | None = None) -> int:
-    """Return how many seeds may share a pack: as many as fit their minibatches into the cache twice.
+def pack_size(trial: PendingTrial, room: Room) -> int:
+    """Return how many trials of this shape may share a pack."""
+    if room.in_cache:
+        own = 3 * 4 * trial.parameter_count
+    else:  # parameters, the best ones, gradients, two moments; activations and their gradients
+        own = 5 * 4 * trial.parameter_count + 2 * trial.activation_bytes
+    return max(1, min(room.most_trials, room.bytes // max(1, own)))
+
+
+def seeds_per_pack(trial: PendingTrial, room: Room) -> int:
+    """Return how many seeds may share a pack: as many as fit their minibatches into the room twice.
 
     A minibatch is written twice on its way to the first product. Past the cache, and past the size at which
     the allocator asks the system for fresh pages each time, that takes longer than the product.
-
-    Args:
-        input_bytes: of one minibatch in float32.
-        cache_bytes: of the last-level cache; read from the machine if not given.
     """
-    if cache_bytes is None:
-        cache_bytes = _last_level_cache_bytes()
-    return max(1, cache_bytes // (2 * max(1, input_bytes)))
+    return max(1, room.bytes // (2 * max(1, trial.input_bytes)))
 
 
 def _last_level_cache_bytes() -> int:
@@ -103,32 +133,77 @@ def _last_level_cache_bytes() -> int:
     return min(size, _CACHE_BYTES) if size > 0 else _CACHE_BYTES
 
 
-def plan_packs(pending: Sequence[PendingTrial], cache_bytes: int | None = None) -> list[Pack]:
+def plan_packs(pending: Sequence[PendingTrial], room: Room | None = None) -> list[Pack]:
     """Group trials by shape and cut the groups into packs.
+
+    Trials of different widths share a group as long as padding them costs little. Batch sizes are kept
+    apart: a step of twice the images costs about twice the time, so there is nothing to gain.
 
     The plan of what is left after some packs are done is the rest of the plan, so a killed sweep that starts
     again finds the checkpoint of the pack it was in.
+
+    Args:
+        pending: in any order.
+        room: what a pack may take; by default that of this machine's processor.
     """
-    shapes: dict[str, list[PendingTrial]] = {}
+    room = room or Room.on(torch.device("cpu"))
+    families: dict[str, list[PendingTrial]] = {}
     for trial in pending:
-        shapes.setdefault(_shape(trial.recipe), []).append(trial)
+        families.setdefault(_shape(trial.recipe, _may_be_padded(trial.recipe)), []).append(trial)
     packs = []
-    for _, trials in sorted(shapes.items()):  # not in the order they came: that changes as trials are done
-        size = pack_size(trials[0].parameter_count, cache_bytes)
-        by_seed: dict[int, list[PendingTrial]] = {}
-        for trial in sorted(trials, key=lambda each: each.recipe.seed):
-            by_seed.setdefault(trial.recipe.seed, []).append(trial)
-        packs += _cut(list(by_seed.values()), size, seeds_per_pack(trials[0].input_bytes, cache_bytes))
+    for _, family in sorted(families.items()):  # not in the order they came: that changes as trials are done
+        for trials in _alike(family):
+            widest = trials[-1]
+            by_seed: dict[int, list[PendingTrial]] = {}
+            for trial in sorted(trials, key=lambda each: each.recipe.seed):
+                by_seed.setdefault(trial.recipe.seed, []).append(trial)
+            packs += _cut(list(by_seed.values()), pack_size(widest, room), seeds_per_pack(widest, room))
     return packs
 
 
-def _shape(recipe: Recipe) -> str:
+def _may_be_padded(recipe: Recipe) -> bool:
+    """Whether a wider copy of the model, with zeros for the rest, computes the same and stays the same.
+
+    A sigmoid turns the zeros of a padded unit into one half, and dropout draws a mask as wide as the layer.
+    """
+    model = recipe.model
+    activation = getattr(model, "activation", "relu")
+    return model.name in WIDTH_FIELDS and activation != "sigmoid" and not getattr(model, "dropout", 0.0)
+
+
+def _shape(recipe: Recipe, any_width: bool) -> str:
+    """Return what the trials of one pack must have in common; of widths only how many there are."""
     values = recipe.model_dump(mode="json")
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
             values[part].pop(field, None)
+    if any_width:
+        for field in WIDTH_FIELDS[recipe.model.name]:
+            values["model"][field] = len(values["model"][field])
     del values["seed"], values["schedule"]
-    return json.dumps(values, sort_keys=True)
+    return json.dumps([any_width, values], sort_keys=True)
+
+
+def _alike(family: Sequence[PendingTrial]) -> list[list[PendingTrial]]:
+    """Divide trials that differ in width into groups, the widest first and last within its group.
+
+    As the widest are trained last, what is left of a group is divided as the whole was.
+    """
+    shapes = {trial.identity: _shape(trial.recipe, any_width=False) for trial in family}
+    ordered = sorted(family, key=lambda trial: (trial.flops, shapes[trial.identity]), reverse=True)
+    groups: list[list[PendingTrial]] = []
+    for shape, members in itertools.groupby(ordered, key=lambda trial: shapes[trial.identity]):
+        own = [trial for trial in family if shapes[trial.identity] == shape]  # in the order they came
+        widest = groups[-1][-1] if groups else None
+        if widest is not None and _padding_flops(next(members), widest) <= _PADDING_FLOPS:
+            groups[-1] = own + groups[-1]
+        else:
+            groups.append(own)
+    return groups
+
+
+def _padding_flops(narrow: PendingTrial, wide: PendingTrial) -> float:
+    return wide.step_flops - narrow.step_flops
 
 
 def _cut(seeds: list[list[PendingTrial]], size: int, most_seeds: int) -> list[Pack]:

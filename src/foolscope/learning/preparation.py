@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
@@ -15,6 +15,7 @@ from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
+from foolscope.learning.stacking import stacked_parameters, stacked_statistics
 from foolscope.learning.state import PackState
 from foolscope.models import build_model
 
@@ -23,18 +24,58 @@ __all__ = ["Setup", "prepare"]
 
 @dataclass(frozen=True)
 class Setup:
-    """Everything that stays the same from the first step to the last."""
+    """Everything that stays the same from step to step, for the trials that are trained.
+
+    Args:
+        trials: those of one seed next to each other.
+        models: one per trial: their structure; their values are not read.
+        master: data type of parameters, losses and updates.
+        dtype: data type of the products.
+        groups: how many minibatches there are at a time: one a seed if each has as many trials.
+    """
 
     trials: Sequence[TrainableTrial]
     dataset: Dataset
+    models: Sequence[nn.Module]
     program: Program
     loss: PackLoss
+    master: torch.dtype
     dtype: torch.dtype
     smoothing: Tensor | None
     clipping: Tensor | None
     regularizers: PackRegularizers
     optimizer_hyperparameters: dict[str, Tensor]
     groups: int
+
+    @classmethod
+    def gather(
+        cls, trials: Sequence[TrainableTrial], dataset: Dataset, models: Sequence[nn.Module]
+    ) -> "Setup":
+        """Derive the packed program and collect the settings along the trial axis."""
+        device = dataset.train.images.device
+        master, dtype = _data_types(trials[0], device)
+        thresholds = [trial.training.clipping or math.inf for trial in trials]
+        return cls(
+            trials=trials,
+            dataset=dataset,
+            models=models,
+            program=pack_program(models),
+            loss=LOSSES[trials[0].loss.name][1],
+            master=master,
+            dtype=dtype,
+            smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
+            clipping=(
+                torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
+            ),
+            regularizers=PackRegularizers.gather(
+                [trial.regularization for trial in trials],
+                [trial.optimizer.weight_decay for trial in trials],
+                device,
+                master,
+            ),
+            optimizer_hyperparameters=hyperparameters([trial.optimizer for trial in trials], device, master),
+            groups=_group_count([trial.seed for trial in trials]),
+        )
 
     @property
     def batch_size(self) -> int:
@@ -43,18 +84,26 @@ class Setup:
 
     @property
     def epochs(self) -> int:
-        """How many there are."""
-        return self.trials[0].training.epochs
+        """Those of the trial that has most."""
+        return max(trial.training.epochs for trial in self.trials)
 
     @property
     def steps_per_epoch(self) -> int:
         """Gradient steps in an epoch; the last minibatch may be smaller."""
         return math.ceil(len(self.dataset.train) / self.batch_size)
 
+    def narrowed(self, kept: Sequence[int]) -> "Setup":
+        """Return the setup of some of the trials, given by position."""
+        if len(kept) == len(self.trials):
+            return self
+        return Setup.gather(
+            [self.trials[position] for position in kept],
+            self.dataset,
+            [self.models[position] for position in kept],
+        )
 
-def prepare(
-    trials: Sequence[TrainableTrial], dataset: Dataset
-) -> tuple[Setup, PackState, list[torch.nn.Module]]:
+
+def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, PackState]:
     """Build the models of a pack, stack their parameters, and gather their settings along the trial axis.
 
     Args:
@@ -62,14 +111,13 @@ def prepare(
         dataset: on the device to train on.
 
     Returns:
-        What stays the same, the state before the first epoch, and the models, one per trial.
+        What stays the same, and the state before the first epoch.
 
     Raises:
         RecipeError: the model does not fit the images.
     """
     device = dataset.train.images.device
-    precision = resolve_precision(trials[0].precision, device)
-    master = torch.float64 if precision == "float64" else torch.float32
+    master, _ = _data_types(trials[0], device)
     mean, deviation = channel_statistics(dataset.train)
     models = [
         build_model(
@@ -82,33 +130,17 @@ def prepare(
         ).to(device, master)
         for trial in trials
     ]
-    parameters = {
-        name: torch.stack([model.get_parameter(name).detach() for model in models])
-        for name, _ in models[0].named_parameters()
-    }
-    hyper = hyperparameters([trial.optimizer for trial in trials], device, master)
-    thresholds = [trial.training.clipping or math.inf for trial in trials]
-    setup = Setup(
-        trials=trials,
-        dataset=dataset,
-        program=pack_program(models),
-        loss=LOSSES[trials[0].loss.name][1],
-        dtype=torch.bfloat16 if precision == "bfloat16" else master,
-        smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
-        clipping=(
-            torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
-        ),
-        regularizers=PackRegularizers.gather(
-            [trial.regularization for trial in trials],
-            [trial.optimizer.weight_decay for trial in trials],
-            device,
-            master,
-        ),
-        optimizer_hyperparameters=hyper,
-        groups=_group_count([trial.seed for trial in trials]),
-    )
-    optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, hyper)
-    return setup, PackState.start(parameters, optimizer, len(trials)), models
+    setup = Setup.gather(trials, dataset, models)
+    parameters, statistics = stacked_parameters(models), stacked_statistics(models)
+    optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)
+    return setup, PackState.start(parameters, statistics, optimizer, len(trials))
+
+
+def _data_types(trial: TrainableTrial, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
+    """Return the data types of parameters and of products."""
+    precision = resolve_precision(trial.precision, device)
+    master = torch.float64 if precision == "float64" else torch.float32
+    return master, torch.bfloat16 if precision == "bfloat16" else master
 
 
 def _group_count(seeds: Sequence[int]) -> int:

@@ -63,6 +63,11 @@ class PackRegularizers:
             settings[0].penalize,
         )
 
+    @property
+    def penalizes(self) -> bool:
+        """Whether any trial has a penalty on its loss."""
+        return self.l1 is not None or self.l2 is not None
+
     def penalized(self, parameters: Mapping[str, Tensor]) -> list[str]:
         """Name the parameters that the penalties act on: weights have two axes beside the trial axis."""
         return [name for name, value in parameters.items() if self.penalize == "all" or value.dim() > 2]

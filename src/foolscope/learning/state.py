@@ -11,76 +11,105 @@ from torch import Tensor
 from foolscope.core.errors import StoreError
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.optimizers import OptimizerState, PackTensors
-from foolscope.learning.outcome import EpochRecord
+from foolscope.learning.outcome import EpochRecord, Status
+from foolscope.learning.settings import TrainingSettings
 
 __all__ = ["PackState"]
-
-_Status = Literal["running", "stopped early", "diverged"]
 
 
 @dataclass
 class PackState:
-    """Parameters, optimizer state, best checkpoints and histories of the trials of one pack.
+    """What a pack has come to. Mutable on purpose: the training loop is its only owner.
 
-    Mutable on purpose: the training loop is its only owner.
+    Args:
+        epoch: how many are done.
+        step: how many are done.
+        trained: positions in the pack of the trials that are still computed. The leading axis of
+            ``parameters``, ``statistics`` and ``optimizer`` runs over them; all else is about every trial.
+        parameters: what the optimizer moves.
+        statistics: running means and variances of batch normalization.
+        optimizer: its moments.
+        best: parameters and statistics of the checkpoint to be tested.
+        best_epochs: when that was.
+        histories: one record per epoch.
+        statuses: of every trial.
     """
 
     epoch: int
     step: int
+    trained: list[int]
     parameters: PackTensors
+    statistics: PackTensors
     optimizer: OptimizerState
     best: PackTensors
     best_epochs: list[int]
     histories: list[list[EpochRecord]]
-    statuses: list[_Status]
+    statuses: list[Status | Literal["running"]]
 
     @classmethod
-    def start(cls, parameters: PackTensors, optimizer: OptimizerState, trials: int) -> "PackState":
+    def start(
+        cls, parameters: PackTensors, statistics: PackTensors, optimizer: OptimizerState, trials: int
+    ) -> "PackState":
         """Return the state before the first epoch."""
         return cls(
             epoch=0,
             step=0,
+            trained=list(range(trials)),
             parameters=parameters,
+            statistics=statistics,
             optimizer=optimizer,
-            best={name: value.clone() for name, value in parameters.items()},
+            best={name: value.clone() for name, value in (parameters | statistics).items()},
             best_epochs=[0] * trials,
             histories=[[] for _ in range(trials)],
             statuses=["running"] * trials,
         )
 
+    @property
+    def tensors(self) -> PackTensors:
+        """What a forward pass reads of the trials that are trained."""
+        return self.parameters | self.statistics
+
     def any_running(self) -> bool:
-        """Whether a trial has neither diverged nor lost patience."""
+        """Whether a trial is neither finished nor has diverged or lost patience."""
         return "running" in self.statuses
 
-    def record(
-        self,
-        trial: int,
-        record: EpochRecord,
-        keep: Literal["best", "last"],
-        patience: int | None,
-        *,
-        diverged: bool,
-    ) -> None:
+    def record(self, trial: int, record: EpochRecord, settings: TrainingSettings, *, diverged: bool) -> None:
         """Append an epoch to a trial's history, keep its weights if they are to be kept, end it if over."""
         history = self.histories[trial]
         history.append(record)
+        row = self.trained.index(trial)
         if diverged:
-            self._silence(trial)
+            self._silence(trial, row)
             return
         best = _best_epoch(history)
-        if keep == "last" or best is None or best == record.epoch:
+        if settings.keep == "last" or best is None or best == record.epoch:
             self.best_epochs[trial] = record.epoch
-            for name, value in self.parameters.items():
-                self.best[name][trial] = value[trial]
-        if patience is not None and best is not None and record.epoch - best >= patience:
+            for name, value in self.tensors.items():
+                self.best[name][trial] = value[row]
+        if record.epoch == settings.epochs:
+            self.statuses[trial] = "finished"
+        elif settings.patience is not None and best is not None and record.epoch - best >= settings.patience:
             self.statuses[trial] = "stopped early"
 
-    def _silence(self, trial: int) -> None:
+    def _silence(self, trial: int, row: int) -> None:
         """End a diverged trial: zeros compute as fast as numbers and cannot disturb its neighbours."""
         self.statuses[trial] = "diverged"
         moments = [moment for group in self.optimizer.values() for moment in group.values()]
-        for tensor in (*self.parameters.values(), *self.best.values(), *moments):
+        for tensor in (*self.tensors.values(), *moments):
+            tensor[row] = 0.0
+        for tensor in self.best.values():
             tensor[trial] = 0.0
+
+    def narrow(self, trials: Sequence[int]) -> None:
+        """Go on with some of the trials only, given by their positions in the pack."""
+        rows = torch.tensor([self.trained.index(trial) for trial in trials])
+
+        def of_rows(tensors: PackTensors) -> PackTensors:
+            return {name: value.index_select(0, rows.to(value.device)) for name, value in tensors.items()}
+
+        self.parameters, self.statistics = of_rows(self.parameters), of_rows(self.statistics)
+        self.optimizer = {group: of_rows(tensors) for group, tensors in self.optimizer.items()}
+        self.trained = list(trials)
 
     def save(self, path: Path, identity: str) -> None:
         """Write the state, whole or not at all."""
@@ -88,11 +117,12 @@ class PackState:
             "identity": identity,
             "epoch": self.epoch,
             "step": self.step,
+            "trained": self.trained,
             "best_epochs": self.best_epochs,
             "statuses": self.statuses,
             "histories": [[asdict(record) for record in history] for history in self.histories],
         }
-        save_tensors(path, self._tensors(), document)
+        save_tensors(path, self._all_tensors(), document)
 
     def restore(self, path: Path, identity: str) -> None:
         """Go on from a saved state.
@@ -100,26 +130,32 @@ class PackState:
         Raises:
             StoreError: the file is damaged or belongs to another pack.
         """
-        mine = self._tensors()
         tensors, document = load_tensors(path, next(iter(self.parameters.values())).device)
         try:
-            same = document["identity"] == identity and _kinds(tensors) == _kinds(mine)
+            same = document["identity"] == identity
             epoch, step = document["epoch"], document["step"]
             best_epochs, statuses = document["best_epochs"], document["statuses"]
             histories = [[EpochRecord(**record) for record in history] for history in document["histories"]]
-        except (KeyError, TypeError):
+            if same and document["trained"] != self.trained:
+                self.narrow(document["trained"])
+        except (KeyError, TypeError, ValueError):
             same = False
-        if not same:
+        if not same or _kinds(tensors) != _kinds(self._all_tensors()):
             raise StoreError(
                 f"{path} is the checkpoint of another pack; delete it and run the same command again"
             )
-        for name, value in mine.items():
+        for name, value in self._all_tensors().items():
             value.copy_(tensors[name])
         self.epoch, self.step, self.histories = epoch, step, histories
         self.best_epochs, self.statuses = best_epochs, statuses
 
-    def _tensors(self) -> dict[str, Tensor]:
-        groups: dict[str, PackTensors] = {"parameters": self.parameters, "best": self.best, **self.optimizer}
+    def _all_tensors(self) -> dict[str, Tensor]:
+        groups: dict[str, PackTensors] = {
+            "parameters": self.parameters,
+            "statistics": self.statistics,
+            "best": self.best,
+            **self.optimizer,
+        }
         return {
             f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()
         }

@@ -2,26 +2,27 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
 from foolscope.learning.evaluation import evaluate, to_pixels
-from foolscope.learning.optimizers import OPTIMIZERS
-from foolscope.learning.outcome import EpochRecord, Status, TrialOutcome
+from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
 from foolscope.learning.preparation import Setup, prepare
-from foolscope.learning.regularizers import clip_gradients
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
+from foolscope.learning.stacking import own_part
 from foolscope.learning.state import PackState
+from foolscope.learning.updating import update_parameters
 
 __all__ = ["EpochReport", "train_pack", "train_step"]
 
@@ -70,19 +71,38 @@ def train_pack(
         StoreError: the checkpoint cannot be written.
         RecipeError: the model does not fit the images.
     """
-    setup, state, models = prepare(trials, dataset)
+    whole, state = prepare(trials, dataset)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, identity)
+    setup = whole.narrowed(state.trained)
     last_saved = started = time.perf_counter()
-    while state.epoch < setup.epochs and state.any_running():
+    while state.any_running():
         _train_epoch(setup, state)
         if report is not None:
-            report(_report(setup, state))
+            report(_report(whole, state))
+        kept = _worth_keeping(whole, state)
+        if kept != state.trained:
+            state.narrow(kept)
+            setup = whole.narrowed(kept)
         if checkpoint is not None and time.perf_counter() - last_saved > _CHECKPOINT_SECONDS:
             state.save(checkpoint, identity)
             last_saved = time.perf_counter()
     share = (time.perf_counter() - started) / len(trials)
-    return _outcomes(setup, state, models, share)
+    return _outcomes(whole, state, share)
+
+
+def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
+    """Return the trials to go on with: without those that are over, once that makes a smaller pack as fast.
+
+    A pack whose seeds have unequally many trials gathers a minibatch for each trial instead of each seed,
+    which only pays when half of the trials are gone. Divergence alone leaves the pack as it is, for its
+    neighbours' bits depend on the pack.
+    """
+    running = [trial for trial in state.trained if state.statuses[trial] == "running"]
+    ended = any(state.statuses[trial] in ("finished", "stopped early") for trial in state.trained)
+    even = len(set(Counter(whole.trials[trial].seed for trial in running).values())) == 1
+    worthwhile = ended and (even or 2 * len(running) <= len(state.trained))
+    return running if running and worthwhile else state.trained
 
 
 def _train_epoch(setup: Setup, state: PackState) -> None:
@@ -103,7 +123,7 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
         ),
     )
     rates = _learning_rates(setup, state)
-    rate_of_step = torch.from_numpy(rates.T.copy()).to(next(iter(state.parameters.values())))
+    rate_of_step = torch.from_numpy(rates.T.copy()).to(device, setup.master)
     losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
     correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
     for step, batch in enumerate(torch.split(order, setup.batch_size, dim=1)):
@@ -115,44 +135,61 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
 
 
 def _learning_rates(setup: Setup, state: PackState) -> Float64[np.ndarray, "trial step"]:
-    """Return the learning rates of the epoch that begins, zero for trials that have diverged."""
+    """Return the learning rates of the epoch that begins, zero for trials that are over."""
     per_epoch = setup.steps_per_epoch
     steps = np.arange(per_epoch) + state.epoch * per_epoch
     rates = [
         learning_rates(
-            trial.schedule,
-            trial.optimizer.learning_rate,
+            settings.schedule,
+            settings.optimizer.learning_rate,
             steps,
             steps_per_epoch=per_epoch,
-            epochs=setup.epochs,
+            epochs=settings.training.epochs,
         )
-        * (status != "diverged")
-        for trial, status in zip(setup.trials, state.statuses, strict=True)
+        * (state.statuses[trial] == "running")
+        for trial, settings in zip(state.trained, setup.trials, strict=True)
     ]
     return np.stack(rates)
 
 
 def train_step(
-    setup: Setup, state: PackState, batch: Tensor, learning_rate: Tensor, context: Context
-) -> tuple[Tensor, Tensor]:
-    """Take one step in place; return the summed loss and the number of correct predictions of every trial."""
-    train, parameters = setup.dataset.train, state.parameters
-    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
-    images = to_pixels(train.images[batch], next(iter(leaves.values())).dtype)
-    labels = train.labels[batch].repeat_interleave(len(setup.trials) // setup.groups, dim=0)
-    logits = setup.program(leaves, images, context)
+    setup: Setup,
+    state: PackState,
+    batch: Int64[Tensor, "group batch"],
+    learning_rate: Float[Tensor, " trial"],
+    context: Context,
+) -> tuple[Float[Tensor, " trial"], Int64[Tensor, " trial"]]:
+    """Take one gradient step with every trial, in place.
+
+    Args:
+        setup: of the trials.
+        state: of the same trials; its parameters, statistics and moments change.
+        batch: indices into the training set, a row per group.
+        learning_rate: of this step.
+        context: of a forward pass in training.
+
+    Returns:
+        The loss summed over the minibatch before the step, without penalties, and how many predictions were
+        right.
+    """
+    leaves = {
+        name: value.to(setup.dtype if value.dim() > 2 else setup.master).detach().requires_grad_()
+        for name, value in state.parameters.items()
+    }
+    images, labels = _gather(setup, batch)
+    logits = setup.program(leaves | state.statistics, images, context)
     losses = setup.loss(logits, labels, setup.smoothing)
-    gradients = dict(
-        zip(leaves, torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values())), strict=True)
-    )
-    with torch.no_grad():
-        setup.regularizers.add_gradients(parameters, gradients)
-        clip_gradients(gradients, setup.clipping)
-        setup.regularizers.decay(parameters, learning_rate)
-        hyper = {"learning_rate": learning_rate, **setup.optimizer_hyperparameters}
-        update = OPTIMIZERS[setup.trials[0].optimizer.name].update
-        update(parameters, gradients, state.optimizer, hyper, state.step)
-        return losses.sum(dim=1), (logits.argmax(dim=-1) == labels).sum(dim=1)
+    gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values()))
+    update_parameters(setup, state, dict(zip(leaves, gradients, strict=True)), learning_rate)
+    return losses.detach().sum(dim=1), (logits.mT.max(dim=1).indices == labels).sum(dim=1)
+
+
+def _gather(setup: Setup, batch: Int64[Tensor, "group batch"]) -> tuple[Tensor, Tensor]:
+    """Return the images of every group's minibatch in [0, 1], and the labels for every trial."""
+    train = setup.dataset.train
+    chosen = torch.unflatten(train.images.index_select(0, batch.flatten()), 0, batch.shape)
+    labels = train.labels[batch].repeat_interleave(len(setup.trials) // setup.groups, dim=0)
+    return to_pixels(chosen, setup.master), labels
 
 
 def _close_epoch(
@@ -164,31 +201,30 @@ def _close_epoch(
 ) -> None:
     """Validate, record, keep what is best, and end the trials that diverged or lost patience."""
     state.epoch += 1
-    validation_losses: list[float | None] = [None] * len(setup.trials)
-    validation_accuracies: list[float | None] = [None] * len(setup.trials)
+    count = len(setup.trials)
+    validation_losses: list[float | None] = [None] * count
+    validation_accuracies: list[float | None] = [None] * count
     if setup.dataset.validation is not None:
-        measured = evaluate(
-            setup.program, state.parameters, setup.dataset.validation, setup.loss, setup.dtype
-        )
+        measured = evaluate(setup.program, state.tensors, setup.dataset.validation, setup.loss, setup.dtype)
         validation_losses = _finite(measured.loss)
         validation_accuracies = measured.accuracy.tolist()
     training_losses, penalties = _finite(losses), _finite(setup.regularizers.penalty(state.parameters))
     training_accuracies = accuracies.tolist()
-    for trial, settings in enumerate(setup.trials):
+    for row, (trial, settings) in enumerate(zip(state.trained, setup.trials, strict=True)):
         if state.statuses[trial] != "running":
             continue
         record = EpochRecord(
             epoch=state.epoch,
-            learning_rate=float(learning_rates[trial]),
-            training_loss=training_losses[trial],
-            penalty=penalties[trial],
-            training_accuracy=training_accuracies[trial],
-            validation_loss=validation_losses[trial],
-            validation_accuracy=validation_accuracies[trial],
+            learning_rate=float(learning_rates[row]),
+            training_loss=training_losses[row],
+            penalty=penalties[row],
+            training_accuracy=training_accuracies[row],
+            validation_loss=validation_losses[row],
+            validation_accuracy=validation_accuracies[row],
         )
         validated = record.validation_accuracy is None or record.validation_loss is not None
         diverged = record.training_loss is None or not validated
-        state.record(trial, record, settings.training.keep, settings.training.patience, diverged=diverged)
+        state.record(trial, record, settings.training, diverged=diverged)
 
 
 def _finite(values: Tensor) -> list[float | None]:
@@ -208,25 +244,31 @@ def _report(setup: Setup, state: PackState) -> EpochReport:
     )
 
 
-def _outcomes(
-    setup: Setup, state: PackState, models: Sequence[torch.nn.Module], duration_seconds: float
-) -> list[TrialOutcome]:
-    """Evaluate the kept checkpoints on the test set; one whose loss there is not finite has diverged too."""
+def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[TrialOutcome]:
+    """Evaluate the kept checkpoints on the test set; one whose loss there is not finite has diverged too.
+
+    In the precision of the parameters, so that the stored model gives the same figures when it is used.
+    """
     test = setup.dataset.test
-    result = evaluate(setup.program, state.best, test, setup.loss, setup.dtype)
+    result = evaluate(setup.program, state.best, test, setup.loss, setup.master)
     test_losses, test_accuracies = _finite(result.loss), result.accuracy.tolist()
     outcomes = []
-    for trial, model in enumerate(models):
+    for trial, model in enumerate(setup.models):
         history, best_epoch, test_loss = (
             tuple(state.histories[trial]),
             state.best_epochs[trial],
             test_losses[trial],
         )
-        status: Status = "finished" if len(history) == setup.epochs else "stopped early"
-        if state.statuses[trial] == "diverged" or test_loss is None:
+        status = state.statuses[trial]
+        assert status != "running"
+        if test_loss is None:
             status = "diverged"
-        weights = {name: value.detach().float().cpu() for name, value in model.state_dict().items()}
-        weights |= {name: value[trial].float().cpu() for name, value in state.best.items()}
+        weights = dict(model.state_dict())
+        weights |= {name: own_part(value[trial], weights[name].shape) for name, value in state.best.items()}
+        weights = {
+            name: value.detach().float().cpu() if value.is_floating_point() else value.cpu()
+            for name, value in weights.items()
+        }
         metrics: dict[str, float] = {}
         if status != "diverged" and test_loss is not None:
             kept = history[best_epoch - 1]
@@ -247,7 +289,7 @@ def _outcomes(
                 best_epoch=None if status == "diverged" else best_epoch,
                 metrics=metrics,
                 confusion=_confusion(test.labels, result.predictions[trial], len(setup.dataset.classes)),
-                parameter_count=sum(value[trial].numel() for value in state.best.values()),
+                parameter_count=sum(parameter.numel() for parameter in model.parameters()),
                 steps=len(history) * setup.steps_per_epoch,
                 duration_seconds=duration_seconds,
                 weights=weights,

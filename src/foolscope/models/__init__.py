@@ -16,6 +16,7 @@ from foolscope.models.initialization import initial_parameters
 from foolscope.models.layers import Dropout, Normalize
 from foolscope.models.linear import LinearRegression, Softmax, build_linear
 from foolscope.models.mlp import MLP, build_mlp
+from foolscope.models.resnet import ResNet, build_resnet
 from foolscope.models.settings import ImageShape, ModelSettings
 from foolscope.models.small_cnn import SmallCNN, build_small_cnn
 
@@ -28,6 +29,7 @@ __all__ = [
     "ModelEntry",
     "ModelSettings",
     "Normalize",
+    "ResNet",
     "SmallCNN",
     "Softmax",
     "build_model",
@@ -49,6 +51,7 @@ MODELS: dict[str, ModelEntry] = {
     "softmax": ModelEntry(Softmax, build_linear),
     "mlp": ModelEntry(MLP, build_mlp),
     "small-cnn": ModelEntry(SmallCNN, build_small_cnn),
+    "resnet": ModelEntry(ResNet, build_resnet),
 }
 
 

@@ -29,6 +29,7 @@ def _ones_and_zeros(layer: nn.Module, shape: torch.Size, name: str, generator: t
 _INITIALIZERS: dict[type[nn.Module], Callable[[nn.Module, torch.Size, str, torch.Generator], Tensor]] = {
     nn.Linear: _uniform_by_fan_in,
     nn.Conv2d: _uniform_by_fan_in,
+    nn.BatchNorm2d: _ones_and_zeros,
     nn.GroupNorm: _ones_and_zeros,
     nn.LayerNorm: _ones_and_zeros,
 }

@@ -1,0 +1,60 @@
+"""Tensors of several trials as one, padded with zeros at the end of each axis where their shapes differ.
+
+A padded unit has weights of zero on both sides. As long as its activation maps zero to zero, it puts out
+zero, gets no gradient and stays as it is: the trial computes what it computes alone.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+__all__ = ["own_part", "stack_padded", "stacked_parameters", "stacked_statistics"]
+
+
+def stack_padded(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "trial ..."]:
+    """Stack tensors of as many axes along a new first one, each in the corner at zero of the largest shape.
+
+    Example:
+        >>> stack_padded([torch.ones(1), torch.ones(2)])
+        tensor([[1., 0.],
+                [1., 1.]])
+    """
+    shapes = [tensor.shape for tensor in tensors]
+    largest = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    if all(list(shape) == largest for shape in shapes):
+        return torch.stack(list(tensors))
+    stacked = tensors[0].new_zeros(len(tensors), *largest)
+    for place, tensor in zip(stacked, tensors, strict=True):
+        own_part(place, tensor.shape).copy_(tensor)
+    return stacked
+
+
+def own_part(padded: Shaped[Tensor, "..."], shape: Sequence[int]) -> Shaped[Tensor, "..."]:
+    """Return the view of one trial's own numbers.
+
+    Args:
+        padded: one trial's part of a stack.
+        shape: what it had before.
+    """
+    return padded[tuple(slice(size) for size in shape)]
+
+
+def stacked_parameters(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Return the parameters of models of one structure, name to (trial, ...)."""
+    return {
+        name: stack_padded([model.get_parameter(name).detach() for model in models])
+        for name, _ in models[0].named_parameters()
+    }
+
+
+def stacked_statistics(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Return the running means and variances of their batch normalizations, name to (trial, channel)."""
+    names = [
+        f"{path}.{name}"
+        for path, module in models[0].named_modules()
+        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats
+        for name in ("running_mean", "running_var")
+    ]
+    return {name: stack_padded([model.get_buffer(name) for model in models]) for name in names}

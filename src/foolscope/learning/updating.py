@@ -1,0 +1,63 @@
+"""From the gradients of a minibatch to the next parameters: penalties, clipping, decay, the step."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from foolscope.learning.optimizers import OPTIMIZERS, PackTensors
+from foolscope.learning.preparation import Setup
+from foolscope.learning.regularizers import clip_gradients
+from foolscope.learning.state import PackState
+
+__all__ = ["update_parameters"]
+
+_PORTION_NUMBERS = 2**18  # of a parameter: with its gradient and a moment they fit a core's own cache
+
+
+@torch.no_grad()
+def update_parameters(
+    setup: Setup, state: PackState, gradients: PackTensors, learning_rate: Float[Tensor, " trial"]
+) -> None:
+    """Move the parameters of every trial, and the optimizer's moments, in place.
+
+    The passes over a large parameter together cost as much as its products once they run out of the cache,
+    so it is updated a few trials at a time.
+
+    Args:
+        setup: of the trials.
+        state: of the same trials.
+        gradients: of the losses, in the data type of the products or of the parameters.
+        learning_rate: of this step.
+    """
+    parameters = state.parameters
+    if setup.regularizers.penalizes or setup.clipping is not None:
+        gradients = {name: value.to(setup.master) for name, value in gradients.items()}
+        setup.regularizers.add_gradients(parameters, gradients)
+        clip_gradients(gradients, setup.clipping)
+    setup.regularizers.decay(parameters, learning_rate)
+    update = OPTIMIZERS[setup.trials[0].optimizer.name].update
+    hyper = {"learning_rate": learning_rate, **setup.optimizer_hyperparameters}
+    for names, trials in _portions(parameters):
+        update(
+            {name: parameters[name][trials] for name in names},
+            {name: gradients[name][trials].to(setup.master) for name in names},
+            {
+                moment: {name: tensors[name][trials] for name in names}
+                for moment, tensors in state.optimizer.items()
+            },
+            {name: value[trials] for name, value in hyper.items()},
+            state.step,
+        )
+
+
+def _portions(parameters: PackTensors) -> Iterator[tuple[Sequence[str], slice]]:
+    """Cut the parameters into what is updated at once: all small ones, a large one a few trials at a time."""
+    large = [name for name, value in parameters.items() if value.numel() > _PORTION_NUMBERS]
+    yield [name for name in parameters if name not in large], slice(None)
+    for name in large:
+        trials = len(parameters[name])
+        step = max(1, _PORTION_NUMBERS * trials // parameters[name].numel())
+        for start in range(0, trials, step):
+            yield [name], slice(start, start + step)
