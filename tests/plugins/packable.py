@@ -80,7 +80,7 @@ PACKED = {
     "BatchNorm2d": lambda rate: then_affine(
         convolution(2, 4, bias=False),
         nn.BatchNorm2d(4, momentum=0.3),
-        nn.ReLU(),
+        nn.Tanh(),
         nn.BatchNorm2d(4),
         features=4 * 48,
     ),
