@@ -69,7 +69,7 @@ def packed(program, models, images, training, dtype):
 def assert_same(
     make, trials, groups, training, dtype=torch.float64, shape=SHAPE, program=pack_program, rates=None
 ):
-    tolerance = {torch.float64: 1e-10, torch.float32: 5e-4}[dtype]
+    tolerance = {torch.float64: 1e-10, torch.float32: 3e-5}[dtype]
     models, images = models_of(make, trials, dtype, rates), images_of(groups, dtype, shape)
     before = torch.get_rng_state(), images.clone()
     expected = alone(models, images, training)
@@ -77,8 +77,9 @@ def assert_same(
     torch.testing.assert_close(result[0], expected[0], rtol=tolerance, atol=tolerance)
     for ours, theirs in zip(result[1:], expected[1:], strict=True):
         assert ours.keys() == theirs.keys()
+        scale = max([1.0, *(float(value.abs().max()) for value in theirs.values())])
         for name, value in ours.items():
-            torch.testing.assert_close(value, theirs[name], rtol=tolerance, atol=tolerance)
+            torch.testing.assert_close(value, theirs[name], rtol=tolerance, atol=tolerance * scale)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(images, before[1])
 
