@@ -8,7 +8,14 @@ from packable import BATCH, CLASSES, PACKED, SHAPE, UNPACKABLE, convolution, the
 from torch import nn
 
 from foolscope.learning import packing
-from foolscope.learning.packing import PACKED_LAYERS, Context, pack_program, solo_program, unpackable_layers
+from foolscope.learning.packing import (
+    PACKED_LAYERS,
+    Context,
+    pack_program,
+    solo_program,
+    solo_reason,
+    unpackable_layers,
+)
 from foolscope.learning.stacking import stack_padded, stacked_parameters, stacked_statistics
 from foolscope.models import MODELS, Dropout, build_model
 
@@ -122,6 +129,26 @@ def test_what_cannot_be_packed_runs_one_after_another(make, trials, groups, trai
     monkeypatch.setattr(packing, "solo_program", watched)
     assert_same(make, trials, groups, training)
     assert fallen_back
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("unknown layer", "there is no packed form of Softplus"),
+        ("tied parameters", "layers share parameters"),
+        ("control flow on values", "its forward pass depends on values"),
+        ("another padding", "its layers have options or connections without a packed form"),
+    ],
+)
+def test_a_model_that_does_not_pack_has_a_reason_in_one_line(name, reason):
+    told = solo_reason(UNPACKABLE[name](0.4))
+    assert told.startswith(reason)
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize("make", PACKED.values(), ids=PACKED)
+def test_a_model_that_packs_has_none(make):
+    assert solo_reason(make(0.4)) is None
 
 
 def test_every_layer_of_the_table_has_an_example():

@@ -18,7 +18,15 @@ from foolscope.learning.packed_layers import PACKED_LAYERS, Activation, Context,
 from foolscope.learning.stacking import own_part
 from foolscope.models.layers import Dropout
 
-__all__ = ["PACKED_LAYERS", "Context", "Program", "pack_program", "solo_program", "unpackable_layers"]
+__all__ = [
+    "PACKED_LAYERS",
+    "Context",
+    "Program",
+    "pack_program",
+    "solo_program",
+    "solo_reason",
+    "unpackable_layers",
+]
 
 Program = Callable[[PackTensors, Float[Tensor, "group batch channel height width"], Context], Tensor]
 """Parameters and running statistics (trial, ...), images -> logits (trial, batch, classes).
@@ -50,25 +58,41 @@ def unpackable_layers(model: nn.Module) -> tuple[str, ...]:
     return tuple(sorted(kind.__name__ for kind in kinds))
 
 
+def solo_reason(model: nn.Module) -> str | None:
+    """Say why a model trains one trial after another; ``None`` if it packs.
+
+    Example:
+        >>> solo_reason(nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.Softplus()))
+        'there is no packed form of Softplus'
+    """
+    unpackable = unpackable_layers(model)
+    if unpackable:
+        return f"there is no packed form of {', '.join(unpackable)}"
+    if len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters())):
+        return "layers share parameters"
+    try:
+        nodes = list(_Tracer().trace(model).nodes)
+    except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
+        return f"its forward pass depends on values ({str(error).splitlines()[0]})"
+    return (
+        None
+        if _is_packable(nodes, model)
+        else ("its layers have options or connections without a packed form")
+    )
+
+
 def pack_program(models: Sequence[nn.Module]) -> Program:
-    """Derive the packed program of models that differ at most in values and dropout rates.
+    """Derive the packed program of models that differ at most in values, widths and dropout rates.
 
     Args:
         models: one per trial, of one structure.
 
     Returns:
-        The packed program, or the one-after-another program where the first model cannot be packed.
+        The packed program, or the one-after-another program where :func:`solo_reason` gives a reason.
     """
-    model = models[0]
-    tied = len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters()))
-    if tied or unpackable_layers(model):
+    if solo_reason(models[0]) is not None:
         return solo_program(models)
-    try:
-        nodes = list(_Tracer().trace(model).nodes)
-    except (fx.proxy.TraceError, RuntimeError, TypeError):  # control flow that depends on values
-        return solo_program(models)
-    if not _is_packable(nodes, model):
-        return solo_program(models)
+    nodes = list(_Tracer().trace(models[0]).nodes)
     layers = {
         node: Layer(str(node.target), tuple(model.get_submodule(str(node.target)) for model in models))
         for node in nodes
