@@ -90,6 +90,39 @@ def test_ablate_gives_verdicts_in_sentences(recipe, store):
         foolscope.ablate(recipe, {"learning_rate": [0.001]}, seeds=1, store=store)
 
 
+def test_check_says_what_it_found_in_sentences(recipe, store):
+    result = foolscope.check(recipe, rates=(0.001, 0.3, 1e30), steps=20, store=store)
+    assert result.passed
+    assert len(result.sentences) == len(result.checks) + 1
+    assert result.range_test.rates == [0.001, 0.1, 0.3, 1e30]
+    assert result.range_test.losses[3] is None
+    page = page_of(result)
+    self_contained(page)
+    assert result.range_test.sentence in page
+    assert not foolscope.check(
+        foolscope.recipe({**SMALL, "model": {"name": "mlp", "hidden": [1]}}),
+        rates=(0.1, 0.2),
+        steps=5,
+        store=store,
+    ).passed
+    with pytest.raises(RecipeError, match="positive rates"):
+        foolscope.check(recipe, rates=(0.0, 1.0), store=store)
+
+
+def test_search_gives_a_recipe_and_says_what_it_is_worth(recipe, store):
+    over = {"learning_rate": "0.001:1:log", "batch_size": [16, 32]}
+    found = foolscope.search(recipe, over, rounds=1, trials=3, fresh_seeds=2, store=store)
+    assert found.recipe.optimizer.learning_rate == found.record.winner.values["learning_rate"]
+    assert found.recipe.training.batch_size == found.record.winner.values["batch_size"]
+    assert found.recipe.seed == recipe.seed
+    assert "2 fresh seeds" in found.summary
+    page = page_of(found)
+    self_contained(page)
+    assert "Better settings" in page
+    with pytest.raises(RecipeError, match=r"fresh_seeds: .*; got 1"):
+        foolscope.search(recipe, over, fresh_seeds=1, store=store)
+
+
 def test_attack_measures_the_trained_model(recipe, store):
     training = foolscope.train(recipe, store=store)
     curve = foolscope.attack(

@@ -7,19 +7,38 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foolscope.api import Ablation, StudyResult, Training, ablate, attack, recipe, study, train
+    from foolscope.api import (
+        Ablation,
+        CheckResult,
+        Search,
+        StudyResult,
+        Training,
+        ablate,
+        attack,
+        check,
+        recipe,
+        reproduce,
+        search,
+        study,
+        train,
+    )
     from foolscope.core.errors import FoolscopeError
     from foolscope.experiments.recipe import Recipe
 
 __all__ = [
     "Ablation",
+    "CheckResult",
     "FoolscopeError",
     "Recipe",
+    "Search",
     "StudyResult",
     "Training",
     "ablate",
     "attack",
+    "check",
     "recipe",
+    "reproduce",
+    "search",
     "study",
     "train",
 ]

@@ -10,24 +10,52 @@ import numpy as np
 
 from foolscope.attacks import RobustAccuracyCurve, robust_accuracy_curve
 from foolscope.experiments import ablation as ablations
+from foolscope.experiments.checking import check_records, range_test_record
 from foolscope.experiments.execution import Workplace, run_trials
-from foolscope.experiments.recipe import Recipe, recipe_from
-from foolscope.experiments.records import AblationRecord, StudyRecord, TrainingRecord
+from foolscope.experiments.recipe import Recipe, recipe_from, with_values
+from foolscope.experiments.records import (
+    AblationRecord,
+    CheckRecord,
+    RangeTestRecord,
+    SearchRecord,
+    StudyRecord,
+    TrainingRecord,
+)
+from foolscope.experiments.reproduction import reproductions
+from foolscope.experiments.search import Over, search_settings
+from foolscope.experiments.search import search as run_search
 from foolscope.experiments.store import Store, StoredTrial
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.study_file import read_study
 from foolscope.experiments.study_run import run_study, training_record
+from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 from foolscope.learning.evaluation import to_pixels
 from foolscope.reports import Document, render_html
+from foolscope.reports.sections.checks import check_document
 from foolscope.reports.study_report import (
     ablation_document,
     read_pictures,
+    search_document,
     study_document,
     training_document,
     write_study_report,
 )
 
-__all__ = ["Ablation", "StudyResult", "Training", "ablate", "attack", "recipe", "study", "train"]
+__all__ = [
+    "Ablation",
+    "CheckResult",
+    "Search",
+    "StudyResult",
+    "Training",
+    "ablate",
+    "attack",
+    "check",
+    "recipe",
+    "reproduce",
+    "search",
+    "study",
+    "train",
+]
 
 _DEFAULT_STORE = Path("foolscope-runs")
 
@@ -65,6 +93,55 @@ class Ablation:
 
 
 @dataclass(frozen=True)
+class Search:
+    """A search with its winner.
+
+    Args:
+        record: every setting tried, the winner beside the baseline on fresh seeds, and the verdict.
+        recipe: the winner, to be trained or varied; the baseline if every setting tried diverged.
+    """
+
+    record: SearchRecord
+    recipe: Recipe
+
+    @property
+    def summary(self) -> str:
+        """What was found, in words."""
+        return self.record.summary
+
+    def _repr_html_(self) -> str:
+        return _framed(search_document(self.record))
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The checks of a recipe.
+
+    Args:
+        checks: what the sanity checks said.
+        range_test: what the learning-rate range test said.
+        classes: how many the data set has.
+    """
+
+    checks: Sequence[CheckRecord]
+    range_test: RangeTestRecord
+    classes: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed, and the recipe's own learning rate is stable."""
+        return self.range_test.passed and all(check.passed for check in self.checks)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found, in words."""
+        return [*(check.sentence for check in self.checks), self.range_test.sentence]
+
+    def _repr_html_(self) -> str:
+        return _framed(check_document(self.checks, self.range_test, self.classes))
+
+
+@dataclass(frozen=True)
 class StudyResult:
     """A study with its report."""
 
@@ -82,8 +159,15 @@ def _framed(document: Document) -> str:
     return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0"></iframe>'
 
 
-def _workplace(store: str | Path, data_dir: str | Path | None, device: str) -> Workplace:
-    return Workplace(Store(Path(store)), None if data_dir is None else Path(data_dir), device)
+def _workplace(
+    store: str | Path,
+    data_dir: str | Path | None,
+    device: str,
+    executor: str = "auto",
+    workers: int | None = None,
+) -> Workplace:
+    data_folder = None if data_dir is None else Path(data_dir)
+    return Workplace(Store(Path(store)), data_folder, device, executor, workers)
 
 
 def recipe(values: Mapping[str, Any] | None = None) -> Recipe:
@@ -105,6 +189,8 @@ def train(
     store: str | Path = _DEFAULT_STORE,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    executor: str = "auto",
+    workers: int | None = None,
 ) -> Training:
     """Train one model, or read it from the store.
 
@@ -113,8 +199,10 @@ def train(
         store: folder in which runs are kept.
         data_dir: where the data sets are.
         device: "auto", "cpu", "cuda" and so on.
+        executor: who trains: "auto", "in-process", "processes" or "ray".
+        workers: at most so many packs at a time; as many as there are cores if not given.
     """
-    (trial,) = run_trials([recipe], _workplace(store, data_dir, device))
+    (trial,) = run_trials([recipe], _workplace(store, data_dir, device, executor, workers))
     return Training(trial, training_record(recipe.model.name, [trial]), data_dir)
 
 
@@ -128,6 +216,8 @@ def ablate(
     store: str | Path = _DEFAULT_STORE,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    executor: str = "auto",
+    workers: int | None = None,
 ) -> Ablation:
     """Vary one field at a time around a recipe and judge every value against the baseline.
 
@@ -140,11 +230,13 @@ def ablate(
         store: folder in which runs are kept.
         data_dir: where the data sets are.
         device: "auto", "cpu", "cuda" and so on.
+        executor: who trains: "auto", "in-process", "processes" or "ray".
+        workers: at most so many packs at a time; as many as there are cores if not given.
 
     Raises:
         RecipeError: fewer than 2 seeds, an unknown field, or a value out of range.
     """
-    workplace = _workplace(store, data_dir, device)
+    workplace = _workplace(store, data_dir, device, executor, workers)
     return Ablation(
         ablations.ablate(
             recipe,
@@ -154,6 +246,97 @@ def ablate(
             metric=metric,
             practical_difference=practical_difference,
         )
+    )
+
+
+def search(
+    recipe: Recipe,
+    over: Mapping[str, Over],
+    *,
+    sampler: str = "coarse-to-fine",
+    rounds: int = 2,
+    trials: int = 16,
+    seeds: int = 1,
+    fresh_seeds: int = 5,
+    practical_difference: float = 0.005,
+    narrowing: float = 0.25,
+    sampler_seed: int = 0,
+    store: str | Path = _DEFAULT_STORE,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    executor: str = "auto",
+    workers: int | None = None,
+) -> Search:
+    """Search for better settings of a recipe, and compare the winner with it on fresh seeds.
+
+    Args:
+        recipe: the baseline.
+        over: field to range, as in ``"1e-4:1:log"`` or ``"0:0.9:linear"``, or to a list of values.
+        sampler: "coarse-to-fine", "random" or "tpe" (Optuna's).
+        rounds: how often to look at the results and propose again.
+        trials: settings per round, trained side by side.
+        seeds: on which every setting is tried.
+        fresh_seeds: further ones, on which winner and baseline are compared; at least 2.
+        practical_difference: the smallest difference of test accuracy that matters, as a fraction.
+        narrowing: length of the next round's ranges as a fraction of this round's.
+        sampler_seed: root of the draws.
+        store: folder in which runs are kept.
+        data_dir: where the data sets are.
+        device: "auto", "cpu", "cuda" and so on.
+        executor: who trains: "auto", "in-process", "processes" or "ray".
+        workers: at most so many packs at a time; as many as there are cores if not given.
+
+    Raises:
+        RecipeError: an unknown field, a range that makes no sense, no validation set, or a missing package.
+    """
+    settings = search_settings(
+        {
+            "sampler": sampler,
+            "rounds": rounds,
+            "trials": trials,
+            "seeds": seeds,
+            "fresh_seeds": fresh_seeds,
+            "narrowing": narrowing,
+            "sampler_seed": sampler_seed,
+        }
+    )
+    record = run_search(
+        recipe,
+        over,
+        workplace=_workplace(store, data_dir, device, executor, workers),
+        settings=settings,
+        practical_difference=practical_difference,
+    )
+    return Search(record, with_values(recipe, record.winner.values if record.winner else {}))
+
+
+def check(
+    recipe: Recipe,
+    *,
+    rates: Sequence[float] = DEFAULT_RATES,
+    steps: int = DEFAULT_STEPS,
+    store: str | Path = _DEFAULT_STORE,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+) -> CheckResult:
+    """Check a recipe before its numbers are believed, and find the learning rates that suit it.
+
+    Args:
+        recipe: what to check.
+        rates: learning rates to try beside the recipe's own, at least two.
+        steps: training steps at each of them.
+        store: folder in which results are kept.
+        data_dir: where the data sets are.
+        device: "auto", "cpu", "cuda" and so on.
+
+    Raises:
+        RecipeError: the rates or the number of steps make no sense.
+    """
+    workplace, name = _workplace(store, data_dir, device), recipe.model.name
+    return CheckResult(
+        check_records(name, recipe, workplace),
+        range_test_record(name, recipe, workplace, rates, steps),
+        len(workplace.dataset(recipe.dataset).classes),
     )
 
 
@@ -204,6 +387,8 @@ def study(
     store: str | Path = _DEFAULT_STORE,
     data_dir: str | Path | None = None,
     device: str = "auto",
+    executor: str = "auto",
+    workers: int | None = None,
 ) -> StudyResult:
     """Run a built-in study or a study file, or what of it the store lacks, and write its report.
 
@@ -212,11 +397,44 @@ def study(
         store: folder in which runs are kept.
         data_dir: where the data sets are.
         device: "auto", "cpu", "cuda" and so on.
+        executor: who trains: "auto", "in-process", "processes" or "ray".
+        workers: at most so many packs at a time; as many as there are cores if not given.
     """
     plan, text = read_study(str(name_or_path))
-    workplace = _workplace(store, data_dir, device)
+    workplace = _workplace(store, data_dir, device, executor, workers)
     record = run_study(plan, workplace, text=text, command=f"foolscope study {name_or_path}")
     folder = workplace.store.study_folder(record.name)
     pictures = read_pictures(folder / "pictures.safetensors")
     files = write_study_report(record, pictures, folder)
     return StudyResult(record, pictures, files["html"])
+
+
+def reproduce(
+    name: str,
+    *,
+    store: str | Path = _DEFAULT_STORE,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+    executor: str = "auto",
+    workers: int | None = None,
+) -> tuple[StudyResult, ...]:
+    """Run a published experiment, or what of it the store lacks; the claims carry the published figures.
+
+    Args:
+        name: one experiment such as "A3", a letter for all that begin with it, or "all".
+        store: folder in which runs are kept.
+        data_dir: where the data sets are.
+        device: "auto", "cpu", "cuda" and so on.
+        executor: who trains: "auto", "in-process", "processes" or "ray".
+        workers: at most so many packs at a time; as many as there are cores if not given.
+
+    Returns:
+        One result for each study that the experiment needs.
+
+    Raises:
+        RecipeError: there is no such experiment.
+    """
+    return tuple(
+        study(each.study, store=store, data_dir=data_dir, device=device, executor=executor, workers=workers)
+        for each in reproductions(name)
+    )

@@ -345,3 +345,14 @@ def test_lines_come_when_a_stage_begins_and_every_few_seconds(monkeypatch, capsy
             observe(console.Stage("one", now / 10, "x"))
         observe(console.Stage("two", 0.0))
     assert capsys.readouterr().err.splitlines() == ["one:   0 %  x", "one:  60 %  x", "two:   0 %"]
+
+
+def test_explain_prints_the_plan_and_trains_nothing(foolscope, small, tmp_path):
+    plan = foolscope(*ABLATION, *small, "--explain").out
+    assert plan.startswith("6 trials to train in 1 pack; 0 in the store already.")
+    assert "learning rate 0.001, 0.1, 1e+30" in plan
+    assert "Pack 1: room for 128 trials, beyond which a pack gains nothing." in plan
+    assert not list(tmp_path.rglob("result.json"))
+    foolscope(*ABLATION, *small)
+    after = foolscope(*ABLATION, *small, "--explain").out
+    assert after.strip() == "0 trials to train in 0 packs; 6 in the store already."

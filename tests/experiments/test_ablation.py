@@ -6,7 +6,6 @@ import pytest
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments import execution
 from foolscope.experiments.ablation import (
     BASELINE,
     METRICS,
@@ -19,6 +18,7 @@ from foolscope.experiments.ablation import (
 )
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace, run_trials
+from foolscope.experiments.executors import job
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.store import Store
 from foolscope.experiments.verdicts import judge
@@ -42,13 +42,13 @@ def workplace(tmp_path):
 def trained(monkeypatch):
     """Return the list of recipes that are trained from now on."""
     recipes = []
-    train_pack = execution.train_pack
+    train_pack = job.train_pack
 
     def spy(pack, *args, **kwargs):
         recipes.extend(pack)
         return train_pack(pack, *args, **kwargs)
 
-    monkeypatch.setattr(execution, "train_pack", spy)
+    monkeypatch.setattr(job, "train_pack", spy)
     return recipes
 
 
@@ -234,6 +234,25 @@ def test_published_figures_stand_beside_their_values():
     assert [level.published for level in factor.levels] == [0.6, 0.5, None]
     with pytest.raises(RecipeError, match="2 for 3 values"):
         summary_of(RISING, published={"batch_size": [0.6, 0.5]})
+
+
+def test_published_differences_are_held_against_what_single_runs_differ_by():
+    rows = np.array(RISING)
+    residuals = rows - rows.mean(axis=1, keepdims=True) - rows.mean(axis=0) + rows.mean()
+    noise = stats.t.ppf(0.975, 4) * np.sqrt(2) * np.sqrt((residuals**2).sum() / 4)
+    published = [0.5 + 0.99 * noise, 0.5, 0.5 - 1.01 * noise]
+    below, base, above = summary_of(RISING, published={"batch_size": published}).levels
+    assert below.published_difference == pytest.approx(0.99 * noise)
+    assert (below.rests_on_noise, above.rests_on_noise) == (True, False)
+    assert (base.published_difference, base.rests_on_noise) == (None, None)
+    for figures in ([0.6, None, 0.5], None):  # without a published baseline there is no difference
+        levels = summary_of(RISING, published=figures and {"batch_size": figures}).levels
+        assert {level.rests_on_noise for level in levels} == {None}
+
+
+def test_runs_without_spread_make_no_noise():
+    levels = summary_of([[0.5] * 3, [0.6] * 3, [0.7] * 3], published={"batch_size": [0.6, 0.5, 0.5]}).levels
+    assert [level.rests_on_noise for level in levels] == [False, None, True]
 
 
 def test_one_seed_has_a_mean_and_no_interval():

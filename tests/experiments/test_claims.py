@@ -6,7 +6,14 @@ from typing import Any
 import pydantic
 import pytest
 
-from foolscope.experiments.claims import Claim, ComparisonClaim, Selector, TrendClaim, ValueClaim
+from foolscope.experiments.claims import (
+    Claim,
+    ComparisonClaim,
+    CurveClaim,
+    Selector,
+    TrendClaim,
+    ValueClaim,
+)
 
 CLAIMS = pydantic.TypeAdapter(list[Claim])
 
@@ -82,7 +89,7 @@ def test_claims_survive_the_way_to_json_and_back() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "hunch"}, "'value', 'comparison', 'trend'"),
+        ({"kind": "hunch"}, "'value', 'comparison', 'trend', 'curve'"),
         ({"is": "wobbles"}, "'rises', 'falls'"),
         ({"tolerance": 0.1}, "Extra inputs are not permitted"),
         ({"sentence": ""}, "at least 1 character"),
@@ -130,3 +137,40 @@ def test_values_that_are_refused(change: dict[str, Any], message: str) -> None:
     CLAIMS.validate_python([entry, {**entry, "is": "at least", "tolerance": 0.0}])
     with pytest.raises(pydantic.ValidationError, match=message):
         CLAIMS.validate_python([{**entry, **change}])
+
+
+CURVE = {
+    "sentence": "s",
+    "kind": "curve",
+    "recipe": "mlp",
+    "metric": "validation_loss",
+    "is": "turns upwards",
+    "meanwhile": {"metric": "training_loss", "is": "falls"},
+}
+
+
+def test_curves_read_as_written_and_survive_the_way_to_json() -> None:
+    (curve,) = parsed = CLAIMS.validate_python([CURVE])
+    assert isinstance(curve, CurveClaim)
+    assert (curve.metric, curve.relation, curve.by) == ("validation_loss", "turns upwards", None)
+    assert curve.meanwhile is not None
+    assert (curve.meanwhile.metric, curve.meanwhile.relation) == ("training_loss", "falls")
+    assert curve.cells() == (Selector(recipe="mlp"),)
+    assert CLAIMS.validate_json(CLAIMS.dump_json(parsed, by_alias=True)) == parsed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"is": "keeps falling"}, "'rises', 'falls', 'rises steadily'"),
+        ({"is": "rises steadily"}, "meanwhile does not go with a steady relation"),
+        ({"meanwhile": {"metric": "validation_loss", "is": "falls"}}, "another curve than validation_loss"),
+        ({"meanwhile": {"metric": "training_loss", "is": "turns upwards"}}, "'rises' or 'falls'"),
+        ({"by": 0.0}, "greater than 0"),
+        ({"factor": "l2"}, "Extra inputs are not permitted"),
+        ({"metric": None}, "valid string"),
+    ],
+)
+def test_curves_that_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=message):
+        CLAIMS.validate_python([{**CURVE, **change}])

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.ablation import ablation_cells
@@ -25,6 +26,14 @@ COMPARISON = {
 }
 TREND = {"sentence": "More is better", "kind": "trend", "recipe": "two", "factor": "hidden", "is": "rises"}
 ROBUST = {**VALUE, "metric": "robust_accuracy:linf@25.5/255", "is": "at most", "value": 0.5}
+
+OVERFITS = {
+    "sentence": "It overfits",
+    "kind": "curve",
+    "recipe": "two",
+    "metric": "validation_loss",
+    "is": "rises",
+}
 
 
 def study_of(*claims, **changes):
@@ -174,6 +183,16 @@ def test_levels_of_the_claim_keep_their_order():
         ({**ROBUST, "metric": "robust_accuracy:linf@x"}, ["epsilon", "'x'"]),
         ({**ROBUST, "recipe": "one"}, ["of one", "robust_accuracy:linf@ε of two"]),
         ({**ROBUST, "settings": {"l2": 0.1}}, ["of two with l2 = 0.1"]),
+        (
+            {**OVERFITS, "metric": "validation_los"},
+            ["unknown curve 'validation_los'", "'validation_loss'"],
+        ),
+        ({**OVERFITS, "metric": "test_accuracy"}, ["unknown curve 'test_accuracy'", "training_cost"]),
+        (
+            {**OVERFITS, "meanwhile": {"metric": "training_los", "is": "falls"}},
+            ["unknown curve 'training_los'"],
+        ),
+        ({**OVERFITS, "settings": {"momentun": 0.5}}, ["'momentun'", "'momentum'"]),
     ],
 )
 def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
@@ -199,6 +218,8 @@ def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
         ROBUST,
         {**TREND, "is": "peaks", "at": [16]},
         {**VALUE, "metric": "test_loss"},
+        OVERFITS,
+        {**OVERFITS, "metric": "training_cost"},
     ],
 )
 def test_claims_that_can_be_tested_pass(claim):
@@ -287,3 +308,159 @@ def test_claims_are_adjusted_for_their_number():
 def test_what_was_published_is_carried_along():
     (record,) = judged(study_of({**VALUE, "published": 0.61, "source": "Table 3"}))
     assert (record.published, record.source) == (0.61, "Table 3")
+
+
+# ------------------------------------------------------------------ published figures
+
+PUBLISHED = [
+    {
+        "recipe": "two",
+        "vary": {"hidden": [[64], [4], [16]], "l2": [0.0, 0.1], "optimizer": ["sgd", "adam"]},
+        "published": {"hidden": [0.63, 0.4, 0.61], "l2": [0.6, 0.601]},
+    }
+]
+
+
+def figures_of(record):
+    return [(figure.label, figure.published) for figure in record.figures]
+
+
+def test_figures_are_cell_means_beside_the_published_ones_of_the_claims_factor():
+    (record,) = judged(study_of(TREND, ablations=PUBLISHED))
+    assert figures_of(record) == [("4", 0.4), ("16", 0.61), ("64", 0.63)]
+    for figure, row in zip(record.figures, ("hidden = 4", "two", "hidden = 64"), strict=True):
+        assert figure.value == pytest.approx(np.mean(ROWS[row]))
+        assert figure.high - figure.value == pytest.approx(
+            stats.t.ppf(0.975, SEEDS - 1) * stats.sem(ROWS[row])
+        )
+    assert record.noise.rests_on_noise is False
+    assert record.noise.published_difference == pytest.approx(0.23)  # the least-squares line over ranks
+
+
+def test_the_same_baseline_has_the_figure_of_the_table_that_the_claim_is_about():
+    claim = {**COMPARISON, "recipe": "two", "subject": {"l2": 0.1}, "against": {"l2": 0.0}}
+    (record,) = judged(study_of(claim, ablations=PUBLISHED))
+    assert figures_of(record) == [("L2 coefficient 0.1", 0.601), ("L2 coefficient 0", 0.6)]
+    # all six rows of the ablation but "one", pooled: t √2 s
+    rows = np.array([row for name, row in ROWS.items() if name != "one"])
+    residuals = rows - rows.mean(axis=1, keepdims=True) - rows.mean(axis=0) + rows.mean()
+    deviation = np.sqrt((residuals**2).sum() / 12)
+    assert record.noise.chance == pytest.approx(stats.t.ppf(0.975, 12) * np.sqrt(2) * deviation)
+    assert record.noise.rests_on_noise is True
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"published": {"hidden": [0.63, None, 0.61]}},
+        {"published": {"l2": [0.6, 0.601]}},
+        {"metric": "test_loss", "published": {"hidden": [0.63, 0.4, 0.61]}},
+    ],
+)
+def test_without_a_figure_for_every_cell_nothing_is_said_of_noise(changes):
+    (record,) = judged(study_of(TREND, ablations=[{**PUBLISHED[0], **changes}]))
+    assert record.noise is None
+    assert [figure.published for figure in record.figures] == [None] * 3
+
+
+def test_a_value_is_held_against_one_more_run():
+    (record,) = judged(study_of({**VALUE, "published": 0.7}))
+    row = np.array(ROWS["two"])
+    reach = stats.t.ppf(0.975, SEEDS - 1) * row.std(ddof=1) * np.sqrt(1 + 1 / SEEDS)
+    assert (record.noise.low, record.noise.high) == pytest.approx((row.mean() - reach, row.mean() + reach))
+    assert record.noise.rests_on_noise is None
+    assert "70 % does not" in record.noise.sentence
+    (record,) = judged(study_of({**VALUE, "published": "about 0.7"}))
+    assert record.noise is None
+
+
+def test_a_diverged_cell_still_has_its_published_figures_judged():
+    rows = {**ROWS, "two": [0.60, np.nan, 0.61, 0.59]}
+    (record,) = judged(study_of(TREND, ablations=PUBLISHED), rows)
+    assert record.outcome == "undecided"
+    assert [figure.value is None for figure in record.figures] == [False, True, False]
+    assert record.noise.published_difference == pytest.approx(0.23)
+
+
+# ------------------------------------------------------------------ curves
+
+
+def with_histories(study, histories, **changes):
+    """Judge claims about curves on trials of recipe "two" with these histories."""
+    recipe = study.recipes["two"]
+    stored = []
+    for seed, history in enumerate(histories):
+        trial = made_up(recipe, seed, 0.6)
+        outcome = {**trial.outcome, "history": history, **changes.get(str(seed), {})}
+        stored.append(StoredTrial("", trial.recipe, outcome, {}, Path()))
+    (record,) = judge_claims(study, [], {recipe: stored}, [])
+    return record
+
+
+def history_of(losses, training=None, penalty=0.0):
+    return [
+        {"validation_loss": loss, "training_loss": own, "penalty": penalty}
+        for loss, own in zip(losses, training or losses, strict=True)
+    ]
+
+
+RISING = [[2.0, 2.1, 2.5], [2.0, 2.2, 2.6], [2.1, 2.2, 2.6], [2.0, 2.0, 2.4]]
+
+
+def test_a_curve_claim_is_the_t_test_over_seeds():
+    record = with_histories(study_of(OVERFITS), [history_of(losses) for losses in RISING])
+    change = np.array(RISING)[:, -1] - np.array(RISING)[:, 0]
+    assert record.outcome == "upheld"
+    assert record.p_upheld == pytest.approx(stats.ttest_1samp(change, 0).pvalue)
+    (figure,) = record.figures
+    assert (figure.value, figure.is_change, figure.metric) == (
+        pytest.approx(change.mean()),
+        True,
+        "validation_loss",
+    )
+    assert figure.label == "From the first epoch to the last the validation loss"
+    fallen = {**OVERFITS, "is": "falls"}
+    assert with_histories(study_of(fallen), [history_of(each) for each in RISING]).outcome == "contradicted"
+
+
+def test_a_cost_holds_the_penalty_and_a_window_is_shared():
+    meanwhile = {"metric": "training_cost", "is": "falls"}
+    claim = {**OVERFITS, "metric": "validation_cost", "is": "turns upwards", "meanwhile": meanwhile}
+    dips = [[2.3, 2.0 + 0.01 * seed, 2.5 + 0.02 * seed] for seed in range(SEEDS)]
+    falls = [[2.3, 2.2 - 0.01 * seed, 2.0] for seed in range(SEEDS)]
+    histories = [history_of(*pair, penalty=0.5) for pair in zip(dips, falls, strict=True)]
+    record = with_histories(study_of(claim), histories)
+    assert record.outcome == "upheld"
+    assert [figure.value for figure in record.figures] == pytest.approx([0.515, -0.185])
+
+
+def test_seeds_that_stopped_early_are_compared_over_the_epochs_that_all_have():
+    histories = [history_of(losses) for losses in RISING]
+    histories[2] = histories[2][:2]
+    record = with_histories(study_of(OVERFITS), histories)
+    cut = np.array(RISING)[:, 1] - np.array(RISING)[:, 0]
+    assert record.figures[0].value == pytest.approx(cut.mean())
+
+
+def test_curves_that_cannot_be_tested_say_why():
+    histories = [history_of(losses) for losses in RISING]
+    record = with_histories(study_of(OVERFITS), histories, **{"1": {"status": "diverged"}})
+    assert record.outcome == "undecided"
+    assert record.reason == "two diverged in 1 of 4 seeds, so that the claim cannot be tested."
+    blank = [history_of([None] * 3, [1.0, 2.0, 3.0]) for _ in range(SEEDS)]
+    record = with_histories(study_of(OVERFITS), blank)
+    assert record.reason == "two has no validation loss, so that the claim cannot be tested."
+    short = [history[:1] for history in histories]
+    assert "one epoch only" in with_histories(study_of(OVERFITS), short).reason
+
+
+def test_curve_claims_count_in_the_familys_adjustment():
+    study = study_of(OVERFITS, {**OVERFITS, "is": "falls"})
+    recipe = study.recipes["two"]
+    stored = [
+        StoredTrial("", recipe, {"status": "finished", "history": history_of(losses)}, {}, Path())
+        for losses in RISING
+    ]
+    first, _ = judge_claims(study, [], {recipe: stored}, [])
+    change = np.array(RISING)[:, -1] - np.array(RISING)[:, 0]
+    assert first.p_upheld == pytest.approx(2 * stats.ttest_1samp(change, 0).pvalue)

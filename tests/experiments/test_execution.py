@@ -14,8 +14,8 @@ import torch
 
 from foolscope.core.errors import RecipeError
 from foolscope.data import DigitsSettings, load
-from foolscope.experiments import execution
-from foolscope.experiments.execution import Workplace, dataset_facts, run_trials
+from foolscope.experiments.execution import Workplace, dataset_facts, plan_trials, run_trials
+from foolscope.experiments.executors import job
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.store import Store
 from foolscope.learning import train_pack
@@ -52,7 +52,7 @@ def trained(monkeypatch):
         calls.append(list(recipes))
         return train_pack(recipes, *arguments, **options)
 
-    monkeypatch.setattr(execution, "train_pack", watched)
+    monkeypatch.setattr(job, "train_pack", watched)
     return calls
 
 
@@ -131,6 +131,21 @@ def test_progress_rises_to_one(workplace):
     assert len(set(fractions)) == len(fractions) == 4
     assert fractions[-1] == 1.0
     assert {recipe.training.batch_size for recipe in told[0].trials} <= {16, 64}
+
+
+def test_a_plan_trains_nothing_and_holds_what_the_store_lacks(workplace, trained):
+    recipes = grid(seed=[0, 1], batch_size=[16, 64])
+    run_trials(recipes[:1], workplace)
+    trained.clear()
+    files = sorted(workplace.store.root.rglob("*"))
+    packs = plan_trials([*recipes, recipes[3]], workplace)
+    assert sorted(workplace.store.root.rglob("*")) == files
+    assert trained == []
+    planned = [[trial.recipe for trial in pack.trials] for pack in packs]
+    assert sorted(map(hash, itertools.chain(*planned))) == sorted(map(hash, recipes[1:]))
+    run_trials(recipes, workplace)
+    assert sorted(list(map(hash, pack)) for pack in trained) == sorted(list(map(hash, p)) for p in planned)
+    assert plan_trials(recipes, workplace) == []
 
 
 def test_nothing_to_do(workplace):
@@ -231,7 +246,9 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
         for recipe in grid(seed=[0, 1], batch_size=[16, 64])
         for optimizer, rate in (("sgd", 0.1), ("sgd", 1e30), ("adamw", 0.01))
     ]
-    undisturbed = start(tmp_path / "undisturbed", recipes)
+    undisturbed = [
+        start(tmp_path / "undisturbed", recipes) for _ in range(2)
+    ]  # nor do they disturb each other
     moment = random.uniform(0.02, 0.9), random.uniform(0, 0.05)
     process = start(tmp_path / "killed", recipes)
     assert kill_after(process, *moment) == -signal.SIGKILL, moment
@@ -241,8 +258,9 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     process = start(tmp_path / "killed", recipes)
     process.communicate()
     assert process.returncode == 0, moment
-    undisturbed.communicate()
-    assert undisturbed.returncode == 0
+    for each in undisturbed:
+        each.communicate()
+        assert each.returncode == 0
     expected, found = contents(tmp_path / "undisturbed"), contents(tmp_path / "killed")
     assert len(expected) == len(recipes)
     assert {outcome["status"] for outcome, _ in expected.values()} == {"finished", "diverged"}

@@ -264,3 +264,15 @@ def test_a_pack_is_saved_whole_or_not_at_all(tmp_path, monkeypatch, writes):
     store.save_pack("pack", trials, PROVENANCE)
     assert [store.load(identity).metric("test_accuracy") for identity in ("aa", "bb")] == [0.75, 0.75]
     assert list((tmp_path / "packs").iterdir()) == []
+
+
+def test_results_that_another_process_completes_meanwhile_are_no_error(tmp_path):
+    store = Store(tmp_path)
+    gone = store.pack_checkpoint("pack").with_suffix(".json")
+    gone.parent.mkdir()
+    gone.symlink_to(tmp_path / "nowhere")  # listed, and not there when it is read
+    store.complete_packs()
+    gone.unlink()
+    gone.write_text("[", encoding="utf-8")
+    with pytest.raises(StoreError, match="not valid JSON"):
+        store.complete_packs()

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from foolscope.core.errors import FoolscopeError, RecipeError
-from foolscope.experiments import execution, study_run
+from foolscope.experiments import checking
 from foolscope.experiments.ablation import ablation_cells
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace, run_trials
+from foolscope.experiments.executors import job
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.store import Store
 from foolscope.experiments.study_file import study_from
@@ -106,13 +107,13 @@ def record(workplace):
 @pytest.fixture
 def trained(monkeypatch):
     recipes = []
-    train_pack = execution.train_pack
+    train_pack = job.train_pack
 
     def spy(pack, *args, **kwargs):
         recipes.extend(pack)
         return train_pack(pack, *args, **kwargs)
 
-    monkeypatch.setattr(execution, "train_pack", spy)
+    monkeypatch.setattr(job, "train_pack", spy)
     return recipes
 
 
@@ -190,6 +191,7 @@ def test_checks_curves_and_galleries_are_there(record, workplace):
     assert [(check.recipe, check.check, check.passed) for check in record.checks] == [
         ("softmax", "loss at initialization", True),
         ("softmax", "overfits one batch", True),
+        ("softmax", "overfits a small subset", True),
     ]
     assert [curve.recipe for curve in record.curves] == ["softmax", "mlp"]
     assert [gallery.kind for gallery in record.galleries] == ["fooling", "worst"]
@@ -217,9 +219,8 @@ def test_a_second_run_computes_nothing_and_says_the_same(record, workplace, monk
     def refuse(*args, **kwargs):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(execution, "train_pack", refuse)
-    monkeypatch.setattr(study_run, "overfit_one_batch", refuse)
-    refuse.__name__ = "overfit_one_batch"
+    monkeypatch.setattr(job, "train_pack", refuse)
+    monkeypatch.setattr(checking, "CHECKS", dict.fromkeys(checking.CHECKS, refuse))
     again = run_study(study_of(), Workplace(workplace.store, device="cpu"), text=STUDY)
     assert lasting(again) == lasting(record)
 
@@ -313,6 +314,20 @@ def test_curves_of_trials_that_stopped_early_are_filled_up(workplace):
         assert len(curve) == max(lengths)
         assert None not in curve[:length]
         assert curve[length:] == [None] * (max(lengths) - length)
+
+
+def test_costs_and_changing_learning_rates_are_kept_as_curves(workplace):
+    recipe = study_of().recipes["softmax"]
+    plain = training_record("softmax", stored(recipe, workplace))
+    assert not [name for name in plain.curves if name.endswith("cost") or name == "learning_rate"]
+    trials = stored(with_values(recipe, {"l2": 0.1, "schedule": "cosine"}), workplace)
+    record = training_record("softmax", trials)
+    histories = [trial.outcome["history"] for trial in trials]
+    for part in ("training", "validation"):
+        assert record.curves[f"{part}_cost"] == [
+            [epoch[f"{part}_loss"] + epoch["penalty"] for epoch in history] for history in histories
+        ]
+    assert record.curves["learning_rate"][0] == sorted(record.curves["learning_rate"][0], reverse=True)
 
 
 # ------------------------------------------------------------------ kill -9

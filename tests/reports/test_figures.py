@@ -33,7 +33,17 @@ FIGURES = {
     "line_panels": lambda text: draw.line_panels(
         X + 1, {"t": {"s": CURVE}}, x_label=text, x_scale="log", marks={text: 2.0}, levels={text: 1.0}
     ),
+    "learning_rate_range": lambda text: draw.learning_rate_range(
+        [0.1, 1, 10], [1, 0.5, np.nan], initial_loss=1, suggestion=(0.1, 1), own_rate=1, title=text
+    ),
     "ablation_effects": lambda text: draw.ablation_effects([factor(text)] * 4, quantity=text),
+    "search_panels": lambda text: draw.search_panels(
+        [draw.SearchAxis(text, "log", 0.1, 1.0), draw.SearchAxis("b", "choices", -0.5, 1.5, [text, "c"])],
+        [draw.SearchRound([(0.1, 1.0), None], [[0.2, 0.0], [0.4, 1.0]], [90.0, None])] * 2,
+        best=(0, 0),
+        winner=draw.Spot([0.2, 0.0], 89.0, 88.0, 90.0),
+        baseline=80.0,
+    ),
     "confusion_matrix": lambda text: draw.confusion_matrix(np.eye(3) * 9 + 1, [text, "b", "c"]),
     "bars_with_interval": lambda text: draw.bars_with_interval(
         [text, "b"], [1, np.nan], [0.5, 1], [1.5, 2], x_label=text, reference=(text, 1.0)

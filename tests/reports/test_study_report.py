@@ -15,14 +15,18 @@ from foolscope.experiments.records import (
     ClaimRecord,
     CurveRecord,
     FactorRecord,
+    FigureRecord,
     GalleryRecord,
     LevelRecord,
+    NoiseRecord,
     PictureRecord,
     StudyRecord,
     TrainingRecord,
 )
 from foolscope.reports import Figure, Gallery, Table, render_html, render_markdown
 from foolscope.reports.numbering import walk
+from foolscope.reports.sections.effects import published_within_noise
+from foolscope.reports.sections.training import training_figure
 from foolscope.reports.study_report import (
     ablation_document,
     read_pictures,
@@ -87,8 +91,8 @@ def ablation(**changes):
     ]
     l2 = [
         level("0", "baseline", published=0.9),
-        level("0.01", "no effect", 0.001, published=0.903),
-        level("0.1", "undecided", -0.01, published=0.95),
+        level("0.01", "no effect", 0.001, published=0.903, published_difference=0.003, rests_on_noise=True),
+        level("0.1", "undecided", -0.01, published=0.95, published_difference=0.05, rests_on_noise=False),
     ]
     factors = [
         FactorRecord(
@@ -113,6 +117,7 @@ def ablation(**changes):
         degrees_of_freedom=12,
         minimum_detectable_effect=0.0158,
         doubts=["an ablation's doubt"],
+        single_run_difference=0.0197,
     )
     return record.model_copy(update=changes)
 
@@ -274,10 +279,71 @@ def test_every_level_is_in_the_table_beside_the_baseline():
 
 
 def test_only_published_differences_below_the_noise_of_single_runs_are_named(report):
-    notice = re.search(r"Published differences no larger than noise: (.*?) Two single runs", report)
-    assert notice[1] == "L2 coefficient 0.01 against 0 (0.3 points)."
-    # t(0.975, 12 degrees of freedom) = 2.179; times √2 times 0.64 points
-    assert "lie up to 2 points apart" in report
+    notice = re.search(
+        r"differ here by up to 2 points .*? Published differences within that: (.*?)\.( |$)", report
+    )
+    assert notice[1] == "L2 coefficient 0.01 against 0 (0.3 points)"
+    assert "One run each could not have shown them. Of these" not in report
+
+
+def test_what_seeds_find_and_single_runs_could_not_is_said_too():
+    record = ablation()
+    batch, l2, hidden = record.factors
+    changed = level("0.01", "hurts", -0.03, published=0.903, published_difference=0.003, rests_on_noise=True)
+    levels = [l2.levels[0], changed, l2.levels[2]]
+    more = level("64", "baseline", published=0.91)
+    factors = [
+        batch.model_copy(update={"levels": [batch.levels[0], more, *batch.levels[2:]]}),
+        l2.model_copy(update={"levels": levels}),
+        hidden,
+    ]
+    notice = published_within_noise(ablation(factors=factors))
+    assert "Of these, 3 seeds do find that L2 coefficient 0.01 hurts." in notice
+    assert "The baseline itself was published 2 times, as 90 to 91 %: 1 point apart" in notice
+    assert published_within_noise(ablation(single_run_difference=None)) == ""
+
+
+def noise(rests, sentence="The sentence about single runs."):
+    return NoiseRecord(rests_on_noise=rests, sentence=sentence)
+
+
+def test_claims_that_rested_on_noise_are_said_to_at_the_top():
+    claims = [
+        claim("One", "upheld", source="A", noise=noise(True, "First sentence.")),
+        claim("Two", "undecided", source="A", noise=noise(True, "Second sentence.")),
+        claim("Three", "undecided", source="A", noise=noise(False, "Third sentence.")),
+        claim("Four", "upheld", published=1.0, noise=noise(None, "Fourth sentence."), figures=FIGURES),
+    ]
+    report = read(study(claims=claims))
+    lead = report[: report.index("The claims, tested")]
+    alone = "rested on noise: one run per setting, as was published, could not have shown what"
+    assert f"2 of them {alone} they say." in lead
+    assert "Rested on noise: First sentence." in report
+    assert "3 seeds do not decide it. Rested on noise: Second sentence." in report
+    assert "3 seeds do not decide it. Third sentence." in report
+    assert "Published: 100 %. Fourth sentence." in report
+    assert f"1 of them {alone} it says." in read(study(claims=claims[:1]))
+
+
+FIGURES = [
+    FigureRecord(label="mlp", metric="training_accuracy", value=1.0, low=None, high=None, published=1.0)
+]
+
+
+def test_costs_and_rising_learning_rates_have_panels_of_their_own():
+    plain = training()
+    assert "Cost" not in training_figure(plain).svg
+    curve = plain.curves["training_loss"]
+    costs = {**plain.curves, "training_cost": curve, "validation_cost": curve}
+    figure = training_figure(plain.model_copy(update={"curves": costs}))
+    assert "The cost is the loss and the penalty on the weights." in figure.caption
+    assert ">Cost<" in figure.svg
+    assert "Learning rate" not in figure.svg
+    for rates, drawn in (([0.1, 0.2, 0.1], True), ([0.3, 0.2, 0.1], False)):
+        curves = {**costs, "learning_rate": [rates] * 3}
+        figure = training_figure(plain.model_copy(update={"curves": curves}))
+        assert ("Learning rate" in figure.svg) == drawn
+        assert ("learning rate is that of an epoch's last step" in figure.caption) == drawn
 
 
 def test_every_doubt_and_every_failed_check_is_shown(report):

@@ -20,7 +20,10 @@ COMMANDS: dict[str, str] = {
     "study": "Run a whole study and write its report: the built-in first one, a named one, or a TOML file.",
     "train": "Train one model, with live progress; keep the best checkpoint.",
     "ablate": "Vary one setting at a time around a baseline, with enough seeds for a verdict.",
+    "search": "Search for better settings; re-run the winner on fresh seeds before it is reported.",
+    "check": "Check a recipe: loss at initialization, learning by heart, range of learning rates.",
     "attack": "Measure the robust accuracy of a trained model over a range of budgets.",
+    "reproduce": "Run the published experiments: their figures beside ours, their claims upheld or not.",
     "report": "Rebuild the report of a stored study, without training.",
     "data": "List, fetch and verify data sets.",
     "completion": "Print the shell completion script.",
@@ -33,6 +36,7 @@ Examples:
   foolscope study --write my.toml          copy it, edit it, then: foolscope study my.toml
   foolscope train --model mlp --hidden 50 --epochs 10
   foolscope ablate --model mlp --vary batch_size=32,128,512 --seeds 5
+  foolscope reproduce A2                   a published experiment, and what became of its claims
   foolscope data list
 """
 

@@ -21,7 +21,10 @@ from foolscope.cli.options import (
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.ablation import ablate
+from foolscope.experiments.ablation import ablate, plan_ablation
+from foolscope.experiments.execution import Workplace
+from foolscope.experiments.explanation import explain_pack
+from foolscope.experiments.packs import Pack, Room
 from foolscope.experiments.prose import POINTS, number, scale_of
 from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.records import AblationRecord, LevelRecord
@@ -33,6 +36,7 @@ Examples:
   foolscope ablate --model mlp --vary batch_size=32,128,512 --seeds 5
   foolscope ablate --model mlp --vary hidden=16,64 --vary learning_rate=0.01,0.1 --seeds 5
   foolscope ablate --model mlp --vary 'hidden=[64],[64,64]' --practical-difference 0.01
+  foolscope ablate --model mlp --vary learning_rate=0.01,0.1,1 --seeds 20 --explain
 """
 
 
@@ -54,6 +58,7 @@ Examples:
     show_default=True,
     help="The smallest difference that matters, in the metric's own unit.",
 )
+@click.option("--explain", is_flag=True, help="Print which trials would train side by side, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_option
 @workplace_options
@@ -63,6 +68,7 @@ def command(
     seeds: int,
     metric: str,
     practical_difference: float,
+    explain: bool,
     as_json: bool,
     page: Path | None,
     store_folder: Path,
@@ -74,12 +80,16 @@ def command(
     """Vary one field at a time around a baseline and say which values help, hurt or make no difference."""
     recipe = recipe_of(flags, recipe_file)
     vary = _factors(factors)
+    workplace = workplace_of(store_folder, data_dir, device)
+    if explain:
+        _explain(*plan_ablation(recipe, vary, seeds=seeds, workplace=workplace), workplace)
+        return
     with live_progress() as observe:
         record = ablate(
             recipe,
             vary,
             seeds=seeds,
-            workplace=workplace_of(store_folder, data_dir, device),
+            workplace=workplace,
             metric=metric,
             practical_difference=practical_difference,
             observe=observe,
@@ -109,6 +119,51 @@ def _factor(text: str) -> tuple[str, list[Any]]:
     if isinstance(parsed, list):
         return name.replace("-", "_"), parsed
     return name.replace("-", "_"), [parse_value(value.strip()) for value in values.split(",")]
+
+
+def _explain(packs: Sequence[Pack], stored: int, workplace: Workplace) -> None:
+    console = results()
+    trials = sum(len(pack.trials) for pack in packs)
+    console.print(
+        f"{trials} {'trial' if trials == 1 else 'trials'} to train in {len(packs)} "
+        f"{'pack' if len(packs) == 1 else 'packs'}; {stored} in the store already."
+    )
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    table.add_column("pack", justify="right")
+    table.add_column("trials", justify="right")
+    table.add_column("seeds", justify="right")
+    table.add_column("shared", overflow="fold")
+    table.add_column("different", overflow="fold")
+    table.add_column("MFLOP a step", justify="right")
+    rooms: dict[str, list[int]] = {}
+    solo: dict[str, list[int]] = {}
+    for position, pack in enumerate(packs, 1):
+        dataset = workplace.dataset(pack.trials[0].recipe.dataset)
+        words = explain_pack(pack, Room.on(workplace.device), dataset.image_shape, len(dataset.classes))
+        table.add_row(
+            str(position),
+            str(words.trials),
+            str(words.seeds),
+            escape(words.common),
+            escape("; ".join(words.differences)) or "the seed only",
+            f"{words.step_flops / 1e6:,.1f}",
+        )
+        rooms.setdefault(words.room, []).append(position)
+        if words.solo is not None:
+            solo.setdefault(words.solo, []).append(position)
+    if packs:
+        console.print(table)
+    for room, numbers in rooms.items():
+        console.print(f"{_pack_numbers(numbers)}: {room}.")
+    for reason, numbers in solo.items():
+        console.print(f"{_pack_numbers(numbers)}: one trial after another, because {reason}.")
+
+
+def _pack_numbers(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"Pack {numbers[0]}"
+    consecutive = list(numbers) == list(range(numbers[0], numbers[-1] + 1))
+    return f"Packs {numbers[0]} to {numbers[-1]}" if consecutive else f"Packs {', '.join(map(str, numbers))}"
 
 
 def _print(record: AblationRecord) -> None:

@@ -21,7 +21,7 @@ from foolscope.attacks import (
     robust_accuracy_curve,
 )
 from foolscope.cli.console import live_progress, percent, results
-from foolscope.cli.options import one_of, report_option, workplace_of, workplace_options
+from foolscope.cli.options import one_of, place_options, report_option, workplace_of
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
@@ -71,7 +71,7 @@ Examples:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_option
-@workplace_options
+@place_options
 def command(
     run: str,
     norm: str,

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings
 from foolscope.experiments.execution import Workplace
+from foolscope.experiments.executors import EXECUTORS
 from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
 from foolscope.experiments.store import Store
 from foolscope.learning import TrainingSettings
@@ -24,6 +25,7 @@ __all__ = [
     "GroupedCommand",
     "command_line",
     "one_of",
+    "place_options",
     "recipe_of",
     "recipe_options",
     "report_option",
@@ -171,6 +173,36 @@ def _read_recipe(path: Path) -> Recipe:
 
 
 def workplace_options(function: Function) -> Function:
+    """Add where to train and who does it; :func:`workplace_of` gathers them.
+
+    Commands only hand these on, so executor and workers are not among their arguments.
+    """
+    function = click.option(
+        "--workers",
+        type=click.IntRange(1),
+        metavar="N",
+        expose_value=False,
+        callback=_remember,
+        help="At most so many packs at a time.  [default: as many as there are cores]",
+    )(function)
+    function = click.option(
+        "--executor",
+        type=click.Choice(["auto", *EXECUTORS]),
+        metavar="|".join(["auto", *EXECUTORS]),
+        default="auto",
+        show_default=True,
+        expose_value=False,
+        callback=_remember,
+        help="Who trains the packs.",
+    )(function)
+    return place_options(function)
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    ctx.meta[f"foolscope.{parameter.name}"] = value
+
+
+def place_options(function: Function) -> Function:
     """Add where to work: store, data folder, device."""
     function = click.option(
         "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1 …"
@@ -214,8 +246,10 @@ def store_flag(folder: Path) -> str:
 
 
 def workplace_of(store_folder: Path, data_dir: Path | None, device: str) -> Workplace:
-    """Gather the workplace options."""
-    return Workplace(Store(store_folder), data_dir, device)
+    """Gather the workplace options of the command that runs."""
+    said = click.get_current_context().meta
+    executor, workers = said.get("foolscope.executor", "auto"), said.get("foolscope.workers")
+    return Workplace(Store(store_folder), data_dir, device, executor, workers)
 
 
 def command_line() -> str:

@@ -14,7 +14,9 @@ from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import command_line, workplace_of, workplace_options
 from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
+from foolscope.experiments.execution import Workplace
 from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
+from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.study_report import read_pictures, write_study_report
@@ -27,7 +29,7 @@ Examples:
   foolscope study softmax-cifar10 --write a2.toml
 """
 
-_COLORS = {"upheld": "green", "contradicted": "red", "undecided": "yellow"}
+OUTCOME_COLORS = {"upheld": "green", "contradicted": "red", "undecided": "yellow"}
 
 
 @click.command(epilog=_EXAMPLES)
@@ -63,15 +65,20 @@ def command(
         return
     if seeds is not None:
         plan = plan.model_copy(update={"seeds": seeds})
-    workplace = workplace_of(store_folder, data_dir, device)
+    record, report = run_and_report(plan, text, workplace_of(store_folder, data_dir, device))
+    if as_json:
+        click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
+    else:
+        _print(record, report)
+
+
+def run_and_report(plan: Study, text: str, workplace: Workplace) -> tuple[StudyRecord, Path]:
+    """Run a study with live progress and write its report; return its record and the page."""
     with live_progress() as observe:
         record = run_study(plan, workplace, text=text, command=command_line(), observe=observe)
     folder = workplace.store.study_folder(record.name)
     files = write_study_report(record, read_pictures(folder / "pictures.safetensors"), folder)
-    if as_json:
-        click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
-    else:
-        _print(record, files["html"])
+    return record, files["html"]
 
 
 def _print(record: StudyRecord, report: Path) -> None:
@@ -86,6 +93,9 @@ def _print(record: StudyRecord, report: Path) -> None:
         console.print(f"\n[bold]Ablation of {escape(ablation.recipe)}[/bold], {len(ablation.seeds)} seeds")
         for factor in ablation.factors:
             console.print(Padding(escape(factor.summary), (0, 0, 0, 2)))
+    for search in record.searches:
+        console.print(f"\n[bold]Search around {escape(search.recipe)}[/bold]")
+        console.print(Padding(escape(search.summary), (0, 0, 0, 2)))
     for attack in dict.fromkeys(curve.attack for curve in record.curves):
         curves = [curve for curve in record.curves if curve.attack == attack]
         names = " and ".join(name.upper() for name in curves[0].attacks)
@@ -103,7 +113,7 @@ def _claims(claims: Sequence[ClaimRecord]) -> Table:
     table.add_column(justify="right", no_wrap=True)
     table.add_column()
     for claim in claims:
-        outcome = f"[{_COLORS[claim.outcome]}]{claim.outcome}[/]"
+        outcome = f"[{OUTCOME_COLORS[claim.outcome]}]{claim.outcome}[/]"
         table.add_row(outcome, f"{escape(claim.sentence)}\n[dim]{escape(claim.reason)}[/dim]")
     return table
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.design import BlockDesign, cell_mean, fit_additive
-from foolscope.experiments.execution import Observer, Workplace, run_trials, silent
+from foolscope.experiments.execution import Observer, Workplace, plan_trials, run_trials, silent
+from foolscope.experiments.noise import single_run_difference
+from foolscope.experiments.packs import Pack
 from foolscope.experiments.prose import factor_sentence, scale_of, verdict_sentence
 from foolscope.experiments.recipe import COMPONENTS, Recipe, short_name, value_of, with_values
 from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
@@ -24,6 +26,7 @@ __all__ = [
     "ablation_cells",
     "check_metric",
     "mean_interval",
+    "plan_ablation",
     "setting_words",
     "summarize",
 ]
@@ -145,18 +148,42 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown metric or field, or a value out of range.
     """
-    if seeds < 2:
-        raise RecipeError(f"a verdict needs at least 2 seeds; got {seeds}")
     check_metric(metric)
-    cells = ablation_cells(baseline, vary)
-    seed_numbers = tuple(range(baseline.seed, baseline.seed + seeds))
-    recipes = [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in seed_numbers]
-    trials = run_trials(recipes, workplace, observe)
+    cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
+    trials = run_trials(_crossed(cells, seed_numbers), workplace, observe)
     values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
     design = BlockDesign(tuple(cell.label for cell in cells), seed_numbers, values)
     return summarize(
         baseline.model.name, cells, design, vary, metric=metric, practical_difference=practical_difference
     )
+
+
+def plan_ablation(
+    baseline: Recipe, vary: Mapping[str, Sequence[Any]], *, seeds: int, workplace: Workplace
+) -> tuple[list[Pack], int]:
+    """Return the packs that :func:`ablate` would train, and how many of its trials the store already has.
+
+    Args:
+        baseline: as for :func:`ablate`.
+        vary: likewise.
+        seeds: likewise.
+        workplace: likewise.
+    """
+    recipes = _crossed(*_cells_and_seeds(baseline, vary, seeds))
+    packs = plan_trials(recipes, workplace)
+    return packs, len(recipes) - sum(len(pack.trials) for pack in packs)
+
+
+def _cells_and_seeds(
+    baseline: Recipe, vary: Mapping[str, Sequence[Any]], seeds: int
+) -> tuple[tuple[AblationCell, ...], tuple[int, ...]]:
+    if seeds < 2:
+        raise RecipeError(f"a verdict needs at least 2 seeds; got {seeds}")
+    return ablation_cells(baseline, vary), tuple(range(baseline.seed, baseline.seed + seeds))
+
+
+def _crossed(cells: Sequence[AblationCell], seeds: Sequence[int]) -> list[Recipe]:
+    return [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in seeds]
 
 
 def summarize(
@@ -188,6 +215,8 @@ def summarize(
     )
     by_cell = {verdict.cell: verdict for verdict in verdicts}
     baseline = cells[0].recipe
+    fit = fit_additive(design)
+    noise = _finite(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - alpha))
     factors = []
     for field, values in vary.items():
         factor = short_name(baseline, field)
@@ -200,6 +229,7 @@ def summarize(
             _level(cells, design, by_cell, factor, value, metric, figure)
             for value, figure in zip(values, figures, strict=True)
         ]
+        levels = _beside_published_baseline(levels, noise)
         base = setting_words(baseline, factor)
         own = {level.label: by_cell[level.cell] for level in levels if level.cell in by_cell}
         summary = factor_sentence(own, field_words(factor), base, scale_of(metric))
@@ -208,7 +238,6 @@ def summarize(
                 field=factor, words=field_words(factor), baseline=base, levels=levels, summary=summary
             )
         )
-    fit = fit_additive(design)
     detectable = [verdict.minimum_detectable_effect for verdict in verdicts]
     return AblationRecord(
         recipe=name,
@@ -220,7 +249,23 @@ def summarize(
         degrees_of_freedom=fit.degrees_of_freedom,
         minimum_detectable_effect=_finite(max(detectable, default=float("nan"))),
         doubts=list(dict.fromkeys(doubt for verdict in verdicts for doubt in verdict.doubts)),
+        single_run_difference=noise,
     )
+
+
+def _beside_published_baseline(levels: Sequence[LevelRecord], noise: float | None) -> list[LevelRecord]:
+    """Say how far each published figure is from the baseline's, and whether chance takes runs as far."""
+    base = next((level.published for level in levels if level.outcome == "baseline"), None)
+    if base is None:
+        return list(levels)
+    compared = []
+    for level in levels:
+        if level.published is not None and level.outcome != "baseline":
+            gap = level.published - base
+            within = None if noise is None else abs(gap) <= noise
+            level = level.model_copy(update={"published_difference": gap, "rests_on_noise": within})
+        compared.append(level)
+    return compared
 
 
 def _level(

@@ -7,7 +7,20 @@ import pydantic
 
 from foolscope.core.settings import Settings
 
-__all__ = ["Claim", "ComparisonClaim", "Selector", "TrendClaim", "ValueClaim"]
+__all__ = [
+    "Claim",
+    "ComparisonClaim",
+    "CurveClaim",
+    "CurveRelation",
+    "Meanwhile",
+    "Selector",
+    "TrendClaim",
+    "ValueClaim",
+]
+
+CurveRelation = Literal[
+    "rises", "falls", "rises steadily", "falls steadily", "turns upwards", "turns downwards"
+]
 
 
 class Selector(Settings):
@@ -179,5 +192,67 @@ class TrendClaim(_Claim):
         )
 
 
-Claim = Annotated[ValueClaim | ComparisonClaim | TrendClaim, pydantic.Field(discriminator="kind")]
+class Meanwhile(Settings):
+    """What another curve does over the same epochs as a claim's own.
+
+    Args:
+        metric: which curve.
+        relation: ``is`` in the file; over the epochs over which the claim's own curve is looked at.
+        by: see :class:`CurveClaim`.
+    """
+
+    model_config = pydantic.ConfigDict(populate_by_name=True)
+
+    metric: str
+    relation: Literal["rises", "falls"] = pydantic.Field(alias="is")
+    by: float | None = pydantic.Field(None, gt=0)
+
+
+class CurveClaim(_Claim):
+    """How a quantity goes over the epochs of training; see :mod:`foolscope.experiments.curves` for the tests.
+
+    Args:
+        metric: which curve, such as "validation_loss".
+        recipe: which recipe of the study.
+        settings: what is set differently from it.
+        relation: ``is`` in the file. "rises" and "falls": from the first epoch to the last. "rises steadily"
+            and "falls steadily": at every single step. "turns upwards" and "turns downwards": from its lowest
+            (highest) point to the last epoch, the point being chosen by the other seeds.
+        by: the smallest change that counts, in the metric's own unit; None for the study's practical
+            difference. A single step of a steady rise may be as small as it likes.
+        meanwhile: what another curve does over the same epochs.
+
+    Example:
+        >>> entry = {"sentence": "It overfits", "kind": "curve", "recipe": "cnn", "metric": "validation_loss",
+        ...          "is": "turns upwards", "meanwhile": {"metric": "training_loss", "is": "falls"}}
+        >>> CurveClaim.model_validate(entry).meanwhile.relation
+        'falls'
+    """
+
+    kind: Literal["curve"]
+    metric: str
+    recipe: str
+    settings: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict)
+    relation: CurveRelation = pydantic.Field(alias="is")
+    by: float | None = pydantic.Field(None, gt=0)
+    meanwhile: Meanwhile | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _two_curves_over_one_window(self) -> "CurveClaim":
+        if self.meanwhile is None:
+            return self
+        if self.relation in ("rises steadily", "falls steadily"):
+            raise ValueError("meanwhile does not go with a steady relation; make it a claim of its own")
+        if self.meanwhile.metric == self.metric:
+            raise ValueError(f"meanwhile must be about another curve than {self.metric}")
+        return self
+
+    def cells(self) -> tuple[Selector, ...]:
+        """The one cell that the claim is about."""
+        return (Selector(recipe=self.recipe, settings=self.settings),)
+
+
+Claim = Annotated[
+    ValueClaim | ComparisonClaim | TrendClaim | CurveClaim, pydantic.Field(discriminator="kind")
+]
 """One entry of ``[[claims]]``; ``kind`` says which."""

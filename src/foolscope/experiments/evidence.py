@@ -2,25 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from foolscope.attacks import parse_epsilon
 from foolscope.core.errors import FoolscopeError, RecipeError
 from foolscope.experiments.ablation import AblationCell, check_metric, setting_words
-from foolscope.experiments.claims import ComparisonClaim, Selector, TrendClaim, ValueClaim
+from foolscope.experiments.claims import ComparisonClaim, CurveClaim, Selector, TrendClaim, ValueClaim
+from foolscope.experiments.curves import check_curve, curve_evidence, curve_of
 from foolscope.experiments.design import BlockDesign
-from foolscope.experiments.judgements import ClaimResult, adjust, judge_claim
-from foolscope.experiments.prose import PLAIN, POINTS
+from foolscope.experiments.judgements import ClaimResult, adjust, judge_claim, judge_evidence, untestable
+from foolscope.experiments.prose import PLAIN, POINTS, Scale, scale_of
+from foolscope.experiments.published import cell_figures, claim_noise, curve_figures, published_figures
 from foolscope.experiments.recipe import Recipe, short_name, with_values
-from foolscope.experiments.records import ClaimRecord, CurveRecord
+from foolscope.experiments.records import ClaimRecord, CurveRecord, FigureRecord, NoiseRecord
 from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.study import AttackPlan, Study
 from foolscope.experiments.words import field_words
 
 __all__ = ["AnyClaim", "check_claims", "claim_cells", "judge_claims"]
 
-AnyClaim = ValueClaim | ComparisonClaim | TrendClaim
+AnyClaim = ValueClaim | ComparisonClaim | TrendClaim | CurveClaim
 
 _ROBUST = "robust_accuracy:"
 
@@ -94,7 +97,11 @@ def check_claims(study: Study) -> None:
                 raise RecipeError(
                     f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
                 )
-            if not claim.metric.startswith(_ROBUST):
+            if isinstance(claim, CurveClaim):
+                check_curve(claim.metric)
+                if claim.meanwhile is not None:
+                    check_curve(claim.meanwhile.metric)
+            elif not claim.metric.startswith(_ROBUST):
                 check_metric(claim.metric)
             else:
                 for selector, _ in cells:
@@ -121,11 +128,26 @@ def judge_claims(
         RecipeError: a claim names a metric, attack or ε that the study does not have.
     """
     sources = _Sources(study, ablations, trials, curves)
-    results = adjust([_judge(claim, sources) for claim in study.claims])
-    return [_record(claim, result) for claim, result in zip(study.claims, results, strict=True)]
+    judged = [_judge(claim, sources) for claim in study.claims]
+    results = adjust([each.result for each in judged])
+    return [
+        _record(claim, result, each)
+        for claim, result, each in zip(study.claims, results, judged, strict=True)
+    ]
 
 
-def _judge(claim: AnyClaim, sources: _Sources) -> ClaimResult:
+@dataclass(frozen=True)
+class _Judged:
+    """A claim tested by itself, and its numbers."""
+
+    result: ClaimResult
+    figures: list[FigureRecord]
+    noise: NoiseRecord | None = None
+
+
+def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
+    if isinstance(claim, CurveClaim):
+        return _judge_curve(claim, sources)
     study = sources.study
     cells = claim_cells(claim, study)
     labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]
@@ -145,16 +167,48 @@ def _judge(claim: AnyClaim, sources: _Sources) -> ClaimResult:
                 }
                 break
     design = BlockDesign(tuple(rows), tuple(range(study.seeds)), np.array(list(rows.values()), dtype=float))
-    accuracy = "accuracy" in claim.metric
-    return judge_claim(
-        claim,
-        design,
-        labels,
-        practical_difference=study.practical_difference,
-        at=_peak(claim, study),
-        higher_is_better=not claim.metric.endswith("loss"),
-        scale=POINTS if accuracy else PLAIN,
+    published = published_figures(
+        claim, {label: recipe for label, (_, recipe) in zip(labels, cells, strict=True)}, study
     )
+    options: dict[str, Any] = {
+        "practical_difference": study.practical_difference,
+        "at": _peak(claim, study),
+        "higher_is_better": not claim.metric.endswith("loss"),
+        "scale": POINTS if "accuracy" in claim.metric else PLAIN,
+    }
+    return _Judged(
+        judge_claim(claim, design, labels, **options),
+        cell_figures(claim.metric, design, labels, published),
+        claim_noise(claim, design, published, **options),
+    )
+
+
+def _judge_curve(claim: CurveClaim, sources: _Sources) -> _Judged:
+    """Test a claim about curves; what the seeds have in common of their epochs counts."""
+    ((_, recipe),) = claim_cells(claim, sources.study)
+    trials, scale = sources.trials[recipe], scale_of(claim.metric)
+    diverged = sum(trial.status == "diverged" for trial in trials)
+    if diverged:
+        lack = f"diverged in {diverged} of {len(trials)} seeds"
+        return _untested(claim, lack, scale)
+    epochs = min(len(trial.outcome["history"]) for trial in trials)
+    names = [claim.metric, *([claim.meanwhile.metric] if claim.meanwhile else [])]
+    curves = {
+        name: np.array([curve_of(trial.outcome["history"][:epochs], name) for trial in trials], dtype=float)
+        for name in names
+    }
+    missing = [name for name, values in curves.items() if not np.isfinite(values).all()]
+    if missing or epochs < 2:
+        lack = f"no {field_words(missing[0])}" if missing else "one epoch only"
+        return _untested(claim, f"has {lack}", scale)
+    evidence = curve_evidence(claim, curves, sources.study.practical_difference)
+    result = judge_evidence(claim.sentence, evidence, scale=scale)
+    return _Judged(result, curve_figures(claim, evidence.statements))
+
+
+def _untested(claim: CurveClaim, lack: str, scale: Scale) -> _Judged:
+    reason = f"{claim.recipe} {lack}, so that the claim cannot be tested."
+    return _Judged(untestable(claim.sentence, reason, scale=scale), [])
 
 
 def _peak(claim: AnyClaim, study: Study) -> str | None:
@@ -221,7 +275,7 @@ def _cell_text(cell: Selector) -> str:
     return f"{cell.recipe} with {settings}" if settings else str(cell.recipe)
 
 
-def _record(claim: AnyClaim, result: ClaimResult) -> ClaimRecord:
+def _record(claim: AnyClaim, result: ClaimResult, judged: _Judged) -> ClaimRecord:
     return ClaimRecord(
         sentence=claim.sentence,
         outcome=result.outcome,
@@ -232,4 +286,6 @@ def _record(claim: AnyClaim, result: ClaimResult) -> ClaimRecord:
         doubts=list(result.doubts),
         published=claim.published,
         source=claim.source,
+        figures=judged.figures,
+        noise=judged.noise,
     )

@@ -15,7 +15,7 @@ from foolscope.experiments.relations import Statement
 from foolscope.experiments.statements import Evidence, gather
 from foolscope.experiments.statistics import holm, holm_levels
 
-__all__ = ["ClaimOutcome", "ClaimResult", "adjust", "judge_claim"]
+__all__ = ["ClaimOutcome", "ClaimResult", "adjust", "judge_claim", "judge_evidence", "untestable"]
 
 ClaimOutcome = Literal["upheld", "contradicted", "undecided"]
 
@@ -108,7 +108,7 @@ def judge_claim(
     broken = [cell for cell in cells if design.diverged(cell)]
     if broken:
         reason = f"{_divergence(design, broken)}, so that the claim cannot be tested."
-        return _undecided(claim.sentence, Evidence(()), reason, alpha, scale)
+        return untestable(claim.sentence, reason, alpha, scale)
     evidence = gather(
         claim,
         design,
@@ -118,8 +118,20 @@ def judge_claim(
         alpha=alpha,
         higher_is_better=higher_is_better,
     )
-    result = _undecided(claim.sentence, evidence, "", alpha, scale)
+    return judge_evidence(claim.sentence, evidence, alpha, scale)
+
+
+def judge_evidence(
+    sentence: str, evidence: Evidence, alpha: float = 0.05, scale: Scale = POINTS
+) -> ClaimResult:
+    """Decide a claim whose estimates are at hand, by itself; see :func:`judge_claim`."""
+    result = _undecided(sentence, evidence, "", alpha, scale)
     return _decided(result, alpha, *_raw_p(evidence.statements), levels=(alpha, alpha))
+
+
+def untestable(sentence: str, reason: str, alpha: float = 0.05, scale: Scale = POINTS) -> ClaimResult:
+    """Leave a claim undecided for which there are no estimates, and say why."""
+    return _undecided(sentence, Evidence(()), reason, alpha, scale)
 
 
 def adjust(results: Sequence[ClaimResult], alpha: float = 0.05) -> tuple[ClaimResult, ...]:

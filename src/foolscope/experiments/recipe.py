@@ -90,7 +90,7 @@ class Recipe(Settings):
     training: TrainingSettings = Field(TrainingSettings(), description="how long and in what portions")
     precision: Precision = Field(
         "auto",
-        description="data type of products; auto is bfloat16 where the device has instructions for it, else float32",
+        description="data type of products; auto is bfloat16 where the device multiplies it, else float32",
     )
     seed: int = Field(0, ge=0, description="root of all the run's randomness")
 

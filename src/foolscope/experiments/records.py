@@ -10,13 +10,21 @@ __all__ = [
     "AblationRecord",
     "CheckRecord",
     "ClaimRecord",
+    "ContenderRecord",
     "CurveRecord",
+    "DimensionRecord",
     "FactorRecord",
+    "FigureRecord",
     "GalleryRecord",
     "LevelRecord",
+    "NoiseRecord",
     "PictureRecord",
+    "RangeTestRecord",
+    "RoundRecord",
+    "SearchRecord",
     "StudyRecord",
     "TrainingRecord",
+    "TriedRecord",
 ]
 
 
@@ -38,6 +46,10 @@ class LevelRecord(Settings):
     p_different: float | None = Field(None, description="adjusted by Holm over the ablation")
     p_equivalent: float | None = None
     seeds_needed: int | None = None
+    published_difference: float | None = Field(None, description="published figure minus the baseline's")
+    rests_on_noise: bool | None = Field(
+        None, description="whether two single runs differ by as much as the published figures by chance"
+    )
 
 
 class FactorRecord(Settings):
@@ -62,6 +74,9 @@ class AblationRecord(Settings):
     degrees_of_freedom: int
     minimum_detectable_effect: float | None
     doubts: list[str]
+    single_run_difference: float | None = Field(
+        None, description="how far two single runs of one setting differ by chance, at most, 95 times in 100"
+    )
 
     @property
     def sentences(self) -> list[str]:
@@ -97,6 +112,25 @@ class CheckRecord(Settings):
     passed: bool
     sentence: str
     numbers: dict[str, float]
+
+
+class RangeTestRecord(Settings):
+    """The learning-rate range test of one recipe; see :mod:`foolscope.inspection.learning_rate_range`."""
+
+    recipe: str
+    rates: list[float] = Field(description="ascending; the recipe's own is one of them")
+    losses: list[float | None] = Field(description="at the end of the run at each rate; null if it diverged")
+    accuracies: list[float | None] = Field(description="on the training images, likewise")
+    sweep: list[float | None] = Field(description="loss of one run whose rate grows, as it passed each rate")
+    initial_loss: float
+    steps: int
+    own_rate: float
+    best_rate: float | None = Field(description="of the lowest loss; null if no rate lowers it")
+    largest_stable_rate: float | None
+    suggestion: tuple[float, float] | None = Field(description="ends of a cyclical schedule")
+    standing: Literal["too small", "in the range", "above the range", "unstable", "nothing learns"]
+    passed: bool
+    sentence: str
 
 
 class CurveRecord(Settings):
@@ -135,6 +169,35 @@ class GalleryRecord(Settings):
     rows: list[list[PictureRecord]]
 
 
+class FigureRecord(Settings):
+    """One number that a claim is about: a cell's mean, or how far a curve has come."""
+
+    label: str
+    metric: str
+    value: float | None
+    low: float | None = Field(description="lower end of the 95 % interval over seeds")
+    high: float | None
+    published: float | None = None
+    is_change: bool = Field(False, description="how far a curve has come, not where something stands")
+
+
+class NoiseRecord(Settings):
+    """What one run per setting, as was published, could have shown of a claim."""
+
+    rests_on_noise: bool | None = Field(
+        description="whether single runs could not have shown it; null for a claim about one value"
+    )
+    published_difference: float | None = Field(
+        None, description="the published difference or trend on which the conclusion rests"
+    )
+    chance: float | None = Field(
+        None, description="up to how much single runs make of it by chance, 95 times in 100"
+    )
+    low: float | None = Field(None, description="where one more run would land, 95 times in 100")
+    high: float | None = None
+    sentence: str
+
+
 class ClaimRecord(Settings):
     """One claim and what became of it."""
 
@@ -147,6 +210,76 @@ class ClaimRecord(Settings):
     doubts: list[str]
     published: float | str | None = None
     source: str | None = None
+    figures: list[FigureRecord] = Field(default_factory=list, description="ours, beside the published ones")
+    noise: NoiseRecord | None = None
+
+
+class DimensionRecord(Settings):
+    """One field that was searched over: a range, or choices."""
+
+    field: str
+    words: str
+    scale: Literal["log", "linear", "choices"]
+    low: float | None = None
+    high: float | None = None
+    labels: list[str] = Field(default_factory=list, description="of the choices, in order")
+
+
+class TriedRecord(Settings):
+    """One setting that a search tried."""
+
+    values: dict[str, Any] = Field(description="field to value")
+    accuracies: list[float | None] = Field(description="on the validation set, one per seed of the search")
+    accuracy: float | None = Field(description="their mean; null if a trial diverged")
+    loss: float | None = Field(description="mean validation loss")
+    identities: list[str]
+
+
+class RoundRecord(Settings):
+    """One round of a search."""
+
+    ranges: list[tuple[float, float] | None] = Field(description="one per dimension; null for choices")
+    trials: list[TriedRecord]
+
+
+class ContenderRecord(Settings):
+    """The winner or the baseline on fresh seeds."""
+
+    words: str
+    values: dict[str, Any] = Field(description="field to value")
+    identities: list[str]
+    diverged: int
+    metrics: dict[str, list[float | None]] = Field(description="metric to one value per fresh seed")
+    means: dict[str, tuple[float | None, float | None, float | None]] = Field(
+        description="metric to mean and 95 % interval"
+    )
+
+
+class SearchRecord(Settings):
+    """One search: every setting tried, and the winner beside the baseline on fresh seeds."""
+
+    recipe: str
+    sampler: str
+    narrowing: float | None = Field(description="of coarse-to-fine: next range as a fraction of the last")
+    dimensions: list[DimensionRecord]
+    seeds: list[int] = Field(description="of the search")
+    fresh_seeds: list[int] = Field(description="of the comparison; the search has not seen them")
+    practical_difference: float
+    rounds: list[RoundRecord]
+    best: TriedRecord | None = Field(description="as the search saw it; null if every trial diverged")
+    baseline: ContenderRecord
+    winner: ContenderRecord | None
+    outcome: Literal["baseline", "helps", "hurts", "no effect", "undecided", "diverged"] = Field(
+        description="of the winner against the baseline; baseline if it is that"
+    )
+    difference: float | None = Field(None, description="of test accuracy, winner minus baseline")
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_different: float | None = None
+    p_equivalent: float | None = None
+    seeds_needed: int | None = None
+    summary: str
+    doubts: list[str]
 
 
 class StudyRecord(Settings):
@@ -174,3 +307,5 @@ class StudyRecord(Settings):
     confusion: list[str] | None = Field(
         None, description="recipes whose confusion matrix is drawn; null for all"
     )
+    searches: list[SearchRecord] = Field(default_factory=list)
+    range_tests: list[RangeTestRecord] = Field(default_factory=list)

@@ -124,6 +124,7 @@ class Statement:
         margin: δ or a tolerance.
         reference: the claimed value; 0 for a difference.
         doubts: why the estimate should be read with care.
+        scale: how this estimate is written, where it is not as the claim's metric is.
     """
 
     text: str
@@ -132,6 +133,7 @@ class Statement:
     margin: float
     reference: float = 0.0
     doubts: tuple[str, ...] = ()
+    scale: Scale | None = None
 
     @property
     def p_upheld(self) -> float:
@@ -161,6 +163,7 @@ class Statement:
 
     def evidence(self, scale: Scale, alpha: float, *, contradicting: bool) -> str:
         """The estimate, its interval and the p value in words, without a full stop."""
+        scale = self.scale or scale
         half = half_width(self.estimate, 1 - alpha)
         is_level = self.relation in ("near", "at least", "at most")
         unit = scale.level_unit if is_level else scale.unit

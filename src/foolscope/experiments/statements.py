@@ -20,7 +20,7 @@ from foolscope.experiments.relations import RelationName, Statement
 from foolscope.experiments.statistics import p_above, p_below, shifted
 from foolscope.experiments.verdicts import contrast_doubts, spread_doubts
 
-__all__ = ["Evidence", "gather"]
+__all__ = ["Evidence", "compared", "gather"]
 
 
 class Evidence(NamedTuple):
@@ -66,19 +66,40 @@ def gather(
     """
     if isinstance(claim, ValueClaim):
         return Evidence((_value(claim, design, cells[0], practical_difference),))
-    better: RelationName = "more" if higher_is_better else "less"
     fit = fit_additive(design)
+    statements = compared(
+        claim,
+        fit,
+        cells,
+        at=at,
+        practical_difference=practical_difference,
+        alpha=alpha,
+        higher_is_better=higher_is_better,
+    )
     if isinstance(claim, ComparisonClaim):
-        relation = _oriented(claim.relation, better)
-        return Evidence(
-            tuple(
-                _difference(fit, cells[0], other, relation, practical_difference, alpha)
-                for other in cells[1:]
-            )
-        )
-    statements = _trend(claim, fit, cells, at, better, practical_difference, alpha)
+        return Evidence(statements)
     means = [float(fit.values[fit.cells.index(level)].mean()) for level in cells]
     return Evidence(statements, _reversals(claim, fit, cells, alpha), describe_steps(cells, means))
+
+
+def compared(
+    claim: ComparisonClaim | TrendClaim,
+    fit: AdditiveFit,
+    cells: Sequence[str],
+    *,
+    at: str | None,
+    practical_difference: float,
+    alpha: float,
+    higher_is_better: bool,
+) -> tuple[Statement, ...]:
+    """Take a claim about several cells apart into differences between them; see :func:`gather`."""
+    better: RelationName = "more" if higher_is_better else "less"
+    if isinstance(claim, TrendClaim):
+        return _trend(claim, fit, cells, at, better, practical_difference, alpha)
+    relation = _oriented(claim.relation, better)
+    return tuple(
+        _difference(fit, cells[0], other, relation, practical_difference, alpha) for other in cells[1:]
+    )
 
 
 def _value(claim: ValueClaim, design: BlockDesign, cell: str, practical_difference: float) -> Statement:

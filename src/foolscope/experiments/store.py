@@ -193,7 +193,13 @@ class Store:
             self._complete(results)
 
     def _complete(self, results: Path) -> None:
-        for document in read_json(results):
+        try:
+            documents = read_json(results)
+        except StoreError:
+            if results.exists():
+                raise
+            return  # another process has completed it meanwhile
+        for document in documents:
             write_json(self.trial_folder(document["identity"]) / "trial.json", document)
         self.pack_checkpoint(results.stem).unlink(missing_ok=True)
         results.unlink(missing_ok=True)

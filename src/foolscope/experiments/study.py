@@ -1,4 +1,4 @@
-"""A study: a question, recipes, ablations, attacks and claims."""
+"""A study: a question, recipes, ablations, searches, attacks and claims."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -11,11 +11,13 @@ from foolscope.core.errors import FoolscopeError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims import Claim
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.search.plan import SearchPlan
 
 __all__ = [
     "AblationPlan",
     "AttackPlan",
     "FoolingPlan",
+    "SearchPlan",
     "Study",
     "as_attack",
     "attack_from",
@@ -124,6 +126,7 @@ class InspectionPlan(Settings):
     """What to look at."""
 
     checks: tuple[str, ...] = Field((), description="recipes whose sanity is checked")
+    learning_rates: tuple[str, ...] = Field((), description="recipes whose range of learning rates is tested")
     confusion: tuple[str, ...] = Field((), description="recipes whose confusion matrix is drawn")
     worst: tuple[str, ...] = Field((), description="recipes whose worst-classified images are shown")
 
@@ -139,9 +142,10 @@ class Study(Settings):
         practical_difference: δ, the smallest difference of an accuracy that matters, as a fraction.
         recipes: named recipes; ``like = "other"`` starts from another one.
         ablations: one-factor ablations.
+        searches: for better settings of a recipe.
         attacks: robust accuracy curves.
         galleries: fooling images.
-        inspection: checks, confusion, worst-classified images.
+        inspection: checks, learning rates, confusion, worst-classified images.
         claims: sentences to test.
     """
 
@@ -152,6 +156,7 @@ class Study(Settings):
     practical_difference: float = Field(0.005, gt=0, lt=1)
     recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
     ablations: tuple[AblationPlan, ...] = ()
+    searches: tuple[SearchPlan, ...] = ()
     attacks: tuple[AttackPlan, ...] = ()
     galleries: tuple[FoolingPlan, ...] = ()
     inspection: InspectionPlan = InspectionPlan()
@@ -161,9 +166,11 @@ class Study(Settings):
     def _recipes_exist(self) -> "Study":
         mentions = [
             *(plan.recipe for plan in self.ablations),
+            *(plan.recipe for plan in self.searches),
             *(plan.recipe for plan in self.galleries),
             *(name for plan in self.attacks for name in plan.recipes),
             *self.inspection.checks,
+            *self.inspection.learning_rates,
             *self.inspection.confusion,
             *self.inspection.worst,
             *(str(cell.recipe) for claim in self.claims for cell in claim.cells()),

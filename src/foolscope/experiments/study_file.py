@@ -11,10 +11,17 @@ import pydantic
 
 from foolscope.attacks import ATTACKS
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
-from foolscope.core.settings import one_line
-from foolscope.experiments.claims import ComparisonClaim, TrendClaim, ValueClaim
+from foolscope.core.settings import Settings, one_line
+from foolscope.experiments.claims import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
 from foolscope.experiments.recipe import Recipe, recipe_from
-from foolscope.experiments.study import AblationPlan, AttackPlan, FoolingPlan, InspectionPlan, Study
+from foolscope.experiments.study import (
+    AblationPlan,
+    AttackPlan,
+    FoolingPlan,
+    InspectionPlan,
+    SearchPlan,
+    Study,
+)
 
 __all__ = ["FIRST_STUDY", "built_in_studies", "read_study", "renamed", "study_from"]
 
@@ -40,13 +47,25 @@ def study_from(values: Mapping[str, Any]) -> Study:
 def _allowed(table: Mapping[str, Any]) -> dict[str, list[str]]:
     """For each dotted prefix of a study's fields, what may stand there."""
     allowed = {"": list(Study.model_fields), "inspection": list(InspectionPlan.model_fields)}
-    for name, plan in (("ablations", AblationPlan), ("attacks", AttackPlan), ("galleries", FoolingPlan)):
+    plans: dict[str, type[Settings]] = {
+        "ablations": AblationPlan,
+        "searches": SearchPlan,
+        "attacks": AttackPlan,
+        "galleries": FoolingPlan,
+    }
+    for name, plan in plans.items():
         for position, entry in enumerate(_tables(table.get(name))):
             allowed[f"{name}.{position}"] = list(plan.model_fields)
             for place, attack in enumerate(_tables(entry.get("attacks"))):
                 allowed[f"{name}.{position}.attacks.{place}"] = _attack_fields(attack)
             allowed[f"{name}.{position}.attack"] = _attack_fields(entry.get("attack"))
-    for kind, claim in (("value", ValueClaim), ("comparison", ComparisonClaim), ("trend", TrendClaim)):
+    kinds: dict[str, type[Settings]] = {
+        "value": ValueClaim,
+        "comparison": ComparisonClaim,
+        "trend": TrendClaim,
+        "curve": CurveClaim,
+    }
+    for kind, claim in kinds.items():
         names = [field.alias or name for name, field in claim.model_fields.items()]
         allowed |= {
             f"claims.{position}.{kind}": names for position in range(len(_tables(table.get("claims"))))

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import tomli_w
@@ -17,6 +16,8 @@ from foolscope.experiments.ablation import (
     mean_interval,
     summarize,
 )
+from foolscope.experiments.checking import check_records, range_test_record
+from foolscope.experiments.curves import CURVES, curve_of
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.evidence import check_claims, claim_cells, judge_claims
 from foolscope.experiments.execution import (
@@ -34,18 +35,17 @@ from foolscope.experiments.records import (
     CheckRecord,
     CurveRecord,
     GalleryRecord,
+    RangeTestRecord,
     StudyRecord,
     TrainingRecord,
 )
 from foolscope.experiments.robustness import fooling_gallery, robustness_curve, worst_gallery
+from foolscope.experiments.search.plan import check_searches, run_searches, searched_trials
 from foolscope.experiments.store import TRAINING_VERSION, StoredTrial
 from foolscope.experiments.study import Study
-from foolscope.inspection import initial_loss, overfit_one_batch
 from foolscope.learning.checkpoints import save_tensors
 
 __all__ = ["run_study", "training_record"]
-
-_CURVES = ("training_loss", "training_accuracy", "validation_loss", "validation_accuracy")
 
 Trials = dict[Recipe, list[StoredTrial]]
 
@@ -79,9 +79,17 @@ def run_study(
         except RecipeError as error:
             raise RecipeError(f"ablations.{number}: {error}") from error
     check_claims(study)
+    check_searches(study.searches, study.recipes, workplace)
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
     trials = _train(study, named_ablations, workplace, observe)
-    checks = _checks(study, workplace, observe)
+    searches = run_searches(
+        study.searches,
+        study.recipes,
+        workplace,
+        practical_difference=study.practical_difference,
+        observe=observe,
+    )
+    checks, range_tests = _checks(study, workplace, observe)
     curves = _curves(study, trials, workplace, observe)
     observe(Stage("looking at the models", 0.0))
     galleries, arrays = _galleries(study, trials, workplace)
@@ -89,6 +97,8 @@ def run_study(
         _ablation_record(study, position, cells, trials) for position, (_, cells) in enumerate(ablations)
     ]
     datasets = {recipe.dataset for recipe in study.recipes.values()}
+    every = [trial for own in trials.values() for trial in own]
+    every += searched_trials(searches, {trial.identity for trial in every}, workplace.store)
     record = StudyRecord(
         name=study.name,
         title=study.title,
@@ -105,21 +115,21 @@ def run_study(
         recipes={
             name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()
         },
-        trial_count=sum(len(own) for own in trials.values()),
+        trial_count=len(every),
         provenance={
             **machine_facts(workplace.device),
             "training_version": TRAINING_VERSION,
-            "precision": sorted({trial.provenance["precision"] for own in trials.values() for trial in own}),
+            "precision": sorted({trial.provenance["precision"] for trial in every}),
             "datasets": [dataset_facts(workplace.dataset(dataset)) for dataset in sorted(datasets, key=str)],
-            "training_seconds": sum(
-                trial.outcome["duration_seconds"] for own in trials.values() for trial in own
-            ),
+            "training_seconds": sum(trial.outcome["duration_seconds"] for trial in every),
         },
         command=command,
         duration_seconds=time.perf_counter() - started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         study_file=text or _as_toml(study),
         confusion=list(study.inspection.confusion),
+        searches=searches,
+        range_tests=range_tests,
     )
     folder = workplace.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})
@@ -168,8 +178,8 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
     }
     epochs = max(len(trial.outcome["history"]) for trial in trials)
     curves: dict[str, list[list[float | None]]] = {}
-    for quantity in _CURVES:
-        own = [[record[quantity] for record in trial.outcome["history"]] for trial in trials]
+    for quantity in _drawn_curves(trials):
+        own = [curve_of(trial.outcome["history"], quantity) for trial in trials]
         if any(value is not None for curve in own for value in curve):
             curves[quantity] = [[*curve, *[None] * (epochs - len(curve))] for curve in own]
     confusion = (
@@ -195,29 +205,32 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
     )
 
 
-def _checks(study: Study, workplace: Workplace, observe: Observer) -> list[CheckRecord]:
-    records = []
-    for position, name in enumerate(study.inspection.checks):
-        observe(Stage("checking", position / len(study.inspection.checks), name))
-        recipe = study.recipes[name]
-        dataset = workplace.dataset(recipe.dataset)
-        for check in (initial_loss, overfit_one_batch):
-            determinants = {"trial": workplace.identify(recipe), "check": check.__name__, "version": 1}
+def _drawn_curves(trials: Sequence[StoredTrial]) -> list[str]:
+    """Name the curves worth keeping: costs where weights are penalized, the learning rate if it changes."""
+    records = [record for trial in trials for record in trial.outcome["history"]]
+    penalized = any(record["penalty"] for record in records)
+    scheduled = trials[0].recipe.schedule.name != "constant"
+    names = [name for name in CURVES if penalized or not name.endswith("_cost")]
+    return [*names, *(["learning_rate"] if scheduled else [])]
 
-            def compute(
-                check: Any = check, recipe: Recipe = recipe, dataset: Any = dataset
-            ) -> dict[str, Any]:
-                result = check(recipe, dataset)
-                return {
-                    "check": result.name,
-                    "passed": result.passed,
-                    "sentence": result.sentence,
-                    "numbers": result.numbers,
-                }
 
-            result = workplace.store.remembered("checks", determinants, compute)
-            records.append(CheckRecord(recipe=name, **result))
-    return records
+def _checks(
+    study: Study, workplace: Workplace, observe: Observer
+) -> tuple[list[CheckRecord], list[RangeTestRecord]]:
+    plan = study.inspection
+    parts = len(plan.checks) + len(plan.learning_rates)
+    checks: list[CheckRecord] = []
+    range_tests: list[RangeTestRecord] = []
+
+    def tell(fraction: float, detail: str) -> None:
+        done = len({check.recipe for check in checks}) + len(range_tests)
+        observe(Stage("checking", (done + fraction) / parts, f"{name}, {detail}"))
+
+    for name in plan.checks:
+        checks += check_records(name, study.recipes[name], workplace, tell)
+    for name in plan.learning_rates:
+        range_tests.append(range_test_record(name, study.recipes[name], workplace, tell=tell))
+    return checks, range_tests
 
 
 def _curves(study: Study, trials: Trials, workplace: Workplace, observe: Observer) -> list[CurveRecord]:

@@ -100,10 +100,10 @@ def _pooling(layer: Layer, tensors: PackTensors, value: Activation, context: Con
 def _normalize(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:
     module = layer.modules[0]
     assert isinstance(module, Normalize)
-    repeats = value.lead if value.layout == "maps" else 1
-    scale = module.deviation.reciprocal().to(value.tensor).repeat(repeats)[:, None, None]
-    offset = module.mean.to(value.tensor).repeat(repeats)[:, None, None]
-    return value.apply(lambda tensor: (tensor - offset).mul_(scale))
+    mean, scale = module.mean.to(value.tensor), module.deviation.reciprocal().to(value.tensor)
+    if value.layout == "maps":
+        mean, scale = mean.repeat(value.lead), scale.repeat(value.lead)
+    return value.apply(lambda tensor: (tensor - mean[:, None, None]).mul_(scale[:, None, None]))
 
 
 def _flatten(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:

@@ -14,6 +14,7 @@ from foolscope.experiments.records import (
     AblationRecord,
     CurveRecord,
     GalleryRecord,
+    SearchRecord,
     StudyRecord,
     TrainingRecord,
 )
@@ -28,12 +29,14 @@ from foolscope.reports.sections.colophon import colophon
 from foolscope.reports.sections.mistakes import confusion_blocks, mistakes_section
 from foolscope.reports.sections.opening import factor_verdicts, opening, study_facts
 from foolscope.reports.sections.phrases import join_words, metric_words
+from foolscope.reports.sections.search import search_blocks, search_section, search_verdict
 from foolscope.reports.sections.training import classifier_table, classifiers, training_figure
 
 __all__ = [
     "ablation_document",
     "attack_document",
     "read_pictures",
+    "search_document",
     "study_document",
     "training_document",
     "write_study_report",
@@ -59,8 +62,10 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
         sections.append(classifiers(record.trainings, classes))
     if record.ablations:
         sections.append(ablation_section(record.ablations))
-    if record.checks:
-        sections.append(check_section(record.checks, classes))
+    if record.searches:
+        sections.append(search_section(record.searches))
+    if record.checks or record.range_tests:
+        sections.append(check_section(record.checks, record.range_tests, classes))
     if record.curves or fooling:
         sections.append(robustness_section(record.curves, fooling, arrays, classes))
     mistakes = mistakes_section(record, arrays)
@@ -94,6 +99,30 @@ def ablation_document(record: AblationRecord, title: str = "") -> Document:
             ("Baseline", record.recipe),
             ("Seeds", str(len(record.seeds))),
             ("Smallest difference that counts", amount(record.practical_difference, scale)),
+        ],
+    )
+
+
+def search_document(record: SearchRecord, title: str = "") -> Document:
+    """Build the report of a search alone.
+
+    Args:
+        record: what the search left behind.
+        title: its heading; by default the recipe's name.
+    """
+    dimensions = join_words([dimension.words for dimension in record.dimensions])
+    tried = sum(len(each.trials) for each in record.rounds)
+    smallest = amount(record.practical_difference, scale_of("test_accuracy"))
+    return Document(
+        title or f"Search around {record.recipe}",
+        f"Which {dimensions} would be better, and does that hold on fresh seeds?",
+        lead=[search_verdict(record)],
+        sections=[Section("Better settings", search_blocks(record))],
+        facts=[
+            ("Baseline", record.recipe),
+            ("Settings tried", str(tried)),
+            ("Fresh seeds", str(len(record.fresh_seeds))),
+            ("Smallest difference that counts", smallest),
         ],
     )
 

@@ -7,6 +7,7 @@ from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, abla
 from foolscope.reports.figures.bars import bars_with_interval, histograms
 from foolscope.reports.figures.canvas import Band
 from foolscope.reports.figures.confusion import confusion_matrix
+from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import (
     Curve,
     line_panels,
@@ -14,6 +15,7 @@ from foolscope.reports.figures.lines import (
     robust_accuracy_curve,
     training_curves,
 )
+from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
 from foolscope.reports.figures.svg import standalone_svg
 
 __all__ = [
@@ -22,13 +24,18 @@ __all__ = [
     "Factor",
     "Level",
     "LevelOutcome",
+    "SearchAxis",
+    "SearchRound",
+    "Spot",
     "ablation_effects",
     "bars_with_interval",
     "confusion_matrix",
     "histograms",
+    "learning_rate_range",
     "line_panels",
     "loss_by_step",
     "robust_accuracy_curve",
+    "search_panels",
     "standalone_svg",
     "training_curves",
 ]

@@ -39,6 +39,7 @@ def line_panels(
     y_limits: tuple[float, float] | None = None,
     marks: Mapping[str, float] | None = None,
     levels: Mapping[str, float] | None = None,
+    rows: int = 1,
     width: float = WIDTH,
     height: float = 290,
 ) -> str:
@@ -53,6 +54,7 @@ def line_panels(
         y_limits: for all panels; by default each panel fits its data.
         marks: words -> position on the axis, drawn as vertical lines ("best validation").
         levels: words -> height, drawn as horizontal lines ("chance").
+        rows: into how many rows the panels are divided.
         width: in CSS pixels.
         height: in CSS pixels.
 
@@ -67,9 +69,11 @@ def line_panels(
     points = finite(x)
     names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     with drawing(width, height) as sheet:
-        all_axes = sheet.figure.subplots(1, len(panels), squeeze=False)[0]
+        all_axes = sheet.figure.subplots(rows, -(-len(panels) // rows), squeeze=False).ravel()
+        for axes in all_axes[len(panels) :]:
+            axes.set_axis_off()
         handles: dict[str, Artist] = {}
-        for axes, (title, curves) in zip(all_axes, panels.items(), strict=True):
+        for axes, (title, curves) in zip(all_axes, panels.items(), strict=False):
             for name, curve in curves.items():
                 handles[name] = _draw_curve(axes, points, name, Band(*curve), names.index(name))
             axes.set_title(label(title))
@@ -89,6 +93,7 @@ def training_curves(
     panels: Mapping[str, Mapping[str, Curve]],
     *,
     best_epoch: float | None = None,
+    rows: int = 1,
     width: float = WIDTH,
     height: float = 290,
 ) -> str:
@@ -98,6 +103,7 @@ def training_curves(
         epochs: (epochs,).
         panels: such as ``{"Loss": {"training": (mean, low, high), "validation": ...}, "Accuracy": {...}}``.
         best_epoch: where the checkpoint that was tested comes from.
+        rows: into how many rows the panels are divided.
         width: in CSS pixels.
         height: in CSS pixels.
 
@@ -105,7 +111,7 @@ def training_curves(
         An ``<svg>`` element that follows the page's theme.
     """
     marks = {} if best_epoch is None else {"best validation": best_epoch}
-    return line_panels(epochs, panels, x_label="epoch", marks=marks, width=width, height=height)
+    return line_panels(epochs, panels, x_label="epoch", marks=marks, rows=rows, width=width, height=height)
 
 
 def loss_by_step(

@@ -5,7 +5,7 @@ from typing import Literal
 
 from foolscope.experiments.prose import amount, number, scale_of
 from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
-from foolscope.reports.sections.phrases import join_words
+from foolscope.reports.sections.phrases import join_words, one_or_many
 
 __all__ = [
     "FactorOutcome",
@@ -14,13 +14,11 @@ __all__ = [
     "factor_outcome",
     "key_sentences",
     "levels_with_baseline",
-    "noise_of_single_runs",
     "published_within_noise",
 ]
 
 FactorOutcome = Literal["matters", "no effect", "undecided", "diverged"]
 
-_CONFIDENCE = 0.95
 _SENTENCES = 3
 
 
@@ -82,45 +80,27 @@ def _difference(level: LevelRecord, metric: str) -> str:
     return f"{number(value, scale, half)}{scale.unit} (95 % interval {ends})"
 
 
-def noise_of_single_runs(ablation: AblationRecord) -> float | None:
-    """Return how far two single runs of one setting lie apart, at most, 95 times in 100.
-
-    That is t √2 s with the residual standard deviation s and its degrees of freedom.
-    """
-    if not ablation.residual_deviation or ablation.degrees_of_freedom < 1:
-        return None
-    from scipy.special import stdtrit
-
-    quantile = float(stdtrit(ablation.degrees_of_freedom, (1 + _CONFIDENCE) / 2))
-    return quantile * 2**0.5 * ablation.residual_deviation
-
-
 def published_within_noise(ablation: AblationRecord) -> str:
-    """Say which published differences seeds alone could have made; empty if there is none."""
-    noise = noise_of_single_runs(ablation)
-    if noise is None:
+    """Say which published differences single runs could not have shown; empty if there is none."""
+    noise = ablation.single_run_difference
+    found = [words for factor in ablation.factors for words in _within_noise(factor, ablation.metric)]
+    if noise is None or not found:
         return ""
-    found = [words for factor in ablation.factors for words in _within_noise(factor, ablation.metric, noise)]
-    if not found:
-        return ""
-    spread = _rounded(noise, ablation.metric)
-    return (
-        f"Published differences no larger than noise: {join_words(found)}. Two single runs of the same "
-        f"setting, alike in everything but the seed, lie up to {spread} apart here (95 times in 100), and "
-        "over the seeds none of these settings was found to differ from the baseline."
-    )
+    sentences = [
+        "Two single runs of the same setting, alike in everything but the seed, differ here by up to "
+        f"{_rounded(noise, ablation.metric)} (95 times in 100). Published differences within that: "
+        f"{'; '.join(found)}. One run each could not have shown them.",
+        *_found_anyway(ablation),
+        *_published_baselines(ablation),
+    ]
+    return " ".join(sentences)
 
 
-def _within_noise(factor: FactorRecord, metric: str, noise: float) -> Sequence[str]:
-    base = next((level.published for level in factor.levels if level.outcome == "baseline"), None)
-    if base is None:
-        return []
+def _within_noise(factor: FactorRecord, metric: str) -> Sequence[str]:
     gaps = {
-        level.label: level.published - base
+        level.label: level.published_difference
         for level in factor.levels
-        if level.published is not None
-        and level.outcome in ("no effect", "undecided")
-        and 0 < abs(level.published - base) < noise
+        if level.rests_on_noise and level.published_difference
     }
     if not gaps:
         return []
@@ -128,6 +108,37 @@ def _within_noise(factor: FactorRecord, metric: str, noise: float) -> Sequence[s
     most = "at most " if len(gaps) > 1 else ""
     others = join_words(list(gaps))
     return [f"{factor.words} {others} against {factor.baseline} ({most}{_rounded(largest, metric)})"]
+
+
+def _found_anyway(ablation: AblationRecord) -> list[str]:
+    """Say which of the differences that single runs could not have shown our seeds do find."""
+    found = [
+        f"{factor.words} {level.label} {level.outcome}"
+        for factor in ablation.factors
+        for level in factor.levels
+        if level.rests_on_noise and level.published_difference and level.outcome in ("helps", "hurts")
+    ]
+    seeds = one_or_many(len(ablation.seeds), "seed")
+    return [f"Of these, {seeds} do find that {join_words(found)}."] if found else []
+
+
+def _published_baselines(ablation: AblationRecord) -> list[str]:
+    """Say how far apart the published figures of the baseline lie, where it was published more than once."""
+    scale = scale_of(ablation.metric)
+    figures = [
+        level.published
+        for factor in ablation.factors
+        for level in factor.levels
+        if level.outcome == "baseline" and level.published is not None
+    ]
+    if len(set(figures)) < 2:
+        return []
+    low, high = (f"{end * scale.factor:.6g}" for end in (min(figures), max(figures)))
+    apart = _rounded(max(figures) - min(figures), ablation.metric)
+    return [
+        f"The baseline itself was published {len(figures)} times, as {low} to {high}{scale.level_unit}: "
+        f"{apart} apart with nothing changed."
+    ]
 
 
 def _rounded(value: float, metric: str) -> str:

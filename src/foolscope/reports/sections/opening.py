@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from foolscope.experiments.prose import amount, scale_of
+from foolscope.experiments.prose import POINTS, amount, scale_of
 from foolscope.experiments.records import AblationRecord, ClaimRecord, CurveRecord, StudyRecord
 from foolscope.reports.document import Block, Inline, Outcome, Paragraph, Section, Strong, Verdict, Verdicts
 from foolscope.reports.sections.effects import factor_outcome, key_sentences
@@ -34,6 +34,7 @@ def opening(record: StudyRecord) -> list[Block]:
     sentences = [
         _accuracy_sentence(record),
         *map(_ablation_sentence, record.ablations),
+        *(search.summary for search in record.searches),
         *_robustness_sentences(record.curves),
         *_claims_sentences(record),
     ]
@@ -53,7 +54,7 @@ def study_facts(record: StudyRecord) -> list[tuple[str, str]]:
     """List what stands in the strip under the title."""
     facts = [("Data", _data(facts)) for facts in record.provenance.get("datasets", ())]
     facts += [("Models trained", f"{record.trial_count:,}"), ("Seeds", str(len(record.seeds)))]
-    if record.ablations or record.claims:
+    if record.ablations or record.claims or record.searches:
         metric = record.ablations[0].metric if record.ablations else "test_accuracy"
         smallest = amount(record.practical_difference, scale_of(metric))
         facts.append(("Smallest difference that counts", smallest))
@@ -178,6 +179,12 @@ def _claims_sentences(record: StudyRecord) -> list[str]:
         sentences.append(
             f"Of {one_or_many(len(published), 'published statement')} among them, {join_words(said)}."
         )
+        noisy = sum(claim.noise is not None and claim.noise.rests_on_noise is True for claim in published)
+        if noisy:
+            sentences.append(
+                f"{noisy} of them rested on noise: one run per setting, as was published, could not have "
+                f"shown what {'it says' if noisy == 1 else 'they say'}."
+            )
     return sentences
 
 
@@ -189,20 +196,27 @@ def _claim_reason(claim: ClaimRecord, seeds: int) -> tuple[Inline, ...]:
     pieces: list[Inline] = [claim.reason]
     if _is_published(claim):
         pieces += [" ", Strong("Published:"), f" {_published(claim)} {_judgement(claim, seeds)}".rstrip()]
+    if claim.noise is not None:
+        pieces += [" ", Strong("Rested on noise:")] * (claim.noise.rests_on_noise is True)
+        pieces.append(f" {claim.noise.sentence}")
     for doubt in claim.doubts:
         pieces += [" ", Strong("Doubt:"), f" {full_stop(doubt)}"]
     return tuple(pieces)
 
 
 def _published(claim: ClaimRecord) -> str:
-    figure = f"{claim.published:g}" if isinstance(claim.published, float) else claim.published
+    figure = claim.published
+    if isinstance(figure, float):
+        is_accuracy = any(scale_of(each.metric) is POINTS for each in claim.figures)
+        figure = f"{figure * 100:.6g} %" if is_accuracy else f"{figure:g}"
     source = claim.source or ""
     return full_stop(f"{figure} ({source})" if figure and source else figure or source)
 
 
 def _judgement(claim: ClaimRecord, seeds: int) -> str:
     if claim.outcome == "undecided":
-        return f"{one_or_many(seeds, 'seed')} do not decide it; a single run could not have."
+        alone = "." if claim.noise is not None else "; a single run could not have."
+        return f"{one_or_many(seeds, 'seed')} do not decide it{alone}"
     if claim.outcome == "contradicted":
         return f"{one_or_many(seeds, 'seed')} contradict it."
     return ""

@@ -19,7 +19,7 @@ from foolscope.reports.document import (
     Section,
     Table,
 )
-from foolscope.reports.sections.phrases import duration_words, one_or_many, with_interval
+from foolscope.reports.sections.phrases import duration_words, join_words, one_or_many, with_interval
 
 __all__ = ["classifier_table", "classifiers", "training_figure"]
 
@@ -30,6 +30,8 @@ _HEADINGS = {
     "training_accuracy": "training, %",
 }
 _HEIGHT = 250
+_IN_A_ROW = 3
+_RATE = "Learning rate"
 
 
 def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
@@ -87,9 +89,41 @@ def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
 
 
 def training_figure(training: TrainingRecord) -> Figure | None:
-    """Draw loss and accuracy by epoch, training beside validation; None where there is nothing to draw."""
+    """Draw by epoch what is minimized and how often it is right; None where there is nothing to draw.
+
+    Loss and accuracy, training beside validation; the cost where weights are penalized, and the learning rate
+    where it does not only fall.
+    """
+    panels = _panels(training)
+    if not panels or not training.epochs:
+        return None
+    several = len(_finished(training)) > 1
+    length = one_or_many(len(training.epochs), "epoch")
+    caption = [f"Training of {training.recipe} by epoch."]
+    if several:
+        caption = [
+            f"Training of {training.recipe} by epoch: lines are means over {len(_finished(training))} seeds, "
+            "bands reach from the lowest to the highest."
+        ]
+    if "Cost" in panels:
+        caption.append("The cost is the loss and the penalty on the weights.")
+    if _RATE in panels:
+        caption.append("The learning rate is that of an epoch's last step.")
+    if _leaves_out(training):
+        caption.append(f"Trials that diverged are left out ({training.diverged}).")
+    rows = 2 if len(panels) > _IN_A_ROW else 1
+    return Figure(
+        draw.training_curves(training.epochs, panels, rows=rows, height=_HEIGHT * rows),
+        " ".join(caption),
+        f"Curves of {join_words([title.lower() for title in panels])} over {length} of {training.recipe}.",
+        key=f"training-{training.recipe}",
+    )
+
+
+def _panels(training: TrainingRecord) -> dict[str, dict[str, draw.Curve]]:
     panels: dict[str, dict[str, draw.Curve]] = {}
-    for title, quantity, scale in (("Loss", "loss", PLAIN), ("Accuracy, %", "accuracy", POINTS)):
+    quantities = (("Cost", "cost", PLAIN), ("Loss", "loss", PLAIN), ("Accuracy, %", "accuracy", POINTS))
+    for title, quantity, scale in quantities:
         curves: dict[str, draw.Curve] = {
             part: _band(training, f"{part}_{quantity}", scale)
             for part in ("training", "validation")
@@ -97,20 +131,11 @@ def training_figure(training: TrainingRecord) -> Figure | None:
         }
         if curves:
             panels[title] = curves
-    if not panels or not training.epochs:
-        return None
-    several = len(_finished(training)) > 1
-    length = one_or_many(len(training.epochs), "epoch")
-    spread = (
-        f": lines are means over {len(_finished(training))} seeds, bands reach from the lowest to the highest"
-    )
-    left_out = f" Trials that diverged are left out ({training.diverged})." if _leaves_out(training) else ""
-    return Figure(
-        draw.training_curves(training.epochs, panels, height=_HEIGHT),
-        f"Training of {training.recipe} by epoch{spread if several else ''}.{left_out}",
-        f"Curves of {' and '.join(panels).lower()} over {length} of {training.recipe}.",
-        key=f"training-{training.recipe}",
-    )
+    if panels and "learning_rate" in training.curves:
+        rates = _band(training, "learning_rate", PLAIN)
+        if np.any(np.diff(np.asarray(rates.mean)) > 0):
+            panels[_RATE] = {"learning rate": draw.Band(rates.mean)}
+    return panels
 
 
 def _mean(training: TrainingRecord, metric: str) -> str | None:

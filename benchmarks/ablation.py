@@ -1,0 +1,204 @@
+"""An ablation's trials in packs, against a notebook, a tuned loop and Optuna, all in one run.
+
+    python benchmarks/ablation.py --json benchmarks/results/ablation.json
+
+For each work (A3, C2, networks of the size of digits) every way of training takes the same gradient steps on
+the same minibatches; ways take turns, round by round, after a warm-up; medians count. Beside them stand the
+machine's limits, measured in the same run. See README.md here for what each way is.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from ablation_ways import graphs, notebook, packs, tuned, tuner
+from ablation_ways.roofline import Limits, Peaks, measure_limits, measure_peaks
+from ablation_ways.side_by_side import SideBySide
+from ablation_ways.tables import Result, accounts, fastest, ratios, report
+from ablation_ways.way import CORES, Training, Way, advance, measure
+from ablation_ways.work import WORKS, Work
+
+from foolscope.core.threads import thread_count
+from foolscope.experiments.provenance import machine_facts
+
+_PACK_SIZES_ON_GPU = (1, 8, 32, 128, 256)
+
+
+def ways_of(work: Work, devices: Sequence[str], steps: int, *, compiles: bool) -> list[Way]:
+    """Return every way to train the work, but for Optuna, which takes the fastest tuned loop."""
+    ways: list[Way] = []
+    if "cpu" in devices:
+        ways += notebook.ways(work)
+        ways += tuned.ways(work, compiles=compiles)
+        ways += packs.ways(work, work.pack_sizes)
+        ways += packs.whole_ways(work, max(1, steps // 4))
+    if "cuda" in devices:
+        ways += graphs.ways(work)
+        ways += packs.ways(work, _PACK_SIZES_ON_GPU, "cuda")
+    return ways
+
+
+def measure_ways(work: Work, ways: Sequence[Way], rounds: int, steps: int) -> list[Result]:
+    """Start every way and warm it up, then let the ways take turns.
+
+    Args:
+        work: which.
+        ways: all but Optuna's.
+        rounds: of which the median counts.
+        steps: trial-steps of a way in a round, in each of its processes.
+    """
+    started: dict[Way, list[Training]] = {}
+    with SideBySide([way for way in ways if way.arrangement == "2 processes"]) as processes:
+
+        def milliseconds(way: Way) -> float:
+            if way.arrangement == "2 processes":
+                return processes.measure(way, steps)
+            return measure(way, started[way], steps)
+
+        def warm_up(way: Way) -> Result:
+            begin = time.perf_counter()
+            if way.arrangement == "2 processes":
+                processes.measure(way, steps=1)
+            else:
+                started[way] = way.start(0)
+                with thread_count(way.threads):
+                    advance(started[way][:1], 1)
+            return Result(way, time.perf_counter() - begin, [milliseconds(way)])
+
+        _tell(f"warm-up: {len(ways)} ways")
+        warm = [warm_up(way) for way in ways]
+        in_one_process = [result for result in warm if result.way.arrangement != "2 processes"]
+        loop = fastest(in_one_process, tuned.EAGER)
+        if loop is not None and find_spec("optuna"):
+            warm.append(warm_up(tuner.way_over(work, loop.way, steps)))
+        results = [replace(result, milliseconds=[]) for result in warm]
+        for number in range(rounds):
+            _tell(f"round {number + 1} of {rounds}")
+            for result in results:
+                result.milliseconds.append(milliseconds(result.way))
+    return results
+
+
+def limits_of(work: Work, ways: Sequence[Way]) -> Limits:
+    """Measure what the products and the memory traffic of the ways' steps take at least."""
+    sizes: dict[str, set[int]] = {}
+    for way in ways:
+        device = "cuda" if way.arrangement == "cuda" else "cpu"
+        sizes.setdefault(device, {1})
+        if way.row.startswith(f"{packs.STEPS} "):
+            sizes[device].add(way.trial_steps // way.seeds)
+    return measure_limits(work, {device: sorted(each) for device, each in sizes.items()})
+
+
+def as_json(work: Work, results: Sequence[Result], limits: Limits, peaks: Peaks) -> dict[str, Any]:
+    """Return all raw numbers of one work."""
+    return {
+        "title": work.title,
+        "steps_of_a_trial": work.trial_steps,
+        "ways": [
+            {
+                "way": result.way.row,
+                "precision": result.way.precision,
+                "arrangement": result.way.arrangement,
+                "detail": str(result.way.detail),
+                "first_step_seconds": result.first_seconds,
+                "milliseconds_per_trial_step": result.milliseconds,
+                "median": result.median,
+            }
+            for result in results
+        ],
+        "ratios": {
+            name: {"reached": reached, "goal": goal}
+            for name, (reached, goal) in ratios(work, results).items()
+        },
+        "accounts_in_milliseconds": {
+            name: asdict(account) for name, account in accounts(results, limits, peaks).items()
+        },
+        "limits": {
+            "flops": limits.flops,
+            "bytes": limits.bytes,
+            "image_bytes": limits.image_bytes,
+            "product_seconds": _named(limits.products),
+            "cache_bytes_per_second": _named(limits.cache_bytes),
+        },
+    }
+
+
+def _named(table: Mapping[Any, float]) -> dict[str, float]:
+    return {", ".join(str(part) for part in key): value for key, value in table.items()}
+
+
+def _tell(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr)
+
+
+def _describe(peaks: Peaks) -> str:
+    products = (f"{rate / 1e9:.0f} ({', '.join(key)})" for key, rate in peaks.flops.items())
+    traffic = (f"{rate / 1e9:.1f} ({key})" for key, rate in peaks.bytes.items())
+    return f"products, GFLOP/s: {'; '.join(products)}\nmain memory, GB/s: {'; '.join(traffic)}"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--workload", choices=["a3", "c2", "digits", "all"], default="all")
+    add("--rounds", type=int, default=5, help="of which the median counts")
+    add("--steps", type=int, default=192, help="gradient steps times trials in a round")
+    add("--quick", action="store_true", help="see that it works: 2 rounds of 32 steps, no compiler")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: all there are")
+    add("--json", type=Path, help="where all raw numbers go")
+    return parser.parse_args()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # nothing that an earlier run compiled
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
+        _run(_arguments())
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    rounds, steps = (2, 32) if arguments.quick else (arguments.rounds, arguments.steps)
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if arguments.device != "auto":
+        devices = [arguments.device]
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        _tell(f"the load is {load:.1f}: this machine does other work, and these figures will mean little")
+    begin = time.perf_counter()
+    compiler = "not tried" if arguments.quick or "cpu" not in devices else tuned.compiler_failure() or "works"
+    peaks = measure_peaks(devices)
+    machine = machine_facts(torch.device(devices[-1]))
+    print(f"{machine['processor']}, {CORES} cores used, torch {machine['torch']}; torch.compile: {compiler}")
+    print(_describe(peaks))
+    document: dict[str, Any] = {
+        "machine": {**machine, "cores_used": CORES, "torch_compile": compiler, "load_before": load},
+        "settings": {"rounds": rounds, "steps": steps},
+        "peaks": {"flops_per_second": _named(peaks.flops), "bytes_per_second": peaks.bytes},
+        "works": {},
+    }
+    for name, work in WORKS.items():
+        if arguments.workload != "all" and not name.startswith(arguments.workload):
+            continue
+        own_steps = max(1, round(steps * work.patience))
+        ways = ways_of(work, devices, own_steps, compiles=compiler == "works")
+        _tell(f"{name}: limits of the machine")
+        limits = limits_of(work, ways)
+        results = measure_ways(work, ways, rounds, own_steps)
+        print(f"\n{report(work, results, limits, peaks)}", flush=True)
+        document["works"][name] = as_json(work, results, limits, peaks)
+        document["seconds"] = time.perf_counter() - begin
+        if arguments.json:
+            arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

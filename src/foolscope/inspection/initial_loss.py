@@ -1,0 +1,48 @@
+"""A sanity check: before training, a classifier's loss is that of a classifier that knows nothing."""
+
+import math
+
+import torch
+
+from foolscope.data.dataset import Dataset
+from foolscope.inspection.check import Check
+from foolscope.learning import TrainableTrial
+from foolscope.learning.evaluation import channel_statistics, evaluate
+from foolscope.learning.losses import LOSSES
+from foolscope.learning.packing import solo_program
+from foolscope.models import build_model
+
+__all__ = ["initial_loss"]
+
+_TOLERANCE = 0.5
+_IMAGES = 2000
+
+
+def initial_loss(trial: TrainableTrial, dataset: Dataset) -> Check:
+    """Compare the cross-entropy at initialization with ln K, that of a classifier that knows nothing.
+
+    A loss well above ln K means that initial weights or inputs are too large, one well below that labels leak
+    into the inputs. Up to 0.5 above or below passes: logits that scatter by 1, as PyTorch's initialization
+    may give, add about half a nat.
+
+    Args:
+        trial: its model and seed are used.
+        dataset: up to 2,000 training images, evenly spread, are used.
+    """
+    train = dataset.train
+    chosen = torch.linspace(0, len(train) - 1, min(_IMAGES, len(train))).long().to(train.labels.device)
+    mean, deviation = channel_statistics(train)
+    classes = len(dataset.classes)
+    model = build_model(
+        trial.model, dataset.image_shape, classes, seed=trial.seed, mean=mean, deviation=deviation
+    ).to(train.images.device)
+    parameters = {name: value.detach()[None] for name, value in model.named_parameters()}
+    measured = evaluate(
+        solo_program([model]), parameters, train.take(chosen), LOSSES["cross-entropy"][1], torch.float32
+    )
+    loss, expected = float(measured.loss[0]), math.log(classes)
+    passed = abs(loss - expected) <= _TOLERANCE
+    sentence = f"Loss at initialization {loss:.3f}, ln {classes} = {expected:.3f}: " + (
+        "as expected." if passed else f"more than {_TOLERANCE} apart; look at initial weights and inputs."
+    )
+    return Check("loss at initialization", passed, sentence, {"loss": loss, "expected": expected})

@@ -1,0 +1,119 @@
+import json
+import re
+
+import pytest
+
+from foolscope.cli.check import _rates, command
+from foolscope.inspection import CHECKS
+from foolscope.inspection.learning_rate_range import DEFAULT_RATES
+
+FAST = ("--limit", "100", "--precision", "float32", "--steps", "20", "--rates", "0.01:1:3")
+SOUND = ("--model", "mlp", "--hidden", "16", *FAST)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A store in which the checks of the sound recipe are made once for all tests."""
+    return "--store", tmp_path_factory.mktemp("store")
+
+
+def marks(text):
+    """The mark at the head of each verdict line, by the name of the check."""
+    return {name: mark for mark, name in re.findall(r"^([✓✗!]) +(.+?)  ", text, re.MULTILINE)}
+
+
+def test_a_sound_recipe_passes_with_a_line_per_check(foolscope, shared):
+    result = foolscope("check", *SOUND, *shared)
+    assert result.code == 0
+    assert marks(result.out) == dict.fromkeys([*CHECKS, "learning rate"], "✓")
+    assert "Checks of mlp on digits, seed 0" in result.out
+    rows = re.findall(r"^ +(0\.01|0\.1|1) +[\d.]+ +[\d.]+ %(.*)$", result.out, re.MULTILINE)
+    assert [rate for rate, _ in rows] == ["0.01", "0.1", "1"]
+    assert [("this recipe" in rest) for _, rest in rows] == [False, True, False]
+    assert "\x1b" not in result.out + result.err
+    assert foolscope("check", *SOUND, *shared).out == result.out  # the second time from the store
+
+
+def test_the_default_rates_are_those_of_the_package():
+    (option,) = [each for each in command.params if each.name == "rates"]
+    assert _rates(option.default) == DEFAULT_RATES
+
+
+def test_a_model_that_cannot_learn_by_heart_fails_with_exit_code_1(foolscope):
+    result = foolscope("check", "--model", "mlp", "--hidden", "1", *FAST)
+    assert result.code == 1
+    found = marks(result.out)
+    assert found["overfits one batch"] == found["overfits a small subset"] == "✗"
+    assert found["loss at initialization"] == "✓"
+    assert "capacity" in result.out
+
+
+@pytest.mark.parametrize(
+    ("rate", "mark", "words", "code"),
+    [
+        ("1e-6", "!", "too small", 0),
+        ("0.1", "✓", "in the suggested range", 0),
+        ("1e6", "✗", "too large", 1),
+    ],
+)
+def test_where_the_learning_rate_stands(foolscope, shared, rate, mark, words, code):
+    result = foolscope("check", *SOUND, *shared, "--learning-rate", rate)
+    assert result.code == code
+    assert marks(result.out)["learning rate"] == mark
+    assert words in result.out
+
+
+def test_json_is_the_whole_of_standard_output(foolscope, shared):
+    document = json.loads(foolscope("check", "--json", *SOUND, *shared).out)
+    assert document["passed"] is True
+    assert document["recipe"]["model"]["hidden"] == [16]
+    assert [check["check"] for check in document["checks"]] == list(CHECKS)
+    assert document["checks"][0]["numbers"]["expected"] == pytest.approx(2.302585)
+    assert document["learning_rates"]["rates"] == pytest.approx([0.01, 0.1, 1.0])
+    failed = foolscope("check", "--json", *SOUND, *shared, "--learning-rate", "1e6")
+    assert json.loads(failed.out)["passed"] is False
+    assert failed.code == 1
+
+
+def test_the_report_is_a_page(foolscope, shared, tmp_path):
+    assert foolscope("check", *SOUND, *shared, "--report", tmp_path / "checks.html").code == 0
+    page = (tmp_path / "checks.html").read_text(encoding="utf-8")
+    assert "Checks of mlp" in page
+    assert "suggested range" in page
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+
+
+def test_a_recipe_may_be_a_file_or_a_stored_run(foolscope, shared, tmp_path, small):
+    path = tmp_path / "my.toml"
+    path.write_text('seed = 4\nmodel = { name = "mlp", hidden = [16] }\n', encoding="utf-8")
+    by_file = json.loads(foolscope("check", "my.toml", *FAST, *shared, "--json").out)
+    assert by_file["recipe"]["seed"] == 4
+    assert by_file["recipe"]["dataset"]["limit"] == 100
+    assert json.loads(foolscope("check", "--recipe", "my.toml", *FAST, *shared, "--json").out) == by_file
+
+    run = json.loads(foolscope("train", "--json", "--recipe", "my.toml", *small, *shared).out)
+    by_run = json.loads(foolscope("check", run["identity"][:8], *FAST[-4:], *shared, "--json").out)
+    assert by_run["recipe"] == run["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--rates", "1"], ["LOW:HIGH:COUNT", "got '1'"]),
+        (["--rates", "1:a:3"], ["LOW:HIGH:COUNT", "1:a:3"]),
+        (["--rates", "1:0.1:3"], ["0 < LOW < HIGH", "1:0.1:3"]),
+        (["--rates", "0:1:3"], ["0 < LOW < HIGH"]),
+        (["--rates", "nan:1:3"], ["0 < LOW < HIGH"]),
+        (["--rates", "0.1:inf:3"], ["0 < LOW < HIGH"]),
+        (["--rates", "0.1:1:1"], ["2 to 200 rates"]),
+        (["--steps", "0"], ["--steps", "0"]),
+        (["--hiden", "3"], ["--hiden"]),
+        (["nothing.toml"], ["nothing.toml"]),
+        (["abcdef"], ["no run 'abcdef'"]),
+        (["abcdef", "--learning-rate", "1"], ["stored run", "--learning-rate"]),
+        (["my.toml", "--recipe", "my.toml"], ["two things to check"]),
+    ],
+)
+def test_mistakes_are_refused_in_one_line(refused, arguments, parts):
+    line = refused("check", *arguments)
+    assert not [part for part in parts if part not in line], line

@@ -1,0 +1,115 @@
+import pytest
+
+from foolscope.core.errors import RecipeError
+from foolscope.experiments import checking
+from foolscope.experiments.checking import check_records, range_test_record
+from foolscope.experiments.recipe import recipe_from
+from foolscope.experiments.store import Store
+from foolscope.experiments.study_file import study_from
+from foolscope.experiments.study_run import run_study
+from foolscope.experiments.workplace import Workplace
+from foolscope.inspection import CHECKS, Check, learning_rate_range
+
+VALUES = {
+    "dataset": {"name": "digits", "limit": 100},
+    "model": {"name": "mlp", "hidden": [8]},
+    "training": {"epochs": 1, "batch_size": 32},
+    "precision": "float32",
+}
+RECIPE = recipe_from(VALUES)
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    return Workplace(Store(tmp_path), device="cpu")
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Replace every check by a quick one, and count how often each is made."""
+    made = []
+
+    def check_of(name):
+        def check(trial, dataset):
+            made.append(name)
+            return Check(name, trial.seed == 0, f"About {name}.", {"seed": float(trial.seed)})
+
+        return check
+
+    monkeypatch.setattr(checking, "CHECKS", {name: check_of(name) for name in CHECKS})
+    return made
+
+
+def test_every_check_of_the_table_is_made_once_per_recipe(workplace, counted):
+    told = []
+    records = check_records("one", RECIPE, workplace, lambda done, what: told.append((done, what)))
+    assert [record.check for record in records] == list(CHECKS) == counted
+    assert all(record.recipe == "one" and record.passed for record in records)
+    assert told == [(position / len(CHECKS), name) for position, name in enumerate(CHECKS)]
+    again = check_records("two", RECIPE, workplace)
+    assert [record.model_copy(update={"recipe": "one"}) for record in again] == records
+    assert counted == list(CHECKS)
+    other = check_records("other", recipe_from({**VALUES, "seed": 1}), workplace)
+    assert not any(record.passed for record in other)
+    assert counted == [*CHECKS, *CHECKS]
+
+
+def test_the_record_of_a_range_test_says_what_the_test_says(workplace):
+    rates, told = (0.01, 0.1, 1.0, 1e30), []
+    record = range_test_record("one", RECIPE, workplace, rates, 6, tell=lambda done, what: told.append(done))
+    result = learning_rate_range(RECIPE, workplace.dataset(RECIPE.dataset), rates, 6)
+    assert record.model_dump(exclude={"recipe"}) == {
+        "rates": [0.01, 0.1, 1.0, 1e30],
+        "losses": list(result.losses),
+        "accuracies": list(result.accuracies),
+        "sweep": list(result.sweep),
+        "initial_loss": result.initial_loss,
+        "steps": 6,
+        "own_rate": 0.1,
+        "best_rate": result.best_rate,
+        "largest_stable_rate": result.largest_stable_rate,
+        "suggestion": result.suggestion,
+        "standing": result.standing,
+        "passed": result.passed,
+        "sentence": result.sentence,
+    }
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] == pytest.approx(1.0)
+    del told[:]
+    tell = lambda done, what: told.append(done)  # noqa: E731
+    assert range_test_record("one", RECIPE, workplace, rates, 6, tell=tell) == record
+    assert told == []  # read, not computed
+    assert range_test_record("one", RECIPE, workplace, rates, 7, tell=tell) != record
+    assert range_test_record("one", RECIPE, workplace, rates[:2], 6, tell=tell).rates == [0.01, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("rates", "steps"), [((), 5), ((0.0, 1.0), 5), ((1.0, float("inf")), 5), ((1.0,), 0)]
+)
+def test_rates_and_steps_that_make_no_sense_are_refused(workplace, rates, steps):
+    with pytest.raises(RecipeError, match="positive rates and at least 1 step"):
+        range_test_record("one", RECIPE, workplace, rates, steps)
+
+
+def test_a_study_tests_the_recipes_that_it_names(workplace, counted, monkeypatch):
+    monkeypatch.setattr(checking, "DEFAULT_RATES", (0.1, 1.0))
+    stages = []
+    study = study_from(
+        {
+            "name": "tiny",
+            "title": "t",
+            "question": "q",
+            "seeds": 1,
+            "recipes": {"one": VALUES, "two": {**VALUES, "seed": 5}},
+            "inspection": {"checks": ["one", "two"], "learning_rates": ["two"]},
+        }
+    )
+    record = run_study(study, workplace, observe=stages.append)
+    assert [each.recipe for each in record.checks] == ["one"] * len(CHECKS) + ["two"] * len(CHECKS)
+    assert [each.recipe for each in record.range_tests] == ["two"]
+    assert workplace.store.read_study("tiny") == record
+    done = [stage.done_fraction for stage in stages if getattr(stage, "name", "") == "checking"]
+    assert done == sorted(done)
+    assert done[0] == 0.0
+    assert done[len(CHECKS)] == pytest.approx(1 / 3)
+    assert done[-1] == pytest.approx(1.0)

@@ -1,0 +1,33 @@
+"""What is true of every check, over the table, so that a new one cannot be forgotten."""
+
+import json
+
+import pytest
+import torch
+
+from foolscope.experiments.recipe import recipe_from
+from foolscope.inspection import CHECKS, Check
+
+
+@pytest.fixture(params=CHECKS, ids=[name.replace(" ", "-") for name in CHECKS])
+def name(request):
+    return request.param
+
+
+@pytest.mark.parametrize("model", ["linear-regression", "small-cnn"])
+def test_it_answers_in_a_sentence_with_numbers(noise, name, model):
+    result = CHECKS[name](recipe_from({"model": model}), noise)
+    assert isinstance(result, Check)
+    assert result.name == name
+    assert result.sentence.endswith(".")
+    assert "\n" not in result.sentence
+    assert json.loads(json.dumps(result.numbers)) == result.numbers
+
+
+def test_it_changes_neither_the_data_nor_the_global_random_state(noise, name):
+    images, labels, state = noise.train.images.clone(), noise.train.labels.clone(), torch.get_rng_state()
+    recipe = recipe_from({"model": {"name": "mlp", "hidden": [1], "dropout": 0.5}})
+    assert CHECKS[name](recipe, noise) == CHECKS[name](recipe, noise)
+    assert torch.equal(noise.train.images, images)
+    assert torch.equal(noise.train.labels, labels)
+    assert torch.equal(torch.get_rng_state(), state)
