@@ -15,7 +15,7 @@ def pack(*changes, **size):
 
 
 def explain(pack, room=None):
-    return explain_pack(pack, room or Room(12_000 * 6), (1, 8, 8), 10)
+    return explain_pack(pack, room or Room(6_000 * 6), (1, 8, 8), 10)
 
 
 def test_what_a_pack_shares_and_in_what_it_differs():
@@ -39,8 +39,8 @@ def test_many_values_are_cut_short():
 @pytest.mark.parametrize(
     ("room", "input_bytes", "expected"),
     [
-        (Room(6 * 12_000), 0, "room for 6 trials of this size in 0 MB of cache"),
-        (Room(12_000), 0, "room for 1 trial of this size in 0 MB of cache"),
+        (Room(6 * 6_000), 0, "room for 6 trials of this size in 0 MB of cache"),
+        (Room(6_000), 0, "room for 1 trial of this size in 0 MB of cache"),
         (Room(2**30), 0, "room for 128 trials, beyond which a pack gains nothing"),
         (Room(2**30), 2**29, "room for 1 minibatch of this size in 1024 MB of cache"),
         (Room(2**30, 512, in_cache=False), 0, "room for 512 trials, beyond which a pack gains nothing"),

@@ -20,7 +20,7 @@ from foolscope.experiments.packs import (
 from foolscope.experiments.recipe import COMPONENTS, Recipe, recipe_from, with_values
 
 PARAMETERS = 1000
-BYTES_PER_TRIAL = 3 * 4 * PARAMETERS
+BYTES_PER_TRIAL = 6 * PARAMETERS
 
 
 def pending(
@@ -169,8 +169,8 @@ def test_every_optimizer_setting_may_differ_within_a_pack():
 
 
 def test_the_size_follows_the_cache():
-    assert pack_size(pending(0), Room(10 * 12_000)) == 10
-    assert pack_size(pending(0), Room(10 * 12_000 - 1)) == 9
+    assert pack_size(pending(0), Room(10 * 6_000)) == 10
+    assert pack_size(pending(0), Room(10 * 6_000 - 1)) == 9
     assert pack_size(pending(0, parameter_count=10**9), Room(10**6)) == 1
     assert pack_size(pending(0, parameter_count=10), Room(10**9)) == 128
 

@@ -90,8 +90,8 @@ class Room:
     Args:
         bytes: of the last-level cache, or of a GPU's memory.
         most_trials: beyond which a pack gains nothing.
-        in_cache: whether parameters, gradients and one moment are to stay within ``bytes``, as on a CPU,
-            where the gain peaks there; otherwise all that training allocates.
+        in_cache: whether the parameters and half of their gradients are to stay within ``bytes``, as on a
+            CPU, where the gain ends there; otherwise all that training allocates.
     """
 
     bytes: int
@@ -110,7 +110,7 @@ class Room:
 def pack_size(trial: PendingTrial, room: Room) -> int:
     """Return how many trials of this shape may share a pack."""
     if room.in_cache:
-        own = 3 * 4 * trial.parameter_count
+        own = 6 * trial.parameter_count
     else:  # parameters, the best ones, gradients, two moments; activations and their gradients
         own = 5 * 4 * trial.parameter_count + 2 * trial.activation_bytes
     return max(1, min(room.most_trials, room.bytes // max(1, own)))

@@ -87,7 +87,7 @@ def _sgd_init(parameters: PackTensors, hyper: PerTrial) -> OptimizerState:
 def _sgd_update(
     parameters: PackTensors, gradients: PackTensors, state: OptimizerState, hyper: PerTrial, step: int
 ) -> None:
-    rate, momentum, nesterov = hyper["learning_rate"], hyper["momentum"], hyper.get("nesterov")
+    descent, momentum, nesterov = -hyper["learning_rate"], hyper["momentum"], hyper.get("nesterov")
     velocities = state.get("velocity")
     for name, parameter in parameters.items():
         gradient = gradients[name]
@@ -99,7 +99,7 @@ def _sgd_update(
             else:
                 look_ahead = torch.addcmul(gradient, velocity, along_trials(momentum, velocity))
                 gradient = torch.where(along_trials(nesterov, velocity) > 0, look_ahead, velocity)
-        parameter.addcmul_(gradient, along_trials(-rate, parameter))
+        parameter.addcmul_(gradient, along_trials(descent, parameter))
 
 
 def _adam_init(parameters: PackTensors, hyper: PerTrial) -> OptimizerState:

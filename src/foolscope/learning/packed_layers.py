@@ -15,7 +15,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from foolscope.learning.affine import affine
 from foolscope.learning.optimizers import PackTensors
 from foolscope.models.layers import Dropout, Normalize
 
@@ -100,10 +99,10 @@ def _pooling(layer: Layer, tensors: PackTensors, value: Activation, context: Con
 def _normalize(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:
     module = layer.modules[0]
     assert isinstance(module, Normalize)
-    mean, scale = module.mean.to(value.tensor), module.deviation.reciprocal().to(value.tensor)
+    mean, deviation = (each.to(value.tensor).view(-1, 1, 1) for each in (module.mean, module.deviation))
     if value.layout == "maps":
-        mean, scale = mean.repeat(value.lead), scale.repeat(value.lead)
-    return value.apply(lambda tensor: (tensor - mean[:, None, None]).mul_(scale[:, None, None]))
+        mean, deviation = mean.repeat(value.lead, 1, 1), deviation.repeat(value.lead, 1, 1)
+    return value.apply(lambda tensor: (tensor - mean).div_(deviation))
 
 
 def _flatten(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:
@@ -122,12 +121,28 @@ def _linear(layer: Layer, tensors: PackTensors, value: Activation, context: Cont
     assert weight is not None
     trials, outputs, inputs = weight.shape
     shared = trials // value.lead  # trials that read the same activation: one wide product computes them all
-    products = affine(
-        value.tensor.to(context.dtype),
+    products = _products(
         weight.view(value.lead, shared * outputs, inputs).to(context.dtype),
-        None if bias is None else bias.view(value.lead, shared * outputs).to(context.dtype),
+        value.tensor.to(context.dtype),
+        None if bias is None else bias.view(value.lead, shared * outputs, 1).to(context.dtype),
     )
     return Activation(products.view(trials, outputs, -1), trials, "features")
+
+
+def _products(
+    weights: Float[Tensor, "lead outputs inputs"],
+    values: Float[Tensor, "lead inputs batch"],
+    bias: Float[Tensor, "lead outputs 1"] | None,
+) -> Float[Tensor, "lead outputs batch"]:
+    """Return W x + b for every minibatch.
+
+    With W on the left its gradient comes out as W lies in memory, and neither softmax nor optimizer walks
+    through anything against the grain. A single pair of matrices takes the routine for two, the faster one.
+    """
+    if len(values) > 1:
+        return torch.bmm(weights, values) if bias is None else torch.baddbmm(bias, weights, values)
+    product = torch.mm(weights[0], values[0]) if bias is None else torch.addmm(bias[0], weights[0], values[0])
+    return product[None]
 
 
 def _convolution(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:

@@ -39,23 +39,27 @@ def update_parameters(
     setup.regularizers.decay(parameters, learning_rate)
     update = OPTIMIZERS[setup.trials[0].optimizer.name].update
     hyper = {"learning_rate": learning_rate, **setup.optimizer_hyperparameters}
-    for names, trials in _portions(parameters):
+
+    def move(names: Sequence[str], trials: slice | None) -> None:
+        def part(tensors: PackTensors) -> PackTensors:
+            return {name: tensors[name] if trials is None else tensors[name][trials] for name in names}
+
         update(
-            {name: parameters[name][trials] for name in names},
-            {name: gradients[name][trials].to(setup.master) for name in names},
-            {
-                moment: {name: tensors[name][trials] for name in names}
-                for moment, tensors in state.optimizer.items()
-            },
-            {name: value[trials] for name, value in hyper.items()},
+            part(parameters),
+            {name: gradient.to(setup.master) for name, gradient in part(gradients).items()},
+            {moment: part(tensors) for moment, tensors in state.optimizer.items()},
+            hyper if trials is None else {name: value[trials] for name, value in hyper.items()},
             state.step,
         )
 
+    for names, trials in _portions(parameters):
+        move(names, trials)
 
-def _portions(parameters: PackTensors) -> Iterator[tuple[Sequence[str], slice]]:
+
+def _portions(parameters: PackTensors) -> Iterator[tuple[Sequence[str], slice | None]]:
     """Cut the parameters into what is updated at once: all small ones, a large one a few trials at a time."""
     large = [name for name, value in parameters.items() if value.numel() > _PORTION_NUMBERS]
-    yield [name for name in parameters if name not in large], slice(None)
+    yield [name for name in parameters if name not in large], None
     for name in large:
         trials = len(parameters[name])
         step = max(1, _PORTION_NUMBERS * trials // parameters[name].numel())
