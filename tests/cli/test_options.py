@@ -136,3 +136,9 @@ def test_suggested_commands_find_the_store(tmp_path, monkeypatch):
 def test_the_command_line_can_be_typed_again(monkeypatch):
     monkeypatch.setattr("sys.argv", ["/usr/bin/foolscope", "study", "my file.toml"])
     assert command_line() == "foolscope study 'my file.toml'"
+
+
+def test_arguments_are_not_listed_among_the_options(foolscope):
+    listed = foolscope("check", "--help").out.partition("Options:")[2]
+    assert "RECIPE.toml" not in listed.splitlines()[1]
+    assert listed.splitlines()[1].strip().startswith("--")
