@@ -48,7 +48,7 @@ class GroupedCommand(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):  # arguments stand in the usage line
+            if record is not None and isinstance(parameter, click.Option):
                 group = parameter.group if isinstance(parameter, _RecipeOption) else "Options"
                 groups.setdefault(group, []).append(record)
         for group in ("Options", *(name for name in groups if name != "Options")):
