@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import os
 import random
 import signal
@@ -7,18 +8,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.data import DigitsSettings, load
-from foolscope.experiments.execution import Workplace, dataset_facts, plan_trials, run_trials
+from foolscope.experiments.execution import Stage, Workplace, dataset_facts, plan_trials, run_trials
 from foolscope.experiments.executors import job
-from foolscope.experiments.recipe import recipe_from, with_values
+from foolscope.experiments.recipe import COMPONENTS, recipe_from, with_values
 from foolscope.experiments.store import Store
 from foolscope.learning import train_pack
+from foolscope.models import MODELS, ModelEntry, ModelSettings
 
 BASE = recipe_from(
     {
@@ -268,3 +272,34 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     assert [
         path.name for path in (tmp_path / "killed" / "packs").iterdir() if path.suffix != ".partial"
     ] == []
+
+
+def test_models_that_do_not_pack_are_named_with_the_reason(tmp_path, monkeypatch):
+    class Unpackable(ModelSettings):
+        name: Literal["unpackable"] = "unpackable"
+
+    def build(settings, image_shape, classes):
+        features = math.prod(image_shape)
+        return nn.Sequential(nn.Flatten(), nn.Linear(features, 4), nn.Softplus(), nn.Linear(4, classes))
+
+    monkeypatch.setitem(MODELS, "unpackable", ModelEntry(Unpackable, build))
+    monkeypatch.setitem(COMPONENTS["model"], "unpackable", Unpackable)
+    recipe = recipe_from(
+        {
+            "model": "unpackable",
+            "dataset": {"name": "digits", "limit": 60},
+            "training": {"epochs": 1},
+            "precision": "float32",
+        }
+    )
+    seeds = [with_values(recipe, {"seed": seed}) for seed in range(2)]
+    told = []
+    trials = run_trials(seeds, Workplace(Store(tmp_path), executor="in-process"), told.append)
+    assert all(trial.status == "finished" for trial in trials)
+    assert told[0] == Stage(
+        "training", 0.0, "unpackable trains one trial after another: there is no packed form of Softplus"
+    )
+    told.clear()
+    alone = with_values(recipe, {"seed": 7})
+    run_trials([alone], Workplace(Store(tmp_path), executor="in-process"), told.append)
+    assert not any(isinstance(event, Stage) for event in told), "a single trial has nothing to wait for"

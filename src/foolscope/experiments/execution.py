@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.workplace import Workplace
 from foolscope.learning import EpochReport
+from foolscope.learning.packing import solo_reason
 from foolscope.models import ImageShape, ModelSettings, build_model
 
 __all__ = [
@@ -112,7 +113,10 @@ def run_trials(
     """
     store = workplace.store
     store.complete_packs()
-    jobs = [_job(pack, workplace) for pack in plan_trials(recipes, workplace)]
+    packs = plan_trials(recipes, workplace)
+    for line in dict.fromkeys(_solo_lines(packs, workplace)):
+        observe(Stage("training", 0.0, line))
+    jobs = [_job(pack, workplace) for pack in packs]
     executor = EXECUTORS[choose_executor(jobs, workplace, tuple(EXECUTORS))]
     if jobs:
         work = [job.work for job in jobs]
@@ -128,13 +132,24 @@ def run_trials(
     return [store.load(workplace.identify(recipe)) for recipe in recipes]
 
 
+def _solo_lines(packs: Sequence[Pack], workplace: Workplace) -> Iterator[str]:
+    """Say which models do not pack, and why."""
+    for pack in packs:
+        recipe = pack.trials[0].recipe
+        dataset = workplace.dataset(recipe.dataset)
+        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).solo
+        if reason is not None and len(pack.trials) > 1:
+            yield f"{recipe.model.name} trains one trial after another: {reason}"
+
+
 @dataclass(frozen=True)
 class _Size:
-    """Numbers of a model: parameters; operations and layer outputs of one image's forward pass."""
+    """Parameters of a model, operations and layer outputs of one image's forward pass, why it trains solo."""
 
     parameters: int
     flops: float
     activations: int
+    solo: str | None
 
 
 @functools.lru_cache
@@ -148,7 +163,7 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return _Size(parameters, float(counter.get_total_flops()), sum(outputs))
+    return _Size(parameters, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
 
 
 def _job(pack: Pack, workplace: Workplace) -> PackJob:
