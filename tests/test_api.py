@@ -4,9 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import foolscope
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, ThreatError
+from foolscope.data import load
 
 SMALL = {
     "dataset": {"name": "digits", "limit": 150},
@@ -137,6 +139,35 @@ def test_attack_measures_the_trained_model(recipe, store):
         foolscope.attack(training, epsilons=[8])
     with pytest.raises(RecipeError, match="unknown attack 'pdg'"):
         foolscope.attack(training, epsilons=[0.1], attacks=["pdg"])
+
+
+def test_attack_takes_any_module(recipe, store):
+    training = foolscope.train(recipe, store=store)
+    model, quick = training.trial.model(), {"epsilons": [0, 0.1], "attacks": ["fgsm"]}
+    named = foolscope.attack(model, dataset="digits", limit=50, **quick)
+    own = foolscope.attack(training, limit=50, **quick)
+    assert named.robust_accuracies == own.robust_accuracies
+    test = load(recipe.dataset).test
+    images, labels = test.images[:50] / 255.0, test.labels[:50]
+    assert foolscope.attack(model, images, labels, **quick).robust_accuracies == own.robust_accuracies
+    inner = torch.nn.Sequential(torch.nn.Upsample(size=8), model)  # any module, its own code or not
+    scaled = foolscope.attack(inner, images, labels, mean=[0.0], std=[0.5], **quick)
+    with torch.no_grad():
+        assert scaled.clean_accuracy == (model(2 * images).argmax(1) == labels).double().mean().item()
+    constant = torch.nn.Linear(10, 10)
+    constant.weight.data.zero_()
+    broken = foolscope.attack(torch.nn.Sequential(model, constant), dataset="digits", **quick)
+    assert "near guessing" in broken.doubts[0]
+    for given, options, said in (
+        ((), {}, "needs either images and labels or the name"),
+        ((images,), {}, "needs either images and labels"),
+        ((images, labels), {"dataset": "digits"}, "needs either images"),
+        ((images, labels), {"mean": [0.5]}, "mean and std belong together"),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            foolscope.attack(model, *given, **options, **quick)
+    with pytest.raises(RecipeError, match="own normalization"):
+        foolscope.attack(training, mean=[0.5], std=[0.5], **quick)
 
 
 def test_study_runs_a_file_and_writes_its_report(store, tmp_path):

@@ -2,13 +2,15 @@
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
 
 from foolscope.attacks import RobustAccuracyCurve, robust_accuracy_curve
+from foolscope.core.errors import RecipeError
 from foolscope.experiments import ablation as ablations
 from foolscope.experiments.checking import check_records, range_test_record
 from foolscope.experiments.execution import Workplace, run_trials
@@ -28,8 +30,8 @@ from foolscope.experiments.store import Store, StoredTrial
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.study_file import read_study
 from foolscope.experiments.study_run import run_study, training_record
+from foolscope.experiments.subjects import dataset_settings, module_subject, run_subject
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
-from foolscope.learning.evaluation import to_pixels
 from foolscope.reports import Document, render_html
 from foolscope.reports.sections.checks import check_document
 from foolscope.reports.study_report import (
@@ -341,9 +343,15 @@ def check(
 
 
 def attack(
-    trained: Training,
+    trained: Training | nn.Module,
+    images: Tensor | None = None,
+    labels: Tensor | None = None,
     *,
     epsilons: Sequence[str | float],
+    dataset: str | Path | None = None,
+    split: str = "test",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     norm: str = "linf",
     attacks: Sequence[str | Mapping[str, Any]] = ("fgsm", "pgd"),
     limit: int = 1000,
@@ -351,34 +359,55 @@ def attack(
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> RobustAccuracyCurve:
-    """Measure the robust accuracy of a trained model on its test images.
+    """Measure the robust accuracy of a trained model, or of any module.
 
     Args:
-        trained: from :func:`train`.
+        trained: from :func:`train`, attacked on its test images; or any module from images in [0, 1] to
+            logits, attacked on ``images`` or on ``dataset``.
+        images: shape (batch, channel, height, width), floats in [0, 1], on the module's device.
+        labels: their classes.
         epsilons: budgets in pixel units, images in [0, 1], such as ``"8/255"``.
+        dataset: where the images are from: the name of a data set, an ``.npz``, a folder of class folders.
+        split: of the data set: "train", "validation" or "test".
+        mean: per channel, in pixel units, where the module wants ``(images - mean) / std``.
+        std: likewise.
         norm: "linf", "l2" or "l1".
         attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``; the cheap ones first.
-        limit: the first so many test images.
+        limit: the first so many images.
         seed: root of the attacks' randomness.
         data_dir: where the data sets are; by default where training found them.
         device: "auto", "cpu", "cuda" and so on.
 
     Raises:
         ThreatError: a budget makes no sense, such as 8 instead of 8/255.
+        RecipeError: it is not clear which images are meant, or the module does not fit them.
+
+    Example:
+        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        >>> curve = attack(linear, epsilons=[0, "8/255"], dataset="digits", attacks=["fgsm"], limit=20)
+        >>> len(curve.robust_accuracies)
+        2
     """
-    workplace = _workplace(_DEFAULT_STORE, data_dir or trained.data_dir, device)
-    test = workplace.dataset(trained.trial.recipe.dataset).test
-    model = trained.trial.model(workplace.device)
+    known = trained.data_dir if isinstance(trained, Training) else None
+    workplace = _workplace(_DEFAULT_STORE, data_dir or known, device)
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks]
-    return robust_accuracy_curve(
-        model,
-        to_pixels(test.images[:limit], next(model.parameters()).dtype),
-        test.labels[:limit],
+    chosen = None if dataset is None else dataset_settings(str(dataset))
+    if isinstance(trained, Training):
+        if images is not None or mean is not None or std is not None:
+            raise RecipeError("a training has its own normalization and data; name others with dataset")
+        subject = run_subject(trained.trial, chosen, split, limit, workplace)
+    else:
+        subject = module_subject(trained, images, labels, chosen, split, limit, (mean, std), workplace)
+    curve = robust_accuracy_curve(
+        subject.model,
+        subject.images,
+        subject.labels,
         norm,
         epsilons,
         [as_attack(each) for each in settings],
         seed=seed,
     )
+    return replace(curve, doubts=(*subject.doubts, *curve.doubts))
 
 
 def study(

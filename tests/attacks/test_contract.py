@@ -5,17 +5,58 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import ATTACKS, NORMS, Threat, run
+from foolscope.attacks import ATTACKS, FGSM, NORMS, Threat, robust_accuracy_curve, run
+from foolscope.core.errors import ThreatError
 from foolscope.core.settings import Settings
 
-ATTACK = pytest.mark.parametrize("attack", [settings() for settings in ATTACKS.values()], ids=list(ATTACKS))
+QUICK = {
+    "square": {"steps": 60},
+    "uniform-noise": {"restarts": 40},
+    "gaussian-noise": {"restarts": 40},
+    "fmn": {"steps": 40},
+    "ddn": {"steps": 40},
+    "carlini-wagner": {
+        "search_steps": 3,
+        "iterations": 40,
+        "learning_rate": 0.003,
+        "initial_constant": 0.01,
+    },
+}
+"""Settings for attacks whose defaults take long or find little on these small images."""
+
+REACH = {("fgsm-rs", norm): 1.4 for norm in ("linf", "l2")} | {
+    ("fgsm-rs", "l1"): 2.0,
+    ("square", "linf"): 1.5,
+    ("square", "l2"): 3.0,
+}
+"""Up to how many times the exact distance an attack may need that does not promise to find it; else 1.03."""
+
+CONTROLS = ("uniform-noise", "gaussian-noise")
+
+ATTACK = pytest.mark.parametrize(
+    "attack", [settings(**QUICK.get(name, {})) for name, settings in ATTACKS.items()], ids=list(ATTACKS)
+)
 NORM = pytest.mark.parametrize("norm", list(NORMS))
+ATTACK_IN_NORM = pytest.mark.parametrize(
+    ("attack", "norm"),
+    [
+        pytest.param(settings(**QUICK.get(name, {})), norm, id=f"{name}-{norm}")
+        for name, settings in ATTACKS.items()
+        for norm in settings.norms
+    ],
+)
 EPSILON = {"linf": 0.05, "l2": 0.4, "l1": 1.5}
 
 
 def measure(name, perturbation):
     flat = perturbation.double().flatten(1)
     return {"linf": flat.abs().amax(1), "l2": flat.norm(dim=1), "l1": flat.abs().sum(1)}[name]
+
+
+def brief(attack):
+    """The same attack with few steps, where the number of steps is beside the point."""
+    few = {name: 12 for name in ("steps", "iterations") if name in type(attack).model_fields}
+    return attack.model_copy(update=few)
 
 
 @pytest.fixture
@@ -30,8 +71,9 @@ def fools_at_the_exact_distance(attack, norm, make_linear):
     """On two linear classes the smallest perturbation is the margin over the difference's dual norm.
 
     Three percent above, not one: in L2, PGD's default steps turn a random start by no more than exp(-2.5)
-    in tan(angle / 2), which leaves up to 1.4 % of the budget unused.
+    in tan(angle / 2), which leaves up to 1.4 % of the budget unused. A control must not find it by far.
     """
+    factors = (1.5,) if attack.name in CONTROLS else (0.99, REACH.get((attack.name, norm), 1.03))
     generator = torch.Generator().manual_seed(4)
     weights = torch.randn(2, 35, generator=generator, dtype=torch.float64)
     difference = weights[1] - weights[0]
@@ -42,13 +84,12 @@ def fools_at_the_exact_distance(attack, norm, make_linear):
         model = make_linear(weights, torch.stack([torch.zeros_like(bias), bias]))
         outcomes = [
             bool(run(model, image, torch.tensor([0]), Threat(norm, 0.02 * factor), attack, seed=0).success)
-            for factor in (0.99, 1.03)
+            for factor in factors
         ]
-        assert outcomes == [False, True]
+        assert outcomes == [False, True][: len(factors)]
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 def test_fools_at_the_exact_distance(attack, norm, make_linear):
     fools_at_the_exact_distance(attack, norm, make_linear)
 
@@ -60,6 +101,7 @@ def test_an_attack_that_does_nothing_fails(norm, make_linear):
         steps: int = 1
         restarts: int = 1
         stops_at_success: bool = True
+        norms: tuple[str, ...] = tuple(NORMS)
 
         def start(self, problem, noise):
             return {"inputs": problem.inputs}
@@ -71,8 +113,7 @@ def test_an_attack_that_does_nothing_fails(norm, make_linear):
         fools_at_the_exact_distance(Idle(), norm, make_linear)
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 def test_ball_bounds_and_success(attack, norm, setting):
     model, images, labels = setting
     before = images.clone()
@@ -95,8 +136,7 @@ def test_ball_bounds_and_success(attack, norm, setting):
     assert result.doubts == ()
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_data_type_follows_the_inputs(attack, norm, dtype, make_network, make_images):
     model, images = make_network(1, 3, 9, 2, dtype), make_images(6, 1, 3, 9, dtype=dtype)
@@ -108,10 +148,10 @@ def test_data_type_follows_the_inputs(attack, norm, dtype, make_network, make_im
     )
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 def test_same_seed_same_result_and_no_global_randomness(attack, norm, setting):
     model, images, labels = setting
+    attack = brief(attack)
     model.train()  # dropout would draw from the global generator
     states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first, second = (
@@ -123,11 +163,11 @@ def test_same_seed_same_result_and_no_global_randomness(attack, norm, setting):
     assert bool((np.random.get_state()[1] == states[1]).all())  # noqa: NPY002
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 @pytest.mark.parametrize("targets", [None, "every"])
 def test_batch_size_order_and_neighbours_do_not_matter(attack, norm, targets, setting):
     model, images, labels = setting
+    attack = brief(attack)
     attack = attack.model_copy(update={"restarts": 2}) if "restarts" in type(attack).model_fields else attack
 
     def attacked(rows, batch_size):
@@ -161,8 +201,7 @@ def test_batch_size_order_and_neighbours_do_not_matter(attack, norm, targets, se
         )
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 def test_no_images(attack, norm, setting):
     model, images, labels = setting
     result = run(model, images[:0], labels[:0], Threat(norm, EPSILON[norm]), attack, seed=0, targets=None)
@@ -171,8 +210,7 @@ def test_no_images(attack, norm, setting):
     assert np.isnan(result.robust_accuracy)
 
 
-@ATTACK
-@NORM
+@ATTACK_IN_NORM
 def test_no_budget_changes_nothing(attack, norm, setting):
     model, images, labels = setting
     result = run(model, images, labels, Threat(norm, 0), attack, seed=0)
@@ -203,7 +241,8 @@ def test_model_is_left_as_it_was(attack, fails, setting):
     modes = [module.training for module in model.modules()]
     needs = [parameter.requires_grad for parameter in model.parameters()]
     try:
-        run(model, images, labels, Threat("linf", 0.01), attack, seed=0)
+        norm = attack.norms[0]
+        run(model, images, labels, Threat(norm, EPSILON[norm] / 5), attack, seed=0)
         assert not fails
     except ZeroDivisionError:
         assert fails
@@ -216,7 +255,8 @@ def test_model_is_left_as_it_was(attack, fails, setting):
 @ATTACK
 def test_works_where_gradients_are_off(attack, setting):
     model, images, labels = setting
-    threat = Threat("linf", 0.05)
+    attack = brief(attack)
+    threat = Threat(attack.norms[0], EPSILON[attack.norms[0]])
     with torch.no_grad():
         without = run(model, images, labels, threat, attack, seed=0)
     assert torch.equal(
@@ -225,12 +265,26 @@ def test_works_where_gradients_are_off(attack, setting):
 
 
 @ATTACK
+def test_every_other_norm_is_refused(attack, setting):
+    assert set(attack.norms) <= set(NORMS)
+    assert attack.norms
+    for norm in set(NORMS) - set(attack.norms):
+        for refused in (run, refused_curve):
+            with pytest.raises(ThreatError, match=f"attack {attack.name} works in .*; got norm '{norm}'"):
+                refused(*setting, Threat(norm, EPSILON[norm]), attack, seed=0)
+
+
+def refused_curve(model, images, labels, threat, attack, seed):
+    robust_accuracy_curve(model, images, labels, threat.norm, [threat.epsilon], [FGSM(), attack], seed=seed)
+
+
+@ATTACK
 def test_a_target_is_reached(attack, make_linear, make_images):
     model = make_linear(torch.eye(3, 12, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
     images = torch.full((2, 1, 3, 4), 0.5, dtype=torch.float64)
     images[:, 0, 0, 0] = 0.6
-    result = run(
-        model, images, torch.tensor([0, 0]), Threat("linf", 0.1), attack, seed=0, targets=torch.tensor([1, 2])
-    )
+    norm = attack.norms[0]
+    threat = Threat(norm, {"linf": 0.1, "l2": 0.15, "l1": 0.2}[norm])  # about twice what it takes
+    result = run(model, images, torch.tensor([0, 0]), threat, attack, seed=0, targets=torch.tensor([1, 2]))
     assert result.adversarial_predictions.tolist() == [1, 2]
     assert result.success.all()

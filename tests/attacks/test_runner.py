@@ -17,6 +17,7 @@ class Scripted(Settings):
     name: str = "scripted"
     restarts: int = 1
     stops_at_success: bool = True
+    norms: tuple[str, ...] = ("linf",)
 
     @property
     def steps(self):
@@ -257,6 +258,8 @@ def test_refuses():
         run(Wrapped(brightness), images, labels + 2, threat, attack, seed=0)
     with pytest.raises(ThreatError, match="Did you mean 200/255"):
         run(Wrapped(brightness), images, labels, Threat("l2", 200), attack, seed=0)
+    with pytest.raises(ThreatError, match="scripted works in linf; got norm 'l1'"):
+        run(Wrapped(brightness), images, labels, Threat("l1", 0.1), Scripted(shifts=(0.1,)), seed=0)
 
 
 def test_known_clean_logits_save_a_pass():

@@ -68,7 +68,7 @@ def shape(recipe):
     table = recipe.model_dump()
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
-            table[part].pop(field, None)
+            table.get(part, {}).pop(field, None)
     for field in WIDTH_FIELDS.get(recipe.model.name, ()):
         table["model"][field] = len(table["model"][field])
     return repr({key: value for key, value in table.items() if key not in ("seed", "schedule")})

@@ -247,3 +247,14 @@ def test_files_are_read_by_path_and_mistakes_name_the_file(tmp_path):
         read_study("fist-study")
     with pytest.raises(StoreError, match="--write"):
         read_study(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"attacks": [{**ATTACK, "attacks": ["fgsm", "square"], "norm": "l1"}]},
+        {"galleries": [{**GALLERY, "attack": "square", "norm": "l1"}]},
+    ],
+)
+def test_an_attack_that_cannot_search_in_the_norm_is_refused_before_training(plan):
+    assert "attack square works in linf, l2; got norm 'l1'" in complaint(**plan)

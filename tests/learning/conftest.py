@@ -8,6 +8,7 @@ import torch
 from foolscope.core.precision import Precision
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.learning import TrainingSettings
+from foolscope.learning.adversarial import DefenseSettings, NoDefense
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import SGD, OptimizerSettings
 from foolscope.learning.regularizers import RegularizationSettings
@@ -23,6 +24,7 @@ class Trial:
     loss: LossSettings = field(default_factory=CrossEntropy)
     optimizer: OptimizerSettings = field(default_factory=SGD)
     schedule: ScheduleSettings = field(default_factory=Constant)
+    defense: DefenseSettings = field(default_factory=NoDefense)
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=16, epochs=3))
     precision: Precision = "float64"

@@ -1,34 +1,69 @@
 """Layer 3: what an attacker may do, the attacks, the runner that owns them, and robust accuracy."""
 
+from foolscope.attacks.apgd import APGD
 from foolscope.attacks.attack import Attack
+from foolscope.attacks.carlini_wagner import CarliniWagner
+from foolscope.attacks.ddn import DDN
+from foolscope.attacks.deepfool import DeepFool
 from foolscope.attacks.evaluation import RobustAccuracyCurve, robust_accuracy_curve
-from foolscope.attacks.fgsm import FGSM
+from foolscope.attacks.fgsm import FGSM, FGSMRS
+from foolscope.attacks.fmn import FMN
 from foolscope.attacks.losses import LOSSES, misclassified, target_reached
+from foolscope.attacks.noise import GaussianNoise, UniformNoise
 from foolscope.attacks.norms import NORMS
-from foolscope.attacks.pgd import PGD
+from foolscope.attacks.pgd import BIM, MIFGSM, PGD
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
+from foolscope.attacks.square import Square
 from foolscope.attacks.targets import TARGETS
 from foolscope.attacks.threat import Threat, parse_epsilon, parse_epsilons
+from foolscope.attacks.transfer import black_box_beats_white_box, transfer
 from foolscope.core.settings import Settings
 
 __all__ = [
+    "APGD",
     "ATTACKS",
+    "BIM",
+    "DDN",
     "FGSM",
+    "FGSMRS",
+    "FMN",
     "LOSSES",
+    "MIFGSM",
     "NORMS",
     "PGD",
     "TARGETS",
     "Attack",
     "AttackResult",
+    "CarliniWagner",
+    "DeepFool",
+    "GaussianNoise",
     "RobustAccuracyCurve",
+    "Square",
     "Threat",
+    "UniformNoise",
+    "black_box_beats_white_box",
     "misclassified",
     "parse_epsilon",
     "parse_epsilons",
     "robust_accuracy_curve",
     "run",
     "target_reached",
+    "transfer",
 ]
 
-ATTACKS: dict[str, type[Settings]] = {"fgsm": FGSM, "pgd": PGD}
+ATTACKS: dict[str, type[Settings]] = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "apgd": APGD,
+    "ddn": DDN,
+    "deepfool": DeepFool,
+    "carlini-wagner": CarliniWagner,
+    "fmn": FMN,
+    "fgsm-rs": FGSMRS,
+    "bim": BIM,
+    "mi-fgsm": MIFGSM,
+    "square": Square,
+    "uniform-noise": UniformNoise,
+    "gaussian-noise": GaussianNoise,
+}

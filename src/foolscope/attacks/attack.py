@@ -7,8 +7,9 @@ from torch import Tensor
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
+from foolscope.core.errors import ThreatError
 
-__all__ = ["Attack", "State"]
+__all__ = ["Attack", "State", "check_norm"]
 
 State = dict[str, Tensor]
 """Tensors with one row per work item; ``"inputs"`` is the candidate that is checked at the end."""
@@ -27,6 +28,11 @@ class Attack(Protocol):
     @property
     def name(self) -> str:
         """How the table, a study file and the random numbers call the attack."""
+        ...
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """The names of the norms it can search in; the runner refuses the others."""
         ...
 
     @property
@@ -51,3 +57,16 @@ class Attack(Protocol):
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Return the state after one more step; never changes the state it was given."""
         ...
+
+
+def check_norm(attack: Attack, norm: str) -> None:
+    """Refuse a norm that an attack cannot search in.
+
+    Raises:
+        ThreatError: names the norms that it can.
+    """
+    if norm not in attack.norms:
+        raise ThreatError(
+            f"attack {attack.name} works in {', '.join(attack.norms)}; got norm {norm!r}. "
+            "Choose one of these or another attack"
+        )

@@ -1,8 +1,7 @@
 """Robust accuracy over a range of budgets: cheap attacks first, survivors only, nothing computed twice."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from math import inf, nan
 
 import torch
@@ -10,7 +9,7 @@ from jaxtyping import Float, Int64, Num
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from foolscope.attacks.attack import Attack
+from foolscope.attacks.attack import Attack, check_norm
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
 from foolscope.attacks.threat import Threat, check_images
@@ -106,7 +105,9 @@ def robust_accuracy_curve(
     """Attack at each budget, from the smallest, the images that nothing has fooled so far.
 
     What fools at a budget fools at every larger one, so the curve never rises; and a perturbation that turns
-    out smaller than its budget counts for every budget that allows it.
+    out smaller than its budget counts for every budget that allows it. So an attack that looks for the
+    smallest perturbation (``stops_at_success = False``) runs only once, at its first turn, with the largest
+    budget: the sizes that it finds answer for every budget.
 
     Args:
         model: from images to logits.
@@ -118,7 +119,7 @@ def robust_accuracy_curve(
         seed: where the attacks' randomness comes from.
         indices: the images' indices in their data set; 0, 1, ... without it.
         batch_size: rows in flight at most; chosen by image size without it.
-        progress: called with (budget, survivors) after every attack.
+        progress: called with (budget, survivors of that budget) after every attack.
 
     Raises:
         ThreatError: no budget, no attack, or anything that :func:`foolscope.attacks.run` refuses.
@@ -138,6 +139,8 @@ def robust_accuracy_curve(
         raise ThreatError(
             f"a curve needs a budget and an attack; got {len(threats)} budgets and {len(attacks)} attacks"
         )
+    for attack in attacks:
+        check_norm(attack, norm)
     check_images(images, labels, threats[-1])
     labels = labels.to(images.device)
     indices = (
@@ -147,8 +150,8 @@ def robust_accuracy_curve(
     fooled_by = torch.full_like(labels, -1)
     adversarial_inputs = images.detach().clone()
     results: list[AttackResult] = []
-    for threat, (place, attack) in product(threats, enumerate(attacks)):
-        holding = smallest.isinf().nonzero()[:, 0]
+    for budget, threat, place, attack in _turns(threats, attacks):
+        holding = (smallest > smallest.new_tensor(budget)).nonzero()[:, 0]
         if results and len(holding) == 0:
             break
         result = run(
@@ -162,13 +165,15 @@ def robust_accuracy_curve(
             clean_logits=results[0].clean_logits[holding] if results else None,
             batch_size=batch_size,
         )
-        fooled = holding[result.success]
-        smallest[fooled] = result.perturbation_sizes[result.success].clamp(max=threat.epsilon)
-        fooled_by[fooled] = torch.where(result.items[result.success] < 0, -1, place)
-        adversarial_inputs[fooled] = result.adversarial_inputs[result.success]
+        sizes = result.perturbation_sizes.clamp(max=threat.epsilon)
+        better = result.success & (sizes < smallest[holding])
+        fooled = holding[better]
+        smallest[fooled] = sizes[better]
+        fooled_by[fooled] = torch.where(result.items[better] < 0, -1, place)
+        adversarial_inputs[fooled] = result.adversarial_inputs[better]
         results.append(result)
         if progress is not None:
-            progress(threat.epsilon, len(holding) - len(fooled))
+            progress(budget, int((smallest > smallest.new_tensor(budget)).sum()))
     return RobustAccuracyCurve(
         norm=norm,
         epsilons=tuple(threat.epsilon for threat in threats),
@@ -182,3 +187,15 @@ def robust_accuracy_curve(
         backward_count=sum(result.backward_count for result in results),
         doubts=tuple(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
     )
+
+
+def _turns(
+    threats: Sequence[Threat], attacks: Sequence[Attack]
+) -> Iterator[tuple[float, Threat, int, Attack]]:
+    """Yield the budget whose survivors are attacked, what the attacker may do, and whose turn it is."""
+    for threat in threats:
+        for place, attack in enumerate(attacks):
+            if attack.stops_at_success:
+                yield threat.epsilon, threat, place, attack
+            elif threat is threats[0]:
+                yield threat.epsilon, threats[-1], place, attack

@@ -1,15 +1,18 @@
-"""The fast gradient sign method: one step of the whole budget."""
+"""The fast gradient sign method: one large step, from the clean image or from a random one."""
 
 from typing import ClassVar, Literal
 
+import pydantic
+
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
+from foolscope.attacks.norms import NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.core.settings import Settings
 
-__all__ = ["FGSM"]
+__all__ = ["FGSM", "FGSMRS"]
 
 
 class FGSM(Settings):
@@ -19,7 +22,7 @@ class FGSM(Settings):
     the step goes towards the target.
 
     Args:
-        loss: what the step raises: ``"cross_entropy"`` or ``"margin"``.
+        loss: what the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> FGSM(loss="margin").steps
@@ -36,6 +39,7 @@ class FGSM(Settings):
     steps: ClassVar[int] = 1
     restarts: ClassVar[int] = 1
     stops_at_success: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
 
     def start(self, problem: Problem, noise: Noise) -> State:
         """Start at the clean image."""
@@ -45,3 +49,43 @@ class FGSM(Settings):
         """Spend the whole budget along the gradient."""
         evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
         return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, problem.epsilon)}
+
+
+class FGSMRS(Settings):
+    """FGSM with random start: a uniform point of the ball, one step of 1.25 ε, a projection onto the ball.
+
+    A setting of :class:`FGSM` would have to turn start, step size and restarts at once; under a name of its
+    own it is what people ask for.
+
+    Args:
+        step_fraction: the step in budgets.
+        restarts: how many random starts an image must withstand.
+        loss: what the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+
+    Example:
+        >>> FGSMRS().step_fraction
+        1.25
+
+    Source:
+        Wong, Rice and Kolter (2020, arXiv:2001.03994), section 4 and algorithm 3, where it makes training
+        images. Deviation: the start, too, is clipped to the bounds.
+    """
+
+    name: Literal["fgsm-rs"] = "fgsm-rs"
+    step_fraction: float = pydantic.Field(1.25, gt=0)
+    restarts: int = pydantic.Field(1, ge=1)
+    loss: LossName = "cross_entropy"
+
+    steps: ClassVar[int] = 1
+    stops_at_success: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
+
+    def start(self, problem: Problem, noise: Noise) -> State:
+        """Start at a uniform point of the ball."""
+        return {"inputs": problem.random_start(noise)}
+
+    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
+        """Take the one step and project."""
+        evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
+        step_size = problem.epsilon * self.step_fraction
+        return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, step_size)}

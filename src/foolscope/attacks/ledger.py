@@ -19,12 +19,14 @@ class Keep(NamedTuple):
     """Which of an image's fooling images is kept, and when the image is done.
 
     Args:
-        rank: from (work items, sizes) to a number per row; the lowest wins, the earlier one at a tie.
+        rank: from (work items, sizes) to a number per row; the lowest wins, at a tie the lower work item.
         done: from (best rank, work items) to whether a row need not go on.
+        roams: whether an attack may look beyond the ball; what fools there never counts, but is no mistake.
     """
 
     rank: Callable[[Tensor, Tensor], Tensor]
     done: Callable[[Tensor, Tensor], Tensor]
+    roams: bool = False
 
 
 # The lowest work item wins, not the quickest: which one is quickest would depend on the batch size.
@@ -33,7 +35,9 @@ FIRST_BUT_GO_ON = Keep(
     lambda items, sizes: items.float(), lambda best, items: torch.zeros_like(items, dtype=torch.bool)
 )
 SMALLEST = Keep(
-    lambda items, sizes: sizes.float(), lambda best, items: torch.zeros_like(items, dtype=torch.bool)
+    lambda items, sizes: sizes.float(),
+    lambda best, items: torch.zeros_like(items, dtype=torch.bool),
+    roams=True,
 )
 
 
@@ -94,10 +98,13 @@ class Ledger:
         hits, points, logits = problem.select(rows), points[rows], logits[rows]
         sizes = problem.norm.size(points - hits.inputs)
         allowed = self.allows(hits, points, sizes)
-        self.outside += (~allowed).sum()
+        self.outside += (~(self._bounded(hits, points) if self.keep.roams else allowed)).sum()
         rank = torch.where(allowed, self.keep.rank(hits.items, sizes), torch.inf)
         best = _first_of_each(hits.positions, rank)
-        best = best[rank[best] < self.rank[hits.positions[best]]]
+        known = self.rank[hits.positions[best]]
+        # At a tie the lower work item wins: which one came first would depend on the batch size.
+        lower = hits.items[best] < self.items[hits.positions[best]]
+        best = best[(rank[best] < known) | ((rank[best] == known) & lower)]
         self._store(hits.select(best), points[best], logits[best], rank[best])
 
     def fools(self, problem: Problem, logits: Tensor) -> Tensor:
@@ -108,9 +115,7 @@ class Ledger:
         """Return which points are in the bounds and, but for rounding, in the ball."""
         if self.slack is None:
             self.slack = rounding_slack(problem.norm, problem.inputs)
-        lower, upper = problem.bounds
-        smallest, largest = points.flatten(1).aminmax(dim=1)
-        return (sizes <= problem.epsilon * (1 + 1e-6) + self.slack) & (smallest >= lower) & (largest <= upper)
+        return (sizes <= problem.epsilon * (1 + 1e-6) + self.slack) & self._bounded(problem, points)
 
     def differentiated(self, problem: Problem, gradient: Tensor) -> Tensor:
         """Count a backward pass and return the gradient, with zeros in place of infinities and NaN."""
@@ -127,6 +132,11 @@ class Ledger:
         if bool(rows.any()):
             nothing = self.rank.new_full((int(rows.sum()),), torch.inf)
             self._store(problem.select(rows), points[rows], logits[rows], nothing)
+
+    def _bounded(self, problem: Problem, points: Tensor) -> Tensor:
+        lower, upper = problem.bounds
+        smallest, largest = points.flatten(1).aminmax(dim=1)
+        return (smallest >= lower) & (largest <= upper)
 
     def _store(self, problem: Problem, points: Tensor, logits: Tensor, rank: Tensor) -> None:
         self.adversarial_inputs[problem.positions] = points

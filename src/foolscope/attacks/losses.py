@@ -8,9 +8,21 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-__all__ = ["LOSSES", "Loss", "LossName", "cross_entropy", "margin", "misclassified", "target_reached"]
+__all__ = [
+    "LOSSES",
+    "Loss",
+    "LossName",
+    "cross_entropy",
+    "dlr",
+    "margin",
+    "misclassified",
+    "target_reached",
+    "targeted_dlr",
+]
 
-LossName = Literal["cross_entropy", "margin"]
+LossName = Literal["cross_entropy", "dlr", "margin"]
+
+_SMALLEST_SPREAD = 1e-12
 
 
 def cross_entropy(
@@ -47,6 +59,51 @@ def margin(
     return others - logits.gather(1, column)[:, 0]
 
 
+def dlr(logits: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    """Return the difference of logits ratio, ``(max_{j≠y} z_j − z_y) / (z_(1) − z_(3))``, for each image.
+
+    ``z_(k)`` is the k-th largest logit. Neither a shift nor a positive factor of the logits changes the loss,
+    so large logits do not hide its gradient as they hide that of cross-entropy.
+
+    Args:
+        logits: the model's output; two classes or more. Two have no third logit: the loss is the margin,
+            whose gradient has the same direction whatever the factor.
+        labels: class indices.
+
+    Source:
+        Croce and Hein (2020, arXiv:2003.01690), section 4, which needs three classes.
+
+    Example:
+        >>> dlr(torch.tensor([[3.0, 1.0, 2.0]]), torch.tensor([0]))
+        tensor([-0.5000])
+    """
+    return margin(logits, labels) / _spread(logits, slice(2, 3))
+
+
+def targeted_dlr(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    targets: Int64[Tensor, " batch"],
+) -> Float[Tensor, " batch"]:
+    """Return ``(z_t − z_y) / (z_(1) − (z_(3) + z_(4)) / 2)`` for each image: above 0 where the target leads.
+
+    Args:
+        logits: the model's output; two classes or more. With three, ``z_(3)`` stands for the mean; with two
+            there is no divisor.
+        labels: class indices.
+        targets: the classes aimed at.
+
+    Source:
+        Croce and Hein (2020, arXiv:2003.01690), section 4, which needs four classes.
+
+    Example:
+        >>> targeted_dlr(torch.tensor([[3.0, 1.0, 2.0, 0.0]]), torch.tensor([0]), torch.tensor([2]))
+        tensor([-0.4000])
+    """
+    differences = logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])
+    return differences[:, 0] / _spread(logits, slice(2, 4))
+
+
 class Loss(NamedTuple):
     """One loss in its two directions; an attack makes either larger.
 
@@ -61,6 +118,7 @@ class Loss(NamedTuple):
 
 LOSSES: dict[LossName, Loss] = {
     "cross_entropy": Loss(cross_entropy, lambda logits, labels, targets: -cross_entropy(logits, targets)),
+    "dlr": Loss(dlr, targeted_dlr),
     "margin": Loss(margin, lambda logits, labels, targets: -margin(logits, targets)),
 }
 
@@ -82,3 +140,11 @@ def target_reached(
     """Return where the target has the largest logit."""
     assert targets is not None
     return logits.argmax(1) == targets
+
+
+def _spread(logits: Tensor, places: slice) -> Tensor:
+    """Return how far the largest logit is above the mean of those at these places of the order."""
+    if logits.shape[1] < 3:
+        return torch.ones_like(logits[:, 0])
+    ordered = logits.sort(dim=1, descending=True).values
+    return ordered[:, 0] - ordered[:, places].mean(1) + _SMALLEST_SPREAD

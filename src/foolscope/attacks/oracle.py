@@ -1,6 +1,6 @@
 """An attack's only way to the model, so that every pass is counted and every image is seen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -51,6 +51,17 @@ class Oracle:
         self.ledger.saw(self.problem, points, logits)
         return logits
 
+    def losses(
+        self, points: Float[Tensor, "batch channel height width"], loss: Loss
+    ) -> Float[Tensor, " batch"]:
+        """Return the loss of each image: one forward pass.
+
+        Args:
+            points: the images to ask about.
+            loss: taken towards the problem's targets where it has targets, else away from its labels.
+        """
+        return self._losses(loss, self.logits(points))
+
     def ascent(self, points: Float[Tensor, "batch channel height width"], loss: Loss) -> Evaluation:
         """Return loss and gradient: one forward and one backward pass.
 
@@ -66,6 +77,32 @@ class Oracle:
         self.ledger.saw(self.problem, points, logits.detach())
         checked = self.ledger.differentiated(self.problem, gradient)
         return Evaluation(logits.detach(), losses.detach(), checked)
+
+    def ascents(
+        self,
+        points: Float[Tensor, "batch channel height width"],
+        columns: Callable[[Tensor], Tensor],
+    ) -> list[Evaluation]:
+        """Return several losses and their gradients: one forward pass, and one backward pass for each.
+
+        Args:
+            points: the images to ask about.
+            columns: from logits to the losses, one column for each.
+        """
+        with torch.enable_grad():
+            variables = points.detach().requires_grad_()
+            logits = self.model(variables)
+            losses = columns(logits).unbind(1)
+            gradients = [_input_gradient(each, variables, each is not losses[-1]) for each in losses]
+        self.ledger.saw(self.problem, points, logits.detach())
+        return [
+            Evaluation(logits.detach(), each.detach(), self.ledger.differentiated(self.problem, gradient))
+            for each, gradient in zip(losses, gradients, strict=True)
+        ]
+
+    def select(self, rows: Tensor) -> "Oracle":
+        """Return the oracle for the rows that a mask or an index tensor names."""
+        return Oracle(self.model, self.problem.select(rows), self.ledger)
 
     def _losses(self, loss: Loss, logits: Tensor) -> Tensor:
         labels, targets = self.problem.labels, self.problem.targets
@@ -89,8 +126,8 @@ def frozen(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(requires_grad)
 
 
-def _input_gradient(losses: Tensor, variables: Tensor) -> Tensor:
+def _input_gradient(losses: Tensor, variables: Tensor, again: bool = False) -> Tensor:
     if not losses.requires_grad:  # a model that detaches its input says nothing about it
         return torch.zeros_like(variables)
-    (gradient,) = torch.autograd.grad(losses.sum(), variables, allow_unused=True)
+    (gradient,) = torch.autograd.grad(losses.sum(), variables, allow_unused=True, retain_graph=again)
     return torch.zeros_like(variables) if gradient is None else gradient

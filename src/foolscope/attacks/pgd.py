@@ -1,27 +1,69 @@
-"""Projected gradient ascent: many small steepest steps, each followed by a projection."""
+"""Iterated gradient ascent: many small steepest steps, each followed by a projection."""
 
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
+import torch
 
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
+from foolscope.attacks.norms import NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.attacks.threat import parse_epsilon
 from foolscope.core.settings import Settings
 
-__all__ = ["PGD"]
-
-_TOTAL_PATH = 2.5  # budgets that all steps together could walk
+__all__ = ["BIM", "MIFGSM", "PGD"]
 
 
 def _pixels(value: str | float | int | None) -> float | None:
     return None if value is None else parse_epsilon(value, what="step_size")
 
 
-class PGD(Settings):
+class _Ascent(Settings):
+    """What the iterated methods share: all but a name, defaults and the length of the path.
+
+    With momentum μ the step follows ``g ← μ g + ∇L / ‖∇L‖₁`` instead of the gradient.
+    """
+
+    steps: int = pydantic.Field(10, ge=1)
+    step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = None
+    random_start: bool = False
+    restarts: int = pydantic.Field(1, ge=1)
+    momentum: float = pydantic.Field(0.0, ge=0)
+    loss: LossName = "cross_entropy"
+
+    path: ClassVar[float]  # budgets that all steps together walk, where no step size is given
+    stops_at_success: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
+
+    @pydantic.model_validator(mode="after")
+    def _restarts_must_differ(self) -> "_Ascent":
+        if self.restarts > 1 and not self.random_start:
+            raise ValueError(
+                f"restarts must be 1 without random_start, since all would be equal; got {self.restarts}"
+            )
+        return self
+
+    def start(self, problem: Problem, noise: Noise) -> State:
+        """Start at a uniform point of the ball, or at the clean image."""
+        inputs = problem.random_start(noise) if self.random_start else problem.inputs
+        return {"inputs": inputs, **({"velocity": torch.zeros_like(inputs)} if self.momentum else {})}
+
+    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
+        """Take one steepest step and project."""
+        gradient = oracle.ascent(state["inputs"], LOSSES[self.loss]).gradient
+        default = problem.epsilon * (self.path / self.steps)
+        step_size = default if self.step_size is None else default.new_full(default.shape, self.step_size)
+        if not self.momentum:
+            return {"inputs": problem.ascend(state["inputs"], gradient, step_size)}
+        length = gradient.flatten(1).abs().sum(1).clamp(min=torch.finfo(gradient.dtype).tiny)
+        velocity = self.momentum * state["velocity"] + gradient / length[:, None, None, None]
+        return {"inputs": problem.ascend(state["inputs"], velocity, step_size), "velocity": velocity}
+
+
+class PGD(_Ascent):
     """Iterated steepest steps, ``x ← Π(x + α s(∇ₓ L(x, y)))`` with the projection onto ball and bounds.
 
     Args:
@@ -29,7 +71,8 @@ class PGD(Settings):
         step_size: α in pixel units, a number or text such as ``"2/255"``; without it 2.5 ε / steps.
         random_start: whether a work item starts at a uniform point of the ball, or at the clean image.
         restarts: how many random starts an image must withstand.
-        loss: what the steps raise: ``"cross_entropy"`` or ``"margin"``.
+        momentum: μ; see :class:`MIFGSM`, of which this makes the projected variant with random start.
+        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> PGD(steps=10, step_size="2/255").step_size
@@ -44,28 +87,59 @@ class PGD(Settings):
 
     name: Literal["pgd"] = "pgd"
     steps: int = pydantic.Field(40, ge=1)
-    step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = None
     random_start: bool = True
-    restarts: int = pydantic.Field(1, ge=1)
-    loss: LossName = "cross_entropy"
 
-    stops_at_success: ClassVar[bool] = True
+    path: ClassVar[float] = 2.5
 
-    @pydantic.model_validator(mode="after")
-    def _restarts_must_differ(self) -> "PGD":
-        if self.restarts > 1 and not self.random_start:
-            raise ValueError(
-                f"restarts must be 1 without random_start, since all would be equal; got {self.restarts}"
-            )
-        return self
 
-    def start(self, problem: Problem, noise: Noise) -> State:
-        """Start at a uniform point of the ball, or at the clean image."""
-        return {"inputs": problem.random_start(noise) if self.random_start else problem.inputs}
+class BIM(_Ascent):
+    """The basic iterative method, or iterated FGSM: PGD from the clean image, with small steps.
 
-    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Take one steepest step and project."""
-        evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
-        default = problem.epsilon * (_TOTAL_PATH / self.steps)
-        step_size = default if self.step_size is None else default.new_full(default.shape, self.step_size)
-        return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, step_size)}
+    Args:
+        steps: how many.
+        step_size: in pixel units; without it 1.25 ε / steps, which is the paper's 1/255 at ε = 8/255.
+        random_start: whether to start at a uniform point of the ball after all.
+        restarts: how many random starts an image must withstand.
+        momentum: μ; see :class:`MIFGSM`.
+        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+
+    Example:
+        >>> BIM().steps
+        10
+
+    Source:
+        Kurakin, Goodfellow and Bengio (2017, arXiv:1607.02533), section 2.2: steps of 1/255, min(ε + 4,
+        1.25 ε) of them with ε in 255ths. Deviation: here their number is given and their size follows ε.
+    """
+
+    name: Literal["bim"] = "bim"
+
+    path: ClassVar[float] = 1.25
+
+
+class MIFGSM(_Ascent):
+    """The momentum iterative method: ``g ← μ g + ∇L / ‖∇L‖₁``, then a steepest step along ``g``.
+
+    Made for transfer to other models: momentum carries the search past what only this model falls for.
+
+    Args:
+        steps: how many.
+        step_size: in pixel units; without it ε / steps.
+        random_start: whether to start at a uniform point of the ball, or at the clean image.
+        restarts: how many random starts an image must withstand.
+        momentum: μ, the decay factor.
+        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+
+    Example:
+        >>> MIFGSM().momentum
+        1.0
+
+    Source:
+        Dong, Liao, Pang, Su, Zhu, Hu and Li (2018, arXiv:1710.06081), algorithm 1 and section 4.1 (10 steps,
+        μ = 1).
+    """
+
+    name: Literal["mi-fgsm"] = "mi-fgsm"
+    momentum: float = pydantic.Field(1.0, ge=0)
+
+    path: ClassVar[float] = 1.0

@@ -81,6 +81,31 @@ class Problem:
             points + self.norm.steepest_step(gradient, step_size, lower - points, upper - points)
         )
 
+    def within(self, radius: Float[Tensor, " batch"]) -> "Problem":
+        """Return the same problem with balls of these radii where they are smaller."""
+        return replace(self, epsilon=radius.minimum(self.epsilon))
+
+    def linear_distance(
+        self,
+        points: Float[Tensor, "batch channel height width"],
+        losses: Float[Tensor, " batch"],
+        gradient: Float[Tensor, "batch channel height width"],
+    ) -> Float[Tensor, " batch"]:
+        """Return how far from these images, in pixel units, the linearized loss is 0: ``|L| / ‖∇L‖_dual``.
+
+        The dual norm is what a steepest step of size 1 gains, so where the norm's steepest step is not the
+        best one (in L1, where it spreads over several pixels) the distance is that along its direction.
+        """
+        lower, upper = self.bounds
+        ones = torch.ones_like(losses)
+        direction = self.norm.steepest_step(gradient, ones, lower - points, upper - points)
+        gain = (direction * gradient).flatten(1).sum(1)
+        return losses.abs() / gain.clamp(min=torch.finfo(gain.dtype).tiny)
+
+    def remaining(self, steps: int) -> Float[Tensor, " batch"]:
+        """Return where each row stands on a half cosine, ``(1 + cos(π k / steps)) / 2``: from 1 to 0."""
+        return (1 + torch.cos(self.steps.to(self.epsilon.dtype) * (torch.pi / steps))) / 2
+
     def _each(self, change: Callable[[str, Tensor], Tensor]) -> "Problem":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         changed: dict[str, Any] = {k: change(k, v) for k, v in values.items() if isinstance(v, Tensor)}

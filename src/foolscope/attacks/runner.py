@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int64, Num
 from torch import Tensor, nn
 
-from foolscope.attacks.attack import Attack
+from foolscope.attacks.attack import Attack, check_norm
 from foolscope.attacks.doubts import doubts_about_model, doubts_about_run
 from foolscope.attacks.ledger import FIRST, FIRST_BUT_GO_ON, SMALLEST, Keep, Ledger, Success
 from foolscope.attacks.losses import misclassified, target_reached
@@ -69,8 +69,8 @@ def run(
         progress: called with (work items done, all work items) after every round.
 
     Raises:
-        ThreatError: images, labels, targets or budget make no sense, or the output is not a row of logits per
-        image.
+        ThreatError: images, labels, targets or budget make no sense, the attack does not know the norm, or
+            the output is not a row of logits per image.
 
     Example:
         >>> from foolscope.attacks import FGSM
@@ -81,6 +81,7 @@ def run(
         >>> result.clean_accuracy, result.robust_accuracy
         (1.0, 0.5)
     """
+    check_norm(attack, threat.norm)
     check_images(images, labels, threat)
     images = images.detach()
     size = batch_size or automatic_batch_size(images)

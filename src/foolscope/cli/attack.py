@@ -1,4 +1,4 @@
-"""``foolscope attack``: robust accuracy of a stored run."""
+"""``foolscope attack``: robust accuracy of a stored run, or of anyone's model."""
 
 import json
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,18 +17,20 @@ from foolscope.attacks import (
     Attack,
     RobustAccuracyCurve,
     Threat,
+    parse_epsilon,
     parse_epsilons,
-    robust_accuracy_curve,
 )
 from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import one_of, place_options, report_option, workplace_of
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
-from foolscope.experiments.execution import Stage
+from foolscope.experiments.attacking import Attacked, attack_subject, curve_summary
+from foolscope.experiments.execution import Stage, Workplace
+from foolscope.experiments.foreign_models import is_foreign
 from foolscope.experiments.robustness import curve_gallery, curve_record
 from foolscope.experiments.study import as_attack, attack_from
-from foolscope.learning.evaluation import to_pixels
+from foolscope.experiments.subjects import Subject, dataset_settings, foreign_subject, run_subject
 from foolscope.reports import render_html
 from foolscope.reports.study_report import attack_document
 
@@ -37,11 +39,36 @@ Examples:
   foolscope attack 09a8be8551                              a run's first letters are enough
   foolscope attack 09a8be8551 --epsilon 0:16/255:2/255     a range of budgets
   foolscope attack 09a8be8551 --norm l2 --epsilon 0.5,1 --attack pgd --steps 100 --restarts 5
+
+\b
+Anyone's model: a factory in a file or a package, with weights; or a TorchScript or torch.export file
+  foolscope attack nets.py:build --weights net.safetensors --dataset cifar10
+  foolscope attack package.nets:resnet --weights net.pt --dataset cifar10 --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+  foolscope attack net.pt2 --dataset photos/ --height 64 --width 64 --epsilon 8/255
 """
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("run")
+@click.argument("model", metavar="RUN|MODEL")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Weights for a MODEL that a factory builds: safetensors, or a state dict; never a pickle.",
+)
+@click.option(
+    "--dataset",
+    metavar="NAME|PATH",
+    help="Where the images are from: a data set, a folder of class folders, an .npz.  [default: a run's own]",
+)
+@click.option("--height", type=click.IntRange(1), help="To which images of a folder are resized.")
+@click.option("--width", type=click.IntRange(1), help="To which images of a folder are resized.")
+@click.option("--color", metavar="rgb|grayscale", help="How images of a folder are read.")
+@click.option(
+    "--mean",
+    metavar="X[,X,X]",
+    help="MODEL wants (pixels - mean) / std, images in [0, 1]; one value, or one per channel.",
+)
+@click.option("--std", metavar="X[,X,X]", help="See --mean.")
 @click.option(
     "--norm", default="linf", show_default=True, metavar="|".join(NORMS), help="How a change is measured."
 )
@@ -73,7 +100,14 @@ Examples:
 @report_option
 @place_options
 def command(
-    run: str,
+    model: str,
+    weights: Path | None,
+    dataset: str | None,
+    height: int | None,
+    width: int | None,
+    color: str | None,
+    mean: str | None,
+    std: str | None,
     norm: str,
     epsilon: str,
     names: Sequence[str],
@@ -88,42 +122,88 @@ def command(
     data_dir: Path | None,
     device: str,
 ) -> None:
-    """Attack the model of RUN, a stored run's identity or its first letters, over a range of budgets."""
+    """Attack a model over a range of budgets.
+
+    The model is a stored RUN, by its identity or its first letters, or a MODEL of anyone's:
+    package.module:factory, file.py:factory, or a TorchScript or torch.export file. It takes images in
+    [0, 1] and returns logits.
+    """
     workplace = workplace_of(store_folder, data_dir, device)
     one_of(norm, NORMS, "norm")
     budgets = [Threat(norm, each).epsilon for each in parse_epsilons(epsilon)]
     attacks = _attacks(names, steps, restarts)
-    trial = workplace.store.find(run)
-    if trial.status == "diverged":
-        raise RecipeError(f"run {trial.identity} diverged; there is no model to attack")
-    part = workplace.dataset(trial.recipe.dataset).split(split)
-    images = to_pixels(part.images[:limit], torch.float32)
-    model = trial.model(workplace.device)
+    fields = {"height": height, "width": width, "color": color}
+    subject = _subject(model, weights, dataset, fields, (mean, std), split, limit, workplace)
+    _say_at_once(subject)
     with live_progress() as observe:
-        curve = robust_accuracy_curve(
-            model,
-            images,
-            part.labels[:limit],
+        attacked = attack_subject(
+            subject,
             norm,
             budgets,
             attacks,
             seed=seed,
+            store=workplace.store,
             progress=lambda budget, left: observe(
                 Stage(
                     "attacking", (budgets.index(budget) + 1) / len(budgets), f"ε = {budget:.3g}, {left} left"
                 )
             ),
         )
+        if attacked.was_stored:
+            observe(Stage("attacking", 1.0, "was done before; read from the store"))
     if page is not None:
-        name, classes = trial.recipe.model.name, trial.provenance["dataset"]["classes"]
-        gallery, pixels = curve_gallery(name, curve, images, model, classes)
-        arrays = {key: value.cpu().numpy() for key, value in pixels.items()}
-        record = curve_record(name, curve, attacks)
-        write_text(page, render_html(attack_document(record, gallery, arrays, len(classes))))
+        _write_page(page, subject, attacked.curve, attacks)
     if as_json:
-        click.echo(json.dumps(_document(trial.identity, curve), indent=1))
+        click.echo(json.dumps(_document(subject, attacked), indent=1))
     else:
-        _print(trial.identity, trial.recipe.model.name, curve)
+        _print(subject, attacked)
+
+
+def _subject(
+    model: str,
+    weights: Path | None,
+    dataset: str | None,
+    fields: dict[str, Any],
+    scaling: tuple[str | None, str | None],
+    split: str,
+    limit: int,
+    workplace: Workplace,
+) -> Subject:
+    if dataset is None and any(value is not None for value in fields.values()):
+        raise RecipeError("--height, --width and --color are for a folder of images; add --dataset FOLDER")
+    settings = None if dataset is None else dataset_settings(dataset, **fields)
+    if (scaling[0] is None) != (scaling[1] is None):
+        given, lacking = ("--mean", "--std") if scaling[1] is None else ("--std", "--mean")
+        raise RecipeError(f"{given} needs {lacking} beside it")
+    if is_foreign(model):
+        if settings is None:
+            raise RecipeError(f"{model} comes without images; say on which with --dataset NAME|PATH")
+        mean, std = scaling
+        numbers = None if mean is None or std is None else (_numbers(mean, "mean"), _numbers(std, "std"))
+        return foreign_subject(model, weights, settings, split, limit, numbers, workplace)
+    for option, value in (("--weights", weights), ("--mean and --std", scaling[0])):
+        if value is not None:
+            raise RecipeError(f"{option} is for a model of your own, file.py:factory; {model} names a run")
+    return run_subject(workplace.store.find(model), settings, split, limit, workplace)
+
+
+def _numbers(text: str, what: str) -> list[float]:
+    """Read numbers or fractions between commas."""
+    return [parse_epsilon(part, what=f"--{what}") for part in text.split(",")]
+
+
+def _say_at_once(subject: Subject) -> None:
+    """Say before the attack what makes it pointless."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for doubt in subject.doubts:
+        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
+
+
+def _write_page(page: Path, subject: Subject, curve: RobustAccuracyCurve, attacks: Sequence[Attack]) -> None:
+    gallery, pixels = curve_gallery(subject.name, curve, subject.images, subject.model, subject.classes)
+    arrays = {key: value.cpu().numpy() for key, value in pixels.items()}
+    record = curve_record(subject.name, curve, attacks)
+    write_text(page, render_html(attack_document(record, gallery, arrays, len(subject.classes))))
 
 
 def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> list[Attack]:
@@ -141,31 +221,24 @@ def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> l
     return [as_attack(each) for each in settings]
 
 
-def _document(identity: str, curve: RobustAccuracyCurve) -> dict[str, Any]:
+def _document(subject: Subject, attacked: Attacked) -> dict[str, Any]:
     return {
-        "run": identity,
-        "norm": curve.norm,
-        "attacks": list(curve.attacks),
-        "images": len(curve.labels),
-        "clean_accuracy": curve.clean_accuracy,
-        "robust_accuracy": [
-            {"epsilon": epsilon, "accuracy": accuracy, "low": low, "high": high}
-            for epsilon, accuracy, (low, high) in zip(
-                curve.epsilons, curve.robust_accuracies, curve.intervals(), strict=True
-            )
-        ],
-        "forward_count": curve.forward_count,
-        "backward_count": curve.backward_count,
-        "doubts": list(curve.doubts),
+        **subject.facts,
+        "remarks": list(subject.remarks),
+        **curve_summary(attacked.curve),
+        "results": str(attacked.folder),
     }
 
 
-def _print(identity: str, model: str, curve: RobustAccuracyCurve) -> None:
-    console = results()
+def _print(subject: Subject, attacked: Attacked) -> None:
+    console, curve = results(), attacked.curve
+    run = subject.facts.get("run")
     console.print(
-        f"\n[bold]Robust accuracy of {model}[/bold] (run {identity[:8]}), norm {curve.norm}, "
-        f"{len(curve.labels)} images"
+        f"\n[bold]Robust accuracy of {escape(subject.name)}[/bold]{f' (run {run[:8]})' if run else ''}, "
+        f"norm {curve.norm}, {len(curve.labels)} images of {escape(str(subject.facts['dataset']))}"
     )
+    for doubt in curve.doubts:
+        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
     for title in ("ε", "ε · 255", "robust accuracy", "95 % interval"):
         table.add_column(title, justify="right", no_wrap=True)
@@ -180,5 +253,6 @@ def _print(identity: str, model: str, curve: RobustAccuracyCurve) -> None:
         f"Clean accuracy {percent(curve.clean_accuracy)}; attacks: {', '.join(curve.attacks)}; "
         f"{curve.forward_count:,} forward and {curve.backward_count:,} backward passes of one image."
     )
-    for doubt in curve.doubts:
-        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
+    for remark in subject.remarks:
+        console.print(f"Note: {escape(remark)}.")
+    console.print(f"Every image's result is in {escape(str(attacked.folder))}.")

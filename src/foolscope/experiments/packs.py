@@ -21,6 +21,7 @@ PACKED_FIELDS: dict[str, frozenset[str]] = {
         {"learning_rate", "weight_decay", "momentum", "nesterov", "beta1", "beta2", "stability"}
     ),
     "regularization": frozenset({"l1", "l2"}),
+    "defense": frozenset({"epsilon", "attack_step_size", "beta"}),
     "training": frozenset({"clipping", "patience", "keep", "epochs"}),
 }
 """The fields in which the trials of one pack may differ, beside the seed and the whole schedule."""
@@ -177,7 +178,7 @@ def _shape(recipe: Recipe, any_width: bool) -> str:
     values = recipe.model_dump(mode="json")
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
-            values[part].pop(field, None)
+            values.get(part, {}).pop(field, None)  # a recipe without a defense has no such part
     if any_width:
         for field in WIDTH_FIELDS[recipe.model.name]:
             values["model"][field] = len(values["model"][field])

@@ -12,7 +12,8 @@ from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings, one_line
 from foolscope.data import DATASETS, DatasetSettings
-from foolscope.learning import LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
+from foolscope.learning import DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
+from foolscope.learning.adversarial import DefenseSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
 from foolscope.learning.regularizers import RegularizationSettings
@@ -36,6 +37,7 @@ COMPONENTS: dict[str, dict[str, type[Settings]]] = {
     "loss": {name: settings for name, (settings, _) in LOSSES.items()},
     "optimizer": {name: entry.settings for name, entry in OPTIMIZERS.items()},
     "schedule": {name: settings for name, (settings, _) in SCHEDULES.items()},
+    "defense": {name: entry.settings for name, entry in DEFENSES.items()},
 }
 """For each component of a recipe: its registered names with their settings classes."""
 
@@ -46,6 +48,8 @@ def _component(kind: str) -> Callable[[Any], Any]:
     def choose(value: Any) -> Any:
         if isinstance(value, Settings):
             return value
+        if value is None and "none" in COMPONENTS[kind]:  # TOML and the command line read none as no value
+            value = "none"
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
@@ -86,6 +90,9 @@ class Recipe(Settings):
     schedule: Annotated[
         pydantic.SerializeAsAny[ScheduleSettings], pydantic.BeforeValidator(_component("schedule"))
     ] = Field(default="constant", description="how the learning rate changes", validate_default=True)
+    defense: Annotated[
+        pydantic.SerializeAsAny[DefenseSettings], pydantic.BeforeValidator(_component("defense"))
+    ] = Field(default="none", description="which adversarial training", validate_default=True)
     regularization: RegularizationSettings = Field(RegularizationSettings(), description="penalties")
     training: TrainingSettings = Field(TrainingSettings(), description="how long and in what portions")
     precision: Precision = Field(
@@ -103,6 +110,14 @@ class Recipe(Settings):
         name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
         entry = MODELS.get(str(name))
         return {**values, "loss": entry.loss} if entry is not None else values
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_default_defense(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
+        """Leave no defense out: a trial's identity hashes this, and is older than defenses."""
+        values: dict[str, Any] = handler(self)
+        if self.defense.name == "none":
+            values.pop("defense", None)
+        return values
 
 
 def recipe_from(values: Mapping[str, Any]) -> Recipe:

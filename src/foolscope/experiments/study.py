@@ -7,6 +7,7 @@ import pydantic
 from pydantic import Field
 
 from foolscope.attacks import ATTACKS, NORMS, Attack, Threat
+from foolscope.attacks.attack import check_norm
 from foolscope.core.errors import FoolscopeError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims import Claim
@@ -63,6 +64,14 @@ class AblationPlan(Settings):
         return self
 
 
+def _check_norm(attack: Settings, norm: str) -> None:
+    """Refuse an attack that cannot search in the norm, before anything is trained."""
+    try:
+        check_norm(as_attack(attack), norm)
+    except FoolscopeError as error:
+        raise ValueError(str(error)) from error
+
+
 class _Threatened(Settings):
     """A norm with its budgets checked."""
 
@@ -86,8 +95,10 @@ class AttackPlan(_Threatened):
     images: int = Field(1000, ge=1, description="the first so many test images")
 
     @pydantic.model_validator(mode="after")
-    def _budgets_make_sense(self) -> "AttackPlan":
+    def _budgets_and_norm_make_sense(self) -> "AttackPlan":
         self.budgets()
+        for attack in self.attacks:
+            _check_norm(attack, self.norm)
         return self
 
     def budgets(self) -> tuple[float, ...]:
@@ -110,8 +121,9 @@ class FoolingPlan(_Threatened):
     images: int = Field(6, ge=1, le=24)
 
     @pydantic.model_validator(mode="after")
-    def _budget_makes_sense(self) -> "FoolingPlan":
+    def _budget_and_norm_make_sense(self) -> "FoolingPlan":
         self.threat()
+        _check_norm(self.attack, self.norm)
         return self
 
     def threat(self) -> Threat:

@@ -11,6 +11,7 @@ from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.data.splits import stratified_choice
 from foolscope.inspection.check import Check
 from foolscope.learning import EpochRecord, TrainableTrial, TrainingSettings, train_pack
+from foolscope.learning.adversarial import DefenseSettings, NoDefense
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import Adam, OptimizerSettings
 from foolscope.learning.regularizers import RegularizationSettings
@@ -40,6 +41,7 @@ class _FreeTrial:
     schedule: ScheduleSettings
     regularization: RegularizationSettings
     precision: Precision
+    defense: DefenseSettings
 
 
 def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
@@ -129,6 +131,7 @@ def _train_freely(
         schedule=Constant(),
         regularization=RegularizationSettings(),
         precision="float32",
+        defense=NoDefense(),
     )
     (outcome,) = train_pack([free], replace(dataset, train=images, validation=validation, test=images))
     return outcome.history

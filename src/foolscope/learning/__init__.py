@@ -1,5 +1,6 @@
-"""Layer 2: losses, optimizers, schedules and regularizers of a pack, the training loop, evaluation."""
+"""Layer 2: losses, optimizers, schedules, penalties, defenses of a pack, the training loop, evaluation."""
 
+from foolscope.learning.adversarial import DEFENSES
 from foolscope.learning.losses import LOSSES
 from foolscope.learning.optimizers import OPTIMIZERS
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
@@ -8,6 +9,7 @@ from foolscope.learning.settings import TrainableTrial, TrainingSettings
 from foolscope.learning.training import EpochReport, train_pack
 
 __all__ = [
+    "DEFENSES",
     "LOSSES",
     "OPTIMIZERS",
     "SCHEDULES",

@@ -17,11 +17,13 @@ class EpochRecord:
     Args:
         epoch: from 1.
         learning_rate: at the epoch's last step.
-        training_loss: without the penalty, over the epoch's minibatches as they were trained on.
+        training_loss: without the penalty, over the epoch's minibatches as they were trained on: with a
+            defense, on adversarial inputs, and with TRADES its whole objective.
         penalty: L1 and L2 terms at the end of the epoch.
         training_accuracy: likewise over the minibatches, in [0, 1].
         validation_loss: at the end of the epoch.
         validation_accuracy: at the end of the epoch, in [0, 1].
+        robust_validation_accuracy: likewise under a small PGD; ``None`` without a defense.
     """
 
     epoch: int
@@ -31,6 +33,7 @@ class EpochRecord:
     training_accuracy: float
     validation_loss: float | None
     validation_accuracy: float | None
+    robust_validation_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class TrialOutcome:
         steps: gradient steps taken.
         duration_seconds: this trial's share of its pack's time.
         weights: the tested checkpoint as a state dict, normalization included.
+        doubts: reasons not to trust the defense, in plain words.
     """
 
     status: Status
@@ -58,6 +62,7 @@ class TrialOutcome:
     steps: int
     duration_seconds: float
     weights: dict[str, Tensor]
+    doubts: tuple[str, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """Return everything but the weights as JSON-able values."""

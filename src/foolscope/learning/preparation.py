@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
+from foolscope.learning.adversarial import PackDefense, check_defense
 from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
@@ -44,6 +45,7 @@ class Setup:
     smoothing: Tensor | None
     clipping: Tensor | None
     regularizers: PackRegularizers
+    defense: PackDefense | None
     optimizer_hyperparameters: dict[str, Tensor]
     groups: int
 
@@ -73,9 +75,15 @@ class Setup:
                 device,
                 master,
             ),
+            defense=PackDefense.gather([trial.defense for trial in trials], device, master),
             optimizer_hyperparameters=hyperparameters([trial.optimizer for trial in trials], device, master),
             groups=_group_count([trial.seed for trial in trials]),
         )
+
+    @property
+    def group_seeds(self) -> list[int]:
+        """The seed of every group's minibatches."""
+        return [trial.seed for trial in self.trials[:: len(self.trials) // self.groups]]
 
     @property
     def batch_size(self) -> int:
@@ -114,8 +122,9 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         What stays the same, and the state before the first epoch.
 
     Raises:
-        RecipeError: the model does not fit the images.
+        RecipeError: the model does not fit the images, or the loss the defense.
     """
+    check_defense(trials[0].defense, trials[0].loss)
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
     mean, deviation = channel_statistics(dataset.train)

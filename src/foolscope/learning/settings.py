@@ -6,6 +6,7 @@ from pydantic import Field
 
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings
+from foolscope.learning.adversarial import DefenseSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
 from foolscope.learning.regularizers import RegularizationSettings
@@ -26,10 +27,12 @@ class TrainingSettings(Settings):
         None, gt=0.0, description="largest L2 norm of the gradient; larger is scaled down"
     )
     patience: int | None = Field(
-        None, ge=1, description="stop after this many epochs without a better validation accuracy"
+        None, ge=1, description="stop after this many epochs without a better checkpoint, as keep judges it"
     )
     keep: Literal["best", "last"] = Field(
-        "best", description="test the checkpoint of the best validation accuracy, or the last one"
+        "best",
+        description="test the checkpoint of the best validation accuracy (with a defense, of the best robust "
+        "one), or the last one",
     )
 
 
@@ -56,6 +59,10 @@ class TrainableTrial(Protocol):
     @property
     def regularization(self) -> RegularizationSettings:
         """Which penalties."""
+
+    @property
+    def defense(self) -> DefenseSettings:
+        """Which adversarial training."""
 
     @property
     def training(self) -> TrainingSettings:

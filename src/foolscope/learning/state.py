@@ -162,8 +162,10 @@ class PackState:
 
 
 def _best_epoch(history: Sequence[EpochRecord]) -> int | None:
-    """Return the first epoch of the best validation accuracy; ``None`` without validation."""
-    accuracies = [record.validation_accuracy for record in history if record.validation_accuracy is not None]
+    """Return the first epoch of the best validation accuracy, robust where measured; ``None`` without."""
+    robust = [each.robust_validation_accuracy for each in history]
+    clean = [each.validation_accuracy for each in history]
+    accuracies = [each for each in (clean if None in robust else robust) if each is not None]
     return 1 + accuracies.index(max(accuracies)) if accuracies else None
 
 

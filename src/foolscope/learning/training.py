@@ -14,10 +14,13 @@ from torch import Tensor
 
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
+from foolscope.learning.adversarial import Minibatch
 from foolscope.learning.evaluation import evaluate, to_pixels
+from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
 from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.robustness import doubts_about_defense, robust_accuracy
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import own_part
@@ -108,11 +111,10 @@ def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
 def _train_epoch(setup: Setup, state: PackState) -> None:
     trials, train = setup.trials, setup.dataset.train
     device = train.images.device
-    group_seeds = [trial.seed for trial in trials[:: len(trials) // setup.groups]]
     order = torch.stack(
         [
             torch.randperm(len(train), generator=torch_generator(seed, "batches", state.epoch))
-            for seed in group_seeds
+            for seed in setup.group_seeds
         ]
     ).to(device)
     context = Context(
@@ -170,15 +172,19 @@ def train_step(
 
     Returns:
         The loss summed over the minibatch before the step, without penalties, and how many predictions were
-        right.
+        right: with a defense, those on adversarial inputs.
     """
     leaves = {
         name: value.to(setup.dtype if value.dim() > 2 else setup.master).detach().requires_grad_()
         for name, value in state.parameters.items()
     }
     images, labels = _gather(setup, batch)
-    logits = setup.program(leaves | state.statistics, images, context)
-    losses = setup.loss(logits, labels, setup.smoothing)
+    if setup.defense is None:
+        logits = setup.program(leaves | state.statistics, images, context)
+        losses = setup.loss(logits, labels, setup.smoothing)
+    else:
+        minibatch = _minibatch(setup, state, leaves | state.statistics, images, labels, context)
+        losses, logits = setup.defense.losses(setup.defense, minibatch)
     gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values()))
     update_parameters(setup, state, dict(zip(leaves, gradients, strict=True)), learning_rate)
     return losses.detach().sum(dim=1), (logits.mT.max(dim=1).indices == labels).sum(dim=1)
@@ -190,6 +196,25 @@ def _gather(setup: Setup, batch: Int64[Tensor, "group batch"]) -> tuple[Tensor, 
     chosen = torch.unflatten(train.images.index_select(0, batch.flatten()), 0, batch.shape)
     labels = train.labels[batch].repeat_interleave(len(setup.trials) // setup.groups, dim=0)
     return to_pixels(chosen, setup.master), labels
+
+
+def _minibatch(
+    setup: Setup, state: PackState, tensors: PackTensors, images: Tensor, labels: Tensor, context: Context
+) -> Minibatch:
+    """Collect what a defense needs; its randomness depends on seed and step only."""
+    return Minibatch(
+        program=setup.program,
+        tensors=tensors,
+        images=images,
+        labels=labels,
+        loss=setup.loss,
+        smoothing=setup.smoothing,
+        context=context,
+        generators=tuple(
+            torch_generator(seed, "adversarial", state.step, device=images.device)
+            for seed in setup.group_seeds
+        ),
+    )
 
 
 def _close_epoch(
@@ -204,10 +229,20 @@ def _close_epoch(
     count = len(setup.trials)
     validation_losses: list[float | None] = [None] * count
     validation_accuracies: list[float | None] = [None] * count
+    robust_accuracies: list[float | None] = [None] * count
     if setup.dataset.validation is not None:
         measured = evaluate(setup.program, state.tensors, setup.dataset.validation, setup.loss, setup.dtype)
         validation_losses = _finite(measured.loss)
         validation_accuracies = measured.accuracy.tolist()
+        if setup.defense is not None:
+            robust_accuracies = robust_accuracy(
+                setup.program,
+                state.tensors,
+                setup.dataset.validation,
+                setup.loss,
+                setup.dtype,
+                setup.defense.epsilon,
+            ).tolist()
     training_losses, penalties = _finite(losses), _finite(setup.regularizers.penalty(state.parameters))
     training_accuracies = accuracies.tolist()
     for row, (trial, settings) in enumerate(zip(state.trained, setup.trials, strict=True)):
@@ -221,6 +256,7 @@ def _close_epoch(
             training_accuracy=training_accuracies[row],
             validation_loss=validation_losses[row],
             validation_accuracy=validation_accuracies[row],
+            robust_validation_accuracy=robust_accuracies[row],
         )
         validated = record.validation_accuracy is None or record.validation_loss is not None
         diverged = record.training_loss is None or not validated
@@ -282,6 +318,8 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
                     "validation_accuracy": kept.validation_accuracy,
                     "validation_loss": kept.validation_loss,
                 }
+            if kept.robust_validation_accuracy is not None:
+                metrics["robust_validation_accuracy"] = kept.robust_validation_accuracy
         outcomes.append(
             TrialOutcome(
                 status=status,
@@ -293,6 +331,7 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
                 steps=len(history) * setup.steps_per_epoch,
                 duration_seconds=duration_seconds,
                 weights=weights,
+                doubts=doubts_about_defense(setup.trials[trial].defense, history),
             )
         )
     return outcomes

@@ -1,0 +1,186 @@
+"""Evidence from outside the model: images made on a surrogate, and what they and queries say of gradients."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64, Num
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from foolscope.attacks.attack import Attack, State
+from foolscope.attacks.ledger import FIRST, Ledger
+from foolscope.attacks.oracle import Oracle, frozen
+from foolscope.attacks.problem import Problem
+from foolscope.attacks.randomness import Noise
+from foolscope.attacks.result import AttackResult
+from foolscope.attacks.runner import predict, run
+from foolscope.attacks.threat import Threat
+from foolscope.core.errors import ThreatError
+
+__all__ = ["black_box_beats_white_box", "transfer"]
+
+_CHANCE = 0.05
+
+
+def transfer(
+    surrogate: nn.Module,
+    victim: nn.Module,
+    images: Num[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    threat: Threat,
+    attack: Attack,
+    *,
+    seed: int,
+    targets: str | Int64[Tensor, "images ..."] | None = None,
+    indices: Int64[Tensor, " batch"] | None = None,
+    clean_logits: Float[Tensor, "batch classes"] | None = None,
+    batch_size: int | None = None,
+) -> AttackResult:
+    """Make images on one model and judge them on another.
+
+    The attack asks the surrogate only and takes all its steps, since what barely fools one model seldom fools
+    the next. The victim is asked about the clean image, about the last candidate of each work item, and once
+    more about what fooled it; an image that a restart or target has fooled is done.
+
+    Args:
+        surrogate: from images to as many logits as the victim's; attacked in evaluation mode.
+        victim: the model whose robustness is in question.
+        images: shape (batch, channel, height, width), in [0, 1], in the data type and on the device of both.
+        labels: their classes.
+        threat: norm, budget in pixel units, bounds.
+        attack: any, such as ``MIFGSM()``, which was made for this.
+        seed: where the attack's randomness comes from.
+        targets: as in :func:`foolscope.attacks.run`; chosen by the victim's clean output.
+        indices: the images' indices in their data set; 0, 1, ... without it.
+        clean_logits: the victim's output on the images, where known already.
+        batch_size: rows in flight at most; chosen by image size without it.
+
+    Returns:
+        What :func:`foolscope.attacks.run` returns, for the victim; its passes are those of both models.
+
+    Raises:
+        ThreatError: the models do not have the same classes, or anything that ``run`` refuses.
+
+    Example:
+        >>> from foolscope.attacks import MIFGSM
+        >>> models = [nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False)) for _ in range(2)]
+        >>> for model, tilt in zip(models, (1.0, 1.5)):
+        ...     _ = model[1].weight.data.copy_(torch.tensor([[tilt, 0.0], [0.0, 1.0]]))
+        >>> images, labels = torch.tensor([[[[0.6, 0.5]]], [[[0.9, 0.1]]]]), torch.tensor([0, 0])
+        >>> result = transfer(*models, images, labels, Threat("linf", 0.2), MIFGSM(), seed=0)
+        >>> result.clean_accuracy, result.robust_accuracy
+        (1.0, 0.5)
+
+    Source:
+        Papernot, McDaniel and Goodfellow (2016, arXiv:1605.07277), section 1.
+    """
+    none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    books = Ledger(images, images.new_zeros(len(images), 1), none, _nobody, FIRST, 0)
+    with frozen(surrogate):
+        if len(images):
+            _check_classes(surrogate, victim, images[:1])
+        result = run(
+            victim,
+            images,
+            labels,
+            threat,
+            _Elsewhere(surrogate, attack, books),
+            seed=seed,
+            targets=targets,
+            indices=indices,
+            clean_logits=clean_logits,
+            batch_size=batch_size,
+        )
+    return replace(
+        result, forwards=result.forwards + books.forwards, backwards=result.backwards + books.backwards
+    )
+
+
+def black_box_beats_white_box(white: AttackResult, black: AttackResult) -> tuple[str, ...]:
+    """Look for the surest sign of masked gradients: an attack without them that finds more.
+
+    An image more or less is chance, since no search finds everything: the images that fell to one attack only
+    must favor the black-box attack more than tosses of a coin do once in twenty times.
+
+    Args:
+        white: of an attack that follows the model's gradients.
+        black: of an attack that does not (queries, transfer, noise), on the same images within the same
+            threat; the images that ``white`` left standing will do.
+
+    Returns:
+        The doubt in plain words with what to do; empty if the black-box attack does not find clearly more.
+
+    Raises:
+        ThreatError: the results are of different images or threats.
+
+    Source:
+        Athalye, Carlini and Wagner (2018, arXiv:1802.00420), section 3.1; the test is McNemar's, exact and
+        one-sided.
+    """
+    if white.threat != black.threat or not torch.equal(white.labels, black.labels):
+        raise ThreatError(
+            f"both results must be of the same images and threat; got {len(white.labels)} images in "
+            f"{white.threat} and {len(black.labels)} in {black.threat}. Run both attacks on the same images"
+        )
+    only_black, only_white = (
+        int((one.success & ~other.success).sum()) for one, other in ((black, white), (white, black))
+    )
+    discordant = only_black + only_white
+    if not discordant or binomtest(only_black, discordant, alternative="greater").pvalue >= _CHANCE:
+        return ()
+    counts = [int(result.success.sum()) for result in (black, white)]
+    return (
+        f"{black.attack}, which uses no gradients of the model, fooled {counts[0]} of {len(black.labels)} "
+        f"images, {white.attack} with gradients {counts[1]}; {only_black} fell to the former only. The "
+        "gradients do not show the way, so robust accuracy from them is too high: count both, run the "
+        "black-box attack on all images, and look for rounding, randomness or saturation in the model.",
+    )
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """An attack that asks another model than the one it is judged by."""
+
+    model: nn.Module
+    attack: Attack
+    books: Ledger
+
+    @property
+    def name(self) -> str:
+        return f"transfer-{self.attack.name}"
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        return self.attack.norms
+
+    @property
+    def steps(self) -> int:
+        return self.attack.steps
+
+    @property
+    def restarts(self) -> int:
+        return self.attack.restarts
+
+    @property
+    def stops_at_success(self) -> bool:
+        return self.attack.stops_at_success
+
+    def start(self, problem: Problem, noise: Noise) -> State:
+        return self.attack.start(problem, noise)
+
+    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
+        return self.attack.step(problem, state, Oracle(self.model, problem, self.books))
+
+
+def _nobody(logits: Tensor, labels: Tensor, targets: Tensor | None) -> Tensor:
+    return torch.zeros_like(labels, dtype=torch.bool)
+
+
+def _check_classes(surrogate: nn.Module, victim: nn.Module, image: Tensor) -> None:
+    with frozen(victim):
+        shapes = [tuple(predict(model, image, 1).shape) for model in (surrogate, victim)]
+    if shapes[0] != shapes[1]:
+        raise ThreatError(
+            f"surrogate and victim must have the same classes; got outputs of shape {shapes[0]} and "
+            f"{shapes[1]} for one image. Choose a surrogate trained on the victim's classes"
+        )

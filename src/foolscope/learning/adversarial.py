@@ -1,0 +1,335 @@
+r"""Adversarial training: each minibatch is moved to where its loss is large before it is learned.
+
+.. math:: \min_w \; E_{(x, y)} \max_{\|x' - x\|_\infty \le \epsilon} L(w, x', y)
+
+Adversarial inputs are crafted in evaluation mode, without dropout and with the running statistics of batch
+normalization, and learned in training mode. The reference code of TRADES does so; that of Wong et al.
+crafts in training mode. Pang et al. 2021, *Bag of tricks for adversarial training*, arXiv:2010.00467, find
+evaluation mode better on clean images and as robust.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pydantic
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor
+
+from foolscope.core.errors import RecipeError
+from foolscope.core.settings import Settings
+from foolscope.learning.losses import CrossEntropy, LossSettings, PackLoss
+from foolscope.learning.optimizers import PackTensors
+from foolscope.learning.packing import Context, Program
+
+__all__ = [
+    "DEFENSES",
+    "FGSM",
+    "PGD",
+    "TRADES",
+    "DefenseEntry",
+    "DefenseSettings",
+    "Minibatch",
+    "NoDefense",
+    "PackDefense",
+    "ascend",
+    "check_defense",
+    "divergence",
+]
+
+_TRADES_START_DEVIATION = 0.001  # of the Gaussian noise that TRADES starts from, in pixels
+
+
+def _pixels(value: Any) -> Any:
+    """Read a distance between images in [0, 1]: a number, or a fraction such as ``"8/255"``."""
+    if isinstance(value, str):
+        numerator, slash, denominator = value.partition("/")
+        try:
+            value = float(numerator) / (float(denominator) if slash else 1.0)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"write a number or a fraction such as 8/255; got {value!r}") from None
+    if isinstance(value, int | float) and not 0.0 <= value <= 1.0:
+        hint = f". Did you mean {value:g}/255?" if 1.0 < value <= 255.0 else ""
+        raise ValueError(f"must be in [0, 1] (pixels scaled to [0, 1]); got {value:g}{hint}")
+    return value
+
+
+class DefenseSettings(Settings):
+    """Settings of a defense; each defense derives its own and adds a literal ``name``."""
+
+    name: str
+
+
+class NoDefense(DefenseSettings):
+    """Learns the images as they are."""
+
+    name: Literal["none"] = "none"
+
+
+class _Adversarial(DefenseSettings):
+    """What all adversarial training shares."""
+
+    epsilon: Annotated[float, pydantic.BeforeValidator(_pixels)] = Field(
+        8 / 255,
+        description="largest change of a pixel, pixels being in [0, 1]; a fraction such as 8/255 will do",
+    )
+
+
+class PGD(_Adversarial):
+    """Learns what projected gradient ascent on the loss finds.
+
+    Madry et al. 2018, arXiv:1706.06083, section 2.1; on CIFAR-10 they train with 7 steps of 2/255. Without a
+    step size, the 2.5 ε / steps with which they compare budgets in section 5.
+    """
+
+    name: Literal["pgd"] = "pgd"
+    attack_steps: int = Field(7, ge=1, description="gradient steps on every minibatch before it is learned")
+    attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
+        None, description="change of every pixel in a step; none is 2.5 epsilon / steps"
+    )
+    random_start: bool = Field(True, description="begin anywhere in the ball instead of at the image")
+
+
+class FGSM(_Adversarial):
+    """Learns what one signed gradient step from a random start finds.
+
+    Wong et al. 2020, *Fast is better than free*, arXiv:2001.03994, section 4. Cheap, and apt to collapse:
+    see :func:`foolscope.learning.robustness.doubts_about_defense`.
+    """
+
+    name: Literal["fgsm"] = "fgsm"
+    attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
+        None, description="change of every pixel in the step; none is 1.25 epsilon"
+    )
+    random_start: bool = Field(True, description="begin anywhere in the ball instead of at the image")
+
+
+class TRADES(_Adversarial):
+    """Learns the images, and that images nearby look the same: L(f(x), y) + β max KL(f(x) ‖ f(x')).
+
+    Zhang et al. 2019, arXiv:1901.08573, algorithm 1 with β = 1/λ; start, steps and mode as in their code.
+    Without a step size, 2.5 ε / steps (theirs on CIFAR-10: 2.3).
+    """
+
+    name: Literal["trades"] = "trades"
+    beta: float = Field(6.0, ge=0.0, description="weight of staying the same against being right")
+    attack_steps: int = Field(10, ge=1, description="gradient steps on every minibatch before it is learned")
+    attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
+        None, description="change of every pixel in a step; none is 2.5 epsilon / steps"
+    )
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """One minibatch and all that its losses are computed from.
+
+    Args:
+        program: of the pack.
+        tensors: parameters and running statistics of every trial.
+        images: in [0, 1], a minibatch per group.
+        labels: of every trial.
+        loss: of the pack.
+        smoothing: of the labels of every trial.
+        context: of a forward pass in training.
+        generators: one per group; trials of one seed draw the same, whatever the pack.
+    """
+
+    program: Program
+    tensors: PackTensors
+    images: Float[Tensor, "group batch channel height width"]
+    labels: Int64[Tensor, "trial batch"]
+    loss: PackLoss
+    smoothing: Float[Tensor, " trial"] | None
+    context: Context
+    generators: tuple[torch.Generator, ...]
+
+    def for_each_trial(self, values: Float[Tensor, "group ..."]) -> Float[Tensor, "trial ..."]:
+        """Give every trial its own copy of what its group shares."""
+        return values.repeat_interleave(len(self.labels) // len(values), dim=0)
+
+    def draw(self, sample: Callable[..., Tensor]) -> Float[Tensor, "trial batch channel height width"]:
+        """Draw numbers of the shape of the images with ``torch.rand`` or ``torch.randn``."""
+        drawn = [
+            sample(self.images.shape[1:], generator=each, dtype=self.images.dtype, device=self.images.device)
+            for each in self.generators
+        ]
+        return self.for_each_trial(torch.stack(drawn))
+
+    def attacked(self, inputs: Float[Tensor, "trial batch channel height width"]) -> Tensor:
+        """Return the logits as an attacker sees them: in evaluation mode, of parameters that stay."""
+        tensors = {name: value.detach() for name, value in self.tensors.items()}
+        return self.program(tensors, inputs, Context(training=False, dtype=self.context.dtype))
+
+
+@dataclass(frozen=True)
+class PackDefense:
+    """The defense of a pack, its settings along the trial axis.
+
+    Args:
+        losses: turns a minibatch into the losses to lower and the logits on the adversarial inputs.
+        epsilon: in pixels.
+        step_size: in pixels.
+        beta: of TRADES.
+        steps: gradient steps of the inner maximization.
+        random_start: whether PGD and FGSM begin anywhere in the ball.
+    """
+
+    losses: Callable[["PackDefense", Minibatch], tuple[Tensor, Tensor]]
+    epsilon: Float[Tensor, " trial"]
+    step_size: Float[Tensor, " trial"]
+    beta: Float[Tensor, " trial"]
+    steps: int
+    random_start: bool
+
+    @classmethod
+    def gather(
+        cls,
+        defenses: Sequence[DefenseSettings],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> "PackDefense | None":
+        """Collect defenses that differ in epsilon, step size and beta at most; ``None`` without any."""
+        first = defenses[0]
+        losses = DEFENSES[first.name].losses
+        if losses is None:
+            return None
+
+        def along_trials(values: Sequence[float]) -> Tensor:
+            return torch.tensor(values, device=device, dtype=dtype)
+
+        return cls(
+            losses=losses,
+            epsilon=along_trials([each.epsilon for each in defenses if isinstance(each, _Adversarial)]),
+            step_size=along_trials([_step_size(each) for each in defenses]),
+            beta=along_trials([getattr(each, "beta", 0.0) for each in defenses]),
+            steps=getattr(first, "attack_steps", 1),
+            random_start=getattr(first, "random_start", False),
+        )
+
+
+def check_defense(defense: DefenseSettings, loss: LossSettings) -> None:
+    """Refuse TRADES with a loss that makes no probabilities of the logits.
+
+    Raises:
+        RecipeError: with what to take instead.
+    """
+    if isinstance(defense, TRADES) and not isinstance(loss, CrossEntropy):
+        raise RecipeError(
+            f"defense trades compares probabilities and needs loss cross-entropy; got {loss.name}. "
+            "Set loss to cross-entropy, or take defense pgd"
+        )
+
+
+def _step_size(settings: DefenseSettings) -> float:
+    assert isinstance(settings, PGD | FGSM | TRADES)
+    if settings.attack_step_size is not None:
+        return settings.attack_step_size
+    return settings.epsilon * (1.25 if isinstance(settings, FGSM) else 2.5 / settings.attack_steps)
+
+
+def ascend(
+    objective: Callable[[Tensor], Tensor],
+    images: Float[Tensor, "trial batch channel height width"],
+    start: Float[Tensor, "trial batch channel height width"],
+    *,
+    epsilon: Float[Tensor, " trial"],
+    step_size: Float[Tensor, " trial"],
+    steps: int,
+) -> Float[Tensor, "trial batch channel height width"]:
+    r"""Move images to where an objective is large, by projected signed gradient ascent.
+
+    .. math:: x_{k+1} = \Pi_{\|x' - x\|_\infty \le \epsilon, \; 0 \le x' \le 1}
+        (x_k + \alpha \, \mathrm{sign} \nabla f(x_k))
+
+    Args:
+        objective: f, one value per trial and image.
+        images: x, in [0, 1].
+        start: x_0; what lies outside of ball or [0, 1] is projected.
+        epsilon: ε of every trial, in pixels.
+        step_size: α of every trial, in pixels.
+        steps: at least 0.
+
+    Returns:
+        The last iterate.
+
+    References:
+        Madry et al. 2018, arXiv:1706.06083, section 2.1.
+    """
+    radius, stride = epsilon.view(-1, 1, 1, 1, 1), step_size.view(-1, 1, 1, 1, 1)
+    lower, upper = (images - radius).clamp_(min=0.0), (images + radius).clamp_(max=1.0)
+    inputs = torch.clamp(start, lower, upper)
+    for _ in range(steps):
+        inputs.requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(inputs).sum(), inputs)
+        inputs = torch.clamp(inputs.detach() + stride * gradient.sign_(), lower, upper)
+    return inputs
+
+
+def divergence(
+    logits: Float[Tensor, "trial batch classes"], others: Float[Tensor, "trial batch classes"]
+) -> Float[Tensor, "trial batch"]:
+    """Return KL(p ‖ q) = Σ_k p_k (log p_k - log q_k) of p = softmax(logits) and q = softmax(others).
+
+    Example:
+        >>> divergence(torch.zeros(1, 1, 2), torch.zeros(1, 1, 2))
+        tensor([[0.]])
+    """
+    log_p, log_q = logits.log_softmax(dim=-1), others.log_softmax(dim=-1)
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+
+
+def _adversarial_losses(defense: PackDefense, batch: Minibatch) -> tuple[Tensor, Tensor]:
+    """Losses on adversarial inputs; they are crafted against the loss without label smoothing."""
+    images = start = batch.for_each_trial(batch.images)
+    if defense.random_start:
+        start = images + defense.epsilon.view(-1, 1, 1, 1, 1) * (2.0 * batch.draw(torch.rand) - 1.0)
+    inputs = ascend(
+        lambda values: batch.loss(batch.attacked(values), batch.labels, None),
+        images,
+        start,
+        epsilon=defense.epsilon,
+        step_size=defense.step_size,
+        steps=defense.steps,
+    )
+    logits = batch.program(batch.tensors, inputs, batch.context)
+    return batch.loss(logits, batch.labels, batch.smoothing), logits
+
+
+def _trades_losses(defense: PackDefense, batch: Minibatch) -> tuple[Tensor, Tensor]:
+    """Losses on the images plus β times the divergence of the adversarial inputs from them.
+
+    The gradient flows through both, and each goes through the model by itself, as in the authors' code.
+    """
+    images = batch.for_each_trial(batch.images)
+    with torch.no_grad():
+        natural = batch.attacked(images)
+    inputs = ascend(
+        lambda values: divergence(natural, batch.attacked(values)),
+        images,
+        images + _TRADES_START_DEVIATION * batch.draw(torch.randn),
+        epsilon=defense.epsilon,
+        step_size=defense.step_size,
+        steps=defense.steps,
+    )
+    logits = batch.program(batch.tensors, batch.images, batch.context)
+    adversarial_logits = batch.program(batch.tensors, inputs, batch.context)
+    losses = batch.loss(logits, batch.labels, batch.smoothing)
+    return losses + defense.beta[:, None] * divergence(logits, adversarial_logits), adversarial_logits
+
+
+@dataclass(frozen=True)
+class DefenseEntry:
+    """A registered defense: its settings, and how it turns a minibatch into losses (``None``: as it is)."""
+
+    settings: type[DefenseSettings]
+    losses: Callable[[PackDefense, Minibatch], tuple[Tensor, Tensor]] | None
+
+
+DEFENSES: dict[str, DefenseEntry] = {
+    "none": DefenseEntry(NoDefense, None),
+    "pgd": DefenseEntry(PGD, _adversarial_losses),
+    "fgsm": DefenseEntry(FGSM, _adversarial_losses),
+    "trades": DefenseEntry(TRADES, _trades_losses),
+}

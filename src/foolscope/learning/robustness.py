@@ -1,0 +1,112 @@
+"""Robust accuracy on the validation set while a defense is trained, and what to doubt about the defense."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from foolscope.core.randomness import torch_generator
+from foolscope.data.dataset import LabeledImages
+from foolscope.learning.adversarial import DefenseSettings, ascend
+from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.losses import PackLoss
+from foolscope.learning.optimizers import PackTensors
+from foolscope.learning.outcome import EpochRecord
+from foolscope.learning.packing import Context, Program
+
+__all__ = ["doubts_about_defense", "robust_accuracy"]
+
+_STEPS = 10
+_IMAGES = 256
+_LARGEST_BATCHES = 2048  # images times trials: the activations are kept for the gradient
+_WITHSTOOD_IN_TRAINING = 0.5
+_COLLAPSE = 0.25
+
+
+def robust_accuracy(
+    program: Program,
+    tensors: PackTensors,
+    split: LabeledImages,
+    loss: PackLoss,
+    dtype: torch.dtype,
+    epsilon: Float[Tensor, " trial"],
+) -> Float64[Tensor, " trial"]:
+    """Return the share of images that are right both as they are and after a small PGD.
+
+    Ten steps of ε/4 from one random start on at most 256 images, evenly spread over the split: an upper bound
+    good enough to compare epochs and to see a collapse, at the price of 10 training steps on 256 images.
+    Images and starts are the same in every epoch and for every trial.
+
+    Args:
+        program: of the pack.
+        tensors: parameters and running statistics of every trial.
+        split: images and labels on the parameters' device.
+        loss: of the pack.
+        dtype: data type of the products.
+        epsilon: of every trial, in pixels.
+    """
+    first = next(iter(tensors.values()))
+    trials, count = len(epsilon), min(_IMAGES, len(split))
+    chosen = torch.linspace(0, len(split) - 1, count).round().long().to(split.images.device)
+    images, labels = to_pixels(split.images[chosen], first.dtype), split.labels[chosen]
+    generator = torch_generator(0, "robust validation", device=images.device)
+    noise = 2.0 * torch.rand(images.shape, generator=generator, dtype=first.dtype, device=images.device) - 1.0
+    context = Context(training=False, dtype=dtype)
+    size = max(1, _LARGEST_BATCHES // trials)
+    right = torch.zeros(trials, dtype=torch.float64, device=images.device)
+    for begin in range(0, count, size):
+        part = slice(begin, begin + size)
+        own_labels = labels[part].expand(trials, -1)
+        own_images = images[part].expand(trials, *images[part].shape)
+
+        def objective(inputs: Tensor, labels: Tensor = own_labels) -> Tensor:
+            return loss(program(tensors, inputs, context), labels, None)
+
+        inputs = ascend(
+            objective,
+            own_images,
+            own_images + epsilon.view(-1, 1, 1, 1, 1) * noise[part],
+            epsilon=epsilon,
+            step_size=epsilon / 4,
+            steps=_STEPS,
+        )
+        with torch.no_grad():
+            withstood = [
+                program(tensors, each, context).argmax(dim=-1) == own_labels for each in (own_images, inputs)
+            ]
+        right += (withstood[0] & withstood[1]).sum(dim=1)
+    return right / count
+
+
+def doubts_about_defense(defense: DefenseSettings, history: Sequence[EpochRecord]) -> tuple[str, ...]:
+    """Say in plain words when training against a single step has collapsed.
+
+    Catastrophic overfitting (Wong et al. 2020, arXiv:2001.03994, section 5.3): the model withstands the one
+    step it is trained against and nothing else. Here: in some epoch it is right on at least half of the
+    adversarial training images, and withstands PGD on at most a quarter as large a share of the validation
+    images.
+
+    Args:
+        defense: of the trial.
+        history: its epochs.
+
+    Example:
+        >>> from foolscope.learning.adversarial import FGSM
+        >>> epoch = EpochRecord(1, 0.1, 0.2, 0.0, 0.9, 0.3, 0.9, robust_validation_accuracy=0.01)
+        >>> doubts_about_defense(FGSM(), [epoch])[0].partition(":")[0]
+        'Catastrophic overfitting in epoch 1'
+    """
+    if getattr(defense, "attack_steps", 1) > 1:
+        return ()
+    for record in history:
+        robust = record.robust_validation_accuracy
+        withstood = record.training_accuracy
+        if robust is None or withstood < _WITHSTOOD_IN_TRAINING or robust > _COLLAPSE * withstood:
+            continue
+        return (
+            f"Catastrophic overfitting in epoch {record.epoch}: {withstood:.0%} right on the training images "
+            f"under the single step it is trained against, but {robust:.0%} on validation images under "
+            f"PGD-{_STEPS}. Keep the best checkpoint, lower attack_step_size or epsilon, or train with pgd.",
+        )
+    return ()
