@@ -26,7 +26,7 @@ study: $(STAMP) ## set up, then run the first study and write its report
 	@$(BIN)/foolscope study
 
 test: $(STAMP) ## set up, then run all tests and examples; types and shapes are checked at each call
-	$(BIN)/python -m pytest --jaxtyping-packages=foolscope,typechecking.checked --doctest-modules src tests $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest -n auto --jaxtyping-packages=foolscope,typechecking.checked --doctest-modules src tests $(PYTEST_OPTIONS)
 
 check: format-check lint types layers test ## everything that CI asks of a change
 

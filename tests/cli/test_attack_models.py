@@ -133,7 +133,6 @@ def test_results_that_cannot_be_read_are_computed_again(foolscope, nets):
     [
         (0.0, 1 / 255, "pixels in [0, 255]", "--mean 0 --std 1/255", True),
         (0.5, 0.5, "pixels in [-1, 1]", "--mean 0.5 --std 0.5", False),
-        (0.1307, 0.3081, "the normalization of MNIST", "--mean 0.1307 --std 0.3081", False),
     ],
 )
 def test_the_normalization_left_out_is_named_and_mends_it(

@@ -254,7 +254,7 @@ def heed_interrupts():
 
 
 def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(foolscope, tmp_path):
-    arguments = ["train", "--model", "mlp", "--epochs", "1500", "--limit", "300"]
+    arguments = ["train", "--model", "mlp", "--epochs", "500", "--limit", "300"]
     command = [sys.executable, "-m", "foolscope", *arguments, "--store", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(

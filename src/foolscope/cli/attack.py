@@ -41,9 +41,9 @@ Examples:
   foolscope attack 09a8be8551 --norm l2 --epsilon 0.5,1 --attack pgd --steps 100 --restarts 5
 
 \b
-Anyone's model: a factory in a file or a package, with weights; or a TorchScript or torch.export file
+Anyone's model: a factory in a file or a package, with weights; or TorchScript or torch.export
   foolscope attack nets.py:build --weights net.safetensors --dataset cifar10
-  foolscope attack package.nets:resnet --weights net.pt --dataset cifar10 --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+  foolscope attack nets:resnet --weights net.pt --dataset cifar10 --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
   foolscope attack net.pt2 --dataset photos/ --height 64 --width 64 --epsilon 8/255
 """
 
