@@ -43,7 +43,7 @@ Examples:
 \b
 Anyone's model: a factory in a file or a package, with weights; or TorchScript or torch.export
   foolscope attack nets.py:build --weights net.safetensors --dataset cifar10
-  foolscope attack nets:resnet --weights net.pt --dataset cifar10 --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+  foolscope attack nets:resnet --weights net.pt --dataset cifar10 --mean .5,.5,.5 --std .5,.5,.5
   foolscope attack net.pt2 --dataset photos/ --height 64 --width 64 --epsilon 8/255
 """
 
