@@ -84,8 +84,8 @@ Anyone's model: a factory in a file or a package, with weights; or TorchScript o
     multiple=True,
     default=("fgsm", "pgd"),
     show_default=True,
-    metavar="|".join(ATTACKS),
-    help="Which attacks, cheap ones first; repeat for several.",
+    metavar="NAME",
+    help=f"Which attacks, cheap ones first; repeat for several: {', '.join(ATTACKS)}.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of iterated attacks.")
 @click.option("--restarts", type=click.IntRange(1), help="Random starts of iterated attacks.")
