@@ -9,6 +9,7 @@ import torch
 import foolscope
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, ThreatError
 from foolscope.data import load
+from foolscope.inspection import overfitting
 
 SMALL = {
     "dataset": {"name": "digits", "limit": 150},
@@ -92,7 +93,7 @@ def test_ablate_gives_verdicts_in_sentences(recipe, store):
         foolscope.ablate(recipe, {"learning_rate": [0.001]}, seeds=1, store=store)
 
 
-def test_check_says_what_it_found_in_sentences(recipe, store):
+def test_check_says_what_it_found_in_sentences(recipe, store, monkeypatch):
     result = foolscope.check(recipe, rates=(0.001, 0.3, 1e30), steps=20, store=store)
     assert result.passed
     assert len(result.sentences) == len(result.checks) + 1
@@ -101,6 +102,8 @@ def test_check_says_what_it_found_in_sentences(recipe, store):
     page = page_of(result)
     self_contained(page)
     assert result.range_test.sentence in page
+    monkeypatch.setattr(overfitting, "_BATCH_STEPS", 40)
+    monkeypatch.setattr(overfitting, "_SUBSET_EPOCHS", 10)
     assert not foolscope.check(
         foolscope.recipe({**SMALL, "model": {"name": "mlp", "hidden": [1]}}),
         rates=(0.1, 0.2),

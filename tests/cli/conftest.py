@@ -42,7 +42,6 @@ attack = "fgsm"
 images = 3
 
 [inspection]
-checks = ["softmax"]
 confusion = ["mlp"]
 worst = ["mlp"]
 

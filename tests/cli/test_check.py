@@ -4,11 +4,18 @@ import re
 import pytest
 
 from foolscope.cli.check import _rates, command
-from foolscope.inspection import CHECKS
+from foolscope.inspection import CHECKS, overfitting
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES
 
 FAST = ("--limit", "100", "--precision", "float32", "--steps", "20", "--rates", "0.01:1:3")
 SOUND = ("--model", "mlp", "--hidden", "16", *FAST)
+
+
+@pytest.fixture(autouse=True)
+def _fewer_steps(monkeypatch):
+    """Enough for the sound recipe; the package's own numbers are put to the test through its functions."""
+    monkeypatch.setattr(overfitting, "_BATCH_STEPS", 120)
+    monkeypatch.setattr(overfitting, "_SUBSET_EPOCHS", 40)
 
 
 @pytest.fixture(scope="module")

@@ -215,7 +215,7 @@ def test_seeds_needed_decide_four_times_in_five() -> None:
 
 def test_conjunctions_go_wrong_once_in_twenty_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("foolscope.experiments.relations.more_seeds", lambda *arguments: None)
-    runs = 400
+    runs = 200
     upheld, contradicted, flat = 0, 0, 0
     for seed in range(runs):
         tied = simulated([0.55, 0.5, 0.55, 0.4], seed=seed, noise=0.005, exact=False)

@@ -3,6 +3,7 @@ import itertools
 import pydantic
 import pytest
 from hypothesis import given
+from hypothesis import settings as run_with
 from hypothesis import strategies as st
 
 from foolscope.core.errors import RecipeError
@@ -326,6 +327,7 @@ def settings_tables(draw, kind):
     return table
 
 
+@run_with(max_examples=40)
 @given(st.data())
 def test_a_recipe_goes_through_json_and_back(data):
     values = {kind: data.draw(settings_tables(kind)) for kind in COMPONENTS if data.draw(st.booleans())}

@@ -2,6 +2,18 @@ import pytest
 import torch
 
 from foolscope.data.dataset import Dataset, LabeledImages
+from foolscope.inspection import overfitting
+
+
+@pytest.fixture
+def train_briefly(monkeypatch):
+    """Let the overfitting checks train for fewer steps and epochs than they do."""
+
+    def install(steps, epochs):
+        monkeypatch.setattr(overfitting, "_BATCH_STEPS", steps)
+        monkeypatch.setattr(overfitting, "_SUBSET_EPOCHS", epochs)
+
+    return install
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def test_gradient_descent_on_least_squares_is_stable_up_to_two_over_the_largest_
     assert answer.losses[4] is None or answer.losses[4] > answer.initial_loss
     assert answer.standing == "in the range"
     beyond = recipe_of(**LEAST_SQUARES, optimizer={"name": "sgd", "learning_rate": 1.03 * bound})
-    answer = learning_rate_range(beyond, dataset, [factor * bound for factor in factors], steps=150)
+    answer = learning_rate_range(beyond, dataset, [0.97 * bound], steps=150)
     assert answer.standing == "unstable"
     assert not answer.passed
 

@@ -8,6 +8,12 @@ from foolscope.data.dataset import Dataset
 from foolscope.experiments.recipe import recipe_from
 from foolscope.inspection import overfit_one_batch, overfits_small_subset
 
+
+@pytest.fixture(autouse=True)
+def _briefly(train_briefly):
+    train_briefly(steps=60, epochs=30)
+
+
 BOTH = pytest.mark.parametrize("check", [overfit_one_batch, overfits_small_subset])
 
 
@@ -31,7 +37,7 @@ def test_a_model_too_small_for_the_labels_fails(noise, check):
 
 
 @BOTH
-def test_nothing_holds_the_model_back(noise, check):
+def test_nothing_holds_the_model_back(noise, check, train_briefly):
     held = recipe_from(
         {
             "model": {"name": "mlp", "hidden": [50], "dropout": 0.9},
@@ -42,17 +48,20 @@ def test_nothing_holds_the_model_back(noise, check):
         }
     )
     free = recipe_from({"model": {"name": "mlp", "hidden": [50]}})
+    train_briefly(steps=5, epochs=3)
     assert check(held, noise) == check(free, noise)
 
 
 @BOTH
-def test_fewer_images_than_it_wants_are_all_of_them(noise, check):
+def test_fewer_images_than_it_wants_are_all_of_them(noise, check, train_briefly):
+    train_briefly(steps=1, epochs=1)
     few = replace(noise, train=noise.train.take(torch.arange(10)))
     assert check(recipe_from({"model": "mlp"}), few).numbers["images"] == 10
 
 
 @BOTH
-def test_the_seed_draws_the_images(noise, check):
+def test_the_seed_draws_the_images(noise, check, train_briefly):
+    train_briefly(steps=15, epochs=20)
     recipes = [recipe_from({"model": {"name": "mlp", "hidden": [2]}, "seed": seed}) for seed in (0, 1)]
     assert check(recipes[0], noise).numbers != check(recipes[1], noise).numbers
 
@@ -74,7 +83,8 @@ def trained_on(monkeypatch):
     return seen
 
 
-def test_every_class_has_its_share_and_validation_is_on_other_images(noise, monkeypatch):
+def test_every_class_has_its_share_and_validation_is_on_other_images(noise, monkeypatch, train_briefly):
+    train_briefly(steps=1, epochs=1)
     labels = torch.arange(120) // 30
     even = replace(noise, train=replace(noise.train, labels=labels))
     seen = trained_on(monkeypatch)
@@ -99,7 +109,8 @@ def test_validation_on_noise_does_not_follow(noise):
     assert "validation loss rises" in result.sentence
 
 
-def test_validation_follows_where_a_hundred_images_say_enough():
+def test_validation_follows_where_a_hundred_images_say_enough(train_briefly):
+    train_briefly(steps=1, epochs=50)
     recipe = recipe_from({"model": "softmax", "dataset": {"name": "digits", "limit": 300}})
     result = overfits_small_subset(recipe, load(recipe.dataset))
     assert result.passed

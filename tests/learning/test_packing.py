@@ -95,7 +95,7 @@ def fail(models):
     raise AssertionError("the models were not packed")
 
 
-GROUPINGS = pytest.mark.parametrize(("trials", "groups"), [(1, 1), (3, 1), (3, 3), (6, 2), (6, 3)])
+GROUPINGS = pytest.mark.parametrize(("trials", "groups"), [(1, 1), (3, 1), (3, 3), (6, 2)])
 
 
 @pytest.mark.parametrize("make", PACKED.values(), ids=PACKED)

@@ -1,4 +1,5 @@
 import re
+from functools import cache
 from xml.etree import ElementTree
 
 import numpy as np
@@ -48,12 +49,26 @@ FIGURES = {
     "bars_with_interval": lambda text: draw.bars_with_interval(
         [text, "b"], [1, np.nan], [0.5, 1], [1.5, 2], x_label=text, reference=(text, 1.0)
     ),
+    "taken_by_attack": lambda text: draw.taken_by_attack(
+        {text: np.eye(9)[:2] + 1, "b": np.zeros((2, 9))}, [text, "e"], [text, *"tuvwxy"]
+    ),
+    "perturbation_sizes": lambda text: draw.perturbation_sizes(
+        {text: ([0, 0.1], [5, 50]), "b": ([0.0], [0.0])}, [0.1, 0.2], x_label=text, title=text
+    ),
+    "dumbbells": lambda text: draw.dumbbells(
+        [text, "b"], (text, [90, 80]), ("after", [0, np.nan]), x_label=text
+    ),
     "histograms": lambda text: draw.histograms({text: {text: X, "b": X**2}}, x_label=text, y_label=text),
 }
 
 
-@pytest.fixture(params=FIGURES.values(), ids=FIGURES)
-def figure(request):
+@cache
+def drawn(name):
+    return FIGURES[name]("a")
+
+
+@pytest.fixture(params=FIGURES)
+def name(request):
     return request.param
 
 
@@ -61,12 +76,12 @@ def words(svg):
     return [element.text for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_the_same_numbers_give_the_same_drawing(figure):
-    assert figure("a") == figure("a")
+def test_the_same_numbers_give_the_same_drawing(name):
+    assert FIGURES[name]("a") == drawn(name)
 
 
-def test_every_color_follows_the_theme(figure):
-    svg = figure("a")
+def test_every_color_follows_the_theme(name):
+    svg = drawn(name)
     without_fallbacks = re.sub(r"var\(--[a-z0-9-]+, #[0-9a-f]{6}\)", "", svg)
     assert not re.search(r"#[0-9a-f]{3,6}\b(?![-0-9])", re.sub(r'(href="|url\()#', "", without_fallbacks))
     assert set(re.findall(r"var\(--([a-z0-9-]+), (#[0-9a-f]{6})\)", svg)) <= {
@@ -74,8 +89,8 @@ def test_every_color_follows_the_theme(figure):
     }
 
 
-def test_a_drawing_stands_alone(figure):
-    svg = figure("a")
+def test_a_drawing_stands_alone(name):
+    svg = drawn(name)
     ElementTree.fromstring(svg)
     assert "<style" not in svg
     assert "DejaVu" not in svg
@@ -83,13 +98,16 @@ def test_a_drawing_stands_alone(figure):
     ElementTree.fromstring(draw.standalone_svg(svg))
 
 
+def tags(svg):
+    return {element.tag for element in ElementTree.fromstring(svg).iter()}
+
+
 @given(text=st.text(st.characters(codec=None), min_size=1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @pytest.mark.parametrize("name", FIGURES)
 def test_any_text_can_be_a_label(name, text):
-    plain, svg = FIGURES[name]("plainly"), FIGURES[name](text)
-    tags = [{element.tag for element in ElementTree.fromstring(drawing).iter()} for drawing in (plain, svg)]
-    assert tags[1] <= tags[0]
+    svg = FIGURES[name](text)
+    assert tags(svg) <= tags(drawn(name))
     written = one_line_text(text)
     if written and len(written) < 10:
         assert written in [one_line_text(word or "") for word in words(svg)]
@@ -139,7 +157,7 @@ def test_an_interval_is_drawn_where_it_lies():
     assert (down[0] - down[1]) * 2 == pytest.approx(down[1] - down[3], abs=0.1)
 
 
-@pytest.mark.parametrize("classes", [1, 2, 10, 11, 20, 21, 30, 31, 100])
+@pytest.mark.parametrize("classes", [1, 10, 11, 20, 21, 31, 100])
 def test_confusion_of_any_number_of_classes(classes):
     counts = np.random.default_rng(0).poisson(0.5, (classes, classes)) + 57 * np.eye(classes)
     svg = draw.confusion_matrix(counts, [f"class {number}" for number in range(classes)])

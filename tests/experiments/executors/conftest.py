@@ -23,7 +23,7 @@ def recipes(tmp_path_factory):
         {
             "dataset": {"name": "npz", "path": str(path)},
             "model": {"name": "mlp", "hidden": [4], "dropout": 0.2},
-            "training": {"epochs": 40},
+            "training": {"epochs": 16},
             "precision": "float32",
         }
     )

@@ -33,7 +33,7 @@ def test_results_have_the_same_bits_and_progress_is_told(place, recipes, expecte
     assert 0 < fractions[0] < 0.1
     for own in (recipes[:2], recipes[2:]):
         epochs = [event.report.epoch for event in events if set(event.trials) == set(own)]
-        assert epochs == list(range(1, 41))
+        assert epochs == list(range(1, 17))
     diverged = [event for event in events if None in event.report.training_losses]
     assert diverged
     assert all(set(event.trials) == set(recipes[:2]) for event in diverged)
@@ -45,7 +45,7 @@ class KilledError(BaseException):
 
 def test_a_pack_in_progress_is_gone_on_with(place, recipes, expected, contents, workplace, monkeypatch):
     def stop(event):
-        if event.report.epoch == 30:
+        if event.report.epoch == 12:
             raise KilledError
 
     with monkeypatch.context() as patch:
@@ -61,7 +61,7 @@ def test_a_pack_in_progress_is_gone_on_with(place, recipes, expected, contents, 
         place,
         lambda event: epochs[event.trials[0].training.batch_size].append(event.report.epoch),
     )
-    assert sorted(own[0] for own in epochs.values()) == [1, 30]
+    assert sorted(own[0] for own in epochs.values()) == [1, 12]
     assert contents(place.store.root) == expected
 
 
