@@ -7,6 +7,7 @@ import torch
 from foolscope.attacks import (
     ATTACKS,
     DDN,
+    FAB,
     FGSM,
     FMN,
     PGD,
@@ -18,7 +19,12 @@ from foolscope.attacks import (
     run,
 )
 
-EXACT = [FMN(), DDN(loss="margin"), DeepFool()]  # with cross-entropy DDN mixes in the classes further away
+EXACT = [
+    FMN(),
+    DDN(loss="margin"),
+    DeepFool(),
+    FAB(iterations=20),
+]  # with cross-entropy DDN mixes in the classes further away
 EXACT_IN_NORM = pytest.mark.parametrize(
     ("attack", "norm"),
     [pytest.param(attack, norm, id=f"{attack.name}-{norm}") for attack in EXACT for norm in attack.norms],
@@ -27,6 +33,7 @@ PROJECTING = pytest.mark.parametrize(  # DeepFool clips to the box, but knows no
     ("attack", "norm"),
     [
         *(pytest.param(FMN(), norm, id=f"fmn-{norm}") for norm in FMN.norms),
+        *(pytest.param(FAB(iterations=20), norm, id=f"fab-t-{norm}") for norm in FAB.norms),
         pytest.param(DDN(loss="margin", steps=300), "l2", id="ddn-l2"),
     ],
 )
@@ -180,6 +187,20 @@ def test_carlini_wagner_searches_the_constant(make_linear):
     assert run(model, images[:1], labels[:1], Threat("l2", 2), grown, seed=0).success.all()
 
 
+def test_carlini_wagner_gives_up_a_constant_that_gains_no_more(make_linear, monkeypatch):
+    model, images, labels = linear_problem(make_linear, 2, binds=False)
+    attack = CarliniWagner(search_steps=2, iterations=150, initial_constant=0.1)
+    early = run(model, images, labels, Threat("l2", 2), attack, seed=0)
+    monkeypatch.setattr("foolscope.attacks.carlini_wagner._SHORTEST_PERIOD", 1000)
+    full = run(model, images, labels, Threat("l2", 2), attack, seed=0)
+    assert full.backwards.tolist() == [300] * 6
+    assert early.backwards.unique().numel() > 1  # each image in its own time
+    assert int((early.backwards < 300).sum()) >= 5
+    assert bool((early.backwards >= 2 * 100).all())  # two checks for each constant, 50 iterations apart
+    assert full.success.all()
+    torch.testing.assert_close(early.perturbation_sizes, full.perturbation_sizes, rtol=2e-3, atol=0.0)
+
+
 def test_looking_beyond_the_ball_is_no_reason_for_a_doubt_and_counts_for_nothing(make_linear):
     model, images, labels = linear_problem(make_linear, 2, binds=False)
     budget = exact_distances("l2", model, images, labels).min().item() / 2
@@ -249,8 +270,9 @@ def test_a_later_attack_replaces_only_larger_perturbations(setting):
 def test_more_steps_find_smaller_perturbations(attack, norm, setting):
     model, images, labels = setting
     means = []
+    field = "iterations" if isinstance(attack, FAB) else "steps"
     for steps in (5, 20, 80):
-        longer = attack.model_copy(update={"steps": steps})
+        longer = attack.model_copy(update={field: steps})
         result = run(model, images[4:], labels[4:], Threat(norm, LARGEST[norm]), longer, seed=0)
         means.append(torch.where(result.success, result.perturbation_sizes, LARGEST[norm]).mean().item())
     assert means == sorted(means, reverse=True)

@@ -132,6 +132,25 @@ def test_aiming_and_taking_any():
     assert loose.adversarial_predictions.tolist() == [2]
 
 
+def test_an_image_that_an_attack_sets_right_is_not_robust():
+    """The first image is misclassified and moved towards class 2, but no further than into its own class."""
+    model = Wrapped(lambda flat: flat.mean(1, keepdim=True) * torch.arange(3.0) - torch.tensor([0, 0.5, 1.3]))
+    images, labels = at(0.4, 0.6)
+    result = run(
+        model,
+        images,
+        torch.ones_like(labels),
+        Threat("linf", 0.3),
+        Scripted(shifts=(0.15,)),
+        seed=0,
+        targets=torch.tensor([2, 2]),
+    )
+    assert result.clean_predictions.tolist() == [0, 1]
+    assert result.adversarial_predictions.tolist() == [1, 1]
+    assert result.robust.tolist() == [False, True]
+    assert result.robust_accuracy == result.clean_accuracy == 0.5
+
+
 def test_trace_follows_every_image_and_changes_no_verdict(make_network, make_images):
     model, images = make_network(1, 6, 5, 3).eval(), make_images(20, 1, 6, 5)
     labels = model(images).argmax(1)
@@ -203,7 +222,7 @@ class TestDoubts:
 
     def test_dead_units(self):
         (doubt,) = self.doubts(lambda flat: brightness(torch.relu(flat - 0.6)))
-        assert doubt.startswith("100% of the input gradients were exactly zero")
+        assert doubt.startswith("100 % of the input gradients were exactly zero")
 
     def test_detached_input(self):
         (doubt,) = self.doubts(lambda flat: brightness(flat.detach()))

@@ -5,9 +5,12 @@ from foolscope.attacks.attack import Attack
 from foolscope.attacks.carlini_wagner import CarliniWagner
 from foolscope.attacks.ddn import DDN
 from foolscope.attacks.deepfool import DeepFool
+from foolscope.attacks.doubts import MaskingCheck
 from foolscope.attacks.evaluation import RobustAccuracyCurve, robust_accuracy_curve
+from foolscope.attacks.fab import FAB
 from foolscope.attacks.fgsm import FGSM, FGSMRS
 from foolscope.attacks.fmn import FMN
+from foolscope.attacks.full_evaluation import evaluate
 from foolscope.attacks.losses import LOSSES, misclassified, target_reached
 from foolscope.attacks.noise import GaussianNoise, UniformNoise
 from foolscope.attacks.norms import NORMS
@@ -25,6 +28,7 @@ __all__ = [
     "ATTACKS",
     "BIM",
     "DDN",
+    "FAB",
     "FGSM",
     "FGSMRS",
     "FMN",
@@ -38,11 +42,13 @@ __all__ = [
     "CarliniWagner",
     "DeepFool",
     "GaussianNoise",
+    "MaskingCheck",
     "RobustAccuracyCurve",
     "Square",
     "Threat",
     "UniformNoise",
     "black_box_beats_white_box",
+    "evaluate",
     "misclassified",
     "parse_epsilon",
     "parse_epsilons",
@@ -58,6 +64,7 @@ ATTACKS: dict[str, type[Settings]] = {
     "apgd": APGD,
     "ddn": DDN,
     "deepfool": DeepFool,
+    "fab-t": FAB,
     "carlini-wagner": CarliniWagner,
     "fmn": FMN,
     "fgsm-rs": FGSMRS,

@@ -41,10 +41,9 @@ class APGD(Settings):
         100
 
     Source:
-        Croce and Hein (2020, arXiv:2003.01690), sections 3 and 4; Croce and Hein (2021, arXiv:2103.01208),
-        section 3, for L1. Deviations: projections onto ball and bounds together are exact, where the authors'
-        program scales to the L2 ball and then clips; the last image costs a forward pass and no backward
-        pass.
+        Croce and Hein (2020, arXiv:2003.01690), sections 3 and 4; Croce and Hein (2021, arXiv:2103.01208)
+        for L1. Deviations: projections onto ball and bounds together are exact, where the authors' program
+        scales to the L2 ball and then clips; the last image costs a forward pass and no backward pass.
     """
 
     name: Literal["apgd"] = "apgd"

@@ -21,6 +21,10 @@ class DDN(Settings):
     The radius falls by the factor 1 − γ where δ fools and rises by 1 + γ where it does not; α anneals along a
     half cosine. The threat's budget caps ε: it is the largest perturbation of interest.
 
+    Among many classes one search does not always find the nearest: on small networks for digits it found 1 to
+    5 % more than the smallest perturbation known, with the margin 5 to 9 %, and 1 % with ``targets="every"``
+    and success at any misclassification.
+
     Args:
         steps: how many; the paper reports 100, 300 and 1000. From the first radius, a perturbation smaller
             than ``initial_radius · (1 − γ)^steps`` is out of reach, unless the budget is smaller.
@@ -35,8 +39,8 @@ class DDN(Settings):
         ('l2',)
 
     Source:
-        Rony, Hafemann, Oliveira, Ben Ayed, Sabourin and Granger (2019, arXiv:1811.09600), section 4 and
-        algorithm 1, with the values of section 5. Deviations: images are not rounded to 256 levels; where the
+        Rony, Hafemann, Oliveira, Ben Ayed, Sabourin and Granger (2019, arXiv:1811.09600), algorithm 1,
+        with the values of its evaluation. Deviations: images are not rounded to 256 levels; where the
         gradient is zero, the image rests and no random direction is taken.
     """
 

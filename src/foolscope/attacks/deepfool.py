@@ -39,7 +39,7 @@ class DeepFool(Settings):
 
     Source:
         Moosavi-Dezfooli, Fawzi and Frossard (2016, arXiv:1511.04599), algorithm 2, and section 3.3 for other
-        norms; η from section 4; 50 steps, nine rivals, the linearization at the image that is shown and a
+        norms; η, 50 steps, nine rivals, the linearization at the image that is shown and a
         step longer by 0.0001 as in the authors' code. Deviations: images stay in the box; rivals are chosen
         anew at each step; the fooling image is moved back along its line, since η alone costs 2 %; targets.
     """

@@ -1,44 +1,88 @@
 """Reasons not to trust an attack's numbers, in plain words, each with what to do."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from foolscope.attacks.ledger import Ledger
 
-__all__ = ["doubts_about_model", "doubts_about_run"]
+__all__ = ["MaskingCheck", "check", "doubts_about_model", "doubts_about_run", "model_checks"]
 
 _MANY_ZEROS = 0.01
 
 
-def doubts_about_model(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class MaskingCheck:
+    """One sign that robustness may be a mirage.
+
+    Args:
+        name: the sign, in two or three words.
+        fired: whether it was seen.
+        sentence: what was measured; where it was seen also what it means and what to do.
+        value: the figure that decided.
+        is_serious: whether it speaks against the figures of this evaluation, and not only against others'.
+    """
+
+    name: str
+    fired: bool
+    sentence: str
+    value: float
+    is_serious: bool = True
+
+
+def model_checks(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[MaskingCheck, ...]:
     """Look for a model that is not what an attack expects, before it is frozen.
 
     Args:
-        model: the model as the person handed it over.
+        model: as the person handed it over.
         clean_logits: its output on the clean images.
     """
-    doubts = []
-    if any(module.training for module in model.modules()):
-        doubts.append(
-            "The model was in train mode; it was attacked in evaluation mode. Call model.eval() first."
-        )
-    broken = int((~clean_logits.isfinite().all(1)).sum())
-    if broken:
-        doubts.append(
-            f"The output on {broken} clean images is not finite; check the weights and the input range."
-        )
+    training = sum(module.training for module in model.modules())
     sums = clean_logits.sum(1)
-    if (
-        len(sums)
+    probable = (
+        len(sums) > 0
         and bool((clean_logits >= 0).all())
         and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
-    ):
-        doubts.append(
+    )
+    broken = int((~clean_logits.isfinite().all(1)).sum())
+    return (
+        check(
+            "train mode",
+            training,
+            training > 0,
+            "The model was in train mode; it was attacked in evaluation mode. Call model.eval() first.",
+            "The model was in evaluation mode.",
+        ),
+        check(
+            "probability outputs",
+            float(probable),
+            probable,
             "The outputs are probabilities: they are not negative and sum to one. A softmax flattens "
-            "gradients; attack the logits before it."
-        )
-    return tuple(doubts)
+            "gradients; attack the logits before it.",
+            "The outputs are not probabilities.",
+        ),
+        check(
+            "output not finite",
+            broken,
+            broken > 0,
+            f"The output on {broken} clean images is not finite; check the weights and the input range.",
+            "Every output on the clean images is finite.",
+        ),
+    )
+
+
+def check(
+    name: str, value: float, fired: bool, seen: str, unseen: str, *, is_serious: bool = True
+) -> MaskingCheck:
+    """Return a check with the sentence that fits."""
+    return MaskingCheck(name, fired, seen if fired else unseen, float(value), is_serious)
+
+
+def doubts_about_model(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[str, ...]:
+    """Return what :func:`model_checks` finds wrong, in words."""
+    return tuple(each.sentence for each in model_checks(model, clean_logits) if each.fired)
 
 
 def doubts_about_run(ledger: Ledger, unconfirmed: int) -> tuple[str, ...]:
@@ -53,13 +97,13 @@ def doubts_about_run(ledger: Ledger, unconfirmed: int) -> tuple[str, ...]:
     zeros, broken, outside = int(ledger.zero_gradients), int(ledger.broken_gradients), int(ledger.outside)
     if zeros >= _MANY_ZEROS * backwards and zeros:
         doubts.append(
-            f"{zeros / backwards:.0%} of the input gradients were exactly zero, so the attack could not "
-            "move; try loss = 'margin', float64, or an attack without gradients."
+            f"{100 * zeros / backwards:.0f} % of the input gradients were exactly zero, so the attack could "
+            "not move; try loss = 'margin', float64, or an attack without gradients."
         )
     if broken:
         doubts.append(
-            f"{broken / backwards:.0%} of the input gradients were not finite and were taken as zero; "
-            "look for a division, logarithm or root in the model, or try an attack without gradients."
+            f"{100 * broken / backwards:.0f} % of the input gradients were not finite and were taken as "
+            "zero; look for a division, logarithm or root in the model, or try an attack without gradients."
         )
     if unconfirmed:
         doubts.append(

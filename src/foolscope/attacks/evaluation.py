@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from foolscope.attacks.attack import Attack, check_norm
+from foolscope.attacks.doubts import MaskingCheck
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
 from foolscope.attacks.threat import Threat, check_images
@@ -31,10 +32,14 @@ class RobustAccuracyCurve:
             clean image is misclassified, infinity where none was found.
         fooled_by: which attack found it, by place in ``attacks``; -1 where none was needed or none did.
         adversarial_inputs: the image found, or the clean one.
+        adversarial_logits: the model's output on these.
         clean_logits: the model's output on the clean images.
         forward_count: all forward passes, in images.
         backward_count: all backward passes, in images.
         doubts: reasons not to trust the numbers, each once.
+        checks: what was looked at to see whether the model hides its gradients; none without
+            :func:`foolscope.attacks.evaluate`.
+        unfinished: how many images were not attacked to the end, since time was up.
     """
 
     norm: str
@@ -44,10 +49,13 @@ class RobustAccuracyCurve:
     smallest_found: Float[Tensor, " batch"]
     fooled_by: Int64[Tensor, " batch"]
     adversarial_inputs: Float[Tensor, "batch channel height width"]
+    adversarial_logits: Float[Tensor, "batch classes"]
     clean_logits: Float[Tensor, "batch classes"]
     forward_count: int
     backward_count: int
     doubts: tuple[str, ...]
+    checks: tuple[MaskingCheck, ...] = ()
+    unfinished: int = 0
 
     @property
     def clean_accuracy(self) -> float:
@@ -58,6 +66,12 @@ class RobustAccuracyCurve:
     def robust_accuracies(self) -> tuple[float, ...]:
         """For each budget the fraction of images that nothing within it was seen to fool; never rising."""
         return tuple((self.smallest_found > budget).double().mean().item() for budget in self._budgets())
+
+    def taken(self, epsilon: float) -> tuple[int, ...]:
+        """Return for each attack how many images it fooled within a budget."""
+        within = (self.smallest_found <= self.smallest_found.new_tensor(epsilon)) & (self.fooled_by >= 0)
+        counts = torch.bincount(self.fooled_by[within], minlength=len(self.attacks))
+        return tuple(counts.tolist())
 
     @property
     def fooled_from(self) -> Float[Tensor, " batch"]:
@@ -149,6 +163,7 @@ def robust_accuracy_curve(
     smallest = images.new_full((len(labels),), inf)
     fooled_by = torch.full_like(labels, -1)
     adversarial_inputs = images.detach().clone()
+    adversarial_logits = images.new_zeros(0, 0)
     results: list[AttackResult] = []
     for budget, threat, place, attack in _turns(threats, attacks):
         holding = (smallest > smallest.new_tensor(budget)).nonzero()[:, 0]
@@ -171,6 +186,9 @@ def robust_accuracy_curve(
         smallest[fooled] = sizes[better]
         fooled_by[fooled] = torch.where(result.items[better] < 0, -1, place)
         adversarial_inputs[fooled] = result.adversarial_inputs[better]
+        if not results:
+            adversarial_logits = result.clean_logits.clone()
+        adversarial_logits[fooled] = result.adversarial_logits[better]
         results.append(result)
         if progress is not None:
             progress(budget, int((smallest > smallest.new_tensor(budget)).sum()))
@@ -182,6 +200,7 @@ def robust_accuracy_curve(
         smallest_found=smallest,
         fooled_by=fooled_by,
         adversarial_inputs=adversarial_inputs,
+        adversarial_logits=adversarial_logits,
         clean_logits=results[0].clean_logits,
         forward_count=sum(result.forward_count for result in results),
         backward_count=sum(result.backward_count for result in results),

@@ -6,13 +6,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from foolscope.attacks.losses import cross_entropy
+from foolscope.attacks.losses import cross_entropy, margin, misclassified
 from foolscope.attacks.norms import rounding_slack
 from foolscope.attacks.problem import Problem
 
-__all__ = ["FIRST", "FIRST_BUT_GO_ON", "SMALLEST", "Keep", "Ledger", "Success"]
+__all__ = ["FIRST", "FIRST_BUT_GO_ON", "SMALLEST", "Judge", "Keep", "Ledger", "Success"]
 
 Success = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+Judge = Callable[[Problem, Tensor], tuple[Tensor, Tensor]]
+"""From rows and their points to the points that would be stored and the model's output on those."""
+
+_NEARLY = 0.02
 
 
 class Keep(NamedTuple):
@@ -51,6 +56,8 @@ class Ledger:
         success: what counts as fooled.
         keep: which fooling image is kept.
         traced_steps: how many steps to keep the loss of; 0 keeps none.
+        judge: has the last word on what seems to fool, where steps are taken on a coarser model or where the
+            stored image is not the one that was asked about. It may cost one more forward pass a time.
     """
 
     def __init__(
@@ -61,9 +68,10 @@ class Ledger:
         success: Success,
         keep: Keep,
         traced_steps: int,
+        judge: Judge | None = None,
     ) -> None:
         count = images.shape[0]
-        self.success, self.keep = success, keep
+        self.success, self.keep, self.judge = success, keep, judge
         self.adversarial_inputs = images.clone()
         self.adversarial_logits = clean_logits.clone()
         self.rank = torch.full((count,), torch.inf, dtype=torch.float32, device=images.device)
@@ -72,6 +80,7 @@ class Ledger:
         self.items = torch.full_like(self.steps, -1)
         self.forwards = torch.zeros_like(self.steps)
         self.backwards = torch.zeros_like(self.steps)
+        self.margins = torch.full_like(self.rank, torch.inf)
         self.losses = images.new_full((count, traced_steps + 1 if traced_steps else 0), torch.nan)
         self.zero_gradients = torch.zeros((), dtype=torch.int64, device=images.device)
         self.broken_gradients = torch.zeros_like(self.zero_gradients)
@@ -91,11 +100,19 @@ class Ledger:
         self.count_forwards(problem.positions)
         if self.losses.shape[1]:
             self._trace(problem, logits)
-        fooled = self.fools(problem, logits)
-        rows = fooled.nonzero()[:, 0]
+        margins = (-margin(logits, problem.labels)).float().nan_to_num(torch.inf)
+        self.margins.scatter_reduce_(0, problem.positions, margins, "amin")
+        rows = self._seem_to_fool(problem, logits, margins).nonzero()[:, 0]
         if len(rows) == 0:
             return
         hits, points, logits = problem.select(rows), points[rows], logits[rows]
+        if self.judge is not None:
+            self.count_forwards(hits.positions)
+            points, logits = self.judge(hits, points)
+            rows = self.fools(hits, logits).nonzero()[:, 0]
+            if len(rows) == 0:
+                return
+            hits, points, logits = hits.select(rows), points[rows], logits[rows]
         sizes = problem.norm.size(points - hits.inputs)
         allowed = self.allows(hits, points, sizes)
         self.outside += (~(self._bounded(hits, points) if self.keep.roams else allowed)).sum()
@@ -132,6 +149,13 @@ class Ledger:
         if bool(rows.any()):
             nothing = self.rank.new_full((int(rows.sum()),), torch.inf)
             self._store(problem.select(rows), points[rows], logits[rows], nothing)
+
+    def _seem_to_fool(self, problem: Problem, logits: Tensor, margins: Tensor) -> Tensor:
+        """Return which rows fool, or may fool in the eyes of the judge."""
+        fooled = self.fools(problem, logits)
+        if self.judge is None or self.success is not misclassified:
+            return fooled
+        return fooled | (margins < _NEARLY * logits.abs().amax(1))
 
     def _bounded(self, problem: Problem, points: Tensor) -> Tensor:
         lower, upper = problem.bounds

@@ -47,7 +47,7 @@ def margin(
         labels: class indices.
 
     Source:
-        Carlini and Wagner (2017, arXiv:1608.04644), section IV-A, f₆ with the sign turned and without a
+        Carlini and Wagner (2017, arXiv:1608.04644), section V-A, f₆ with the sign turned and without a
         floor.
 
     Example:

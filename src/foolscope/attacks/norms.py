@@ -144,7 +144,7 @@ class L1:
     The steepest step in L1 changes one pixel only, which is slow on images. As Tramèr and Boneh (2019,
     arXiv:1904.13000, section 3, "sparse L1 descent") the step spreads over the pixels with the largest
     gradients, and as there pixels that cannot move any further in the gradient's direction are passed over.
-    Croce and Hein (2021, arXiv:2103.01208, section 3) adapt the density during the attack; that is for an
+    Croce and Hein (2021, arXiv:2103.01208) adapt the density during the attack; that is for an
     attack to do, not for the norm.
 
     Args:
@@ -167,7 +167,7 @@ class L1:
     ) -> Float[Tensor, "batch ..."]:
         """Return ``sign(z) clip(|z| − λ, 0, room)`` with the ``λ`` that makes its size ``epsilon``.
 
-        Duchi et al. (2008) for the ball alone; Croce and Hein (2021, arXiv:2103.01208, section 2) with the
+        Duchi et al. (2008) for the ball alone; Croce and Hein (2021, arXiv:2103.01208) with the
         box.
         """
         boxed, magnitude, room = _boxed(perturbation, lower, upper)

@@ -79,7 +79,7 @@ class PGD(_Ascent):
         0.00784313725490196
 
     Source:
-        Madry, Makelov, Schmidt, Tsipras and Vladu (2018, arXiv:1706.06083), sections 2.1 and 4. The default
+        Madry, Makelov, Schmidt, Tsipras and Vladu (2018, arXiv:1706.06083), sections 2.1 and 3.1. The default
         step size is the convention of the authors' robustness library (2.5 ε / steps, so that every point of
         the ball can be reached from any start). Deviations: success at any iterate counts, not at the last
         one only; projections onto ball and bounds together are exact in every norm.
@@ -135,8 +135,8 @@ class MIFGSM(_Ascent):
         1.0
 
     Source:
-        Dong, Liao, Pang, Su, Zhu, Hu and Li (2018, arXiv:1710.06081), algorithm 1 and section 4.1 (10 steps,
-        μ = 1).
+        Dong, Liao, Pang, Su, Zhu, Hu and Li (2018, arXiv:1710.06081), algorithm 1, with the 10 steps
+        and μ = 1 of its experiments.
     """
 
     name: Literal["mi-fgsm"] = "mi-fgsm"

@@ -54,7 +54,7 @@ class Problem:
         return self._each(lambda name, value: torch.cat([value, getattr(other, name)]))
 
     def random_start(self, noise: Noise) -> Float[Tensor, "batch channel height width"]:
-        """Return a uniform point of each row's ball, clipped to the bounds (Madry et al. 2018, section 4)."""
+        """Return a uniform point of each row's ball, clipped to the bounds (Madry et al. 2018, sec. 3.1)."""
         numbers = noise.uniform(self.indices, self.items, self.inputs[:1].numel() + 1).to(self.inputs.dtype)
         start = self.norm.random_start(numbers, self.epsilon).view_as(self.inputs)
         return (self.inputs + start).clamp(*self.bounds)

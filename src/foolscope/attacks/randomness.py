@@ -116,8 +116,8 @@ def numbered_uniform(
         count: how many numbers each row gets; the same at every step of a stream.
 
     Source:
-        Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators", figure 17, with γ the
-        golden ratio of 2⁶⁴.
+        Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators", with γ the golden
+        ratio of 2⁶⁴.
     """
     places = numbers[:, None] * count + torch.arange(1, count + 1, device=keys.device)
     return (_shifted(_mixed(keys[:, None] + places * _GOLDEN), 40)).to(torch.float32) * 2.0**-24

@@ -31,6 +31,9 @@ class AttackResult:
         backwards: backward passes spent on each image.
         losses_by_step: cross-entropy of the label in nats before each step and after the last, in the first
             work item; no columns unless traced.
+        smallest_margins: the least by which the label's logit led the best other one, at any image that the
+            attack asked about; infinity where it asked about none.
+        finished: which images are fooled, or were attacked to the end; all, without a deadline.
         doubts: reasons not to trust the numbers, each with what to do; empty if none.
     """
 
@@ -47,6 +50,8 @@ class AttackResult:
     forwards: Int64[Tensor, " batch"]
     backwards: Int64[Tensor, " batch"]
     losses_by_step: Float[Tensor, "batch steps"]
+    smallest_margins: Float[Tensor, " batch"]
+    finished: Bool[Tensor, " batch"]
     doubts: tuple[str, ...]
 
     @property

@@ -1,7 +1,8 @@
 """Runs any attack on any model: owns the active set, counts the passes, and checks what the attack claims."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import monotonic
 
 import torch
 from jaxtyping import Float, Int64, Num
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from foolscope.attacks.attack import Attack, check_norm
 from foolscope.attacks.doubts import doubts_about_model, doubts_about_run
-from foolscope.attacks.ledger import FIRST, FIRST_BUT_GO_ON, SMALLEST, Keep, Ledger, Success
+from foolscope.attacks.ledger import FIRST, FIRST_BUT_GO_ON, SMALLEST, Judge, Keep, Ledger, Success
 from foolscope.attacks.losses import misclassified, target_reached
 from foolscope.attacks.oracle import Oracle, frozen
 from foolscope.attacks.problem import Problem
@@ -20,7 +21,7 @@ from foolscope.attacks.threat import Threat, check_images
 from foolscope.attacks.worklist import Batch, Worklist, refill
 from foolscope.core.errors import ThreatError
 
-__all__ = ["automatic_batch_size", "predict", "run"]
+__all__ = ["automatic_batch_size", "check_logits", "predict", "run"]
 
 Progress = Callable[[int, int], None]
 Targets = str | Int64[Tensor, "images ..."]
@@ -38,8 +39,12 @@ def run(
     success: Success | None = None,
     indices: Int64[Tensor, " batch"] | None = None,
     clean_logits: Float[Tensor, "batch classes"] | None = None,
+    epsilons: Float[Tensor, " batch"] | None = None,
     batch_size: int | None = None,
+    stepping_model: nn.Module | None = None,
+    levels: int | None = None,
     trace: bool = False,
+    deadline: float | None = None,
     progress: Progress | None = None,
 ) -> AttackResult:
     """Look, for each image, for an allowed image that fools the model.
@@ -63,9 +68,16 @@ def run(
             take any.
         indices: the images' indices in their data set, which name their randomness; 0, 1, ... without it.
         clean_logits: the model's output on the images, where known already: saves a forward pass each.
+        epsilons: a budget for each image, at most the threat's; that for all without it.
         batch_size: rows in flight at most; chosen by image size without it.
+        stepping_model: where the steps are taken, such as the same model in bfloat16. What seems to fool it,
+            or nearly, is shown to ``model``, whose word counts.
+        levels: fooling images are rounded to so many steps of gray from 0 to 1, towards the clean image,
+            before they are judged and kept: 255 for files of 8 bits.
         trace: go on with fooled images, so that the loss by step is that of all images; the verdict is the
             same.
+        deadline: on the clock of ``time.monotonic``; work items that have not come to their end by then are
+            dropped.
         progress: called with (work items done, all work items) after every round.
 
     Raises:
@@ -88,35 +100,46 @@ def run(
     labels = labels.to(images.device)
     rows = torch.arange(len(labels), device=images.device)
     indices = rows if indices is None else indices.to(images.device)
+    budgets = images.new_full((len(labels),), threat.epsilon) if epsilons is None else epsilons.to(images)
     noise = Noise(seed, attack.name)
     asked = clean_logits is None
-    with frozen(model):
+    steps_on = stepping_model or model
+    with frozen(model), frozen(steps_on):
         clean_logits = predict(model, images, size) if clean_logits is None else clean_logits.detach()
-        _check_logits(clean_logits, labels)
+        check_logits(clean_logits, labels)
         aims = None if targets is None else choose_targets(targets, clean_logits, labels, indices, noise)
         success = success or (misclassified if aims is None else target_reached)
         fooled = _fooled_clean(clean_logits, labels, aims, success)
         ledger = Ledger(
-            images, clean_logits, fooled, success, _keep(attack, trace), attack.steps if trace else 0
+            images,
+            clean_logits,
+            fooled,
+            success,
+            _keep(attack, trace),
+            attack.steps if trace else 0,
+            _judge(model, stepping_model, levels),
         )
         if asked:
             ledger.count_forwards(rows)
-        waiting = ~fooled | trace if threat.epsilon > 0 else torch.zeros_like(fooled)
+        case = _Case(images, labels, aims, indices, budgets, threat)
+        waiting = (~fooled | trace) & (budgets > 0)
         worklist = Worklist(
             waiting.nonzero()[:, 0],
             attack.restarts * (1 if aims is None else aims.shape[1]),
             ledger,
-            lambda positions, items: _pose(images, labels, aims, indices, threat, positions, items),
+            case.pose,
         )
-        _attack(model, attack, worklist, ledger, noise, size, progress)
-        confirmed, sizes, unconfirmed = _confirm(model, images, labels, aims, indices, threat, ledger, size)
+        unfinished = _attack(
+            _Models(model, steps_on), attack, worklist, ledger, noise, size, deadline, progress
+        )
+        confirmed, unconfirmed = _confirm(model, case, ledger, size)
     return AttackResult(
         threat=threat,
         attack=attack.name,
         labels=labels,
         adversarial_inputs=ledger.adversarial_inputs,
         success=confirmed,
-        perturbation_sizes=sizes,
+        perturbation_sizes=threat.geometry.size(ledger.adversarial_inputs - images),
         steps=ledger.steps,
         items=ledger.items,
         clean_logits=clean_logits,
@@ -124,8 +147,45 @@ def run(
         forwards=ledger.forwards,
         backwards=ledger.backwards,
         losses_by_step=ledger.losses,
+        smallest_margins=ledger.margins,
+        finished=~unfinished | confirmed,
         doubts=doubts_about_model(model, clean_logits) + doubts_about_run(ledger, unconfirmed),
     )
+
+
+@dataclass(frozen=True)
+class _Models:
+    """The model whose word counts, and the one on which steps are taken."""
+
+    exact: nn.Module
+    stepping: nn.Module
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is attacked; one row per image."""
+
+    images: Tensor
+    labels: Tensor
+    aims: Tensor | None
+    indices: Tensor
+    budgets: Tensor
+    threat: Threat
+
+    def pose(self, positions: Tensor, items: Tensor) -> Problem:
+        """Return the problem that these work items of these images stand for."""
+        return Problem(
+            inputs=self.images[positions],
+            labels=self.labels[positions],
+            targets=None if self.aims is None else self.aims[positions, items % self.aims.shape[1]],
+            epsilon=self.budgets[positions],
+            positions=positions,
+            indices=self.indices[positions],
+            items=items,
+            steps=torch.zeros_like(items),
+            norm=self.threat.geometry,
+            bounds=self.threat.bounds,
+        )
 
 
 def predict(
@@ -145,20 +205,25 @@ def automatic_batch_size(images: Float[Tensor, "batch channel height width"]) ->
 
 
 def _attack(
-    model: nn.Module,
+    models: _Models,
     attack: Attack,
     worklist: Worklist,
     ledger: Ledger,
     noise: Noise,
     batch_size: int,
+    deadline: float | None,
     progress: Progress | None,
-) -> None:
+) -> Tensor:
+    """Pass all work items through the batch; return which images were not attacked to the end."""
     batch = Batch(worklist.take(0), {})
     while len(batch := refill(batch, worklist, attack, noise, batch_size)):
-        batch = _finish(model, batch, attack, ledger)
-        batch = _advance(model, batch, attack, ledger)
+        if deadline is not None and monotonic() >= deadline:
+            return worklist.unfinished(batch.problem)
+        batch = _finish(models.exact, batch, attack, ledger)
+        batch = _advance(models.stepping, batch, attack, ledger)
         if progress is not None:
             progress(worklist.taken - len(batch), worklist.total)
+    return torch.zeros_like(ledger.items, dtype=torch.bool)
 
 
 def _finish(model: nn.Module, batch: Batch, attack: Attack, ledger: Ledger) -> Batch:
@@ -185,56 +250,42 @@ def _without_done(batch: Batch, ledger: Ledger) -> Batch:
     return batch.select(~ledger.is_done(batch.problem.positions, batch.problem.items))
 
 
-def _confirm(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    aims: Tensor | None,
-    indices: Tensor,
-    threat: Threat,
-    ledger: Ledger,
-    batch_size: int,
-) -> tuple[Tensor, Tensor, int]:
-    """Ask the model again about every stored fooling image, and measure every stored image."""
+def _confirm(model: nn.Module, case: _Case, ledger: Ledger, batch_size: int) -> tuple[Tensor, int]:
+    """Ask the model again about every stored fooling image; return which fool, and how many do no more."""
     found = ledger.items >= 0
     claimed = ledger.rank.isfinite()
     confirmed = claimed.clone()
     for part in torch.split((found & claimed).nonzero()[:, 0], batch_size):
         if len(part) == 0:
             break
-        problem = _pose(images, labels, aims, indices, threat, part, ledger.items[part])
+        problem = case.pose(part, ledger.items[part])
         points = ledger.adversarial_inputs[part]
         logits = predict(model, points, batch_size)
         ledger.count_forwards(part)
         ledger.adversarial_logits[part] = logits
         allowed = ledger.allows(problem, points, problem.norm.size(points - problem.inputs))
         confirmed[part] = ledger.fools(problem, logits) & allowed
-    sizes = threat.geometry.size(ledger.adversarial_inputs - images)
-    return confirmed, sizes, int((claimed & ~confirmed).sum())
+    return confirmed, int((claimed & ~confirmed).sum())
 
 
-def _pose(
-    images: Tensor,
-    labels: Tensor,
-    aims: Tensor | None,
-    indices: Tensor,
-    threat: Threat,
-    positions: Tensor,
-    items: Tensor,
-) -> Problem:
-    inputs = images[positions]
-    return Problem(
-        inputs=inputs,
-        labels=labels[positions],
-        targets=None if aims is None else aims[positions, items % aims.shape[1]],
-        epsilon=inputs.new_full((len(inputs),), threat.epsilon),
-        positions=positions,
-        indices=indices[positions],
-        items=items,
-        steps=torch.zeros_like(items),
-        norm=threat.geometry,
-        bounds=threat.bounds,
-    )
+def _judge(model: nn.Module, stepping_model: nn.Module | None, levels: int | None) -> Judge | None:
+    """Return who has the last word on a fooling image; nobody, where steps are taken on the model itself."""
+    if stepping_model is None and levels is None:
+        return None
+
+    def judge(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
+        stored = points if levels is None else _rounded(problem, points, levels)
+        return stored, predict(model, stored, len(stored))
+
+    return judge
+
+
+def _rounded(problem: Problem, points: Tensor, levels: int) -> Tensor:
+    """Round to whole levels of gray, each pixel towards the clean image, so that the ball is not left."""
+    scaled, almost = points * levels, 1e-4  # a pixel that is whole but for rounding stays
+    brighter = points >= problem.inputs
+    whole = torch.where(brighter, (scaled + almost).floor(), (scaled - almost).ceil())
+    return (whole / levels).clamp(*problem.bounds)
 
 
 def _fooled_clean(logits: Tensor, labels: Tensor, aims: Tensor | None, success: Success) -> Tensor:
@@ -251,7 +302,12 @@ def _keep(attack: Attack, trace: bool) -> Keep:
     return FIRST_BUT_GO_ON if trace else FIRST
 
 
-def _check_logits(logits: Tensor, labels: Tensor) -> None:
+def check_logits(logits: Tensor, labels: Tensor) -> None:
+    """Refuse an output that is not a row of logits per image, or has no place for a label.
+
+    Raises:
+        ThreatError: says which.
+    """
     if len(labels) == 0:
         return
     if logits.dim() != 2 or logits.shape[0] != len(labels) or logits.shape[1] < 2:

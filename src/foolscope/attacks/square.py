@@ -211,7 +211,7 @@ def bump(side: int) -> Tensor:
     ``Σ_{k=m}^{side // 2} 1 / (k + 1)²`` bright, before each half is scaled to the same length.
 
     Source:
-        Andriushchenko et al. (2020, arXiv:1912.00049), equation 2.
+        Andriushchenko et al. (2020, arXiv:1912.00049), section 3.
     """
     upper = side // 2
     pattern = torch.cat([_half(upper, side), -_half(side - upper, side)])

@@ -130,7 +130,7 @@ class AdaptiveSparsity:
     from its best point; elsewhere η is divided by 1.5, down to ε / 10.
 
     Source:
-        Croce and Hein (2021, arXiv:2103.01208), section 3, and the authors' program for the constants.
+        Croce and Hein (2021, arXiv:2103.01208) and the authors' program for the constants.
         Deviations: a support of two pixels gives way to steps of one, where rounding up would keep two for
         good; not the schedule of three shrinking budgets, which that paper adds for AutoAttack.
     """

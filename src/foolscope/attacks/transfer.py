@@ -34,6 +34,7 @@ def transfer(
     targets: str | Int64[Tensor, "images ..."] | None = None,
     indices: Int64[Tensor, " batch"] | None = None,
     clean_logits: Float[Tensor, "batch classes"] | None = None,
+    epsilons: Float[Tensor, " batch"] | None = None,
     batch_size: int | None = None,
 ) -> AttackResult:
     """Make images on one model and judge them on another.
@@ -53,6 +54,7 @@ def transfer(
         targets: as in :func:`foolscope.attacks.run`; chosen by the victim's clean output.
         indices: the images' indices in their data set; 0, 1, ... without it.
         clean_logits: the victim's output on the images, where known already.
+        epsilons: a budget for each image, at most the threat's; that for all without it.
         batch_size: rows in flight at most; chosen by image size without it.
 
     Returns:
@@ -72,7 +74,7 @@ def transfer(
         (1.0, 0.5)
 
     Source:
-        Papernot, McDaniel and Goodfellow (2016, arXiv:1605.07277), section 1.
+        Papernot, McDaniel and Goodfellow (2016, arXiv:1605.07277).
     """
     none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     books = Ledger(images, images.new_zeros(len(images), 1), none, _nobody, FIRST, 0)
@@ -89,6 +91,7 @@ def transfer(
             targets=targets,
             indices=indices,
             clean_logits=clean_logits,
+            epsilons=epsilons,
             batch_size=batch_size,
         )
     return replace(

@@ -70,6 +70,14 @@ class Worklist:
             torch.cat([empty, *(items for _, items in found)]),
         )
 
+    def unfinished(self, problem: Problem) -> Tensor:
+        """Return which images have work items in this batch, or waiting, that are still needed."""
+        waiting = torch.zeros_like(self._ledger.items, dtype=torch.bool)
+        waiting[problem.positions] = True
+        rest = self.take(self.total)
+        waiting[rest.positions] = True
+        return waiting
+
 
 def refill(batch: Batch, worklist: Worklist, attack: Attack, noise: Noise, batch_size: int) -> Batch:
     """Start waiting work items in the free rows, once an eighth of them is free: copying has a price too."""
