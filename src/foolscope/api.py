@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from foolscope.attacks import RobustAccuracyCurve, robust_accuracy_curve
+from foolscope.attacks import RobustAccuracyCurve, evaluate, robust_accuracy_curve
 from foolscope.core.errors import RecipeError
 from foolscope.experiments import ablation as ablations
 from foolscope.experiments.checking import check_records, range_test_record
@@ -353,7 +353,10 @@ def attack(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     norm: str = "linf",
-    attacks: Sequence[str | Mapping[str, Any]] = ("fgsm", "pgd"),
+    attacks: Sequence[str | Mapping[str, Any]] | None = None,
+    surrogate: Training | nn.Module | None = None,
+    levels: int | None = None,
+    time_budget_seconds: float | None = None,
     limit: int = 1000,
     seed: int = 0,
     data_dir: str | Path | None = None,
@@ -372,7 +375,11 @@ def attack(
         mean: per channel, in pixel units, where the module wants ``(images - mean) / std``.
         std: likewise.
         norm: "linf", "l2" or "l1".
-        attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``; the cheap ones first.
+        attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``, the cheap ones first; without it
+            the full evaluation (:func:`foolscope.attacks.evaluate`).
+        surrogate: another model for the full evaluation to make fooling images on.
+        levels: in the full evaluation fooling images are rounded to so many levels of gray above 0: 255.
+        time_budget_seconds: after which the full evaluation stops.
         limit: the first so many images.
         seed: root of the attacks' randomness.
         data_dir: where the data sets are; by default where training found them.
@@ -390,7 +397,11 @@ def attack(
     """
     known = trained.data_dir if isinstance(trained, Training) else None
     workplace = _workplace(_DEFAULT_STORE, data_dir or known, device)
-    settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks]
+    if attacks is not None and (surrogate, levels, time_budget_seconds) != (None, None, None):
+        raise RecipeError(
+            "surrogate, levels and time_budget_seconds are for the full evaluation, not attacks"
+        )
+    settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks or ()]
     chosen = None if dataset is None else dataset_settings(str(dataset))
     if isinstance(trained, Training):
         if images is not None or mean is not None or std is not None:
@@ -398,15 +409,19 @@ def attack(
         subject = run_subject(trained.trial, chosen, split, limit, workplace)
     else:
         subject = module_subject(trained, images, labels, chosen, split, limit, (mean, std), workplace)
-    curve = robust_accuracy_curve(
-        subject.model,
-        subject.images,
-        subject.labels,
-        norm,
-        epsilons,
-        [as_attack(each) for each in settings],
-        seed=seed,
-    )
+    place = (subject.model, subject.images, subject.labels, norm, epsilons)
+    if attacks is None:
+        curve = evaluate(
+            *place,
+            seed=seed,
+            surrogate=surrogate.trial.model(workplace.device)
+            if isinstance(surrogate, Training)
+            else surrogate,
+            levels=levels,
+            time_budget_seconds=time_budget_seconds,
+        )
+    else:
+        curve = robust_accuracy_curve(*place, [as_attack(each) for each in settings], seed=seed)
     return replace(curve, doubts=(*subject.doubts, *curve.doubts))
 
 

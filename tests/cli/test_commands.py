@@ -112,7 +112,8 @@ def test_tables_fit_into_eighty_columns(monkeypatch, foolscope, small):
 
 def test_attack_measures_a_curve(foolscope, run_of):
     identity = run_of("--model", "mlp", "--hidden", "8")
-    arguments = ["attack", identity[:6], "--epsilon", "0:0.2:0.1", "--steps", "3", "--limit", "60"]
+    attacks = ["--attack", "fgsm", "--attack", "pgd", "--steps", "3"]
+    arguments = ["attack", identity[:6], "--epsilon", "0:0.2:0.1", *attacks, "--limit", "60"]
     document = json.loads(foolscope(*arguments, "--json").out)
     assert document["run"] == identity
     assert document["images"] == 60
@@ -127,6 +128,29 @@ def test_attack_measures_a_curve(foolscope, run_of):
     assert not re.search(r" \n", printed.out)
 
 
+def test_attack_without_names_is_the_full_evaluation(foolscope, run_of, refused):
+    identity = run_of("--model", "mlp", "--hidden", "8")
+    other = run_of("--model", "softmax")
+    arguments = ["attack", identity[:8], "--epsilon", "0.05", "--limit", "30"]
+    late = foolscope(*arguments, "--surrogate", other[:8], "--time-budget", "1e-9")
+    assert "Not finished: the same command goes on" in late.out
+    assert "doubt: The time was up before" in late.out
+    document = json.loads(foolscope(*arguments, "--surrogate", other[:8], "--json").out)
+    (point,) = document["robust_accuracy"]
+    assert sum(point["fooled_by"].values()) == round(30 * (document["clean_accuracy"] - point["accuracy"]))
+    assert document["unfinished"] == 0
+    assert "black box beats white box" in [check["name"] for check in document["masking_checks"]]
+    lines = (Path(document["results"]) / "images.jsonl").read_text().splitlines()
+    fooled = [row for row in map(json.loads, lines) if row["fooled_by"]]
+    assert len(fooled) == sum(point["fooled_by"].values())
+    assert all(row["adversarial_prediction"] != row["label"] for row in fooled)
+    assert all(0 < row["smallest_found"] <= 0.05 * (1 + 1e-6) for row in fooled)
+    printed = foolscope(*arguments, "--surrogate", other[:8])
+    assert "was done before" in printed.err
+    assert f"{len(document['masking_checks'])} checks for hidden gradients" in printed.out
+    assert "is the model itself" in refused(*arguments, "--surrogate", identity[:8])
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -137,6 +161,11 @@ def test_attack_measures_a_curve(foolscope, run_of):
         (["--attack", "pdg"], ["unknown attack 'pdg'", "Did you mean 'pgd'?"]),
         (["--attack", "fgsm", "--steps", "3"], ["--steps", "fgsm", "--attack pgd"]),
         (["--steps", "0"], ["--steps", "0"]),
+        (["--steps", "3"], ["--steps", "--attack pgd"]),
+        (["--attack", "fgsm", "--8-bit"], ["--8-bit", "full evaluation", "--attack"]),
+        (["--attack", "fgsm", "--time-budget", "5"], ["--time-budget", "full evaluation"]),
+        (["--time-budget", "0"], ["--time-budget", "0"]),
+        (["--surrogate", "nobody"], ["nobody"]),
         (["--split", "tset"], ["'tset'", "test"]),
         (["--device", "banana"], ["device", "'banana'", "cpu"]),
     ],

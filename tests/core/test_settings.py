@@ -5,7 +5,7 @@ import pytest
 from pydantic import Field
 
 from foolscope.core.errors import RecipeError
-from foolscope.core.settings import Settings, one_line
+from foolscope.core.settings import Settings, one_line, plain_words
 
 
 class Inner(Settings):
@@ -83,3 +83,19 @@ def test_a_missing_value_is_asked_for():
     with pytest.raises(pydantic.ValidationError) as caught:
         Outer.model_validate({})
     assert str(one_line(caught.value)) == "path is required and has no default; give it a value"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (4 / 255, "4/255"),
+        (0.2, "0.2"),
+        (1.0, "1.0"),
+        (0.0, "0.0"),
+        (1e-5, "1e-05"),
+        (True, "true"),
+        (0.12345678901, "0.12345678901"),
+    ],
+)
+def test_values_as_people_write_them(value, words):
+    assert plain_words(value) == words

@@ -8,6 +8,7 @@ from pathlib import Path
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
+from foolscope.experiments.evidence import check_claims
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.study_file import study_from
 
@@ -38,4 +39,5 @@ def test_the_blocks_of_the_study_page_make_one_study():
     study = study_from(tomllib.loads("\n".join(toml_blocks("study-file.md"))))
     assert study.recipes["wide"].model.hidden == (256,)
     assert study.recipes["wide"].training.batch_size == 32
-    assert [claim.kind for claim in study.claims] == ["comparison", "trend", "value", "curve"]
+    assert [claim.kind for claim in study.claims] == ["comparison", "trend", "value", "curve", "curve"]
+    check_claims(study)

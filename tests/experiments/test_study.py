@@ -12,6 +12,7 @@ from foolscope.experiments.study_file import built_in_studies, read_study, study
 HEAD = {"name": "tiny", "title": "A title", "question": "Why?", "recipes": {"one": {"model": "softmax"}}}
 CLAIM = {"sentence": "It is good", "kind": "value", "recipe": "one", "value": 0.5}
 ATTACK = {"name": "linf", "recipes": ["one"], "epsilons": [0.1], "attacks": ["fgsm"]}
+TRACE = {"name": "steps", "recipe": "one", "epsilons": [0.1], "attack": "fgsm"}
 GALLERY = {"recipe": "one", "epsilon": 0.1, "attack": "fgsm"}
 
 
@@ -92,7 +93,17 @@ def test_a_study_survives_being_written_as_toml():
         ({"attacks": [{**ATTACK, "recipes": ["two"]}]}, ["unknown recipe 'two'"]),
         ({"attacks": [ATTACK, ATTACK]}, ["two attacks", "'linf'"]),
         ({"galleries": [{**GALLERY, "epsilon": 8}]}, ["galleries.0", "got 8", "8/255?"]),
-        ({"galleries": [{**GALLERY, "target": "third"}]}, ["galleries.0.target", "'second'", "'third'"]),
+        ({"galleries": [{**GALLERY, "source": "cat", "target": "cat"}]}, ["galleries.0", "both 'cat'"]),
+        ({"galleries": [{**GALLERY, "confidence": 1}]}, ["galleries.0.confidence", "less than 1", "got 1"]),
+        ({"attack_traces": [{**TRACE, "epsilons": [0.0, 0.1]}]}, ["attack_traces.0", "above 0"]),
+        ({"attack_traces": [{**TRACE, "epsilon": 0.1}]}, ["'attack_traces.0.epsilon'", "'epsilons'"]),
+        ({"attack_traces": [{**TRACE, "recipe": "two"}]}, ["unknown recipe 'two'"]),
+        (
+            {"attack_traces": [{**TRACE, "attack": {"name": "pgd", "step": 2}}]},
+            ["'attack_traces.0.attack.step'", "'steps'"],
+        ),
+        ({"attack_traces": [{**TRACE, "attack": "square"}]}, ["attack_traces.0", "at most 1000 steps"]),
+        ({"attacks": [ATTACK], "attack_traces": [{**TRACE, "name": "linf"}]}, ["two attacks", "'linf'"]),
         ({"galleries": [{**GALLERY, "recipe": "two"}]}, ["unknown recipe 'two'"]),
         (
             {"galleries": [{**GALLERY, "attack": {"name": "fgsm", "steps": 3}}]},

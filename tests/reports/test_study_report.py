@@ -424,7 +424,7 @@ def test_one_seed_has_no_intervals():
     assert "The classifier mlp gets 92.0 % of the test images right." in page
     assert "there are no intervals" in page
     assert "95 % interval" not in page
-    assert "One model of each recipe was attacked" in page
+    assert "One model of mlp was attacked, on the first 100 test images." in page
 
 
 def test_a_study_in_which_everything_diverged():

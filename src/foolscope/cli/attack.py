@@ -25,7 +25,7 @@ from foolscope.cli.options import one_of, place_options, report_option, workplac
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
-from foolscope.experiments.attacking import Attacked, attack_subject, curve_summary
+from foolscope.experiments.attacking import Attacked, attack_subject, curve_summary, evaluate_subject
 from foolscope.experiments.execution import Stage, Workplace
 from foolscope.experiments.foreign_models import is_foreign
 from foolscope.experiments.robustness import curve_gallery, curve_record
@@ -38,7 +38,8 @@ _EXAMPLES = """\b
 Examples:
   foolscope attack 09a8be8551                              a run's first letters are enough
   foolscope attack 09a8be8551 --epsilon 0:16/255:2/255     a range of budgets
-  foolscope attack 09a8be8551 --norm l2 --epsilon 0.5,1 --attack pgd --steps 100 --restarts 5
+  foolscope attack 09a8be8551 --norm l2 --epsilon 0.5 --surrogate 51c0ffee --time-budget 600
+  foolscope attack 09a8be8551 --attack fgsm --attack pgd --steps 100 --restarts 5
 
 \b
 Anyone's model: a factory in a file or a package, with weights; or TorchScript or torch.export
@@ -82,13 +83,20 @@ Anyone's model: a factory in a file or a package, with weights; or TorchScript o
     "--attack",
     "names",
     multiple=True,
-    default=("fgsm", "pgd"),
-    show_default=True,
     metavar="NAME",
-    help=f"Which attacks, cheap ones first; repeat for several: {', '.join(ATTACKS)}.",
+    help="Not the full evaluation, but these attacks, cheap ones first; repeat for several: "
+    f"{', '.join(ATTACKS)}.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of iterated attacks.")
 @click.option("--restarts", type=click.IntRange(1), help="Random starts of iterated attacks.")
+@click.option("--surrogate", metavar="RUN|MODEL", help="Try images that fool this other model, too.")
+@click.option("--8-bit", "eight_bit", is_flag=True, help="Fooling images count as files of 8 bits a pixel.")
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Stop after this long; the same command goes on where it stopped.",
+)
 @click.option("--split", default="test", show_default=True, help="Which images: train, validation or test.")
 @click.option(
     "--limit", type=click.IntRange(1), default=1000, show_default=True, help="The first so many images."
@@ -113,6 +121,9 @@ def command(
     names: Sequence[str],
     steps: int | None,
     restarts: int | None,
+    surrogate: str | None,
+    eight_bit: bool,
+    time_budget: float | None,
     split: str,
     limit: int,
     seed: int,
@@ -122,7 +133,10 @@ def command(
     data_dir: Path | None,
     device: str,
 ) -> None:
-    """Attack a model over a range of budgets.
+    """Measure the accuracy that attacks leave a model, over a range of budgets.
+
+    Without --attack everything is tried, in the order that costs least, and the model is searched for signs
+    that it hides its gradients.
 
     The model is a stored RUN, by its identity or its first letters, or a MODEL of anyone's:
     package.module:factory, file.py:factory, or a TorchScript or torch.export file. It takes images in
@@ -132,23 +146,47 @@ def command(
     one_of(norm, NORMS, "norm")
     budgets = [Threat(norm, each).epsilon for each in parse_epsilons(epsilon)]
     attacks = _attacks(names, steps, restarts)
+    evaluation = {"--surrogate": surrogate, "--8-bit": eight_bit or None, "--time-budget": time_budget}
+    for option, value in evaluation.items():
+        if attacks and value is not None:
+            raise RecipeError(f"{option} is for the full evaluation; leave out --attack, or {option}")
     fields = {"height": height, "width": width, "color": color}
-    subject = _subject(model, weights, dataset, fields, (mean, std), split, limit, workplace)
+    scaling = (mean, std)
+    subject = _subject(model, weights, dataset, fields, scaling, split, limit, workplace)
     _say_at_once(subject)
+    other = None
+    if surrogate is not None:
+        facts = subject.facts["dataset"] if dataset is None else dataset
+        other = _surrogate(surrogate, subject, facts, fields, split, limit, workplace)
     with live_progress() as observe:
-        attacked = attack_subject(
-            subject,
-            norm,
-            budgets,
-            attacks,
-            seed=seed,
-            store=workplace.store,
-            progress=lambda budget, left: observe(
-                Stage(
-                    "attacking", (budgets.index(budget) + 1) / len(budgets), f"ε = {budget:.3g}, {left} left"
-                )
-            ),
-        )
+        if attacks:
+            attacked = attack_subject(
+                subject,
+                norm,
+                budgets,
+                attacks,
+                seed=seed,
+                store=workplace.store,
+                progress=lambda budget, left: observe(
+                    Stage(
+                        "attacking",
+                        (budgets.index(budget) + 1) / len(budgets),
+                        f"ε = {budget:.3g}, {left} left",
+                    )
+                ),
+            )
+        else:
+            attacked = evaluate_subject(
+                subject,
+                norm,
+                budgets,
+                seed=seed,
+                store=workplace.store,
+                surrogate=other,
+                levels=255 if eight_bit else None,
+                time_budget_seconds=time_budget,
+                progress=lambda name, done, left: observe(Stage(name, done, f"{left} hold")),
+            )
         if attacked.was_stored:
             observe(Stage("attacking", 1.0, "was done before; read from the store"))
     if page is not None:
@@ -187,6 +225,26 @@ def _subject(
     return run_subject(workplace.store.find(model), settings, split, limit, workplace)
 
 
+def _surrogate(
+    model: str,
+    subject: Subject,
+    dataset: str,
+    fields: dict[str, Any],
+    split: str,
+    limit: int,
+    workplace: Workplace,
+) -> Subject:
+    """Return another model that takes the same images."""
+    settings = dataset_settings(dataset, **fields)
+    if is_foreign(model):
+        other = foreign_subject(model, None, settings, split, limit, None, workplace)
+    else:
+        other = run_subject(workplace.store.find(model), settings, split, limit, workplace)
+    if other.identity == subject.identity:
+        raise RecipeError(f"the surrogate {model} is the model itself; name another one")
+    return other
+
+
 def _numbers(text: str, what: str) -> list[float]:
     """Read numbers or fractions between commas."""
     return [parse_epsilon(part, what=f"--{what}") for part in text.split(",")]
@@ -202,12 +260,19 @@ def _say_at_once(subject: Subject) -> None:
 def _write_page(page: Path, subject: Subject, curve: RobustAccuracyCurve, attacks: Sequence[Attack]) -> None:
     gallery, pixels = curve_gallery(subject.name, curve, subject.images, subject.model, subject.classes)
     arrays = {key: value.cpu().numpy() for key, value in pixels.items()}
-    record = curve_record(subject.name, curve, attacks)
+    record = curve_record(subject.name, curve, attacks, subject.classes, subject.facts)
     write_text(page, render_html(attack_document(record, gallery, arrays, len(subject.classes))))
 
 
 def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> list[Attack]:
     settings: list[Settings] = []
+    if not names:
+        for option, value in (("--steps", steps), ("--restarts", restarts)):
+            if value is not None:
+                raise RecipeError(
+                    f"{option} is for an attack; name it with --attack pgd, or leave {option} out"
+                )
+        return []
     given = {name: value for name, value in (("steps", steps), ("restarts", restarts)) if value is not None}
     for name in names:
         one_of(name, ATTACKS, "attack")
@@ -249,10 +314,26 @@ def _print(subject: Subject, attacked: Attacked) -> None:
             f"{epsilon:.4g}", f"{epsilon * 255:.4g}", percent(accuracy), f"{percent(low)} to {percent(high)}"
         )
     console.print(table)
+    largest = curve.epsilons[-1]
+    taken = [
+        f"{name} {count}" for name, count in zip(curve.attacks, curve.taken(largest), strict=True) if count
+    ]
     console.print(
-        f"Clean accuracy {percent(curve.clean_accuracy)}; attacks: {', '.join(curve.attacks)}; "
+        f"Clean accuracy {percent(curve.clean_accuracy)}. At ε = {largest:.4g} fell to "
+        f"{', '.join(taken) if taken else 'no attack: none'}."
+    )
+    console.print(
         f"{curve.forward_count:,} forward and {curve.backward_count:,} backward passes of one image."
     )
+    if curve.checks:
+        fired = [check.name for check in curve.checks if check.fired]
+        console.print(
+            f"{len(curve.checks)} checks for hidden gradients: "
+            + (f"[yellow]seen: {escape(', '.join(fired))}[/yellow]." if fired else "nothing seen.")
+        )
     for remark in subject.remarks:
         console.print(f"Note: {escape(remark)}.")
-    console.print(f"Every image's result is in {escape(str(attacked.folder))}.")
+    if curve.unfinished:
+        console.print("Not finished: the same command goes on where it stopped.")
+    else:
+        console.print(f"Every image's result is in {escape(str(attacked.folder))}.")

@@ -13,7 +13,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
-from foolscope.core.settings import Settings
+from foolscope.core.settings import Settings, plain_words
 from foolscope.experiments.execution import Workplace
 from foolscope.experiments.executors import EXECUTORS
 from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
@@ -82,15 +82,11 @@ def _metavar(field: FieldInfo) -> str:
 def _describe(field: FieldInfo) -> str:
     default = field.get_default()
     known = (
-        "" if field.is_required() or default is None or default == () else f"  [default: {_plain(default)}]"
+        ""
+        if field.is_required() or default is None or default == ()
+        else f"  [default: {plain_words(default)}]"
     )
     return f"{field.description or ''}{known}"
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return str(list(value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _all_options() -> list[_RecipeOption]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from foolscope.cli.console import results
 from foolscope.cli.options import workplace_of, workplace_options
 from foolscope.cli.study import OUTCOME_COLORS, run_and_report
-from foolscope.experiments.prose import PLAIN, POINTS
+from foolscope.experiments.prose import POINTS, scale_of
 from foolscope.experiments.records import ClaimRecord, FigureRecord, StudyRecord
 from foolscope.experiments.reproduction import EXPERIMENTS, Reproduction, claims_about, reproductions
 from foolscope.experiments.study_file import read_study
@@ -129,12 +129,12 @@ def _verdict(claim: ClaimRecord) -> str:
 def _published(figure: FigureRecord) -> str:
     if figure.published is None:
         return ""
-    scale = POINTS if "accuracy" in figure.metric else PLAIN
+    scale = scale_of(figure.metric)
     return f"{figure.published * scale.factor:.6g}{scale.level_unit}"
 
 
 def _ours(figure: FigureRecord) -> str:
-    scale = POINTS if "accuracy" in figure.metric else PLAIN
+    scale = scale_of(figure.metric)
     unit = scale.unit if figure.is_change else scale.level_unit
     bounds = (0.0, 1.0) if scale is POINTS and not figure.is_change else None
     written = with_interval(figure.value, figure.low, figure.high, scale, bounds)

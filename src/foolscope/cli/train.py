@@ -82,10 +82,18 @@ def _print(trial: StoredTrial, known: bool) -> None:
         )
     else:
         metrics = outcome["metrics"]
-        for name in ("test", "validation", "training"):
-            if f"{name}_accuracy" in metrics:
-                console.print(f"  {name + ' accuracy':<20} {percent(metrics[f'{name}_accuracy'], 2):>8}")
-        console.print(f"  {'best epoch':<20} {outcome['best_epoch']} of {len(outcome['history'])}")
+        names = [
+            name
+            for name in ("test", "validation", "robust validation", "training")
+            if f"{name.replace(' ', '_')}_accuracy" in metrics
+        ]
+        width = max(len(name) for name in names) + len(" accuracy")
+        for name in names:
+            value = percent(metrics[f"{name.replace(' ', '_')}_accuracy"], 2)
+            console.print(f"  {name + ' accuracy':<{width}} {value:>8}")
+        console.print(f"  {'best epoch':<{width}} {outcome['best_epoch']} of {len(outcome['history'])}")
+        for doubt in outcome.get("doubts", ()):
+            console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}", soft_wrap=True)
     verb = "trained before" if known else f"trained in {outcome['duration_seconds']:.1f} s"
     console.print(f"Run [bold]{trial.identity}[/bold], {verb}: {escape(str(trial.folder))}", soft_wrap=True)
     if trial.status != "diverged":

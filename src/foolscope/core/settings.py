@@ -7,7 +7,7 @@ import pydantic
 
 from foolscope.core.errors import RecipeError, did_you_mean
 
-__all__ = ["Settings", "one_line"]
+__all__ = ["Settings", "one_line", "plain_words"]
 
 
 class Settings(pydantic.BaseModel):
@@ -61,3 +61,20 @@ def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = 
     if first["type"] == "missing":
         return RecipeError(f"{field} is required and has no default; give it a value")
     return RecipeError(f"{field}: {message[0].lower() + message[1:]}; got {first['input']!r}")
+
+
+def plain_words(value: Any) -> str:
+    """Write a value as people write it in a recipe: ``none``, ``[50, 10]``, ``true``, ``8/255``.
+
+    Example:
+        >>> plain_words(8 / 255), plain_words(0.1), plain_words((50,)), plain_words(None)
+        ('8/255', '0.1', '[50]', 'none')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return str(list(value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    grays = round(value * 255) if isinstance(value, float) else 0
+    return f"{grays}/255" if grays and value == grays / 255 and len(str(value)) > 8 else str(value)

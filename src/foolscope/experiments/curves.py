@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from foolscope.experiments.verdicts import spread_doubts
 
 __all__ = [
     "CURVES",
+    "EPOCHS",
+    "STEPS",
+    "Axis",
+    "Curves",
     "changes_since",
     "check_curve",
     "curve_evidence",
@@ -37,6 +42,23 @@ CURVES = (
 """What a curve claim can be about; a cost is the loss and the penalty on the weights."""
 
 Curves = Float[np.ndarray, "seed epoch"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the values of a curve are counted by.
+
+    Args:
+        word: for one of them.
+        first: the number of the first.
+    """
+
+    word: str
+    first: int
+
+
+EPOCHS = Axis("epoch", 1)
+STEPS = Axis("step", 0)  # of an attack: the first value is from before the first step
 
 _ROUNDING = 1e-12  # a spread smaller than this, relative to the values, is float64 rounding
 
@@ -124,13 +146,16 @@ def mean_over_seeds(values: Float[np.ndarray, " seed"], *, share_a_choice: bool 
     return Estimate(mean, deviation * math.sqrt(inflation / seeds), seeds - 1, seeds)
 
 
-def curve_evidence(claim: CurveClaim, curves: Mapping[str, Curves], practical_difference: float) -> Evidence:
+def curve_evidence(
+    claim: CurveClaim, curves: Mapping[str, Curves], practical_difference: float, axis: Axis = EPOCHS
+) -> Evidence:
     """Estimate everything that a claim about curves is about.
 
     Args:
         claim: from the study file.
         curves: name to curves, for the claim's metric and that of ``meanwhile``; finite, alike in shape.
         practical_difference: δ, where the claim does not say ``by``.
+        axis: what the values are counted by.
 
     Returns:
         The statements: one t interval over the seeds for each curve, or for each step.
@@ -139,14 +164,15 @@ def curve_evidence(claim: CurveClaim, curves: Mapping[str, Curves], practical_di
     is_up = claim.relation.startswith("rises") or claim.relation == "turns upwards"
     relation: RelationName = "more" if is_up else "less"
     if claim.relation.endswith("steadily"):
-        return Evidence(tuple(_steps(own, claim.metric, relation)))
+        return Evidence(tuple(_steps(own, claim.metric, relation, axis)))
     if claim.relation in ("rises", "falls"):
-        starts, span, note = np.zeros(len(own), dtype=int), "From the first epoch to the last", ""
+        starts, span, note = np.zeros(len(own), dtype=int), f"From the first {axis.word} to the last", ""
     else:
         starts = turning_epochs(own if is_up else -own)
         extreme = "lowest" if is_up else "highest"
-        span = f"From its {extreme} point to the last epoch"
-        note = f"each seed is measured from where the others are {extreme}, {_epochs(starts, own.shape[1])}"
+        span = f"From its {extreme} point to the last {axis.word}"
+        places = _places(starts, own.shape[1], axis)
+        note = f"each seed is measured from where the others are {extreme}, {places}"
     chosen = claim.relation.startswith("turns")
     at_the_end = bool(np.all(starts == own.shape[1] - 1))
 
@@ -159,26 +185,29 @@ def curve_evidence(claim: CurveClaim, curves: Mapping[str, Curves], practical_di
     statements = [statement(f"{span} the {words} goes by", relation, claim.metric, claim.by)]
     if claim.meanwhile is not None:
         other: RelationName = "more" if claim.meanwhile.relation == "rises" else "less"
-        text = f"Over the same epochs the {_words(claim.meanwhile.metric)} goes by"
+        text = f"Over the same {axis.word}s the {_words(claim.meanwhile.metric)} goes by"
         statements.append(statement(text, other, claim.meanwhile.metric, claim.meanwhile.by))
     return Evidence(tuple(statements), note=note)
 
 
-def _steps(curves: Curves, metric: str, relation: RelationName) -> list[Statement]:
+def _steps(curves: Curves, metric: str, relation: RelationName, axis: Axis) -> list[Statement]:
     words, scale, steps = _words(metric), scale_of(metric), []
     for earlier, later in itertools.pairwise(range(curves.shape[1])):
         estimate = mean_over_seeds(curves[:, later] - curves[:, earlier])
-        text = f"From epoch {earlier + 1} to {later + 1} the {words} goes by"
+        text = f"From {axis.word} {earlier + axis.first} to {later + axis.first} the {words} goes by"
         # A step may be as small as it likes, so long as it is one: no margin.
         steps.append(Statement(text, relation, estimate, 0.0, doubts=spread_doubts(estimate), scale=scale))
     return steps
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    """Write ``training_loss``, or ``attack_loss:pgd@8/255``, in words."""
+    quantity, _, rest = name.partition(":")
+    attack, _, budget = rest.partition("@")
+    return quantity.replace("_", " ") + (f" of {attack} with ε = {budget}" if rest else "")
 
 
-def _epochs(starts: Int[np.ndarray, " seed"], count: int) -> str:
-    first, last = int(starts.min()) + 1, int(starts.max()) + 1
-    where = f"epoch {first}" if first == last else f"epochs {first} to {last}"
-    return f"{where} of {count}"
+def _places(starts: Int[np.ndarray, " seed"], count: int, axis: Axis) -> str:
+    first, last = int(starts.min()) + axis.first, int(starts.max()) + axis.first
+    where = f"{axis.word} {first}" if first == last else f"{axis.word}s {first} to {last}"
+    return f"{where} of {count - 1 + axis.first}"

@@ -1,31 +1,43 @@
 """From claims to numbers: which cells a claim speaks of, and the design that holds their metric."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from foolscope.attacks import parse_epsilon
 from foolscope.core.errors import FoolscopeError, RecipeError
 from foolscope.experiments.ablation import AblationCell, check_metric, setting_words
+from foolscope.experiments.attack_metrics import (
+    ATTACK_LOSS,
+    attack_losses,
+    attack_metric,
+    attack_values,
+    is_measured,
+)
 from foolscope.experiments.claims import ComparisonClaim, CurveClaim, Selector, TrendClaim, ValueClaim
-from foolscope.experiments.curves import check_curve, curve_evidence, curve_of
+from foolscope.experiments.curves import EPOCHS, STEPS, Curves, check_curve, curve_evidence, curve_of
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.judgements import ClaimResult, adjust, judge_claim, judge_evidence, untestable
-from foolscope.experiments.prose import PLAIN, POINTS, Scale, scale_of
-from foolscope.experiments.published import cell_figures, claim_noise, curve_figures, published_figures
+from foolscope.experiments.prose import Scale, scale_of
+from foolscope.experiments.published import (
+    cell_figures,
+    claim_noise,
+    curve_figures,
+    published_figures,
+    step_figures,
+)
 from foolscope.experiments.recipe import Recipe, short_name, with_values
 from foolscope.experiments.records import ClaimRecord, CurveRecord, FigureRecord, NoiseRecord
 from foolscope.experiments.store import StoredTrial
-from foolscope.experiments.study import AttackPlan, Study
+from foolscope.experiments.study import Study
+from foolscope.experiments.trace_records import TraceRecord
 from foolscope.experiments.words import field_words
 
 __all__ = ["AnyClaim", "check_claims", "claim_cells", "judge_claims"]
 
 AnyClaim = ValueClaim | ComparisonClaim | TrendClaim | CurveClaim
-
-_ROBUST = "robust_accuracy:"
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class _Sources:
     ablations: Sequence[tuple[str, Sequence[AblationCell]]]
     trials: Mapping[Recipe, Sequence[StoredTrial]]
     curves: Sequence[CurveRecord]
+    traces: Sequence[TraceRecord]
 
 
 def claim_cells(claim: AnyClaim, study: Study) -> list[tuple[Selector, Recipe]]:
@@ -97,17 +110,28 @@ def check_claims(study: Study) -> None:
                 raise RecipeError(
                     f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
                 )
-            if isinstance(claim, CurveClaim):
+            if is_measured(claim.metric):
+                _check_measured(claim)
+                for selector, _ in cells:
+                    attack_metric(claim.metric, selector, study)
+            elif isinstance(claim, CurveClaim):
                 check_curve(claim.metric)
                 if claim.meanwhile is not None:
                     check_curve(claim.meanwhile.metric)
-            elif not claim.metric.startswith(_ROBUST):
-                check_metric(claim.metric)
             else:
-                for selector, _ in cells:
-                    _attack_of(claim, selector, study)
+                check_metric(claim.metric)
         except FoolscopeError as error:
             raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
+
+
+def _check_measured(claim: AnyClaim) -> None:
+    """Refuse a number where a curve belongs, and the other way round."""
+    is_loss = claim.metric.startswith(f"{ATTACK_LOSS}:")
+    if is_loss != isinstance(claim, CurveClaim):
+        wanted = 'needs kind = "curve"' if is_loss else 'is no curve; kind = "curve" does not go with it'
+        raise RecipeError(f"{claim.metric} {wanted}")
+    if isinstance(claim, CurveClaim) and claim.meanwhile is not None:
+        raise RecipeError(f"{claim.metric} goes by attack step; meanwhile is about epochs")
 
 
 def judge_claims(
@@ -115,6 +139,7 @@ def judge_claims(
     ablations: Sequence[tuple[str, Sequence[AblationCell]]],
     trials: Mapping[Recipe, Sequence[StoredTrial]],
     curves: Sequence[CurveRecord],
+    traces: Sequence[TraceRecord] = (),
 ) -> list[ClaimRecord]:
     """Test every claim of a study, adjusted for their number.
 
@@ -123,11 +148,12 @@ def judge_claims(
         ablations: recipe name and cells of each ablation; they sharpen the pooled spread.
         trials: the finished trials of every recipe (as in the study, without the seed), one per seed.
         curves: robust accuracies, for claims about them.
+        traces: followed attacks, likewise.
 
     Raises:
         RecipeError: a claim names a metric, attack or ε that the study does not have.
     """
-    sources = _Sources(study, ablations, trials, curves)
+    sources = _Sources(study, ablations, trials, curves, traces)
     judged = [_judge(claim, sources) for claim in study.claims]
     results = adjust([each.result for each in judged])
     return [
@@ -156,7 +182,7 @@ def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
         for label, (selector, recipe) in zip(labels, cells, strict=True)
     }
     named = {recipe for _, recipe in cells}
-    if not claim.metric.startswith(_ROBUST):
+    if not is_measured(claim.metric):
         for _, ablation in sources.ablations:
             recipes = {cell.recipe for cell in ablation}
             if named <= recipes:
@@ -174,8 +200,12 @@ def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
         "practical_difference": study.practical_difference,
         "at": _peak(claim, study),
         "higher_is_better": not claim.metric.endswith("loss"),
-        "scale": POINTS if "accuracy" in claim.metric else PLAIN,
+        "scale": scale_of(claim.metric),
     }
+    empty = _nothing_counted(labels, rows, [sources.trials[recipe] for _, recipe in cells])
+    if empty:
+        result = untestable(claim.sentence, f"{empty}, so that the claim cannot be tested.")
+        return _Judged(result, cell_figures(claim.metric, design, labels, published))
     return _Judged(
         judge_claim(claim, design, labels, **options),
         cell_figures(claim.metric, design, labels, published),
@@ -183,14 +213,32 @@ def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
     )
 
 
+def _nothing_counted(
+    labels: Sequence[str], rows: Mapping[str, Sequence[float]], trials: Sequence[Sequence[StoredTrial]]
+) -> str:
+    """Say which cells lack a number though their trials did not diverge: an attack found nothing to count."""
+    said = []
+    for label, own in zip(labels, trials, strict=True):
+        lacking = [math.isnan(value) for value in rows[label]]
+        if any(lacking) and all(trial.status != "diverged" for trial in own):
+            said.append(f"{label} gets no image right that counts, in {sum(lacking)} of {len(own)} seeds")
+    return ", ".join(said)
+
+
 def _judge_curve(claim: CurveClaim, sources: _Sources) -> _Judged:
     """Test a claim about curves; what the seeds have in common of their epochs counts."""
-    ((_, recipe),) = claim_cells(claim, sources.study)
+    ((selector, recipe),) = claim_cells(claim, sources.study)
     trials, scale = sources.trials[recipe], scale_of(claim.metric)
     diverged = sum(trial.status == "diverged" for trial in trials)
     if diverged:
         lack = f"diverged in {diverged} of {len(trials)} seeds"
         return _untested(claim, lack, scale)
+    if is_measured(claim.metric):
+        return _judge_losses(
+            claim,
+            attack_losses(attack_metric(claim.metric, selector, sources.study), sources.traces),
+            sources,
+        )
     epochs = min(len(trial.outcome["history"]) for trial in trials)
     names = [claim.metric, *([claim.meanwhile.metric] if claim.meanwhile else [])]
     curves = {
@@ -201,9 +249,18 @@ def _judge_curve(claim: CurveClaim, sources: _Sources) -> _Judged:
     if missing or epochs < 2:
         lack = f"no {field_words(missing[0])}" if missing else "one epoch only"
         return _untested(claim, f"has {lack}", scale)
-    evidence = curve_evidence(claim, curves, sources.study.practical_difference)
+    evidence = curve_evidence(claim, curves, sources.study.practical_difference, EPOCHS)
     result = judge_evidence(claim.sentence, evidence, scale=scale)
     return _Judged(result, curve_figures(claim, evidence.statements))
+
+
+def _judge_losses(claim: CurveClaim, losses: Curves, sources: _Sources) -> _Judged:
+    """Test a claim about the loss by attack step."""
+    scale = scale_of(claim.metric)
+    if not np.isfinite(losses).all():
+        return _untested(claim, "has a loss under attack that is not finite", scale)
+    evidence = curve_evidence(claim, {claim.metric: losses}, sources.study.practical_difference, STEPS)
+    return _Judged(judge_evidence(claim.sentence, evidence, scale=scale), step_figures(claim.metric, losses))
 
 
 def _untested(claim: CurveClaim, lack: str, scale: Scale) -> _Judged:
@@ -231,48 +288,11 @@ def _label(claim: AnyClaim, cell: Selector, recipe: Recipe, study: Study) -> str
 
 
 def _values(claim: AnyClaim, cell: Selector, recipe: Recipe, sources: _Sources) -> list[float]:
-    if claim.metric.startswith(_ROBUST):
-        return _robust(claim, cell, recipe, sources)
-    return [trial.metric(claim.metric) for trial in sources.trials[recipe]]
-
-
-def _robust(claim: AnyClaim, cell: Selector, recipe: Recipe, sources: _Sources) -> list[float]:
-    """Return the robust accuracy of every seed, NaN where the trial diverged and nothing was attacked."""
-    plan, position = _attack_of(claim, cell, sources.study)
-    found = [
-        iter(curve.accuracies)
-        for curve in sources.curves
-        if (curve.attack, curve.recipe) == (plan.name, cell.recipe)
-    ]
-    return [
-        float("nan") if trial.status == "diverged" else next(found[0])[position]
-        for trial in sources.trials[recipe]
-    ]
-
-
-def _attack_of(claim: AnyClaim, cell: Selector, study: Study) -> tuple[AttackPlan, int]:
-    """Find the attack, and the place of the budget in it, that a claim about robust accuracy speaks of."""
-    name, at, budget = claim.metric.removeprefix(_ROBUST).partition("@")
-    plan = next((each for each in study.attacks if each.name == name and cell.recipe in each.recipes), None)
-    if not at or cell.settings or plan is None:
-        known = ", ".join(f"{_ROBUST}{each.name}@ε of {' and '.join(each.recipes)}" for each in study.attacks)
-        raise RecipeError(
-            f"no metric {claim.metric!r} of {_cell_text(cell)}; "
-            + (f"there is {known}" if known else "add an attack, [[attacks]]")
-        )
-    epsilon, budgets = parse_epsilon(budget), plan.budgets()
-    for position, known_epsilon in enumerate(budgets):
-        if abs(known_epsilon - epsilon) < 1e-9:
-            return plan, position
-    raise RecipeError(
-        f"the attack {name!r} has no ε = {budget}; add it to its epsilons "
-        f"({', '.join(f'{each:g}' for each in budgets)})"
-    )
-
-
-def _cell_text(cell: Selector) -> str:
-    settings = ", ".join(f"{name} = {value}" for name, value in cell.settings.items())
-    return f"{cell.recipe} with {settings}" if settings else str(cell.recipe)
+    trials = sources.trials[recipe]
+    if not is_measured(claim.metric):
+        return [trial.metric(claim.metric) for trial in trials]
+    asked = attack_metric(claim.metric, cell, sources.study)
+    return attack_values(asked, str(cell.recipe), trials, sources.curves, sources.traces)
 
 
 def _record(claim: AnyClaim, result: ClaimResult, judged: _Judged) -> ClaimRecord:

@@ -53,8 +53,14 @@ PLAIN = Scale(1.0, "", "", 2, "is better by", "is worse by", "than")
 
 
 def scale_of(metric: str) -> Scale:
-    """How to write a metric: in points of a hundred if its name ends in "accuracy", else plainly."""
-    return POINTS if metric.endswith("accuracy") else PLAIN
+    """How to write a metric: in points of a hundred if it is a fraction, else plainly.
+
+    Example:
+        >>> scale_of("robust_accuracy:linf@8/255") is scale_of("success_rate:linf@8/255") is POINTS
+        True
+    """
+    is_fraction = metric.partition(":")[0].endswith(("accuracy", "success_rate", "probability"))
+    return POINTS if is_fraction else PLAIN
 
 
 def number(value: float, scale: Scale, half_width: float = math.inf) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from foolscope.experiments.ablation import mean_interval
 from foolscope.experiments.claims import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
+from foolscope.experiments.curves import Curves, mean_over_seeds
 from foolscope.experiments.design import BlockDesign, fit_additive
 from foolscope.experiments.noise import comparison_noise, value_noise
 from foolscope.experiments.prose import Scale
@@ -13,7 +14,7 @@ from foolscope.experiments.relations import Statement
 from foolscope.experiments.statistics import interval
 from foolscope.experiments.study import Study
 
-__all__ = ["cell_figures", "claim_noise", "curve_figures", "published_figures"]
+__all__ = ["cell_figures", "claim_noise", "curve_figures", "published_figures", "step_figures"]
 
 
 def published_figures(
@@ -124,4 +125,15 @@ def curve_figures(claim: CurveClaim, statements: Sequence[Statement]) -> list[Fi
                 is_change=True,
             )
         )
+    return records
+
+
+def step_figures(metric: str, losses: Curves) -> list[FigureRecord]:
+    """List the mean loss before an attack and after each of its steps, with 95 % intervals over the seeds."""
+    records = []
+    for step, column in enumerate(losses.T):
+        estimate = mean_over_seeds(column)
+        low, high = interval(estimate)
+        label = f"after step {step}" if step else "before the attack"
+        records.append(FigureRecord(label=label, metric=metric, value=estimate.value, low=low, high=high))
     return records

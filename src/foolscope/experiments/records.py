@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from foolscope.core.settings import Settings
+from foolscope.experiments.attack_records import AttackDetailsRecord, AttackedRecord, MaskingRecord
+from foolscope.experiments.trace_records import TraceRecord
 
 __all__ = [
     "AblationRecord",
@@ -102,6 +104,7 @@ class TrainingRecord(Settings):
     confusion: list[list[int]] = Field(description="true class by predicted class, summed over seeds")
     diverged: int
     duration_seconds: float
+    doubts: list[str] = Field(default_factory=list, description="reasons not to trust a defense, with seeds")
 
 
 class CheckRecord(Settings):
@@ -150,6 +153,9 @@ class CurveRecord(Settings):
     forward_count: int
     backward_count: int
     settings: list[dict[str, Any]] = Field(default_factory=list, description="of each attack, with its name")
+    attacked: AttackedRecord | None = Field(None, description="null for the models of a study")
+    details: AttackDetailsRecord | None = None
+    checks: list[MaskingRecord] = Field(default_factory=list)
 
 
 class PictureRecord(Settings):
@@ -158,6 +164,9 @@ class PictureRecord(Settings):
     key: str
     title: str
     lines: list[str]
+    probabilities: list[float] = Field(
+        default_factory=list, description="what the model makes of it, class by class; none if not asked"
+    )
 
 
 class GalleryRecord(Settings):
@@ -309,3 +318,4 @@ class StudyRecord(Settings):
     )
     searches: list[SearchRecord] = Field(default_factory=list)
     range_tests: list[RangeTestRecord] = Field(default_factory=list)
+    traces: list[TraceRecord] = Field(default_factory=list)

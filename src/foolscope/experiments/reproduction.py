@@ -33,9 +33,12 @@ class Reproduction:
 EXPERIMENTS: dict[str, Experiment] = {
     "A2": Experiment("softmax-cifar10", "Softmax classifier on CIFAR-10, four ablations"),
     "A3": Experiment("one-hidden-layer-cifar10", "One hidden layer on CIFAR-10, four ablations"),
+    "A4": Experiment("fooling-images-cifar10", "Fooling images: trucks become automobiles"),
+    "B4": Experiment("robustness-cifar10", "Robustness of a convolutional network on CIFAR-10"),
     "D2": Experiment("cyclical-cifar10", "Sanity check: a small subset is learned by heart"),
     "D3": Experiment("cyclical-cifar10", "Cyclical learning rates on CIFAR-10"),
     "D4": Experiment("cyclical-cifar10", "Coarse-to-fine search over the L2 coefficient"),
+    "E4": Experiment("adversarial-clothing", "Adversarial images of clothing on Fashion-MNIST"),
 }
 """Number to experiment; a claim belongs to the experiment with which its ``source`` begins."""
 

@@ -1,6 +1,6 @@
 """The attack parts of a study: robust accuracy over the seeds, and galleries of fooling images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,22 @@ from torch import Tensor, nn
 from foolscope.attacks import Attack, RobustAccuracyCurve, robust_accuracy_curve, run
 from foolscope.core.settings import Settings
 from foolscope.experiments.ablation import mean_interval
+from foolscope.experiments.aims import aim_words, aimed_images
+from foolscope.experiments.attack_records import AttackDetailsRecord, MaskingRecord
+from foolscope.experiments.attack_summary import (
+    attack_details,
+    attacked_record,
+    masking_records,
+    summed_checks,
+    summed_details,
+)
+from foolscope.experiments.attacking import evaluate_subject
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
 from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.study import AttackPlan, FoolingPlan, as_attack
+from foolscope.experiments.subjects import run_subject
 from foolscope.experiments.words import norm_words
 from foolscope.inspection import worst_classified
 from foolscope.learning.evaluation import to_pixels
@@ -23,6 +34,7 @@ from foolscope.learning.evaluation import to_pixels
 __all__ = ["curve_gallery", "curve_record", "fooling_gallery", "robustness_curve", "worst_gallery"]
 
 _CANDIDATES = 256
+_LINES = "The norms below a perturbation are for pixels from 0 to 255."
 
 
 def robustness_curve(
@@ -49,9 +61,9 @@ def robustness_curve(
             "trial": trial.identity,
             "norm": plan.norm,
             "epsilons": plan.budgets(),
-            "attacks": [attack.model_dump(mode="json") for attack in plan.attacks],
+            "attacks": [attack.model_dump(mode="json") for attack in plan.attacks] or "full",
             "images": plan.images,
-            "version": 1,
+            "version": 2,
         }
         results.append(
             workplace.store.remembered("attacks", determinants, partial(_attack, plan, trial, workplace))
@@ -67,7 +79,7 @@ def robustness_curve(
         attack=plan.name,
         recipe=recipe,
         norm=plan.norm,
-        attacks=[attack.name for attack in map(as_attack, plan.attacks)],
+        attacks=results[0]["attacks"],
         images=results[0]["images"],
         epsilons=list(plan.budgets()),
         accuracies=accuracies,
@@ -77,28 +89,35 @@ def robustness_curve(
         doubts=list(dict.fromkeys(doubt for result in results for doubt in result["doubts"])),
         forward_count=sum(result["forward_count"] for result in results),
         backward_count=sum(result["backward_count"] for result in results),
+        details=summed_details([AttackDetailsRecord(**result["details"]) for result in results]),
+        checks=summed_checks([[MaskingRecord(**each) for each in result["checks"]] for result in results]),
     )
 
 
 def _attack(plan: AttackPlan, trial: StoredTrial, workplace: Workplace) -> dict[str, Any]:
-    images, labels = _test_images(trial, workplace, plan.images)
-    curve = robust_accuracy_curve(
-        trial.model(workplace.device),
-        images,
-        labels,
-        plan.norm,
-        plan.budgets(),
-        [as_attack(attack) for attack in plan.attacks],
-        seed=trial.recipe.seed,
-    )
+    curve = _curve(plan, trial, workplace)
+    details = attack_details(curve, workplace.dataset(trial.recipe.dataset).classes)
     return {
-        "images": len(labels),
+        "images": len(curve.labels),
+        "attacks": list(curve.attacks),
         "clean_accuracy": curve.clean_accuracy,
         "accuracies": list(curve.robust_accuracies),
         "forward_count": curve.forward_count,
         "backward_count": curve.backward_count,
         "doubts": list(curve.doubts),
+        "details": details.model_dump(mode="json"),
+        "checks": [each.model_dump(mode="json") for each in masking_records(curve.checks)],
     }
+
+
+def _curve(plan: AttackPlan, trial: StoredTrial, workplace: Workplace) -> RobustAccuracyCurve:
+    subject = run_subject(trial, None, "test", plan.images, workplace)
+    norm, budgets, seed = plan.norm, plan.budgets(), trial.recipe.seed
+    if plan.is_full:
+        return evaluate_subject(subject, norm, budgets, seed=seed, store=workplace.store).curve
+    attacks = [as_attack(attack) for attack in plan.attacks]
+    place = (subject.model, subject.images, subject.labels, norm, budgets)
+    return robust_accuracy_curve(*place, attacks, seed=seed)
 
 
 def _test_images(trial: StoredTrial, workplace: Workplace, count: int) -> tuple[Tensor, Tensor]:
@@ -114,49 +133,58 @@ def fooling_gallery(
     Returns:
         The gallery, and its pictures: originals and fooling images, (channel, height, width) in [0, 1].
     """
-    images, labels = _test_images(trial, workplace, _CANDIDATES)
-    classes = workplace.dataset(trial.recipe.dataset).classes
+    dataset = workplace.dataset(trial.recipe.dataset)
+    aimed = aimed_images(plan, dataset, _CANDIDATES)
     result = run(
         trial.model(workplace.device),
-        images,
-        labels,
+        aimed.images,
+        aimed.labels,
         plan.threat(),
         as_attack(plan.attack),
         seed=trial.recipe.seed,
-        targets=None if plan.target == "none" else plan.target,
+        targets=aimed.targets,
     )
-    fooled = (result.success & result.clean_correct).nonzero().flatten()
-    chosen = _one_of_each(fooled.tolist(), labels.tolist(), plan.images)
     clean = result.clean_logits.softmax(dim=1)
+    right = result.clean_correct & (clean.gather(1, aimed.labels[:, None])[:, 0] >= plan.confidence)
+    fooled = (result.success & right).nonzero().flatten()
+    chosen = _one_of_each(fooled.tolist(), aimed.labels.tolist(), plan.images)
     rows: list[list[PictureRecord]] = []
     arrays: dict[str, Tensor] = {}
     for place, index in enumerate(chosen):
         row, own = _triple(
             f"{prefix}-{place}",
-            (images[index], result.adversarial_inputs[index]),
+            (aimed.images[index], result.adversarial_inputs[index]),
             (clean[index], result.adversarial_probabilities[index]),
             float(result.perturbation_sizes[index]),
-            classes,
+            dataset.classes,
         )
         rows.append(row)
         arrays |= own
-    right = int(result.clean_correct.sum())
-    aim = "" if plan.target == "none" else f" aimed at the {plan.target} class"
+    confidence = f" with a probability of {plan.confidence:g} or more" if plan.confidence else ""
     caption = (
-        f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{aim}: norm {norm_words(plan.norm)}, "
-        f"ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on {len(fooled)} of "
-        f"the {right} images, among the first {len(labels)} test images, that the model gets right."
+        f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{aim_words(plan.target)}: norm "
+        f"{norm_words(plan.norm)}, ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on "
+        f"{len(fooled)} of the {int(right.sum())} images, among the first {len(aimed.labels)} test images"
+        f"{f' of {plan.source}' if plan.source else ''}, that the model gets right{confidence}. {_LINES}"
     )
     return GalleryRecord(kind="fooling", recipe=plan.recipe, caption=caption, rows=rows), arrays
 
 
-def curve_record(recipe: str, curve: RobustAccuracyCurve, attacks: Sequence[Attack]) -> CurveRecord:
+def curve_record(
+    recipe: str,
+    curve: RobustAccuracyCurve,
+    attacks: Sequence[Attack],
+    classes: Sequence[str] = (),
+    facts: Mapping[str, Any] | None = None,
+) -> CurveRecord:
     """Turn the curve of one model into a record; its intervals are about the choice of images.
 
     Args:
         recipe: how the report calls the model.
         curve: what the attacks left.
-        attacks: the settings of the attacks, in the order of the curve's.
+        attacks: the settings of the attacks, in the order of the curve's; none of a full evaluation's.
+        classes: the names of the classes; their numbers without it.
+        facts: what was attacked, as a subject has them; taken for a study's own model without it.
     """
     intervals = curve.intervals()
     return CurveRecord(
@@ -174,6 +202,9 @@ def curve_record(recipe: str, curve: RobustAccuracyCurve, attacks: Sequence[Atta
         forward_count=curve.forward_count,
         backward_count=curve.backward_count,
         settings=[attack.model_dump(mode="json") for attack in attacks if isinstance(attack, Settings)],
+        attacked=None if facts is None else attacked_record(facts),
+        details=attack_details(curve, classes),
+        checks=masking_records(curve.checks),
     )
 
 
@@ -209,7 +240,7 @@ def curve_gallery(
             arrays |= own
     caption = (
         f"Images that fool {recipe}, in the norm {norm_words(curve.norm)}: for each image the smallest "
-        "perturbation found within these budgets."
+        f"perturbation found within these budgets. {_LINES}"
     )
     return GalleryRecord(kind="fooling", recipe=recipe, caption=caption, rows=rows), arrays
 
@@ -223,17 +254,32 @@ def _triple(
 ) -> tuple[list[PictureRecord], dict[str, Tensor]]:
     """Put an image, its perturbation and their sum side by side; the report draws the perturbation."""
     keys = [f"{prefix}-{part}" for part in ("original", "perturbation", "fooling")]
+    distance = (255 * (pictures[1] - pictures[0])).flatten()
+    norms = f"L2 {float(distance.norm()):.3g}, L∞ {float(distance.abs().max()):.3g}"
+    before, after = (int(each.argmax()) for each in probabilities)
     row = [
-        PictureRecord(key=keys[0], title="original", lines=_prediction(probabilities[0], classes)),
-        PictureRecord(key=keys[1], title="perturbation", lines=[f"size {size:.3g}"]),
-        PictureRecord(key=keys[2], title="fooling image", lines=_prediction(probabilities[1], classes)),
+        _picture(keys[0], "original", probabilities[0], (before, after), classes),
+        PictureRecord(key=keys[1], title="perturbation", lines=[f"size {size:.3g}", norms]),
+        _picture(keys[2], "fooling image", probabilities[1], (after, before), classes),
     ]
     return row, {keys[0]: pictures[0], keys[2]: pictures[1]}
 
 
-def _prediction(probabilities: Tensor, classes: Sequence[str]) -> list[str]:
-    best = int(probabilities.argmax())
-    return [classes[best], f"{100 * float(probabilities[best]):.1f} %"]
+def _picture(
+    key: str, title: str, probabilities: Tensor, named: tuple[int, int], classes: Sequence[str]
+) -> PictureRecord:
+    """Say what the model takes an image for, and what it leaves for the other class of the pair."""
+    best, other = named
+    lines = [
+        classes[best],
+        _percent(probabilities[best]),
+        f"{classes[other]} {_percent(probabilities[other])}",
+    ]
+    return PictureRecord(key=key, title=title, lines=lines, probabilities=probabilities.tolist())
+
+
+def _percent(probability: Tensor) -> str:
+    return f"{100 * float(probability):.1f} %"
 
 
 def _one_of_each(candidates: Sequence[int], labels: Sequence[int], count: int) -> list[int]:

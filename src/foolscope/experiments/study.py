@@ -1,7 +1,7 @@
 """A study: a question, recipes, ablations, searches, attacks and claims."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
@@ -16,10 +16,12 @@ from foolscope.experiments.search.plan import SearchPlan
 
 __all__ = [
     "AblationPlan",
+    "AimedPlan",
     "AttackPlan",
     "FoolingPlan",
     "SearchPlan",
     "Study",
+    "TracePlan",
     "as_attack",
     "attack_from",
 ]
@@ -39,6 +41,8 @@ def _attack(value: Any) -> Any:
 
 AnyAttack = Annotated[pydantic.SerializeAsAny[Settings], pydantic.BeforeValidator(_attack)]
 _Values = Annotated[tuple[pydantic.JsonValue, ...], Field(min_length=1)]
+
+_MOST_STEPS = 1000  # of an attack that is followed: every step is a number in the record
 
 
 class AblationPlan(Settings):
@@ -85,13 +89,22 @@ class _Threatened(Settings):
         return norm
 
 
+def _ascending(norm: str, epsilons: Sequence[str | float]) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({Threat(norm, epsilon).epsilon for epsilon in epsilons}))
+    except FoolscopeError as error:
+        raise ValueError(str(error)) from error
+
+
 class AttackPlan(_Threatened):
     """Robust accuracy of recipes over a range of budgets, for the models of every seed."""
 
     name: str = Field(description='how claims call it, as in metric = "robust_accuracy:NAME@8/255"')
     recipes: Annotated[tuple[str, ...], Field(min_length=1)]
     epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
-    attacks: Annotated[tuple[AnyAttack, ...], Field(min_length=1)]
+    attacks: tuple[AnyAttack, ...] = Field(
+        description='the cheap ones first; or "full" for everything, with a search for hidden gradients'
+    )
     images: int = Field(1000, ge=1, description="the first so many test images")
 
     @pydantic.model_validator(mode="after")
@@ -101,29 +114,60 @@ class AttackPlan(_Threatened):
             _check_norm(attack, self.norm)
         return self
 
+    @pydantic.field_validator("attacks", mode="before")
+    @classmethod
+    def _list_or_full(cls, value: Any) -> Any:
+        if value == "full":
+            return ()
+        if isinstance(value, str) or not value:
+            known = did_you_mean(value, ["full", *ATTACKS]) if isinstance(value, str) else ""
+            raise ValueError(
+                f'attacks must be "full" or a list such as ["fgsm", "pgd"]; got {value!r}. {known}'
+            )
+        return value
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everything is tried, instead of attacks by name."""
+        return not self.attacks
+
     def budgets(self) -> tuple[float, ...]:
         """Return the budgets in pixel units, ascending."""
-        try:
-            return tuple(sorted({Threat(self.norm, epsilon).epsilon for epsilon in self.epsilons}))
-        except FoolscopeError as error:
-            raise ValueError(str(error)) from error
+        return _ascending(self.norm, self.epsilons)
 
 
-class FoolingPlan(_Threatened):
-    """A gallery of fooling images of one recipe's first model."""
+class AimedPlan(_Threatened):
+    """One attack on one recipe, with the classes that it is about; see :mod:`foolscope.experiments.aims`."""
 
     recipe: str
-    epsilon: str | float
     attack: AnyAttack
-    target: Literal["none", "second", "least-likely", "random"] = Field(
-        "none", description="which class the attack aims at; none takes any misclassification"
+    source: str | None = Field(None, description="only images of this class, by name; any class without it")
+    target: str = Field(
+        "none",
+        description="what the attack aims at: the name of a class, second, least-likely, random or every "
+        "(other class in turn); none takes any misclassification",
     )
+    confidence: float = Field(
+        0.0, ge=0, lt=1, description="only images that the model gets right with at least this probability"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _attack_and_classes_make_sense(self) -> "AimedPlan":
+        _check_norm(self.attack, self.norm)
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source!r}; aim at another class")
+        return self
+
+
+class FoolingPlan(AimedPlan):
+    """A gallery of fooling images of one recipe's first model."""
+
+    epsilon: str | float
     images: int = Field(6, ge=1, le=24)
 
     @pydantic.model_validator(mode="after")
-    def _budget_and_norm_make_sense(self) -> "FoolingPlan":
+    def _budget_makes_sense(self) -> "FoolingPlan":
         self.threat()
-        _check_norm(self.attack, self.norm)
         return self
 
     def threat(self) -> Threat:
@@ -132,6 +176,29 @@ class FoolingPlan(_Threatened):
             return Threat(self.norm, self.epsilon)
         except FoolscopeError as error:
             raise ValueError(str(error)) from error
+
+
+class TracePlan(AimedPlan):
+    """One attack on the models of every seed, followed step by step, and what it does to the images."""
+
+    name: str = Field(description='how claims call it, as in metric = "success_rate:NAME@8/255"')
+    epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
+    images: int = Field(
+        1000, ge=1, description="the first so many test images, of the source if there is one"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _budgets_and_steps_make_sense(self) -> "TracePlan":
+        if self.budgets()[0] == 0:
+            raise ValueError("epsilons must be above 0; what was before the attack is told beside it anyway")
+        steps = as_attack(self.attack).steps
+        if steps > _MOST_STEPS:
+            raise ValueError(f"an attack that is followed takes at most {_MOST_STEPS} steps; got {steps}")
+        return self
+
+    def budgets(self) -> tuple[float, ...]:
+        """Return the budgets in pixel units, ascending."""
+        return _ascending(self.norm, self.epsilons)
 
 
 class InspectionPlan(Settings):
@@ -156,6 +223,7 @@ class Study(Settings):
         ablations: one-factor ablations.
         searches: for better settings of a recipe.
         attacks: robust accuracy curves.
+        attack_traces: attacks followed step by step.
         galleries: fooling images.
         inspection: checks, learning rates, confusion, worst-classified images.
         claims: sentences to test.
@@ -170,6 +238,7 @@ class Study(Settings):
     ablations: tuple[AblationPlan, ...] = ()
     searches: tuple[SearchPlan, ...] = ()
     attacks: tuple[AttackPlan, ...] = ()
+    attack_traces: tuple[TracePlan, ...] = ()
     galleries: tuple[FoolingPlan, ...] = ()
     inspection: InspectionPlan = InspectionPlan()
     claims: tuple[Claim, ...] = ()
@@ -179,7 +248,7 @@ class Study(Settings):
         mentions = [
             *(plan.recipe for plan in self.ablations),
             *(plan.recipe for plan in self.searches),
-            *(plan.recipe for plan in self.galleries),
+            *(plan.recipe for plan in (*self.attack_traces, *self.galleries)),
             *(name for plan in self.attacks for name in plan.recipes),
             *self.inspection.checks,
             *self.inspection.learning_rates,
@@ -194,7 +263,7 @@ class Study(Settings):
 
     @pydantic.model_validator(mode="after")
     def _attacks_have_names_of_their_own(self) -> "Study":
-        names = [plan.name for plan in self.attacks]
+        names = [*(plan.name for plan in self.attacks), *(plan.name for plan in self.attack_traces)]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(f"two attacks are called {twice!r}; give each a name of its own")

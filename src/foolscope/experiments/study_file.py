@@ -21,6 +21,7 @@ from foolscope.experiments.study import (
     InspectionPlan,
     SearchPlan,
     Study,
+    TracePlan,
 )
 
 __all__ = ["FIRST_STUDY", "built_in_studies", "read_study", "renamed", "study_from"]
@@ -51,6 +52,7 @@ def _allowed(table: Mapping[str, Any]) -> dict[str, list[str]]:
         "ablations": AblationPlan,
         "searches": SearchPlan,
         "attacks": AttackPlan,
+        "attack_traces": TracePlan,
         "galleries": FoolingPlan,
     }
     for name, plan in plans.items():

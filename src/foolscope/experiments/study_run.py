@@ -16,6 +16,7 @@ from foolscope.experiments.ablation import (
     mean_interval,
     summarize,
 )
+from foolscope.experiments.aims import check_aims
 from foolscope.experiments.checking import check_records, range_test_record
 from foolscope.experiments.curves import CURVES, curve_of
 from foolscope.experiments.design import BlockDesign
@@ -43,6 +44,7 @@ from foolscope.experiments.robustness import fooling_gallery, robustness_curve, 
 from foolscope.experiments.search.plan import check_searches, run_searches, searched_trials
 from foolscope.experiments.store import TRAINING_VERSION, StoredTrial
 from foolscope.experiments.study import Study
+from foolscope.experiments.traces import follow_attacks
 from foolscope.learning.checkpoints import save_tensors
 
 __all__ = ["run_study", "training_record"]
@@ -80,6 +82,7 @@ def run_study(
             raise RecipeError(f"ablations.{number}: {error}") from error
     check_claims(study)
     check_searches(study.searches, study.recipes, workplace)
+    check_aims(study, workplace)
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
     trials = _train(study, named_ablations, workplace, observe)
     searches = run_searches(
@@ -91,6 +94,7 @@ def run_study(
     )
     checks, range_tests = _checks(study, workplace, observe)
     curves = _curves(study, trials, workplace, observe)
+    traces = follow_attacks(study, trials, workplace, observe)
     observe(Stage("looking at the models", 0.0))
     galleries, arrays = _galleries(study, trials, workplace)
     ablation_records = [
@@ -111,7 +115,7 @@ def run_study(
         checks=checks,
         curves=curves,
         galleries=galleries,
-        claims=judge_claims(study, named_ablations, trials, curves),
+        claims=judge_claims(study, named_ablations, trials, curves, traces),
         recipes={
             name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()
         },
@@ -130,6 +134,7 @@ def run_study(
         confusion=list(study.inspection.confusion),
         searches=searches,
         range_tests=range_tests,
+        traces=traces,
     )
     folder = workplace.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})
@@ -202,6 +207,11 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
         confusion=np.asarray(confusion).astype(int).tolist(),
         diverged=len(trials) - len(finished),
         duration_seconds=sum(trial.outcome["duration_seconds"] for trial in trials),
+        doubts=[
+            f"seed {trial.recipe.seed}: {doubt}" if len(trials) > 1 else doubt
+            for trial in trials
+            for doubt in trial.outcome.get("doubts", ())
+        ],
     )
 
 

@@ -210,11 +210,13 @@ class Panel:
         image: (height, width) or (channel, height, width), uint8 or float in [0, 1]; or the bytes of a PNG.
         title: above the picture.
         lines: below it, such as label and probability.
+        bars: below these, words with a fraction in [0, 1] each, such as classes and their probabilities.
     """
 
     image: NDArray[Any] | bytes
     title: str = ""
     lines: Sequence[str] = ()
+    bars: Sequence[tuple[str, float]] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.image, np.ndarray) and self.image.ndim not in (2, 3):

@@ -26,6 +26,7 @@ from foolscope.reports.images import data_uri, encode_png
 from foolscope.reports.numbering import (
     Label,
     alignments,
+    bar_words,
     cell_words,
     columns_of,
     labels_of,
@@ -81,6 +82,7 @@ def _environment() -> "Environment":
     )
     environment.globals.update(
         alignments=alignments,
+        bar_words=bar_words,
         cell_words=cell_words,
         columns_of=columns_of,
         cell_class=_cell_class,
@@ -144,7 +146,8 @@ def _picture(panel: Panel) -> str:
 
 
 def _picture_words(panel: Panel) -> str:
-    return ", ".join(words for words in (panel.title, *panel.lines) if words) or "image"
+    bars = [f"{words} {bar_words(fraction)}" for words, fraction in panel.bars]
+    return ", ".join(words for words in (panel.title, *panel.lines, *bars) if words) or "image"
 
 
 def _tally(items: Sequence[Verdict]) -> str:

@@ -51,6 +51,8 @@ _ESCAPES = {
     "\u202f": r"\,",
 }
 _WIDE = 6  # columns; a table of so many is set small
+_LONG = 48  # letters in a cell; from there on they are sentences
+_SENTENCES = r"p{0.5\linewidth}"
 _SIDES = {"left": "l", "right": "r", "center": "c"}
 _HEAD = "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}.\n"
 
@@ -90,7 +92,7 @@ def _name(table: Table) -> str:
 
 def _table(table: Table, labels: dict[str, Label]) -> str:
     columns = columns_of(table)
-    sides = "".join(_SIDES[side] for side in alignments(table))
+    sides = "".join(_side(table, position) for position in range(len(columns)))
     rows = [[_cell(cell, column) for cell, column in zip(row, columns, strict=True)] for row in table.rows]
     note = f"\n  \\par\\smallskip\\footnotesize {_rich(table.note, labels)}" if table.note else ""
     return "\n".join(
@@ -111,6 +113,13 @@ def _table(table: Table, labels: dict[str, Label]) -> str:
             "",
         ]
     )
+
+
+def _side(table: Table, position: int) -> str:
+    """Align a column; one of whole sentences is broken into lines."""
+    column, side = columns_of(table)[position], alignments(table)[position]
+    longest = max((len(cell_words(row[position], column)) for row in table.rows), default=0)
+    return _SENTENCES if side == "left" and longest > _LONG else _SIDES[side]
 
 
 def _row(cells: list[str]) -> str:

@@ -33,6 +33,7 @@ from foolscope.reports.images import encode_png
 from foolscope.reports.numbering import (
     Label,
     alignments,
+    bar_words,
     cell_words,
     columns_of,
     labels_of,
@@ -198,7 +199,8 @@ def _gallery(gallery: Gallery, page: _Page) -> list[str]:
 
 
 def _panel(panel: Panel, name: str) -> str:
-    words = [escape_markdown(line) for line in (panel.title, *panel.lines) if line]
+    bars = [f"{words} {bar_words(fraction)}" for words, fraction in panel.bars]
+    words = [escape_markdown(line) for line in (panel.title, *panel.lines, *bars) if line]
     return "<br>".join([f"![{escape_markdown(panel.title) or 'image'}]({name})", *words])
 
 

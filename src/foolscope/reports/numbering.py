@@ -18,7 +18,17 @@ from foolscope.reports.document import (
 )
 from foolscope.reports.text import format_number
 
-__all__ = ["Label", "alignments", "cell_words", "columns_of", "labels_of", "numbered", "resolve", "walk"]
+__all__ = [
+    "Label",
+    "alignments",
+    "bar_words",
+    "cell_words",
+    "columns_of",
+    "labels_of",
+    "numbered",
+    "resolve",
+    "walk",
+]
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,11 @@ def cell_words(cell: Cell | CellValue, column: Column) -> str:
     if value is None:
         return "–"
     return value if isinstance(value, str) else format_number(value, column.format)
+
+
+def bar_words(fraction: float) -> str:
+    """Write the fraction that a bar stands for."""
+    return format_number(fraction, ".1%")
 
 
 def _value(cell: Cell | CellValue) -> CellValue:

@@ -66,8 +66,10 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
         sections.append(search_section(record.searches))
     if record.checks or record.range_tests:
         sections.append(check_section(record.checks, record.range_tests, classes))
-    if record.curves or fooling:
-        sections.append(robustness_section(record.curves, fooling, arrays, classes))
+    if record.curves or record.traces or fooling:
+        sections.append(
+            robustness_section(record.curves, fooling, arrays, classes, record.traces, record.classes)
+        )
     mistakes = mistakes_section(record, arrays)
     if mistakes is not None:
         sections.append(mistakes)
@@ -161,11 +163,18 @@ def attack_document(
         arrays: their pixels by key.
         classes: how many there are.
     """
+    subject = curve.attacked
+    known = () if subject is None else (("Data", subject.dataset), ("Split", subject.split))
+    names = [] if curve.details is None else curve.details.classes
     return Document(
         f"Attack on {curve.recipe}",
         "How much of its accuracy does an attack leave?",
-        sections=[robustness_section([curve], [gallery], arrays, classes)],
-        facts=[("Images", f"{curve.images:,}"), ("Attacks", ", ".join(curve.attacks))],
+        sections=[robustness_section([curve], [gallery], arrays, classes, names=names)],
+        facts=[
+            *[(name, value) for name, value in known if value],
+            ("Images", f"{curve.images:,}"),
+            ("Attacks", "full evaluation" if curve.checks else ", ".join(curve.attacks)),
+        ],
     )
 
 

@@ -7,6 +7,7 @@ from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, abla
 from foolscope.reports.figures.bars import bars_with_interval, histograms
 from foolscope.reports.figures.canvas import Band
 from foolscope.reports.figures.confusion import confusion_matrix
+from foolscope.reports.figures.dumbbell import dumbbells
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import (
     Curve,
@@ -16,7 +17,9 @@ from foolscope.reports.figures.lines import (
     training_curves,
 )
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
+from foolscope.reports.figures.sizes import perturbation_sizes
 from foolscope.reports.figures.svg import standalone_svg
+from foolscope.reports.figures.taken import taken_by_attack
 
 __all__ = [
     "Band",
@@ -30,12 +33,15 @@ __all__ = [
     "ablation_effects",
     "bars_with_interval",
     "confusion_matrix",
+    "dumbbells",
     "histograms",
     "learning_rate_range",
     "line_panels",
     "loss_by_step",
+    "perturbation_sizes",
     "robust_accuracy_curve",
     "search_panels",
     "standalone_svg",
+    "taken_by_attack",
     "training_curves",
 ]

@@ -1,10 +1,10 @@
 """Robustness: the accuracy that attacks leave, by budget, and images that fool."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from foolscope.experiments.prose import POINTS
 from foolscope.experiments.records import CurveRecord, GalleryRecord
+from foolscope.experiments.trace_records import TraceRecord
 from foolscope.experiments.words import norm_words
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
@@ -19,7 +19,9 @@ from foolscope.reports.document import (
     Strong,
     Table,
 )
+from foolscope.reports.sections.attack_details import attack_detail_sections, stages_not_made
 from foolscope.reports.sections.phrases import (
+    attack_words,
     count_words,
     epsilon_words,
     full_stop,
@@ -27,28 +29,36 @@ from foolscope.reports.sections.phrases import (
     one_or_many,
     threat_words,
     with_interval,
+    with_unit,
 )
 from foolscope.reports.sections.pictures import Arrays, gallery_of
+from foolscope.reports.sections.traces import trace_section
 
 __all__ = ["robustness_section"]
 
 
 def robustness_section(
-    curves: Sequence[CurveRecord], galleries: Sequence[GalleryRecord], arrays: Arrays, classes: int
+    curves: Sequence[CurveRecord],
+    galleries: Sequence[GalleryRecord],
+    arrays: Arrays,
+    classes: int,
+    traces: Sequence[TraceRecord] = (),
+    names: Sequence[str] = (),
 ) -> Section:
-    """Build the section about attacks: a figure and a table for each attack plan, then the galleries."""
+    """Build the section about attacks: a figure and a table for each plan, followed attacks, galleries."""
     plans = list(dict.fromkeys(curve.attack for curve in curves))
     blocks: list[Block] = []
     for plan in plans:
         own = [curve for curve in curves if curve.attack == plan]
         parts = _plan_blocks(own, plan, classes)
-        blocks += parts if len(plans) == 1 else [Section(f"Attack {plan}", parts)]
+        blocks += parts if len(plans) == 1 and not traces else [Section(f"Attack {plan}", parts)]
+    blocks += [trace_section(trace) for trace in traces]
     drawn: list[Block] = [
         gallery
         for position, record in enumerate(galleries)
-        if (gallery := gallery_of(record, arrays, f"fooling-{position}")) is not None
+        if (gallery := gallery_of(record, arrays, f"fooling-{position}", names)) is not None
     ]
-    if drawn and curves:
+    if drawn and blocks:
         blocks.append(Section("Images that fool", drawn))
     else:
         blocks += drawn
@@ -60,9 +70,9 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
     largest = first.epsilons[-1]
     forwards = sum(curve.forward_count for curve in curves)
     backwards = sum(curve.backward_count for curve in curves)
-    seeds = max(len(curve.accuracies) for curve in curves)
-    several = f"Attacked were the models of {seeds} seeds of each recipe,"
-    models = several if seeds > 1 else "One model of each recipe was attacked,"
+    several = len(first.epsilons) > 1  # of one budget the table says it all
+    figure: list[Block] = [_figure(curves, plan, classes)] if several else []
+    in_figure = (Reference(f"robust-{plan}"), " and ") if several else ()
     blocks: list[Block] = [
         Paragraph(
             (
@@ -71,40 +81,60 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
                 f"ε = {epsilon_words(largest)} {threat_words(first.norm, largest)}. "
                 f"An image counts as right only if it withstands {_attack_words(first)}. "
                 "A stronger attack may fool more images, so the accuracies in ",
-                Reference(f"robust-{plan}"),
-                " and ",
+                *in_figure,
                 Reference(f"robust-table-{plan}"),
                 " are upper bounds.",
             )
         ),
-        _figure(curves, plan, classes),
+        *figure,
         _table(curves, plan),
         Paragraph(
-            f"{models} on the first {one_or_many(first.images, 'test image')}. "
-            f"It took {count_words(forwards)} forward and {count_words(backwards)} backward passes, "
-            "counted in images."
+            f"{_attacked_words(curves)} {_clean_words(curves)}It took {count_words(forwards)} forward and "
+            f"{count_words(backwards)} backward passes, counted in images."
         ),
     ]
     for curve in curves:
         blocks += [
             Notice((Strong(f"Doubt about {curve.recipe}:"), f" {full_stop(doubt)}")) for doubt in curve.doubts
         ]
-    return blocks
+    return [*blocks, *attack_detail_sections(curves, plan, _unit(curves)[0])]
+
+
+def _attacked_words(curves: Sequence[CurveRecord]) -> str:
+    """Say which models were attacked on which images."""
+    first = curves[0]
+    subject, count = first.attacked, first.images
+    if subject is None:
+        seeds = max(len(curve.accuracies) for curve in curves)
+        recipes = "each recipe" if len(curves) > 1 else first.recipe
+        models = f"The models of {seeds} seeds" if seeds > 1 else "One model"
+        verb = "were" if seeds > 1 else "was"
+        return f"{models} of {recipes} {verb} attacked, on the first {one_or_many(count, 'test image')}."
+    model = f"Run {subject.run[:10]}" if subject.run else f"The model {subject.model or first.recipe}"
+    images = one_or_many(count, f"{subject.split or ''} image".strip())
+    if not subject.dataset:
+        return f"{model} was attacked, on {images}."
+    return f"{model} was attacked, on the first {images} of {subject.dataset}."
+
+
+def _clean_words(curves: Sequence[CurveRecord]) -> str:
+    """Say how many images are right without attack, where no budget of 0 says so; ends with a space."""
+    right = [
+        f"{with_unit(sum(curve.details.class_clean) / sum(curve.details.class_images))} for {curve.recipe}"
+        for curve in curves
+        if curve.details is not None and curve.images
+    ]
+    if 0 in curves[0].epsilons or not right:
+        return ""
+    return f"Without attack, accuracy is {join_words(right)}. "
 
 
 def _attack_words(curve: CurveRecord) -> str:
     settings = {str(each.get("name")): each for each in curve.settings}
-    return join_words([_attack_word(name, settings.get(name, {})) for name in curve.attacks])
-
-
-def _attack_word(name: str, settings: dict[str, Any]) -> str:
-    """Name an attack: ``PGD (40 gradient steps, 5 random starts)``."""
-    if name == "fgsm":
-        return "FGSM (a single gradient step)"
-    steps, starts = settings.get("steps"), settings.get("restarts")
-    said = [one_or_many(steps, "gradient step")] if isinstance(steps, int) else []
-    said += [one_or_many(starts, "random start")] if isinstance(starts, int) and starts > 1 else []
-    return f"{name.upper()} ({', '.join(said)})" if said else name.upper()
+    made = [name for name in curve.attacks if name not in stages_not_made(curve)]
+    on_some = ", which needs no gradients and looks at a sample of what is left unless something is amiss"
+    words = [attack_words(name, settings.get(name, {})) for name in made]
+    return join_words(words) + (on_some if curve.checks and made[-1] == "square" else "")
 
 
 def _unit(curves: Sequence[CurveRecord]) -> tuple[float, str]:
@@ -171,10 +201,11 @@ def _table(curves: Sequence[CurveRecord], plan: str) -> Table:
         ]
         for place, epsilon in enumerate(curves[0].epsilons)
     ]
+    bands = " and as bands" if len(rows) > 1 else ""
     return Table(
         [Column("ε", align="right"), *[Column(f"{curve.recipe}, %", align="right") for curve in curves]],
         rows,
         "Accuracy under attack, by budget.",
-        note=f"In brackets and as bands: {_interval_words(curves)}." if _has_intervals(curves) else "",
+        note=f"In brackets{bands}: {_interval_words(curves)}." if _has_intervals(curves) else "",
         key=f"robust-table-{plan}",
     )

@@ -19,6 +19,7 @@ from foolscope.reports.sections.phrases import (
     with_interval,
     with_unit,
 )
+from foolscope.reports.sections.traces import trace_sentence
 
 __all__ = ["claim_verdicts", "factor_verdicts", "opening", "study_facts"]
 
@@ -36,6 +37,7 @@ def opening(record: StudyRecord) -> list[Block]:
         *map(_ablation_sentence, record.ablations),
         *(search.summary for search in record.searches),
         *_robustness_sentences(record.curves),
+        *map(trace_sentence, record.traces),
         *_claims_sentences(record),
     ]
     said = [sentence for sentence in sentences if sentence]

@@ -1,11 +1,14 @@
 """Numbers, lists, budgets and times as the text of a report writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from foolscope.experiments.prose import POINTS, Scale, number, scale_of
 
 __all__ = [
+    "attack_label",
+    "attack_words",
     "columns_unit",
     "count_words",
     "date_words",
@@ -30,6 +33,17 @@ _THREATS = {
     "linf": "changes no pixel by more than {}",
     "l2": "moves an image by at most {} in the L2 norm, the root of its summed squares",
     "l1": "changes the pixels by at most {} in all",
+}
+_ATTACKS = {
+    "apgd-nearest": "APGD towards the nearest classes",
+    "apgd-others": "APGD towards the other classes",
+    "apgd-long": "long APGD",
+    "carlini-wagner": "Carlini-Wagner",
+    "deepfool": "DeepFool",
+    "gaussian-noise": "Gaussian noise",
+    "square": "Square",
+    "transfer": "transfer",
+    "uniform-noise": "uniform noise",
 }
 
 
@@ -143,6 +157,31 @@ def threat_words(norm: str, epsilon: float) -> str:
     """
     words = epsilon_words(epsilon)
     return _THREATS.get(norm, f"moves an image by at most {{}} in the {norm} norm").format(words)
+
+
+def attack_label(name: str) -> str:
+    """Name an attack, or a stage of an evaluation.
+
+    Example:
+        >>> attack_label("pgd"), attack_label("square")
+        ('PGD', 'Square')
+    """
+    return _ATTACKS.get(name, name.upper())
+
+
+def attack_words(name: str, settings: Mapping[str, Any]) -> str:
+    """Name an attack by its settings, as far as they are stored.
+
+    Example:
+        >>> attack_words("pgd", {"steps": 40, "restarts": 5})
+        'PGD (40 gradient steps, 5 random starts)'
+    """
+    if name == "fgsm":
+        return "FGSM (a single gradient step)"
+    steps, starts = settings.get("steps"), settings.get("restarts")
+    said = [one_or_many(steps, "gradient step")] if isinstance(steps, int) else []
+    said += [one_or_many(starts, "random start")] if isinstance(starts, int) and starts > 1 else []
+    return f"{attack_label(name)} ({', '.join(said)})" if said else attack_label(name)
 
 
 def full_stop(text: str) -> str:

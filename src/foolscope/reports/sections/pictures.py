@@ -1,6 +1,6 @@
-"""Galleries of a study: pictures by their keys, perturbations magnified."""
+"""Galleries of a study: pictures by their keys, perturbations magnified, what the model makes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,39 +14,72 @@ __all__ = ["Arrays", "gallery_of"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_CLASSES = 4
+_TRIPLES = (
+    " From left to right in each triple: the image, the perturbation, which is nothing where it is mid-gray, "
+    "and their sum. Below: the class predicted"
+)
 _CAPTIONS = {
-    "fooling": " From left to right in each triple: the image, the perturbation, which is nothing where it "
-    "is mid-gray, and their sum. Below: the class predicted and its probability.",
+    "fooling": f"{_TRIPLES} and its probability.",
     "worst": " Above each: its label. Below: the class predicted and its probability, and the probability "
     "left for the label.",
 }
+_WITH_BARS = f"{_TRIPLES}, and the probabilities of the likeliest classes, the same ones for both images."
 
 
-def gallery_of(record: GalleryRecord, arrays: Arrays, key: str) -> Gallery | None:
+def gallery_of(
+    record: GalleryRecord, arrays: Arrays, key: str, classes: Sequence[str] = ()
+) -> Gallery | None:
     """Put a gallery's pictures together; None where no pixels are left of them.
 
     Args:
         record: rows of pictures.
         arrays: pixels by key, (channel, height, width) in [0, 1].
         key: for references.
+        classes: their names, to show whole distributions.
     """
-    rows = [panels for row in record.rows if (panels := _row(row, record, arrays))]
+    rows = [panels for row in record.rows if (panels := _row(row, record, arrays, classes))]
     if not rows:
         return None
-    return Gallery(rows, record.caption + _CAPTIONS[record.kind], key=key)
+    with_bars = any(panel.bars for row in rows for panel in row)
+    return Gallery(rows, record.caption + (_WITH_BARS if with_bars else _CAPTIONS[record.kind]), key=key)
 
 
-def _row(row: list[PictureRecord], record: GalleryRecord, arrays: Arrays) -> list[Panel]:
+def _row(
+    row: list[PictureRecord], record: GalleryRecord, arrays: Arrays, classes: Sequence[str]
+) -> list[Panel]:
     panels = []
+    shown = _likeliest(row, classes)
     for picture in row:
         title = f"label {picture.title}" if record.kind == "worst" else picture.title
         lines = list(picture.lines)
         if picture.key in arrays:
-            panels.append(Panel(_viewable(arrays[picture.key]), title, lines))
+            bars = _bars(picture, shown, classes)
+            panels.append(Panel(_viewable(arrays[picture.key]), title, lines[:1] if bars else lines, bars))
         elif picture.title == "perturbation" and all(end.key in arrays for end in (row[0], row[-1])):
             magnified = magnified_perturbation(arrays[row[0].key], arrays[row[-1].key])
             panels.append(Panel(_viewable(magnified.image), title, [*lines, magnified.label]))
     return panels
+
+
+def _likeliest(row: Sequence[PictureRecord], classes: Sequence[str]) -> list[int]:
+    """Choose the classes that any picture of a row is most likely taken for, the first picture's first."""
+    known = [
+        picture.probabilities for picture in row if classes and len(picture.probabilities) == len(classes)
+    ]
+    if not known:
+        return []
+    order = np.argsort(-np.max(known, axis=0), kind="stable")[:_CLASSES].tolist()
+    return sorted(order, key=lambda place: -known[0][place])
+
+
+def _bars(picture: PictureRecord, shown: Sequence[int], classes: Sequence[str]) -> list[tuple[str, float]]:
+    """Write a picture's probabilities of some classes, and what is left for all others."""
+    if not shown or len(picture.probabilities) != len(classes):
+        return []
+    bars = [(classes[place], picture.probabilities[place]) for place in shown]
+    rest = max(0.0, sum(picture.probabilities) - sum(fraction for _, fraction in bars))
+    return bars if len(shown) == len(classes) else [*bars, ("others", rest)]
 
 
 def _viewable(image: NDArray[Any]) -> NDArray[Any]:

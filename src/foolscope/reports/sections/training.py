@@ -14,12 +14,20 @@ from foolscope.reports.document import (
     Column,
     Details,
     Figure,
+    Notice,
     Paragraph,
     Reference,
     Section,
+    Strong,
     Table,
 )
-from foolscope.reports.sections.phrases import duration_words, join_words, one_or_many, with_interval
+from foolscope.reports.sections.phrases import (
+    duration_words,
+    full_stop,
+    join_words,
+    one_or_many,
+    with_interval,
+)
 
 __all__ = ["classifier_table", "classifiers", "training_figure"]
 
@@ -28,6 +36,7 @@ _HEADINGS = {
     "test_accuracy": "test accuracy, %",
     "validation_accuracy": "validation, %",
     "training_accuracy": "training, %",
+    "robust_validation_accuracy": "validation under a small PGD, %",
 }
 _HEIGHT = 250
 _IN_A_ROW = 3
@@ -48,6 +57,11 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
             )
         ),
         classifier_table(trainings),
+        *[
+            Notice((Strong(f"Doubt about {training.recipe}:"), f" {full_stop(doubt)}"))
+            for training in trainings
+            for doubt in training.doubts
+        ],
         *figures[:_SHOWN],
     ]
     if figures[_SHOWN:]:

@@ -1,0 +1,185 @@
+"""Attacks of a study that are followed: the loss by step, and what becomes of the images, for every seed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foolscope.attacks import AttackResult, Threat, run
+from foolscope.experiments.ablation import mean_interval
+from foolscope.experiments.aims import Aimed, aimed_images
+from foolscope.experiments.design import BlockDesign
+from foolscope.experiments.execution import Observer, Stage, Workplace
+from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.store import StoredTrial
+from foolscope.experiments.study import Study, TracePlan, as_attack
+from foolscope.experiments.trace_records import TraceBudgetRecord, TraceRecord
+
+__all__ = ["QUANTITIES", "follow_attacks", "trace_record"]
+
+QUANTITIES = {
+    "robust_accuracy": "robust_accuracies",
+    "success_rate": "success_rates",
+    "label_probability": "label_probabilities",
+}
+"""What a claim can be about, and which field of a budget's record holds it, seed by seed."""
+
+_TRACE_VERSION = 1
+
+Interval = tuple[float | None, float | None, float | None]
+
+
+def follow_attacks(
+    study: Study, trials: Mapping[Recipe, Sequence[StoredTrial]], workplace: Workplace, observe: Observer
+) -> list[TraceRecord]:
+    """Follow every attack of a study that asks for it; without a model that did not diverge there is none.
+
+    Args:
+        study: its ``attack_traces`` are followed.
+        trials: of every recipe, one per seed.
+        workplace: store and data.
+        observe: called as it goes on.
+    """
+    work = [
+        plan
+        for plan in study.attack_traces
+        if any(trial.status != "diverged" for trial in trials[study.recipes[plan.recipe]])
+    ]
+    records: list[TraceRecord] = []
+
+    def tell(fraction: float, detail: str) -> None:
+        observe(Stage("following attacks", (len(records) + fraction) / len(work), f"{plan.name}, {detail}"))
+
+    for plan in work:
+        records.append(trace_record(plan, trials[study.recipes[plan.recipe]], workplace, tell))
+    return records
+
+
+def trace_record(
+    plan: TracePlan,
+    trials: Sequence[StoredTrial],
+    workplace: Workplace,
+    tell: Callable[[float, str], None],
+) -> TraceRecord:
+    """Follow an attack on the model of every seed; what has been followed before is read.
+
+    Args:
+        plan: attack, classes, budgets, number of images.
+        trials: one per seed; those that diverged are left out.
+        workplace: store and data.
+        tell: called with the fraction done and a detail.
+    """
+    finished = [trial for trial in trials if trial.status != "diverged"]
+    results = []
+    for position, trial in enumerate(finished):
+        tell(position / len(finished), f"seed {trial.recipe.seed}")
+        determinants = {
+            "trial": trial.identity,
+            "plan": plan.model_dump(mode="json", exclude={"name", "recipe", "epsilons"}),
+            "epsilons": plan.budgets(),
+            "version": _TRACE_VERSION,
+        }
+        results.append(
+            workplace.store.remembered("traces", determinants, partial(_follow, plan, trial, workplace))
+        )
+    seeds = [trial.recipe.seed for trial in finished]
+    return TraceRecord(
+        attack=plan.name,
+        recipe=plan.recipe,
+        norm=plan.norm,
+        settings=plan.attack.model_dump(mode="json", exclude_none=True),
+        source=plan.source,
+        target=plan.target,
+        confidence=plan.confidence,
+        images=results[0]["images"],
+        counted=[result["counted"] for result in results],
+        seeds=seeds,
+        budgets=[
+            _over_seeds(epsilon, [result["budgets"][place] for result in results], seeds)
+            for place, epsilon in enumerate((0.0, *plan.budgets()))
+        ],
+        doubts=list(dict.fromkeys(doubt for result in results for doubt in result["doubts"])),
+        forward_count=sum(result["forward_count"] for result in results),
+        backward_count=sum(result["backward_count"] for result in results),
+    )
+
+
+def _follow(plan: TracePlan, trial: StoredTrial, workplace: Workplace) -> dict[str, Any]:
+    """Attack one model with every budget."""
+    aimed = aimed_images(plan, workplace.dataset(trial.recipe.dataset), plan.images)
+    model = trial.model(workplace.device)
+    results = [_attack(plan, Threat(plan.norm, epsilon), model, aimed, trial) for epsilon in plan.budgets()]
+    clean = results[0].clean_logits.softmax(1)
+    of_label = clean.gather(1, aimed.labels[:, None])[:, 0]
+    counted = results[0].clean_correct & (of_label >= plan.confidence)
+    before: dict[str, Any] = {
+        "robust_accuracy": results[0].clean_accuracy,
+        "success_rate": 0.0 if bool(counted.any()) else None,
+        "label_probability": _mean(of_label[counted]),
+        "losses": [],
+    }
+    return {
+        "images": len(aimed.labels),
+        "counted": int(counted.sum()),
+        "budgets": [before, *[_outcome(result, aimed.labels, counted) for result in results]],
+        "doubts": [doubt for result in results for doubt in result.doubts],
+        "forward_count": sum(result.forward_count for result in results),
+        "backward_count": sum(result.backward_count for result in results),
+    }
+
+
+def _attack(
+    plan: TracePlan, threat: Threat, model: nn.Module, aimed: Aimed, trial: StoredTrial
+) -> AttackResult:
+    return run(
+        model,
+        aimed.images,
+        aimed.labels,
+        threat,
+        as_attack(plan.attack),
+        seed=trial.recipe.seed,
+        targets=aimed.targets,
+        trace=True,
+    )
+
+
+def _outcome(result: AttackResult, labels: Tensor, counted: Tensor) -> dict[str, Any]:
+    of_label = result.adversarial_probabilities.gather(1, labels[:, None])[:, 0]
+    return {
+        "robust_accuracy": result.robust_accuracy,
+        "success_rate": _mean(result.success[counted]),
+        "label_probability": _mean(of_label[counted]),
+        "losses": [_mean(column) for column in result.losses_by_step.unbind(1)],
+    }
+
+
+def _mean(values: Tensor) -> float | None:
+    """Average; None where there is nothing to average, or something that is no number."""
+    mean = values.to(torch.float64).mean().item()
+    return mean if np.isfinite(mean) else None
+
+
+def _over_seeds(
+    epsilon: float, outcomes: Sequence[dict[str, Any]], seeds: Sequence[int]
+) -> TraceBudgetRecord:
+    by_seed = {name: [outcome[name] for outcome in outcomes] for name in QUANTITIES}
+    losses = [outcome["losses"] for outcome in outcomes]
+    return TraceBudgetRecord(
+        epsilon=epsilon,
+        losses=losses,
+        means={name: _interval(values, seeds, largest=1.0) for name, values in by_seed.items()},
+        mean_losses=[_interval(values, seeds) for values in zip(*losses, strict=True)],
+        **{field: by_seed[name] for name, field in QUANTITIES.items()},
+    )
+
+
+def _interval(values: Sequence[float | None], seeds: Sequence[int], *, largest: float = np.inf) -> Interval:
+    """Return mean and 95 % interval over the seeds, within [0, largest]; None where there is none."""
+    design = BlockDesign(("all",), tuple(seeds), np.array([values], dtype=float))
+    mean, low, high = mean_interval(design, "all")
+    if low is None or high is None:
+        return mean, None, None
+    return mean, max(0.0, low), min(largest, high)

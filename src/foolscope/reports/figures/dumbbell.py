@@ -1,0 +1,78 @@
+"""Two percentages for each of many rows, joined by a line: before and after."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foolscope.reports.figures.canvas import Numbers, add_legend, drawing, finite, label
+from foolscope.reports.theme import light
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+__all__ = ["dumbbells"]
+
+
+def dumbbells(
+    rows: Sequence[str],
+    before: tuple[str, Numbers],
+    after: tuple[str, Numbers],
+    *,
+    x_label: str,
+    width: float = 680,
+) -> str:
+    """Draw two percentages in each row, a ring and a dot, and the way between them.
+
+    Args:
+        rows: a name for each, from top to bottom.
+        before: words and values, drawn as rings.
+        after: words and values, drawn as dots.
+        x_label: the quantity, with its unit.
+        width: in CSS pixels.
+
+    Returns:
+        An ``<svg>`` element that follows the page's theme.
+
+    Raises:
+        ValueError: names and values differ in number.
+    """
+    first, second = finite(before[1]), finite(after[1])
+    if not len(rows) == first.size == second.size:
+        raise ValueError(
+            f"dumbbells needs two values for each of the {len(rows)} rows; got {first.size} and {second.size}"
+        )
+    places = np.arange(len(rows))
+    handles: list[Artist] = []
+    with drawing(width, 25 * len(rows) + 98) as sheet:
+        axes = sheet.figure.subplots()
+        axes.hlines(places, second, first, color=light("rule"), linewidth=3, zorder=1)
+        looks: tuple[tuple[Numbers, dict[str, Any]], ...] = (
+            (first, {"markersize": 10, "markerfacecolor": light("paper"), "color": light("series-7")}),
+            (second, {"markersize": 5.5, "color": light("series-1")}),
+        )
+        for values, look in looks:
+            handles += axes.plot(
+                values, places, linestyle="none", marker="o", markeredgewidth=1.8, clip_on=False, **look
+            )
+        for place, start, end in zip(places, first, second, strict=True):
+            axes.annotate(
+                f"{start:.0f} → {end:.0f}",
+                (1, place),
+                xycoords=("axes fraction", "data"),
+                xytext=(14, 0),
+                textcoords="offset points",
+                va="center_baseline",
+                color=light("ink"),
+                fontsize=12,
+            )
+        axes.set_yticks(places, [label(name) for name in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlim(0, 100)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x")
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(axis="x", length=0)
+        axes.set_xlabel(label(x_label))
+        add_legend(sheet, handles, [before[0], after[0]])
+    return sheet.svg

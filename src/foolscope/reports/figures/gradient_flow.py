@@ -1,0 +1,172 @@
+"""Gradients through time as a drawing: the norm by time step, relative to the last one, beside its bound."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foolscope.reports.figures.canvas import (
+    NICE_STEPS,
+    WIDTH,
+    Numbers,
+    add_legend,
+    drawing,
+    finite,
+    label,
+    line_style,
+)
+from foolscope.reports.theme import light
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+__all__ = ["FlowLine", "gradient_flow"]
+
+_ROOM_FOR_BOUNDS = 100.0  # times the largest norm: a bound that leaves the data behind leaves the panel
+_LOWEST = 1e-12
+_BOUND = "bound ‖w‖^(T−t)"
+_BOUND_STYLE: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 1.2, "zorder": 1}
+_DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class FlowLine(NamedTuple):
+    """One setting: the gradient's norm by the state after each time step, and what bounds it.
+
+    Args:
+        norms: from the first step to the last, (time,).
+        spectral_norm: ‖w‖ of a recurrence whose gradient, relative to the last step, is at most ‖w‖^(T−t);
+            ``None`` where nothing bounds it, as in an LSTM.
+    """
+
+    norms: Numbers
+    spectral_norm: float | None = None
+
+
+def gradient_flow(
+    panels: Mapping[str, Mapping[str, FlowLine]],
+    *,
+    x_label: str = "time step",
+    rows: int = 1,
+    width: float = WIDTH,
+    height: float = 330,
+) -> str:
+    """Draw how gradients vanish or explode on their way back from the last time step, on a log scale.
+
+    Args:
+        panels: title, such as "At initialization" -> series name -> line. A series keeps its style through
+            all panels, and panels share one scale. A series of which nothing is finite is named as diverged.
+        x_label: what a step is.
+        rows: into how many rows the panels are divided.
+        width: in CSS pixels.
+        height: in CSS pixels.
+
+    Returns:
+        An ``<svg>`` element that follows the page's theme.
+
+    Raises:
+        ValueError: there is no panel, or a panel has no line.
+    """
+    if not panels or not all(panels.values()):
+        raise ValueError("gradient_flow needs at least one panel, each with at least one line")
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    shown = {
+        title: {name: (_relative(line.norms), _bound(line)) for name, line in lines.items()}
+        for title, lines in panels.items()
+    }
+    limits = _limits([each for lines in shown.values() for each in lines.values()])
+    with drawing(width, height) as sheet:
+        all_axes = sheet.figure.subplots(rows, -(-len(panels) // rows), squeeze=False).ravel()
+        for axes in all_axes[len(panels) :]:
+            axes.set_axis_off()
+        handles: dict[str, Artist] = {}
+        for axes, (title, lines) in zip(all_axes, shown.items(), strict=False):
+            for name, (norms, bound) in lines.items():
+                handles[name] = _draw(axes, norms, bound, names.index(name))
+            _name_diverged(axes, [name for name, (norms, _) in lines.items() if not np.isfinite(norms).any()])
+            axes.set_title(label(title))
+            axes.set_xlabel(label(x_label))
+            _format(axes, max(norms.size for norms, _ in lines.values()), limits)
+        if any(bound is not None for lines in shown.values() for _, bound in lines.values()):
+            (handles[_BOUND],) = all_axes[0].plot([], [], color=light("muted"), **_BOUND_STYLE)
+        entries = [*names, _BOUND] if _BOUND in handles else names
+        add_legend(sheet, [handles[name] for name in entries], entries)
+    return sheet.svg
+
+
+def _relative(norms: Numbers) -> NDArray[np.float64]:
+    """Divide by the last norm; what is not positive has no place on a log scale."""
+    values = finite(norms)
+    values = np.where(values > 0, values, np.nan)
+    return values / values[-1] if values.size else values
+
+
+def _bound(line: FlowLine) -> NDArray[np.float64] | None:
+    count = len(finite(line.norms))
+    if line.spectral_norm is None or not np.isfinite(line.spectral_norm):
+        return None
+    return finite(np.power(float(line.spectral_norm), np.arange(count)[::-1]))
+
+
+def _limits(
+    lines: list[tuple[NDArray[np.float64], NDArray[np.float64] | None]],
+) -> tuple[float, float]:
+    norms = np.concatenate([[1.0], *(each[np.isfinite(each)] for each, _ in lines)])
+    bounds = np.concatenate([[1.0], *(each for _, each in lines if each is not None)])
+    low = max(_LOWEST, min(norms.min(), bounds.min()))
+    high = max(norms.max(), min(bounds.max(), _ROOM_FOR_BOUNDS * norms.max()))
+    return low / 2, high * 2
+
+
+def _draw(
+    axes: "Axes", norms: NDArray[np.float64], bound: NDArray[np.float64] | None, position: int
+) -> "Artist":
+    """Draw a line and, if there is one, its bound; return the line."""
+    style, steps = line_style(position), np.arange(1, norms.size + 1)
+    every = max(1, norms.size // 7)
+    (line,) = axes.plot(
+        steps,
+        norms,
+        color=style.color,
+        marker=style.marker,
+        markevery=(position % every, every),
+    )
+    if bound is not None:
+        axes.plot(steps, bound, color=style.color, **_BOUND_STYLE)
+    return line
+
+
+def _name_diverged(axes: "Axes", names: list[str]) -> None:
+    if names:
+        axes.annotate(
+            "\n".join(["diverged:", *map(label, names)]),
+            (1, 0),
+            xycoords="axes fraction",
+            xytext=(-4, 4),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            color=light("muted"),
+            fontsize=11,
+        )
+
+
+def _format(axes: "Axes", steps: int, limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.set_ylim(*limits)
+    margin = 0.03 * max(1, steps - 1)
+    axes.set_xlim(1 - margin, max(steps, 2) + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2, steps=NICE_STEPS))
+    axes.yaxis.set_major_locator(LogLocator(numticks=9))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="y", which="minor", length=0)
+
+
+def _power_of_ten(value: float) -> str:
+    """Write 0.001 as 10⁻³ and what is near 1 as it is."""
+    exponent = round(np.log10(value))
+    return f"{value:g}" if -1 <= exponent <= 2 else "10" + str(exponent).translate(_DIGITS)
