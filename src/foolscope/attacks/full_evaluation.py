@@ -1,47 +1,28 @@
 """The full evaluation: cheap attacks first, expensive ones on what still holds, and a search for masking."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf
+from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import Any
 
 import torch
 from jaxtyping import Int64, Num
 from torch import Tensor, nn
 
+from foolscope.attacks.campaign import Campaign, Case, Progress, Save
 from foolscope.attacks.coarse import in_bfloat16
 from foolscope.attacks.doubts import MaskingCheck, check, model_checks
 from foolscope.attacks.evaluation import RobustAccuracyCurve
-from foolscope.attacks.losses import misclassified
 from foolscope.attacks.masking import budget_checks, gradient_checks, saturation_check
-from foolscope.attacks.nearest import nearest_classes
 from foolscope.attacks.oracle import frozen
-from foolscope.attacks.result import AttackResult
-from foolscope.attacks.runner import automatic_batch_size, check_logits, predict, run
-from foolscope.attacks.stages import (
-    BLACK_BOX,
-    BLACK_BOX_SAMPLE,
-    TARGETS_TRIED,
-    TRANSFER,
-    Stage,
-    evaluation_stages,
-)
+from foolscope.attacks.runner import automatic_batch_size, check_logits, predict
+from foolscope.attacks.stages import BLACK_BOX, TARGETS_TRIED, TRANSFER, evaluation_stages
 from foolscope.attacks.standings import Standings
 from foolscope.attacks.threat import Threat, check_images
-from foolscope.attacks.transfer import transfer
 from foolscope.core.errors import ThreatError
-from foolscope.core.randomness import derive_seed
 
 __all__ = ["evaluate"]
 
-Save = Callable[[Mapping[str, Tensor]], None]
-Progress = Callable[[str, float, int], None]
-
 _CHECKED = 64  # images on which gradients are looked at
 _TRIED = 32  # images that are attacked with growing budgets
-_SAMPLE = 16  # images searched without gradients at the least; or a sixteenth of those that hold
-_LATE = 0.75
 _CLEARLY, _FEW = 2, 0.01  # what a search without gradients may find by chance
 
 
@@ -91,8 +72,8 @@ def evaluate(
         ThreatError: no budget, or anything that :func:`foolscope.attacks.run` refuses.
 
     Example:
-        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
-        >>> _ = linear[1].weight.data.copy_(torch.eye(2))
+        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False)).eval()
+        >>> _ = linear[1].weight.data.copy_(3 * torch.eye(2))
         >>> images = torch.tensor([[[[0.6, 0.4]]], [[[0.9, 0.1]]]])
         >>> curve = evaluate(linear, images, torch.tensor([0, 0]), "linf", [0.2], seed=0)
         >>> curve.robust_accuracies, [each.name for each in curve.checks if each.fired]
@@ -107,49 +88,39 @@ def evaluate(
     if not threats:
         raise ThreatError("an evaluation needs a budget; got none")
     check_images(images, labels, threats[-1])
-    size = batch_size or automatic_batch_size(images)
     labels = labels.to(images.device)
-    positions = torch.arange(len(labels), device=images.device)
-    indices = positions if indices is None else indices.to(images.device)
-    deadline = None if time_budget_seconds is None else monotonic() + time_budget_seconds
-    checks: tuple[MaskingCheck, ...] = ()
+    size = batch_size or automatic_batch_size(images)
     with frozen(model):
         clean_logits = predict(model, images, size)
     check_logits(clean_logits, labels)
-    checks += model_checks(model, clean_logits)
-    classes = clean_logits.shape[1] if len(labels) else 2
-    standings = Standings.of(images, labels, clean_logits, min(TARGETS_TRIED, classes - 1))
-    right = (standings.smallest_found > 0).nonzero()[:, 0]
-    few, fewer = right[:_CHECKED], right[:_TRIED]
-    checks += gradient_checks(model, images[few], labels[few])
-    positive = [threat.epsilon for threat in threats if threat.epsilon > 0]
-    coarse = in_bfloat16(model, images[few], clean_logits[few])
-    case = _Case(
-        model,
-        coarse,
-        surrogate,
-        images,
-        labels,
-        indices,
-        threats[-1],
-        tuple(positive),
-        seed,
-        size,
-        levels,
-        deadline,
+    others = clean_logits.shape[1] - 1 if len(labels) else 1
+    standings = Standings.of(images, labels, clean_logits, min(TARGETS_TRIED, others))
+    few = (standings.smallest_found > 0).nonzero()[:_CHECKED, 0]
+    case = Case(
+        model=model,
+        coarse=in_bfloat16(model, images[few], clean_logits[few]),
+        surrogate=surrogate,
+        images=images,
+        labels=labels,
+        indices=torch.arange(len(labels), device=images.device)
+        if indices is None
+        else indices.to(images.device),
+        threat=threats[-1],
+        epsilons=tuple(threat.epsilon for threat in threats if threat.epsilon > 0),
+        seed=seed,
+        batch_size=size,
+        levels=levels,
+        deadline=None if time_budget_seconds is None else monotonic() + time_budget_seconds,
     )
-    if positive:
-        found, results = budget_checks(model, images[fewer], labels[fewer], norm, positive[-1], seed=seed)
-        checks += found
-        standings.count(*results)
+    checks = (*model_checks(model, clean_logits), *_first_checks(case, standings, few))
     if saved is not None:
         standings = Standings(**{name: value.to(images.device) for name, value in saved.items()})
-    stages = (*evaluation_stages(norm, positive, classes - 1), TRANSFER, BLACK_BOX)
-    search = _Search(case, standings, stages, save, progress)
-    search.with_gradients()
-    checks += search.without_gradients(any(each.fired and each.is_serious for each in checks))
-    checks += (saturation_check(int(standings.counts[2]), len(labels)),)
-    doubts = [each.sentence for each in checks if each.fired and each.is_serious] + search.doubts()
+    stages = (*evaluation_stages(norm, case.epsilons, others), TRANSFER, BLACK_BOX)
+    campaign = Campaign(case, standings, stages, save, progress)
+    campaign.with_gradients()
+    found, tried = campaign.without_gradients(any(each.fired and each.is_serious for each in checks))
+    checks += (_black_box_check(found, tried, norm), saturation_check(standings.late, len(labels)))
+    doubts = [each.sentence for each in checks if each.fired and each.is_serious]
     return RobustAccuracyCurve(
         norm=norm,
         epsilons=tuple(threat.epsilon for threat in threats),
@@ -160,183 +131,38 @@ def evaluate(
         adversarial_inputs=standings.adversarial_inputs,
         adversarial_logits=standings.adversarial_logits,
         clean_logits=clean_logits,
-        forward_count=int(standings.counts[0]),
-        backward_count=int(standings.counts[1]),
+        forward_count=standings.forward_count,
+        backward_count=standings.backward_count,
         checks=checks,
-        doubts=tuple(dict.fromkeys(doubts)),
-        unfinished=search.unfinished(),
+        doubts=tuple(dict.fromkeys([*doubts, *_time_doubt(campaign.unfinished())])),
+        unfinished=campaign.unfinished(),
     )
 
 
-@dataclass(frozen=True)
-class _Case:
-    """What is attacked, and how."""
-
-    model: nn.Module
-    coarse: nn.Module | None
-    surrogate: nn.Module | None
-    images: Tensor
-    labels: Tensor
-    indices: Tensor
-    threat: Threat
-    epsilons: tuple[float, ...]
-    seed: int
-    batch_size: int
-    levels: int | None
-    deadline: float | None
-
-    def is_over(self) -> bool:
-        """Return whether the time is up."""
-        return self.deadline is not None and monotonic() >= self.deadline
-
-    def attack(self, stage: Stage, rows: Tensor, standings: Standings, budgets: Tensor) -> AttackResult:
-        """Run a stage's attack on some images."""
-        targets = None
-        if stage.targets is not None:
-            first, last = stage.targets
-            targets = self.targets(rows, standings)[:, first:last]
-        chosen: dict[str, Any] = {
-            "seed": derive_seed(self.seed, "evaluation", stage.name),
-            "targets": targets,
-            "indices": self.indices[rows],
-            "clean_logits": standings.clean_logits[rows],
-            "batch_size": self.batch_size,
-            "epsilons": budgets,
-        }
-        images, labels = self.images[rows], self.labels[rows]
-        if stage is TRANSFER:
-            assert self.surrogate is not None
-            return transfer(self.surrogate, self.model, images, labels, self.threat, stage.attack, **chosen)
-        return run(
-            self.model,
-            images,
-            labels,
-            self.threat,
-            stage.attack,
-            success=misclassified,
-            stepping_model=self.coarse if stage.coarse else None,
-            levels=self.levels,
-            deadline=self.deadline,
-            **chosen,
-        )
-
-    def targets(self, rows: Tensor, standings: Standings) -> Tensor:
-        """Return the nearest classes of some images, looked for at the first time."""
-        unknown = rows[standings.targets[rows, 0] < 0]
-        if len(unknown):
-            count = standings.targets.shape[1]
-            images, labels = self.images[unknown], self.labels[unknown]
-            nearest, _ = nearest_classes(
-                self.model, images, labels, self.threat.geometry, count, self.batch_size
-            )
-            standings.targets[unknown] = nearest
-            standings.counts[0] += len(unknown)
-            standings.counts[1] += len(unknown) * count
-        return standings.targets[rows]
+def _first_checks(case: Case, standings: Standings, few: Tensor) -> tuple[MaskingCheck, ...]:
+    """Ask the model a few things before it is attacked; the price is entered."""
+    images, labels = case.images[few], case.labels[few]
+    standings.spend(4 * len(few), 3 * len(few))
+    checks = gradient_checks(case.model, images, labels)
+    if not case.epsilons:
+        return checks
+    part = slice(_TRIED)
+    more, results = budget_checks(
+        case.model, images[part], labels[part], case.threat.norm, case.epsilons[-1], seed=case.seed
+    )
+    for result in results:
+        standings.spend(result.forward_count, result.backward_count)
+    return checks + more
 
 
-@dataclass
-class _Search:
-    """Takes images from stage to stage until each has fallen to every budget or held against every stage."""
-
-    case: _Case
-    standings: Standings
-    stages: tuple[Stage, ...]
-    save: Save | None
-    progress: Progress | None
-
-    @property
-    def black_box(self) -> int:
-        """The place of the first stage without gradients of the model."""
-        return len(self.stages) - 2
-
-    def waiting(self) -> Tensor:
-        """Return the budget at which each image is to be attacked; 0 where it has fallen to all."""
-        return self.standings.budgets(self.standings.smallest_found.new_tensor(self.case.epsilons))
-
-    def with_gradients(self) -> None:
-        """Take every image through the stages with gradients."""
-        while True:
-            rows = ((self.waiting() > 0) & (self.standings.turns < self.black_box)).nonzero()[:, 0]
-            if len(rows) == 0 or self.case.is_over():
-                return
-            turn = int(self.standings.turns[rows].min())
-            self.stage(turn, rows[self.standings.turns[rows] == turn])
-
-    def stage(self, turn: int, rows: Tensor, stage: Stage | None = None) -> int:
-        """Attack some images in portions, by default with their turn's stage; return how many fell."""
-        stage, standings = stage or self.stages[turn], self.standings
-        near = standings.near(self.case.labels, stage.reach)[rows]
-        standings.turns[rows[~near]] = turn + 1
-        rows = rows[near]
-        before, done = int((standings.fooled_by[rows] == turn).sum()), 0
-        for part in torch.split(rows, 4 * self.case.batch_size):
-            if len(part) == 0 or self.case.is_over():
-                break
-            everything = not stage.attack.stops_at_success
-            budgets = self.waiting()[part]
-            budgets = torch.full_like(budgets, self.case.threat.epsilon) if everything else budgets
-            result = self.case.attack(stage, part, standings, budgets)
-            late = _LATE * stage.attack.steps if turn == self.black_box - 1 else inf
-            standings.record(
-                part, result, budgets, turn, int(not self.stages[0].attack.stops_at_success), late
-            )
-            done += len(part)
-            if self.save is not None:
-                self.save(standings.tensors())
-            if self.progress is not None:
-                self.progress(stage.name, done / len(rows), int((self.waiting() > 0).sum()))
-        return int((standings.fooled_by[rows] == turn).sum()) - before
-
-    def without_gradients(self, suspicious: bool) -> tuple[MaskingCheck, ...]:
-        """Try what needs no gradients of the model: a sample, and everything if there is a reason to.
-
-        Args:
-            suspicious: whether the model seems to hide its gradients.
-        """
-        standings, tried, place = self.standings, 0, self.black_box
-        while not self.case.is_over():
-            holding = self.waiting() > 0
-            rows = (holding & (standings.turns == place)).nonzero()[:, 0]
-            if self.case.surrogate is None:
-                standings.turns[rows] = place + 1
-            elif len(rows):
-                self.stage(place, rows)
-            rows = (holding & (standings.turns == place + 1)).nonzero()[:, 0]
-            if len(rows) == 0 or self.case.threat.norm not in BLACK_BOX.attack.norms:
-                break
-            everything = suspicious or int(standings.counts[3]) > 0
-            chosen = rows if everything else self.sample(rows)
-            tried += len(chosen)
-            standings.counts[3] += self.stage(
-                place + 1, chosen, BLACK_BOX if everything else BLACK_BOX_SAMPLE
-            )
-            if not everything and int(standings.counts[3]) == 0:
-                standings.turns[rows] = place + 2
-            self.with_gradients()
-        return (_black_box_check(int(standings.counts[3]), tried, self.case.threat.norm),)
-
-    def sample(self, rows: Tensor) -> Tensor:
-        """Choose images by their names, so that the choice does not depend on their order."""
-        count = max(_SAMPLE, -(-len(rows) // _SAMPLE))
-        names = [derive_seed(self.case.seed, "sample", index) for index in self.case.indices[rows].tolist()]
-        order = sorted(range(len(rows)), key=names.__getitem__)
-        return rows[sorted(order[:count])]
-
-    def unfinished(self) -> int:
-        """Return how many images were not attacked to the end."""
-        open_ = (self.waiting() > 0) & (self.standings.turns < len(self.stages))
-        return int(open_.sum()) if self.case.is_over() else 0
-
-    def doubts(self) -> list[str]:
-        """Say what was left undone."""
-        left = self.unfinished()
-        if not left:
-            return []
-        return [
-            f"The time was up before {left} images were attacked to the end; they count as robust. Give more "
-            "time, or none: a stored evaluation goes on where it stopped."
-        ]
+def _time_doubt(left: int) -> list[str]:
+    """Say what was left undone."""
+    if not left:
+        return []
+    return [
+        f"The time was up before {left} images were attacked to the end; they count as robust. Give more "
+        "time, or none: a stored evaluation goes on where it stopped."
+    ]
 
 
 def _black_box_check(found: int, tried: int, norm: str) -> MaskingCheck:

@@ -5,6 +5,7 @@ Source:
     masked gradients", and of Carlini et al. (2019, arXiv:1902.06705), on evaluating adversarial robustness.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -39,7 +40,7 @@ _CHANCE = 0.05
 def gradient_checks(
     model: nn.Module, images: Float[Tensor, "batch channel height width"], labels: Int64[Tensor, " batch"]
 ) -> tuple[MaskingCheck, ...]:
-    """Ask twice for outputs and gradients on a few images.
+    """Ask twice for outputs and gradients on a few images; three forward and backward passes each.
 
     Args:
         model: from images to logits; asked in evaluation mode.
@@ -50,9 +51,8 @@ def gradient_checks(
         return ()
     with frozen(model):
         first, margins = _gradients(model, images, labels, margin)
-        second, _ = _gradients(model, images, labels, margin)
+        second, again = _gradients(model, images, labels, margin)
         _, entropies = _gradients(model, images, labels, cross_entropy)
-        again = _gradients(model, images, labels, margin)[1]
     size, spread = first.abs().amax().item(), (first - second).abs().amax().item()
     broken = (~margins.isfinite()).flatten(1).any(1).double().mean().item()
     sizes, others = (each.nan_to_num(0.0, 0.0, 0.0).flatten(1).abs().amax(1) for each in (margins, entropies))
@@ -203,8 +203,9 @@ def largest_distance(norm: str, images: Float[Tensor, "batch channel height widt
     return Threat(norm, 0).geometry.size(ones).item()
 
 
-def _gradients(model: nn.Module, images: Tensor, labels: Tensor, loss: object) -> tuple[Tensor, Tensor]:
-    assert callable(loss)
+def _gradients(
+    model: nn.Module, images: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         variables = images.detach().requires_grad_()
         logits = model(variables)

@@ -89,7 +89,7 @@ class Standings:
             first: the place of the stage at which an image that fell starts again, at its next budget.
             late: an image that fell after more steps than these fell late.
         """
-        self.count(result)
+        self.spend(result.forward_count, result.backward_count)
         sizes = result.perturbation_sizes.minimum(budgets)
         better = result.success & (sizes < self.smallest_found[rows])
         kept = better | (~result.success & self.smallest_found[rows].isinf())
@@ -104,8 +104,22 @@ class Standings:
         self.turns[rows[result.finished]] = stage + 1
         self.turns[fallen] = first
 
-    def count(self, *results: AttackResult) -> None:
-        """Add the price of attacks."""
-        for result in results:
-            self.counts[0] += result.forward_count
-            self.counts[1] += result.backward_count
+    def spend(self, forwards: int, backwards: int) -> None:
+        """Enter passes."""
+        self.counts[0] += forwards
+        self.counts[1] += backwards
+
+    @property
+    def forward_count(self) -> int:
+        """All forward passes, in images."""
+        return int(self.counts[0])
+
+    @property
+    def backward_count(self) -> int:
+        """All backward passes, in images."""
+        return int(self.counts[1])
+
+    @property
+    def late(self) -> int:
+        """How many images fell in the last steps of the longest attack."""
+        return int(self.counts[2])
