@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,3 +108,11 @@ def study_file(tmp_path) -> Path:
 def small() -> tuple[str, ...]:
     """Flags of a training of a blink."""
     return SMALL
+
+
+@pytest.fixture
+def run_of(foolscope, small):
+    def train(*arguments):
+        return json.loads(foolscope("train", "--json", *arguments, *small).out)["identity"]
+
+    return train

@@ -10,15 +10,6 @@ from foolscope.cli.ablate import _factors
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.study_file import built_in_studies
 
-
-@pytest.fixture
-def run_of(foolscope, small):
-    def train(*arguments):
-        return json.loads(foolscope("train", "--json", *arguments, *small).out)["identity"]
-
-    return train
-
-
 # ------------------------------------------------------------------ ablate
 
 

@@ -1,0 +1,85 @@
+"""What a trained model is made of: the spectra of its layers, and what is left of it at lower ranks."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from foolscope.attacks import PGD, Threat, run
+from foolscope.attacks.oracle import frozen
+from foolscope.attacks.runner import automatic_batch_size, predict
+from foolscope.experiments.inspection_records import CompressionRecord, SpectrumRecord
+from foolscope.experiments.subjects import Subject
+from foolscope.inspection.compression import compressed, parameter_count
+from foolscope.inspection.spectrum import spectra
+
+__all__ = ["compression_records", "spectrum_records"]
+
+_ROUNDS = 5
+_STEPS = 20
+
+
+def spectrum_records(model: nn.Module) -> list[SpectrumRecord]:
+    """Return the spectrum of every layer that has a weight matrix."""
+    return [
+        SpectrumRecord(
+            layer=each.name,
+            rows=each.shape[0],
+            columns=each.shape[1],
+            singular_values=list(each.singular_values),
+            effective_rank=each.effective_rank,
+            energy_rank=each.energy_rank,
+        )
+        for each in spectra(model)
+    ]
+
+
+def compression_records(
+    subject: Subject,
+    fractions: Sequence[float],
+    threat: Threat,
+    *,
+    seed: int,
+    tell: Callable[[float, str], None],
+) -> list[CompressionRecord]:
+    """Truncate a model to lower and lower ranks, and see what each keeps.
+
+    Args:
+        subject: model and images.
+        fractions: of each layer's full rank.
+        threat: what the attacker may do.
+        seed: root of the attack's randomness.
+        tell: called with the fraction done and a detail.
+    """
+    records = []
+    for place, fraction in enumerate(sorted(set(fractions), reverse=True)):
+        tell(place / len(fractions), f"{100 * fraction:g} % of the rank")
+        model = compressed(subject.model, fraction)
+        attack = PGD(steps=_STEPS, loss="margin")
+        result = run(model, subject.images, subject.labels, threat, attack, seed=seed)
+        records.append(
+            CompressionRecord(
+                fraction=fraction,
+                parameters=parameter_count(model),
+                accuracy=result.clean_accuracy,
+                robust_accuracy=result.robust_accuracy,
+                milliseconds=1000 * _seconds(model, subject),
+            )
+        )
+    return records
+
+
+def _seconds(model: nn.Module, subject: Subject) -> float:
+    """Time a forward pass over one batch."""
+    batch = subject.images[: automatic_batch_size(subject.images)]
+    times = []
+    with frozen(model):
+        for _ in range(_ROUNDS + 1):  # the first warms up
+            started = perf_counter()
+            predict(model, batch, len(batch))
+            if batch.is_cuda:
+                torch.cuda.synchronize()
+            times.append(perf_counter() - started)
+    return median(times[1:])
