@@ -1,4 +1,5 @@
 import itertools
+import typing
 
 import pydantic
 import pytest
@@ -209,7 +210,7 @@ def test_mistakes_are_one_line(values, expected):
             "unknown field 'batch_sise' for model softmax, optimizer sgd, schedule constant. "
             "Did you mean 'batch_size'?",
         ),
-        ({"hidden": 5}, "'hidden' is a field of model mlp, which this recipe does not have"),
+        ({"blocks": 5}, "'blocks' is a field of model resnet, which this recipe does not have"),
         ({"model.name": "mlp"}, "unknown field 'model.name'"),
         ({"batch_size": 0}, "training.batch_size: input should be greater than or equal to 1; got 0"),
         ({"model": "mpl"}, "model: unknown model 'mpl'. Did you mean 'mlp'?"),
@@ -282,30 +283,20 @@ def values_of_field(annotation, metadata):
                 bounds[name] = getattr(each, name)
     adapter = pydantic.TypeAdapter(annotation)
     low, high = bounds.get("gt", bounds.get("ge", 0)), bounds.get("lt", bounds.get("le", 1000))
-    candidates = st.one_of(
-        st.integers(int(low), int(high)),
-        st.floats(low, high, exclude_min="gt" in bounds, exclude_max="lt" in bounds),
-        st.none(),
-        st.booleans(),
-        st.sampled_from(
-            [
-                "best",
-                "last",
-                "weights",
-                "all",
-                "relu",
-                "tanh",
-                "gelu",
-                "none",
-                "half",
-                "stratified",
-                "a name",
-                "auto",
-            ]
-        ),
-        st.lists(st.integers(1, 50), max_size=3).map(tuple),
-        st.tuples(st.integers(1, 50), st.integers(1, 50)),
-    )
+    kinds = {
+        int: st.integers(int(low), int(high)),
+        float: st.floats(low, high, exclude_min="gt" in bounds, exclude_max="lt" in bounds),
+        bool: st.booleans(),
+        type(None): st.none(),
+        str: st.just("a name"),
+    }
+    parts = typing.get_args(annotation) or (annotation,)
+    own = [strategy for kind, strategy in kinds.items() if kind in parts]
+    own += [st.just(part) for part in parts if isinstance(part, str)]
+    if typing.get_origin(annotation) is tuple:
+        units = st.integers(1, 50)
+        own = [st.tuples(units, units), st.lists(units, max_size=3).map(tuple)]
+    candidates = st.one_of(own)
 
     def accepted(value):
         try:

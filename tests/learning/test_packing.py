@@ -156,7 +156,10 @@ def test_every_layer_of_the_table_has_an_example():
     assert set(PACKED_LAYERS) <= tested
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+SOLO = {"rnn": "RNNLayer", "lstm": "LSTMLayer"}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - SOLO.keys()))
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 20, 31)])
 @pytest.mark.parametrize("training", [False, True])
 @GROUPINGS
@@ -170,6 +173,16 @@ def test_every_model_packs(name, shape, training, trials, groups, monkeypatch):
         return build_model(settings(name=name, **options), shape, CLASSES, seed=0, mean=mean, deviation=mean)
 
     assert_same(make, trials, groups, training, shape=shape)
+
+
+@pytest.mark.parametrize("name", SOLO)
+def test_a_recurrent_model_runs_one_trial_after_another(name):
+    def make(rate):
+        settings = MODELS[name].settings(name=name, hidden=4, normalization="none")
+        return build_model(settings, SHAPE, CLASSES, seed=0)
+
+    assert SOLO[name] in solo_reason(make(0.0))
+    assert_same(make, 6, 2, training=True)
 
 
 @pytest.mark.parametrize(

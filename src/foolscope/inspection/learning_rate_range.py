@@ -25,6 +25,7 @@ __all__ = [
     "Standing",
     "learning_rate_range",
     "log_spaced",
+    "minibatches",
 ]
 
 
@@ -233,7 +234,7 @@ def _train(
         setup, state = prepare([trial] * part.shape[1], dataset)
         rate_of_step = torch.from_numpy(part.copy()).to(dataset.train.images.device, setup.master)
         steps = []
-        for rate, (batch, context) in zip(rate_of_step, _minibatches(setup, trial.seed), strict=False):
+        for rate, (batch, context) in zip(rate_of_step, minibatches(setup, trial.seed), strict=False):
             loss, correct = train_step(setup, state, batch, rate, context)
             state.step += 1
             steps.append(torch.stack([loss.double(), correct.double()]) / batch.shape[1])
@@ -244,7 +245,7 @@ def _train(
     return losses, accuracies
 
 
-def _minibatches(setup: Setup, seed: int) -> Iterator[tuple[Tensor, Context]]:
+def minibatches(setup: Setup, seed: int) -> Iterator[tuple[Tensor, Context]]:
     """Yield the minibatches of a training with this seed, epoch after epoch, with what their steps need."""
     train = setup.dataset.train
     device = train.images.device

@@ -16,13 +16,16 @@ from foolscope.models.initialization import initial_parameters
 from foolscope.models.layers import Dropout, Normalize
 from foolscope.models.linear import LinearRegression, Softmax, build_linear
 from foolscope.models.mlp import MLP, build_mlp
+from foolscope.models.recurrent import LSTM, RNN, build_lstm, build_rnn
 from foolscope.models.resnet import ResNet, build_resnet
 from foolscope.models.settings import ImageShape, ModelSettings
 from foolscope.models.small_cnn import SmallCNN, build_small_cnn
 
 __all__ = [
+    "LSTM",
     "MLP",
     "MODELS",
+    "RNN",
     "Dropout",
     "ImageShape",
     "LinearRegression",
@@ -52,6 +55,8 @@ MODELS: dict[str, ModelEntry] = {
     "mlp": ModelEntry(MLP, build_mlp),
     "small-cnn": ModelEntry(SmallCNN, build_small_cnn),
     "resnet": ModelEntry(ResNet, build_resnet),
+    "rnn": ModelEntry(RNN, build_rnn),
+    "lstm": ModelEntry(LSTM, build_lstm),
 }
 
 

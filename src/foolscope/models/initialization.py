@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.randomness import torch_generator
+from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 
 __all__ = ["initial_parameters"]
 
@@ -26,12 +27,43 @@ def _ones_and_zeros(layer: nn.Module, shape: torch.Size, name: str, generator: t
     return torch.ones(shape) if name == "weight" else torch.zeros(shape)
 
 
+def _recurrent(layer: nn.Module, shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    assert isinstance(layer, RNNLayer)
+    if name == "weight_hh_l0":
+        return layer.spectral_norm * _orthogonal(shape[0], generator)
+    return _inputs_of_recurrent(shape, name, generator)
+
+
+def _lstm(layer: nn.Module, shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    assert isinstance(layer, LSTMLayer)
+    units = shape[0] // 4
+    if name == "weight_hh_l0":
+        return torch.cat([_orthogonal(units, generator) for _ in range(4)])
+    value = _inputs_of_recurrent(shape, name, generator)
+    if name == "bias_ih_l0":
+        value[units : 2 * units] = layer.forget_bias
+    return value
+
+
+def _inputs_of_recurrent(shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    if name == "bias_ih_l0":
+        return torch.zeros(shape)
+    bound = 1.0 / math.sqrt(shape[1])
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+
+
+def _orthogonal(units: int, generator: torch.Generator) -> Tensor:
+    return nn.init.orthogonal_(torch.empty(units, units), generator=generator)
+
+
 _INITIALIZERS: dict[type[nn.Module], Callable[[nn.Module, torch.Size, str, torch.Generator], Tensor]] = {
     nn.Linear: _uniform_by_fan_in,
     nn.Conv2d: _uniform_by_fan_in,
     nn.BatchNorm2d: _ones_and_zeros,
     nn.GroupNorm: _ones_and_zeros,
     nn.LayerNorm: _ones_and_zeros,
+    RNNLayer: _recurrent,
+    LSTMLayer: _lstm,
 }
 
 
@@ -40,7 +72,9 @@ def initial_parameters(model: nn.Module, seed: int) -> dict[str, Tensor]:
 
     Weights and biases of affine and convolutional layers are uniform in ±1/√fan_in, PyTorch's own default
     (LeCun et al. 1998, *Efficient BackProp*, section 4.6, up to a constant); scales of normalization layers
-    are one.
+    are one. Of recurrent layers the weights of the inputs are uniform likewise, the square ones of the hidden
+    state random orthogonal (Saxe et al. 2014, arXiv:1312.6120, section 3), and the biases zero, but as the
+    layer says for its spectral norm and its forget gate.
 
     Args:
         model: gives names and shapes; its own values are not read.

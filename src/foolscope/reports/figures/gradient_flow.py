@@ -26,6 +26,7 @@ __all__ = ["FlowLine", "gradient_flow"]
 
 _ROOM_FOR_BOUNDS = 100.0  # times the largest norm: a bound that leaves the data behind leaves the panel
 _LOWEST = 1e-12
+_FAR_OUTSIDE = 1e100  # matplotlib's own arithmetic overflows further out
 _BOUND = "bound ‖w‖^(T−t)"
 _BOUND_STYLE: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 1.2, "zorder": 1}
 _DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -48,6 +49,7 @@ def gradient_flow(
     panels: Mapping[str, Mapping[str, FlowLine]],
     *,
     x_label: str = "time step",
+    y_label: str = "gradient norm / that of the last step",
     rows: int = 1,
     width: float = WIDTH,
     height: float = 330,
@@ -55,9 +57,11 @@ def gradient_flow(
     """Draw how gradients vanish or explode on their way back from the last time step, on a log scale.
 
     Args:
-        panels: title, such as "At initialization" -> series name -> line. A series keeps its style through
-            all panels, and panels share one scale. A series of which nothing is finite is named as diverged.
+        panels: title, such as "tanh, at initialization" -> series name -> line. A series keeps its style
+            through all panels, and panels share one scale. A series whose last norm is zero or not finite has
+            no line; the panel says so.
         x_label: what a step is.
+        y_label: the quantity; written once a row.
         rows: into how many rows the panels are divided.
         width: in CSS pixels.
         height: in CSS pixels.
@@ -77,14 +81,17 @@ def gradient_flow(
     }
     limits = _limits([each for lines in shown.values() for each in lines.values()])
     with drawing(width, height) as sheet:
-        all_axes = sheet.figure.subplots(rows, -(-len(panels) // rows), squeeze=False).ravel()
+        grid = sheet.figure.subplots(rows, -(-len(panels) // rows), squeeze=False)
+        all_axes = grid.ravel()
+        for axes in grid[:, 0]:
+            axes.set_ylabel(label(y_label))
         for axes in all_axes[len(panels) :]:
             axes.set_axis_off()
         handles: dict[str, Artist] = {}
         for axes, (title, lines) in zip(all_axes, shown.items(), strict=False):
             for name, (norms, bound) in lines.items():
                 handles[name] = _draw(axes, norms, bound, names.index(name))
-            _name_diverged(axes, [name for name, (norms, _) in lines.items() if not np.isfinite(norms).any()])
+            _name_missing(axes, panels[title])
             axes.set_title(label(title))
             axes.set_xlabel(label(x_label))
             _format(axes, max(norms.size for norms, _ in lines.values()), limits)
@@ -99,21 +106,24 @@ def _relative(norms: Numbers) -> NDArray[np.float64]:
     """Divide by the last norm; what is not positive has no place on a log scale."""
     values = finite(norms)
     values = np.where(values > 0, values, np.nan)
-    return values / values[-1] if values.size else values
+    with np.errstate(over="ignore"):
+        return finite(values / values[-1] if values.size else values)
 
 
 def _bound(line: FlowLine) -> NDArray[np.float64] | None:
     count = len(finite(line.norms))
     if line.spectral_norm is None or not np.isfinite(line.spectral_norm):
         return None
-    return finite(np.power(float(line.spectral_norm), np.arange(count)[::-1]))
+    with np.errstate(over="ignore", under="ignore"):
+        bound = np.power(float(line.spectral_norm), np.arange(count)[::-1])
+    return np.clip(bound, 1 / _FAR_OUTSIDE, _FAR_OUTSIDE)
 
 
 def _limits(
     lines: list[tuple[NDArray[np.float64], NDArray[np.float64] | None]],
 ) -> tuple[float, float]:
     norms = np.concatenate([[1.0], *(each[np.isfinite(each)] for each, _ in lines)])
-    bounds = np.concatenate([[1.0], *(each for _, each in lines if each is not None)])
+    bounds = np.concatenate([[1.0], *(each[np.isfinite(each)] for _, each in lines if each is not None)])
     low = max(_LOWEST, min(norms.min(), bounds.min()))
     high = max(norms.max(), min(bounds.max(), _ROOM_FOR_BOUNDS * norms.max()))
     return low / 2, high * 2
@@ -137,10 +147,16 @@ def _draw(
     return line
 
 
-def _name_diverged(axes: "Axes", names: list[str]) -> None:
-    if names:
+def _name_missing(axes: "Axes", lines: Mapping[str, FlowLine]) -> None:
+    """Say which series have no line, and why."""
+    missing = []
+    for name, line in lines.items():
+        last = finite(line.norms)[-1:]
+        if not np.any(last > 0):
+            missing.append(f"{label(name)}: {'no gradient' if np.any(last == 0) else 'diverged'}")
+    if missing:
         axes.annotate(
-            "\n".join(["diverged:", *map(label, names)]),
+            "\n".join(missing),
             (1, 0),
             xycoords="axes fraction",
             xytext=(-4, 4),

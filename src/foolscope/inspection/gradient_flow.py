@@ -1,0 +1,172 @@
+"""How a gradient flows back: its norm by the state at every time step of a recurrent model, and by layer."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor, nn
+
+from foolscope.core.errors import RecipeError
+from foolscope.learning.losses import PackLoss, cross_entropy
+from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer, State, joined
+
+__all__ = ["FlowByLayer", "FlowThroughTime", "flow_by_layer", "flow_through_time"]
+
+_Images = Float[Tensor, "batch channel height width"]
+_Labels = Int64[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class FlowThroughTime:
+    """Norms of the loss's gradient by the states of a recurrent layer; all norms are means over images.
+
+    Args:
+        hidden: ‖∂L/∂h_t‖ for t from 1 to T, along every way from h_t to the loss.
+        cell: ‖∂L/∂c_t‖ of an LSTM; ``None`` for an RNN.
+        spectral_norm: ‖w‖ of the recurrent matrix at the time; not-a-number if it is not finite.
+        parameter_norm: ‖∂L/∂θ‖ over all parameters of the model, for the mean loss of the images: what
+            clipping by norm bounds.
+        loss: that mean loss.
+    """
+
+    hidden: Float64[np.ndarray, " time"]
+    cell: Float64[np.ndarray, " time"] | None
+    spectral_norm: float
+    parameter_norm: float
+    loss: float
+
+    @property
+    def bound(self) -> Float64[np.ndarray, " time"] | None:
+        """‖w‖^(T−t) ‖∂L/∂h_T‖, which ``hidden`` cannot exceed; ``None`` for an LSTM, which has none.
+
+        It holds for activations of slope at most 1 and a loss that sees only h_T; from the first step it is
+        ‖w‖^(T−1). A linear recurrence attains it if w is orthogonal up to a factor.
+        """
+        if self.cell is not None:
+            return None
+        with np.errstate(over="ignore"):
+            factors = np.float64(self.spectral_norm) ** np.arange(len(self.hidden))[::-1]
+            return np.asarray(self.hidden[-1] * factors)
+
+    @property
+    def memory(self) -> Float64[np.ndarray, " time"]:
+        """The norms by the state that carries the memory: the cells of an LSTM, else the hidden state."""
+        return self.hidden if self.cell is None else self.cell
+
+
+@dataclass(frozen=True)
+class FlowByLayer:
+    """Norms of the loss's gradient by what each layer puts out, from the images to the logits.
+
+    Args:
+        layers: names in the model; the images come first, as "images".
+        norms: mean over images.
+    """
+
+    layers: tuple[str, ...]
+    norms: Float64[np.ndarray, " layer"]
+
+
+def flow_through_time(
+    model: nn.Module, images: _Images, labels: _Labels, *, loss: PackLoss = cross_entropy
+) -> FlowThroughTime:
+    """Differentiate the loss by every hidden state of a recurrent model of ours.
+
+    In float64, where even ‖w‖^(T−1) neither underflows nor overflows for images, and in evaluation mode; the
+    model itself stays as it is.
+
+    Args:
+        model: with one :class:`RNNLayer` or :class:`LSTMLayer`.
+        images: in [0, 1]; at least one.
+        labels: of the images.
+        loss: of the logits.
+
+    Raises:
+        RecipeError: the model does not have one recurrent layer.
+
+    Example:
+        >>> from foolscope.models import RNN, build_model
+        >>> settings = RNN(hidden=8, activation="linear", spectral_norm=0.5, normalization="none")
+        >>> flow = flow_through_time(
+        ...     build_model(settings, (1, 4, 4), 2, seed=0), torch.ones(3, 1, 4, 4), torch.zeros(3).long()
+        ... )
+        >>> (flow.hidden / flow.hidden[-1]).round(4)
+        array([0.125, 0.25 , 0.5  , 1.   ])
+
+    References:
+        Pascanu et al. 2013, *On the difficulty of training recurrent neural networks*, arXiv:1211.5063,
+        section 2.
+    """
+    twin = copy.deepcopy(model).double().eval()
+    layers = [layer for layer in twin.modules() if isinstance(layer, RNNLayer | LSTMLayer)]
+    if len(layers) != 1:
+        raise RecipeError(
+            "gradient flow through time needs a model with one recurrent layer, such as rnn or lstm; got one "
+            f"with {len(layers)}"
+        )
+    states: list[State] = []
+
+    def keep_states(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+        assert isinstance(layer, RNNLayer | LSTMLayer)
+        states.extend(layer.unrolled(*inputs))
+        return joined(states)
+
+    layers[0].register_forward_hook(keep_states)
+    losses = loss(twin(images.double())[None], labels[None], None)[0]
+    hidden = [state.hidden for state in states]
+    cells = [state.cell for state in states if state.cell is not None]
+    parameters = list(twin.parameters())
+    gradients = torch.autograd.grad(losses.sum(), [*hidden, *cells, *parameters], materialize_grads=True)
+    by_state, by_parameter = gradients[: -len(parameters)], gradients[-len(parameters) :]
+    norms = _mean_norms(by_state)
+    return FlowThroughTime(
+        hidden=norms[: len(hidden)],
+        cell=norms[len(hidden) :] if cells else None,
+        spectral_norm=_spectral_norm(layers[0].weight_hh_l0.detach()),
+        parameter_norm=float(torch.cat([each.flatten() for each in by_parameter]).norm()) / len(images),
+        loss=float(losses.detach().mean()),
+    )
+
+
+def flow_by_layer(
+    model: nn.Module, images: _Images, labels: _Labels, *, loss: PackLoss = cross_entropy
+) -> FlowByLayer:
+    """Differentiate the loss by the output of every layer of a model of ours, feed-forward or recurrent.
+
+    In float64 and in evaluation mode; the model itself stays as it is. What a recurrent layer puts out counts
+    only as the next layer's input: :func:`flow_through_time` follows it back through its steps.
+
+    Args:
+        model: whose layers do not write over their inputs.
+        images: in [0, 1]; at least one.
+        labels: of the images.
+        loss: of the logits.
+
+    Example:
+        >>> from foolscope.models import Softmax, build_model
+        >>> model = build_model(Softmax(normalization="none"), (1, 4, 4), 2, seed=0)
+        >>> flow_by_layer(model, torch.ones(3, 1, 4, 4), torch.zeros(3).long()).layers
+        ('images', 'normalization', 'body.0', 'body.1')
+    """
+    twin = copy.deepcopy(model).double().eval()
+    outputs: dict[str, Tensor] = {"images": images.double().detach().requires_grad_()}
+    for name, layer in twin.named_modules():
+        if not any(True for _ in layer.children()):
+            layer.register_forward_hook(
+                lambda layer, inputs, output, name=name: outputs.update({name: output})
+            )
+    losses = loss(twin(outputs["images"])[None], labels[None], None)[0]
+    gradients = torch.autograd.grad(losses.sum(), list(outputs.values()), materialize_grads=True)
+    return FlowByLayer(tuple(outputs), _mean_norms(gradients))
+
+
+def _mean_norms(gradients: tuple[Tensor, ...]) -> Float64[np.ndarray, " place"]:
+    """Return for each tensor (batch, ...) the mean over the batch of its norm."""
+    norms = [torch.linalg.vector_norm(each.flatten(1), dim=1).mean() for each in gradients]
+    return torch.stack(norms).cpu().numpy()
+
+
+def _spectral_norm(matrix: Float64[Tensor, "rows columns"]) -> float:
+    return float(torch.linalg.matrix_norm(matrix, ord=2)) if matrix.isfinite().all() else float("nan")
