@@ -1,4 +1,4 @@
-"""The full evaluation: as strong as what it is made of, the same for every image whoever its neighbours are."""
+"""The full evaluation: as strong as what it is made of; each verdict its own, whoever the neighbours are."""
 
 from collections.abc import Callable
 from math import inf

@@ -4,7 +4,7 @@ import re
 import pytest
 
 from foolscope.cli.check import _rates, command
-from foolscope.inspection import CHECKS, overfitting
+from foolscope.inspection import CHECKS, GRADIENT_CHECKS, differences, overfitting
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES
 
 FAST = ("--limit", "100", "--precision", "float32", "--steps", "20", "--rates", "0.01:1:3")
@@ -16,6 +16,7 @@ def _fewer_steps(monkeypatch):
     """Enough for the sound recipe; the package's own numbers are put to the test through its functions."""
     monkeypatch.setattr(overfitting, "_BATCH_STEPS", 120)
     monkeypatch.setattr(overfitting, "_SUBSET_EPOCHS", 40)
+    monkeypatch.setattr(differences, "_COORDINATES", 3)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +27,13 @@ def shared(tmp_path_factory):
 
 def marks(text):
     """The mark at the head of each verdict line, by the name of the check."""
-    return {name: mark for mark, name in re.findall(r"^([✓✗!]) +(.+?)  ", text, re.MULTILINE)}
+    return {name: mark for mark, name in re.findall(r"^([✓✗!–]) +(.+?)  ", text, re.MULTILINE)}
 
 
 def test_a_sound_recipe_passes_with_a_line_per_check(foolscope, shared):
     result = foolscope("check", *SOUND, *shared)
     assert result.code == 0
-    assert marks(result.out) == dict.fromkeys([*CHECKS, "learning rate"], "✓")
+    assert marks(result.out) == dict.fromkeys([*CHECKS, *GRADIENT_CHECKS, "learning rate"], "✓")
     assert "Checks of mlp on digits, seed 0" in result.out
     rows = re.findall(r"^ +(0\.01|0\.1|1) +[\d.]+ +[\d.]+ %(.*)$", result.out, re.MULTILINE)
     assert [rate for rate, _ in rows] == ["0.01", "0.1", "1"]
@@ -74,7 +75,7 @@ def test_json_is_the_whole_of_standard_output(foolscope, shared):
     document = json.loads(foolscope("check", "--json", *SOUND, *shared).out)
     assert document["passed"] is True
     assert document["recipe"]["model"]["hidden"] == [16]
-    assert [check["check"] for check in document["checks"]] == list(CHECKS)
+    assert [check["check"] for check in document["checks"]] == [*CHECKS, *GRADIENT_CHECKS]
     assert document["checks"][0]["numbers"]["expected"] == pytest.approx(2.302585)
     assert document["learning_rates"]["rates"] == pytest.approx([0.01, 0.1, 1.0])
     failed = foolscope("check", "--json", *SOUND, *shared, "--learning-rate", "1e6")
@@ -101,6 +102,19 @@ def test_a_recipe_may_be_a_file_or_a_stored_run(foolscope, shared, tmp_path, sma
     run = json.loads(foolscope("train", "--json", "--recipe", "my.toml", *small, *shared).out)
     by_run = json.loads(foolscope("check", run["identity"][:8], *FAST[-4:], *shared, "--json").out)
     assert by_run["recipe"] == run["recipe"]
+    assert [check["weights"] for check in by_run["checks"]] == ["initial"] * 3 + ["trained"] * 2
+    assert by_run["checks"][-1]["tensors"] != by_file["checks"][-1]["tensors"]
+    assert by_run["checks"][-1]["passed"]
+    said = foolscope("check", run["identity"][:8], *FAST[-4:], *shared).out
+    assert " ".join(said.split()).count("With trained weights.") == 2
+
+
+def test_a_check_that_is_left_out_says_why_and_fails_nothing(foolscope):
+    result = foolscope("check", "--model", "mlp", "--hidden", "16", "--dropout", "0.2", *FAST)
+    assert result.code == 0
+    assert marks(result.out)["gradients by hand"] == "–"
+    assert marks(result.out)["gradients by differences"] == "✓"
+    assert "Dropout (body.3) has rate = 0.2" in " ".join(result.out.split())
 
 
 @pytest.mark.parametrize(

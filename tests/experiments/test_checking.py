@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments import checking
@@ -8,7 +9,7 @@ from foolscope.experiments.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study
 from foolscope.experiments.workplace import Workplace
-from foolscope.inspection import CHECKS, Check, learning_rate_range
+from foolscope.inspection import CHECKS, GRADIENT_CHECKS, Check, TensorError, learning_rate_range
 
 VALUES = {
     "dataset": {"name": "digits", "limit": 100},
@@ -17,6 +18,7 @@ VALUES = {
     "precision": "float32",
 }
 RECIPE = recipe_from(VALUES)
+EVERY = [*CHECKS, *GRADIENT_CHECKS]
 
 
 @pytest.fixture
@@ -36,22 +38,58 @@ def counted(monkeypatch):
 
         return check
 
+    def gradient_check_of(name):
+        def check(model, trial, dataset):
+            made.append(name)
+            error = float(next(iter(model.parameters())).detach().abs().max())
+            return Check(
+                name, trial.seed == 0, "It.", {}, (TensorError("weight", error, 5, 1),), name[-1] == "d"
+            )
+
+        return check
+
     monkeypatch.setattr(checking, "CHECKS", {name: check_of(name) for name in CHECKS})
+    replaced = {name: gradient_check_of(name) for name in GRADIENT_CHECKS}
+    monkeypatch.setattr(checking, "GRADIENT_CHECKS", replaced)
     return made
+
+
+def test_gradients_are_checked_at_the_weights_that_are_given(workplace, counted):
+    initial = check_records("one", RECIPE, workplace)
+    model = checking.initial_model(RECIPE, workplace.dataset(RECIPE.dataset))
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(0.25)
+    trained = check_records("one", RECIPE, workplace, model=model)
+    assert counted == [*EVERY, *GRADIENT_CHECKS]
+    assert [record.weights for record in initial] == ["initial"] * len(EVERY)
+    assert [record.weights for record in trained] == ["initial"] * len(CHECKS) + ["trained"] * 2
+    assert [record.tensors[0].error for record in trained[-2:]] == [0.25, 0.25]
+    assert initial[-1].tensors[0].error != 0.25
+    assert [record.left_out for record in trained[-2:]] == [True, False]
+    assert (trained[-1].tensors[0].coordinates, trained[-1].tensors[0].kinks) == (5, 1)
+
+
+def test_gradients_are_checked_again_when_the_code_is_another(workplace, counted, monkeypatch):
+    first = check_records("one", RECIPE, workplace)
+    assert check_records("one", RECIPE, workplace) == first
+    assert counted == EVERY
+    monkeypatch.setattr(checking, "_code_fingerprint", lambda: "another")
+    assert check_records("one", RECIPE, workplace) == first
+    assert counted == [*EVERY, *GRADIENT_CHECKS]
 
 
 def test_every_check_of_the_table_is_made_once_per_recipe(workplace, counted):
     told = []
     records = check_records("one", RECIPE, workplace, lambda done, what: told.append((done, what)))
-    assert [record.check for record in records] == list(CHECKS) == counted
+    assert [record.check for record in records] == EVERY == counted
     assert all(record.recipe == "one" and record.passed for record in records)
-    assert told == [(position / len(CHECKS), name) for position, name in enumerate(CHECKS)]
+    assert told == [(position / len(EVERY), name) for position, name in enumerate(EVERY)]
     again = check_records("two", RECIPE, workplace)
     assert [record.model_copy(update={"recipe": "one"}) for record in again] == records
-    assert counted == list(CHECKS)
+    assert counted == EVERY
     other = check_records("other", recipe_from({**VALUES, "seed": 1}), workplace)
     assert not any(record.passed for record in other)
-    assert counted == [*CHECKS, *CHECKS]
+    assert counted == [*EVERY, *EVERY]
 
 
 def test_the_record_of_a_range_test_says_what_the_test_says(workplace):
@@ -105,11 +143,11 @@ def test_a_study_tests_the_recipes_that_it_names(workplace, counted, monkeypatch
         }
     )
     record = run_study(study, workplace, observe=stages.append)
-    assert [each.recipe for each in record.checks] == ["one"] * len(CHECKS) + ["two"] * len(CHECKS)
+    assert [each.recipe for each in record.checks] == ["one"] * len(EVERY) + ["two"] * len(EVERY)
     assert [each.recipe for each in record.range_tests] == ["two"]
     assert workplace.store.read_study("tiny") == record
     done = [stage.done_fraction for stage in stages if getattr(stage, "name", "") == "checking"]
     assert done == sorted(done)
     assert done[0] == 0.0
-    assert done[len(CHECKS)] == pytest.approx(1 / 3)
+    assert done[len(EVERY)] == pytest.approx(1 / 3)
     assert done[-1] == pytest.approx(1.0)

@@ -33,7 +33,7 @@ def test_every_experiment_has_a_built_in_study():
     [
         ("A2", ("A2",)),
         ("a3", ("A3",)),
-        ("D", ("D2", "D3", "D4")),
+        ("D", ("D1", "D2", "D3", "D4")),
         (" d3 ", ("D3",)),
         ("all", tuple(EXPERIMENTS)),
     ],
@@ -43,7 +43,7 @@ def test_a_name_is_an_experiment_a_letter_or_all(name, found):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("D9", "Did you mean 'D'?"), ("A9", "Did you mean 'A'?"), ("zzz", "Known: A, A2")]
+    ("name", "hint"), [("D9", "Did you mean 'D'?"), ("A9", "Did you mean 'A'?"), ("zzz", "Known: A, A1, A2")]
 )
 def test_other_names_are_refused_with_the_nearest(name, hint):
     with pytest.raises(RecipeError) as caught:
@@ -53,7 +53,8 @@ def test_other_names_are_refused_with_the_nearest(name, hint):
 
 
 def test_a_study_is_run_once_for_all_its_experiments():
-    (cyclical,) = reproductions("D")
+    check, cyclical = reproductions("D")
+    assert (check.study, check.experiments) == ("gradient-check-cifar10", ("D1",))
     assert (cyclical.study, cyclical.experiments) == ("cyclical-cifar10", ("D2", "D3", "D4"))
     assert [each.study for each in reproductions("all")] == list(
         dict.fromkeys(experiment.study for experiment in EXPERIMENTS.values())

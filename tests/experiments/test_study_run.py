@@ -208,6 +208,8 @@ def test_checks_curves_and_galleries_are_there(record, workplace):
         ("softmax", "loss at initialization", True),
         ("softmax", "overfits one batch", True),
         ("softmax", "overfits a small subset", True),
+        ("softmax", "gradients by hand", True),
+        ("softmax", "gradients by differences", True),
     ]
     assert [curve.recipe for curve in record.curves] == ["softmax", "mlp"]
     (trace,) = record.traces
@@ -256,6 +258,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(record, workplace, monk
 
     monkeypatch.setattr(job, "train_pack", refuse)
     monkeypatch.setattr(checking, "CHECKS", dict.fromkeys(checking.CHECKS, refuse))
+    monkeypatch.setattr(checking, "GRADIENT_CHECKS", dict.fromkeys(checking.GRADIENT_CHECKS, refuse))
     again = run_study(study_of(), Workplace(workplace.store, device="cpu"), text=STUDY)
     assert lasting(again) == lasting(record)
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from foolscope.experiments.recipe import recipe_from
-from foolscope.inspection import CHECKS, GRADIENT_CHECKS, Check, gradient_check, initial_model
+from foolscope.inspection import CHECKS, GRADIENT_CHECKS, Check, differences, initial_model
 
 
 @pytest.fixture(autouse=True)
 def _briefly(train_briefly, monkeypatch):
     train_briefly(steps=8, epochs=2)
-    monkeypatch.setattr(gradient_check, "_COORDINATES", 2)
+    monkeypatch.setattr(differences, "_COORDINATES", 2)
 
 
 EVERY = CHECKS | {

@@ -11,7 +11,7 @@ from torch.nn import functional
 from foolscope.experiments.recipe import recipe_from
 from foolscope.inspection import (
     GRADIENT_CHECKS,
-    gradient_check,
+    differences,
     gradients_by_differences,
     gradients_by_hand,
     initial_model,
@@ -35,8 +35,8 @@ MODELS_HERE = {
 @pytest.fixture(autouse=True)
 def _few_coordinates(monkeypatch):
     """Differences at fewer numbers than usual; the tests that count them set the number themselves."""
-    monkeypatch.setattr(gradient_check, "_COORDINATES", 3)
-    monkeypatch.setattr(gradient_check, "_FEWEST_COORDINATES", 3)
+    monkeypatch.setattr(differences, "_COORDINATES", 3)
+    monkeypatch.setattr(differences, "_FEWEST_COORDINATES", 3)
 
 
 def trial_of(name="mlp", **fields):
@@ -247,7 +247,7 @@ def test_a_wrong_derivation_is_named(noise, monkeypatch, bug):
 
 
 def test_a_kink_within_the_step_is_counted_and_left_out(dataset_of, monkeypatch):
-    monkeypatch.setattr(gradient_check, "_COORDINATES", 20)
+    monkeypatch.setattr(differences, "_COORDINATES", 20)
     images = torch.full((40, 1, 2, 2), 255, dtype=torch.uint8)
     dataset = dataset_of(images, torch.arange(40) % 2, 2)
     trial = recipe_from({"model": {"name": "mlp", "hidden": [3], "normalization": "none"}})

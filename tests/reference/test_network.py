@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from mirrored import described, model_of, state_of
+from mirrored import model_of
 from torch.nn import functional
 
 from foolscope.core.errors import RecipeError
+from foolscope.inspection.mirroring import described, state_of
 from foolscope.models import MODELS
 from foolscope.reference import (
     Affine,

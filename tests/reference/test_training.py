@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from mirrored import described, model_of, state_of
+from mirrored import model_of
 from torch.nn import functional
 
+from foolscope.inspection.mirroring import described, state_of
 from foolscope.reference import (
     SGD,
     CrossEntropy,

@@ -6,8 +6,18 @@ import re
 import numpy as np
 import pytest
 
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
-from foolscope.reports import Document, Figure, Notice, Table, render_html, render_latex, render_markdown
+from foolscope.experiments.records import CheckRecord, RangeTestRecord, TensorErrorRecord
+from foolscope.inspection import BY_DIFFERENCES, BY_HAND
+from foolscope.reports import (
+    Details,
+    Document,
+    Figure,
+    Notice,
+    Table,
+    render_html,
+    render_latex,
+    render_markdown,
+)
 from foolscope.reports import figures as draw
 from foolscope.reports.numbering import walk
 from foolscope.reports.sections.checks import check_document, check_section
@@ -94,6 +104,104 @@ def test_several_recipes_each_have_their_figure_and_their_numbers():
     assert all("The sentence of the range test." in figure.alt for figure in figures)
     tables = [block for block in blocks if isinstance(block, Table)]
     assert [len(table.rows) for table in tables] == [1, 4, 4]
+
+
+# ------------------------------------------------------------------ gradients
+
+
+def tensor_error(tensor, error, coordinates, kinks):
+    return TensorErrorRecord(tensor=tensor, error=error, coordinates=coordinates, kinks=kinks)
+
+
+def gradient_check(name=BY_HAND, weights=2, **changes):
+    goal = {BY_HAND: 1e-12, BY_DIFFERENCES: 1e-7}[name]
+    found = [tensor_error(f"body.{each}.weight", goal / 10 ** (each + 1), 7, each) for each in range(weights)]
+    record = CheckRecord(
+        recipe="mlp",
+        check=name,
+        passed=True,
+        sentence="It.",
+        numbers={"error": goal / 10, "goal": goal, "images": 8.0},
+        tensors=[tensor_error("images", 0.0, 90, 0), *found],
+    )
+    return record.model_copy(update=changes)
+
+
+def gradient_section(*checks):
+    blocks = check_section(checks, [], 10).blocks
+    (section,) = [block for block in blocks if getattr(block, "title", "").startswith("Grad")]
+    assert section.title == "Gradients of mlp"
+    return section
+
+
+def test_gradients_have_a_row_per_tensor_with_both_errors():
+    _, figure, table = gradient_section(gradient_check(), gradient_check(BY_DIFFERENCES)).blocks
+    rows = [[getattr(cell, "value", cell) for cell in row] for row in table.rows]
+    assert rows == [
+        ["images", 90, "0", "0", 90, 0],
+        ["body.0.weight", 7, "1.0e−13", "1.0e−08", 7, 0],
+        ["body.1.weight", 7, "1.0e−14", "1.0e−09", 7, 1],
+    ]
+    for words in ("images", "body.0", "body.1", "derived by hand", "goal", "1e−12"):
+        assert words in figure.svg
+    assert "1.0e−13" in figure.alt
+
+
+def test_an_error_beyond_its_goal_stands_out():
+    broken = gradient_check(BY_DIFFERENCES, numbers={"error": 1e-8, "goal": 2e-9, "images": 8.0})
+    table = gradient_section(gradient_check(), broken).blocks[2]
+    tones = [row[3].tone for row in table.rows]
+    assert tones == ["plain", "bad", "plain"]
+
+
+def test_a_check_that_is_left_out_has_no_column_and_says_so_in_the_table():
+    left_out = gradient_check(left_out=True, tensors=[], numbers={}, sentence="Left out: why.")
+    section = check_section([left_out, gradient_check(BY_DIFFERENCES)], [], 10)
+    overview, table = [block for block in blocks_of(section) if isinstance(block, Table)]
+    assert [row[2].value for row in overview.rows] == ["left out", "passed"]
+    assert [column.title for column in table.columns] == ["tensor", "by differences", "at numbers", "kinks"]
+    assert notices(section) == []
+    assert not [each for each in check_section([left_out], [], 10).blocks if hasattr(each, "blocks")]
+
+
+def test_a_long_table_is_folded_up_and_weights_are_told():
+    trained = gradient_check(weights=39).model_copy(update={"weights": "trained"})
+    paragraph, _, folded = gradient_section(trained).blocks
+    assert isinstance(folded, Details)
+    assert len(folded.blocks[0].rows) == 40
+    assert "after training" in "".join(str(part) for part in paragraph.text)
+
+
+def test_gradients_render_everywhere():
+    checks = [gradient_check(), gradient_check(BY_DIFFERENCES)]
+    document = check_document(checks, range_test(), 10)
+    page = render_html(document)
+    assert "Gradients of mlp" in page
+    assert "body.1.weight" in render_latex(document)
+    text, _ = render_markdown(document)
+    assert "body.1.weight" in text
+
+
+def errors_drawn(*values):
+    layers = [f"layer {position}" for position in range(len(values))]
+    return draw.gradient_errors(layers, {"one": list(values)}, {"one": 1e-12})
+
+
+def heights_of_marks(svg):
+    return [float(x) for x in re.findall(r'<use [^>]*x="([\d.]+)"', svg)]
+
+
+def test_errors_stand_where_their_logarithm_is():
+    zero, small, middle, large = heights_of_marks(errors_drawn(0.0, 1e-15, 1e-10, 1e-5))[-5:-1]
+    assert zero < small < middle < large
+    assert (middle - small) == pytest.approx(large - middle, rel=1e-3)
+
+
+def test_an_error_that_is_out_of_the_usual_range_is_drawn_too():
+    assert "1e+00" in errors_drawn(1e-15, 2.0)
+    assert errors_drawn(None, np.inf).startswith("<svg")
+    with pytest.raises(ValueError, match="one error for each of the 2 layers"):
+        draw.gradient_errors(["a", "b"], {"one": [1.0]}, {"one": 1.0})
 
 
 # ------------------------------------------------------------------ the figure

@@ -37,6 +37,12 @@ FIGURES = {
     "learning_rate_range": lambda text: draw.learning_rate_range(
         [0.1, 1, 10], [1, 0.5, np.nan], initial_loss=1, suggestion=(0.1, 1), own_rate=1, title=text
     ),
+    "gradient_flow": lambda text: draw.gradient_flow(
+        {text: {text: draw.FlowLine([0.1, 0.5], 0.9), "b": draw.FlowLine([np.nan, np.nan])}}, x_label=text
+    ),
+    "approximation": lambda text: draw.approximation(
+        X, X**2, X**2 + 1, 2.0, [draw.Cost(text, X + 1, X + 2, 1.0), draw.Cost("b", X + 3, X + 4)], title=text
+    ),
     "ablation_effects": lambda text: draw.ablation_effects([factor(text)] * 4, quantity=text),
     "search_panels": lambda text: draw.search_panels(
         [draw.SearchAxis(text, "log", 0.1, 1.0), draw.SearchAxis("b", "choices", -0.5, 1.5, [text, "c"])],
@@ -180,6 +186,10 @@ def test_a_class_without_images_is_an_empty_row():
         (lambda: draw.line_panels(X, {}, x_label="x"), "at least one panel"),
         (lambda: draw.training_curves(X, {"t": {"short": ([1], None, None)}}), "'short' needs one value"),
         (lambda: draw.loss_by_step({}), "at least one curve"),
+        (lambda: draw.gradient_flow({"t": {}}), "at least one panel, each with at least one line"),
+        (lambda: draw.approximation(X, X, X[:2], 1.0, [draw.Cost("a", X, X)]), "5 points; got 5 and 2"),
+        (lambda: draw.approximation(X, X, X, 1.0, []), "at least one series of costs"),
+        (lambda: draw.approximation(X, X, X, 1.0, [draw.Cost("a", X, X[:2])]), "each of 5 points; got 2"),
         (lambda: draw.ablation_effects([]), "at least one factor"),
         (lambda: draw.ablation_effects([draw.Factor("f", [])]), "at least one level"),
         (lambda: draw.bars_with_interval(["a"], [1, 2], x_label="x"), "got 2"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from foolscope.cli.console import live_progress, percent, results
@@ -24,6 +25,7 @@ from foolscope.experiments.checking import check_records, range_test_record
 from foolscope.experiments.execution import Stage
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.records import CheckRecord, RangeTestRecord
+from foolscope.experiments.store import StoredTrial
 from foolscope.experiments.workplace import Workplace
 from foolscope.inspection.learning_rate_range import DEFAULT_STEPS, log_spaced
 from foolscope.reports import render_html
@@ -36,7 +38,7 @@ Exit code: 0 if every check passed, 1 if one failed, 2 for a mistake in the comm
 Examples:
   foolscope check                                  the default recipe
   foolscope check my.toml --learning-rate 0.5      a recipe in a file, one field changed
-  foolscope check 09a8be8551                       the recipe of a stored run
+  foolscope check 09a8be8551                       a stored run, gradients at its weights
   foolscope check --model small-cnn --dataset cifar10 --report checks.html
   foolscope check --model mlp --rates 0.01:1:10 --steps 300
 """
@@ -80,18 +82,22 @@ def command(
     """Check a recipe, or that of a stored run, before its numbers are believed.
 
     Is the loss before training that of a classifier that knows nothing? Does the network learn one batch, and
-    a small subset, by heart? At which learning rates does the loss fall, and is the recipe's own stable?
+    a small subset, by heart? Are the gradients those derived by hand, and those of finite differences? At
+    which learning rates does the loss fall, and is the recipe's own stable?
     """
     workplace = workplace_of(store_folder, data_dir, device)
     grid = _rates(rates)
-    recipe = _recipe(subject, flags, recipe_file, workplace)
+    recipe, trial = _recipe(subject, flags, recipe_file, workplace)
+    model = None if trial is None or trial.status == "diverged" else trial.model(workplace.device)
     name = recipe.model.name
     with live_progress() as observe:
 
         def tell(done: float, what: str) -> None:
             observe(Stage("checking", done, what))
 
-        checks = check_records(name, recipe, workplace, lambda done, what: tell(_SHARE * done, what))
+        checks = check_records(
+            name, recipe, workplace, lambda done, what: tell(_SHARE * done, what), model=model
+        )
         range_test = range_test_record(
             name,
             recipe,
@@ -133,19 +139,20 @@ def _rates(text: str) -> tuple[float, ...]:
 
 def _recipe(
     subject: str | None, flags: dict[str, Any], recipe_file: Path | None, workplace: Workplace
-) -> Recipe:
-    """Return the recipe of a file with flags, or that of a stored run as it is."""
+) -> tuple[Recipe, StoredTrial | None]:
+    """Return the recipe of a file with flags, or a stored run with its recipe as it is."""
     if subject is None:
-        return recipe_of(flags, recipe_file)
+        return recipe_of(flags, recipe_file), None
     if recipe_file is not None:
         raise RecipeError(f"--recipe {recipe_file} and {subject} are two things to check; leave one out")
     if subject.endswith(".toml") or Path(subject).is_file():
-        return recipe_of(flags, Path(subject))
+        return recipe_of(flags, Path(subject)), None
     given = [name for name, value in flags.items() if value is not None]
     if given:
         flag = "--" + given[0].removeprefix("recipe_").replace("_", "-")
         raise RecipeError(f"a stored run is checked as it was trained; leave out {flag}, or check a recipe")
-    return workplace.store.find(subject).recipe
+    trial = workplace.store.find(subject)
+    return trial.recipe, trial
 
 
 def _print(recipe: Recipe, checks: Sequence[CheckRecord], range_test: RangeTestRecord) -> None:
@@ -158,7 +165,9 @@ def _print(recipe: Recipe, checks: Sequence[CheckRecord], range_test: RangeTestR
     verdicts.add_column(no_wrap=True)
     verdicts.add_column()
     for check in checks:
-        verdicts.add_row(_mark(check.passed), check.check, check.sentence)
+        trained = " With trained weights." if check.weights == "trained" else ""
+        mark = "[dim]–[/dim]" if check.left_out else _mark(check.passed)
+        verdicts.add_row(mark, check.check, escape(check.sentence + trained))
     doubtful = range_test.standing in ("too small", "above the range")
     verdicts.add_row(_mark(range_test.passed, doubtful), "learning rate", range_test.sentence)
     console.print(verdicts)

@@ -19,6 +19,7 @@ from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
 from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
 from foolscope.experiments.study_run import run_study
+from foolscope.reports.sections.demonstrations import demonstration_sentence
 from foolscope.reports.sections.traces import trace_sentence
 from foolscope.reports.study_report import read_pictures, write_study_report
 
@@ -103,13 +104,16 @@ def _print(record: StudyRecord, report: Path) -> None:
         names = named if curves[0].settings else "the full evaluation"
         console.print(f"\n[bold]Accuracy under {names}[/bold], norm {curves[0].norm}, mean over seeds")
         console.print(_robustness(curves))
+    for sentence in map(demonstration_sentence, record.demonstrations):
+        console.print(f"\n{escape(sentence)}")
     for sentence in filter(None, map(trace_sentence, record.traces)):
         console.print(f"\n{escape(sentence)}")
     doubts = [doubt for curve in record.curves for doubt in curve.doubts]
     doubts += [doubt for trace in record.traces for doubt in trace.doubts]
     for doubt in dict.fromkeys(doubts):
         console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
-    console.print(f"\n{record.trial_count} trials, {record.duration_seconds:.0f} s")
+    trained = f"{record.trial_count} trials, " if record.recipes else ""
+    console.print(f"\n{trained}{record.duration_seconds:.0f} s")
     console.print(f"Report: [bold]{escape(str(report))}[/bold]", soft_wrap=True)
 
 

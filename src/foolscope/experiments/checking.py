@@ -1,18 +1,32 @@
 """The checks of a recipe: sanity checks and the learning-rate range test, computed once and then read."""
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import asdict
+from functools import cache, partial
+from importlib import resources
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.workplace import Workplace
-from foolscope.inspection import CHECKS, LearningRateRange, learning_rate_range
+from foolscope.inspection import (
+    CHECKS,
+    GRADIENT_CHECKS,
+    Check,
+    LearningRateRange,
+    initial_model,
+    learning_rate_range,
+)
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 
-__all__ = ["check_records", "range_test_record"]
+__all__ = ["check_records", "gradient_check_document", "range_test_record"]
 
 
 def _tell_nothing(done: float, what: str) -> None:
@@ -20,25 +34,78 @@ def _tell_nothing(done: float, what: str) -> None:
 
 
 def check_records(
-    name: str, recipe: Recipe, workplace: Workplace, tell: Callable[[float, str], None] = _tell_nothing
+    name: str,
+    recipe: Recipe,
+    workplace: Workplace,
+    tell: Callable[[float, str], None] = _tell_nothing,
+    *,
+    model: nn.Module | None = None,
 ) -> list[CheckRecord]:
-    """Run every check of :data:`~foolscope.inspection.CHECKS`, or read what it said before.
+    """Run every check of :data:`~foolscope.inspection.CHECKS` and those of gradients, or read what they said.
+
+    What a gradient check said counts only as long as our code and PyTorch are the same: it is about them.
 
     Args:
         name: how the recipe is called.
         recipe: what to check.
         workplace: store and data.
         tell: called with the fraction done and what comes next.
+        model: the recipe's trial after training, whose gradients are to be checked; without it they are
+            checked at the initial weights.
     """
+    work: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+        (check, partial(_check_document, check, recipe, workplace)) for check in CHECKS
+    ]
+    work += [
+        (check, partial(gradient_check_document, check, recipe, workplace, model))
+        for check in GRADIENT_CHECKS
+    ]
     records = []
-    for position, check in enumerate(CHECKS):
-        tell(position / len(CHECKS), check)
-        determinants = {"trial": workplace.identify(recipe), "check": check, "version": 1}
-        result = workplace.store.remembered(
-            "checks", determinants, partial(_run_check, check, recipe, workplace)
-        )
-        records.append(CheckRecord(recipe=name, **result))
+    for position, (check, document) in enumerate(work):
+        tell(position / len(work), check)
+        records.append(CheckRecord(recipe=name, **document()))
     return records
+
+
+def gradient_check_document(
+    check: str, recipe: Recipe, workplace: Workplace, model: nn.Module | None = None
+) -> dict[str, Any]:
+    """Make one check of :data:`~foolscope.inspection.GRADIENT_CHECKS`, or read what it said.
+
+    Args:
+        check: its name.
+        recipe: what to check.
+        workplace: store and data.
+        model: the recipe's trial after training; without it the initial weights are looked at.
+
+    Returns:
+        What a :class:`~foolscope.experiments.records.CheckRecord` says of it.
+    """
+    weights = "initial" if model is None else "trained"
+    determinants = {
+        "trial": workplace.identify(recipe),
+        "check": check,
+        "weights": weights,
+        "code": _code_fingerprint(),
+        "version": 1,
+    }
+
+    def run() -> dict[str, Any]:
+        dataset = workplace.dataset(recipe.dataset)
+        own = initial_model(recipe, dataset) if model is None else model
+        return _document(GRADIENT_CHECKS[check](own, recipe, dataset))
+
+    return {**workplace.store.remembered("checks", determinants, run), "weights": weights}
+
+
+@cache
+def _code_fingerprint() -> str:
+    """Return a hash of this package's code and of PyTorch's version."""
+    found = hashlib.sha256(torch.__version__.encode())
+    with resources.as_file(resources.files("foolscope")) as folder:
+        for path in sorted(Path(folder).rglob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()[:20]
 
 
 def range_test_record(
@@ -84,14 +151,19 @@ def range_test_record(
     return RangeTestRecord(recipe=name, **result)
 
 
-def _run_check(check: str, recipe: Recipe, workplace: Workplace) -> dict[str, Any]:
-    result = CHECKS[check](recipe, workplace.dataset(recipe.dataset))
-    return {
-        "check": result.name,
-        "passed": result.passed,
-        "sentence": result.sentence,
-        "numbers": result.numbers,
-    }
+def _check_document(check: str, recipe: Recipe, workplace: Workplace) -> dict[str, Any]:
+    determinants = {"trial": workplace.identify(recipe), "check": check, "version": 1}
+
+    def run() -> dict[str, Any]:
+        return _document(CHECKS[check](recipe, workplace.dataset(recipe.dataset)))
+
+    document: dict[str, Any] = workplace.store.remembered("checks", determinants, run)
+    return document
+
+
+def _document(check: Check) -> dict[str, Any]:
+    document = asdict(check)
+    return {"check": document.pop("name"), **document}
 
 
 def _as_document(result: LearningRateRange) -> dict[str, Any]:

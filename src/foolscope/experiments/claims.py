@@ -8,6 +8,7 @@ import pydantic
 from foolscope.core.settings import Settings
 
 __all__ = [
+    "MEASURE",
     "Claim",
     "ComparisonClaim",
     "CurveClaim",
@@ -17,6 +18,9 @@ __all__ = [
     "TrendClaim",
     "ValueClaim",
 ]
+
+MEASURE = "measure:"
+"""How a metric begins that a demonstration measures, not a classifier: ``measure:DEMONSTRATION.MEASURE``."""
 
 CurveRelation = Literal[
     "rises", "falls", "rises steadily", "falls steadily", "turns upwards", "turns downwards"
@@ -78,7 +82,7 @@ class ValueClaim(_Claim):
     """A cell's mean over seeds is this value, or at least or at most this value.
 
     Args:
-        recipe: which recipe of the study.
+        recipe: which recipe of the study; None where the metric is a measure of a demonstration.
         settings: what is set differently from it.
         relation: ``is`` in the file.
         value: the claimed value, in the metric's own unit.
@@ -87,7 +91,7 @@ class ValueClaim(_Claim):
     """
 
     kind: Literal["value"]
-    recipe: str
+    recipe: str | None = None
     settings: dict[str, pydantic.JsonValue] = pydantic.Field(default_factory=dict)
     relation: Literal["equal", "at least", "at most"] = pydantic.Field("equal", alias="is")
     value: float
@@ -101,9 +105,23 @@ class ValueClaim(_Claim):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _is_about_a_recipe_or_a_measure(self) -> "ValueClaim":
+        if self.metric.startswith(MEASURE):
+            if self.recipe is not None or self.settings:
+                raise ValueError(f"{self.metric} is of a demonstration; take recipe and settings out")
+            if self.relation == "equal" and self.tolerance is None:
+                raise ValueError("tolerance is required where a measure of a demonstration is claimed")
+        elif self.recipe is None:
+            raise ValueError(
+                "recipe is required; only a measure of a demonstration, "
+                'metric = "measure:NAME.MEASURE", has none'
+            )
+        return self
+
     def cells(self) -> tuple[Selector, ...]:
-        """The one cell that the claim is about."""
-        return (Selector(recipe=self.recipe, settings=self.settings),)
+        """The one cell that the claim is about; none where it is about a measure."""
+        return () if self.recipe is None else (Selector(recipe=self.recipe, settings=self.settings),)
 
 
 class ComparisonClaim(_Claim):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,20 @@ from foolscope.experiments.attack_metrics import (
     attack_values,
     is_measured,
 )
-from foolscope.experiments.claims import ComparisonClaim, CurveClaim, Selector, TrendClaim, ValueClaim
+from foolscope.experiments.check_metrics import CHECK, CheckErrors, check_of
+from foolscope.experiments.claims import (
+    MEASURE,
+    ComparisonClaim,
+    CurveClaim,
+    Selector,
+    TrendClaim,
+    ValueClaim,
+)
 from foolscope.experiments.curves import EPOCHS, STEPS, Curves, check_curve, curve_evidence, curve_of
+from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.judgements import ClaimResult, adjust, judge_claim, judge_evidence, untestable
+from foolscope.experiments.measure_metrics import check_measure, judge_measure
 from foolscope.experiments.prose import Scale, scale_of
 from foolscope.experiments.published import (
     cell_figures,
@@ -49,6 +60,8 @@ class _Sources:
     trials: Mapping[Recipe, Sequence[StoredTrial]]
     curves: Sequence[CurveRecord]
     traces: Sequence[TraceRecord]
+    demonstrations: Sequence[DemonstrationRecord]
+    checks: CheckErrors
 
 
 def claim_cells(claim: AnyClaim, study: Study) -> list[tuple[Selector, Recipe]]:
@@ -110,7 +123,15 @@ def check_claims(study: Study) -> None:
                 raise RecipeError(
                     f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
                 )
-            if is_measured(claim.metric):
+            if claim.metric.startswith(MEASURE):
+                if not isinstance(claim, ValueClaim):
+                    raise RecipeError(f'{claim.metric} is one number; it goes with kind = "value"')
+                check_measure(claim.metric, study.demonstrations)
+            elif claim.metric.startswith(CHECK):
+                check_of(claim.metric)
+                if not isinstance(claim, ValueClaim) or claim.settings:
+                    raise RecipeError(f'{claim.metric} goes with kind = "value", of a recipe as it is')
+            elif is_measured(claim.metric):
                 _check_measured(claim)
                 for selector, _ in cells:
                     attack_metric(claim.metric, selector, study)
@@ -140,6 +161,8 @@ def judge_claims(
     trials: Mapping[Recipe, Sequence[StoredTrial]],
     curves: Sequence[CurveRecord],
     traces: Sequence[TraceRecord] = (),
+    demonstrations: Sequence[DemonstrationRecord] = (),
+    checks: CheckErrors = MappingProxyType({}),
 ) -> list[ClaimRecord]:
     """Test every claim of a study, adjusted for their number.
 
@@ -149,11 +172,13 @@ def judge_claims(
         trials: the finished trials of every recipe (as in the study, without the seed), one per seed.
         curves: robust accuracies, for claims about them.
         traces: followed attacks, likewise.
+        demonstrations: likewise.
+        checks: errors of gradients, likewise.
 
     Raises:
         RecipeError: a claim names a metric, attack or ε that the study does not have.
     """
-    sources = _Sources(study, ablations, trials, curves, traces)
+    sources = _Sources(study, ablations, trials, curves, traces, demonstrations, checks)
     judged = [_judge(claim, sources) for claim in study.claims]
     results = adjust([each.result for each in judged])
     return [
@@ -174,6 +199,8 @@ class _Judged:
 def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
     if isinstance(claim, CurveClaim):
         return _judge_curve(claim, sources)
+    if isinstance(claim, ValueClaim) and claim.metric.startswith(MEASURE):
+        return _Judged(*judge_measure(claim, sources.demonstrations))
     study = sources.study
     cells = claim_cells(claim, study)
     labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]
@@ -182,7 +209,7 @@ def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
         for label, (selector, recipe) in zip(labels, cells, strict=True)
     }
     named = {recipe for _, recipe in cells}
-    if not is_measured(claim.metric):
+    if not (is_measured(claim.metric) or claim.metric.startswith(CHECK)):
         for _, ablation in sources.ablations:
             recipes = {cell.recipe for cell in ablation}
             if named <= recipes:
@@ -289,6 +316,8 @@ def _label(claim: AnyClaim, cell: Selector, recipe: Recipe, study: Study) -> str
 
 def _values(claim: AnyClaim, cell: Selector, recipe: Recipe, sources: _Sources) -> list[float]:
     trials = sources.trials[recipe]
+    if claim.metric.startswith(CHECK):
+        return list(sources.checks[str(cell.recipe), check_of(claim.metric)])
     if not is_measured(claim.metric):
         return [trial.metric(claim.metric) for trial in trials]
     asked = attack_metric(claim.metric, cell, sources.study)

@@ -223,7 +223,7 @@ def _decided(
     else:
         decisive = max(result.statements, key=lambda statement: statement.p_upheld)
     parts = [decisive.evidence(result.scale, alpha, contradicting=contradicting)]
-    if family > 1:
+    if family > 1 and not decisive.exact:
         p = p_text(p_contradicted if contradicting else p_upheld)
         parts.append(f"adjusted for {family} claims {p}")
     if result.note:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from foolscope.core.settings import Settings
 from foolscope.experiments.attack_records import AttackDetailsRecord, AttackedRecord, MaskingRecord
+from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.experiments.trace_records import TraceRecord
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "RoundRecord",
     "SearchRecord",
     "StudyRecord",
+    "TensorErrorRecord",
     "TrainingRecord",
     "TriedRecord",
 ]
@@ -107,6 +109,15 @@ class TrainingRecord(Settings):
     doubts: list[str] = Field(default_factory=list, description="reasons not to trust a defense, with seeds")
 
 
+class TensorErrorRecord(Settings):
+    """How far two gradients by one tensor are apart; see :mod:`foolscope.inspection.gradient_check`."""
+
+    tensor: str
+    error: float = Field(description="relative")
+    coordinates: int = Field(description="numbers compared")
+    kinks: int = Field(0, description="numbers left out, for a kink is within the step")
+
+
 class CheckRecord(Settings):
     """One sanity check of one recipe."""
 
@@ -115,6 +126,9 @@ class CheckRecord(Settings):
     passed: bool
     sentence: str
     numbers: dict[str, float]
+    left_out: bool = Field(False, description="whether it could not be made; the sentence says why")
+    weights: Literal["initial", "trained"] = Field("initial", description="those that a gradient check had")
+    tensors: list[TensorErrorRecord] = Field(default_factory=list, description="of a gradient check")
 
 
 class RangeTestRecord(Settings):
@@ -319,3 +333,4 @@ class StudyRecord(Settings):
     searches: list[SearchRecord] = Field(default_factory=list)
     range_tests: list[RangeTestRecord] = Field(default_factory=list)
     traces: list[TraceRecord] = Field(default_factory=list)
+    demonstrations: list[DemonstrationRecord] = Field(default_factory=list)

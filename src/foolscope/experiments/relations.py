@@ -125,6 +125,7 @@ class Statement:
         reference: the claimed value; 0 for a difference.
         doubts: why the estimate should be read with care.
         scale: how this estimate is written, where it is not as the claim's metric is.
+        exact: whether every seed gives the very same number, by its nature; it is then decided as it stands.
     """
 
     text: str
@@ -134,6 +135,7 @@ class Statement:
     reference: float = 0.0
     doubts: tuple[str, ...] = ()
     scale: Scale | None = None
+    exact: bool = False
 
     @property
     def p_upheld(self) -> float:
@@ -181,6 +183,8 @@ class Statement:
             low=_written_exactly(self.reference - self.margin, scale),
             high=_written_exactly(self.reference + self.margin, scale),
         )
+        if self.exact:
+            return f"{self.text} {_written_exactly(middle, scale)} with every seed, {phrase}"
         p = p_text(self.p_contradicted if contradicting else self.p_upheld)
         ends = f"{percent(1 - alpha)} interval {write(middle - half)} to {write(middle + half)}"
         return f"{said} ({ends}, {p} for {phrase})"

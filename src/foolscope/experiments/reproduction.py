@@ -31,13 +31,20 @@ class Reproduction:
 
 
 EXPERIMENTS: dict[str, Experiment] = {
+    "A1": Experiment("curve-fit", "Fitting a curve by gradient descent"),
     "A2": Experiment("softmax-cifar10", "Softmax classifier on CIFAR-10, four ablations"),
     "A3": Experiment("one-hidden-layer-cifar10", "One hidden layer on CIFAR-10, four ablations"),
     "A4": Experiment("fooling-images-cifar10", "Fooling images: trucks become automobiles"),
+    "B3": Experiment("low-rank", "Low-rank factorization"),
     "B4": Experiment("robustness-cifar10", "Robustness of a convolutional network on CIFAR-10"),
+    "B5": Experiment("recurrent-gradients", "Gradients through time"),
+    "C3": Experiment("constructive-approximation", "Approximation by networks with stated weights"),
+    "D1": Experiment("gradient-check-cifar10", "Gradient check: by hand, automatic, by differences"),
     "D2": Experiment("cyclical-cifar10", "Sanity check: a small subset is learned by heart"),
     "D3": Experiment("cyclical-cifar10", "Cyclical learning rates on CIFAR-10"),
     "D4": Experiment("cyclical-cifar10", "Coarse-to-fine search over the L2 coefficient"),
+    "E1": Experiment("shifted-relu", "The shifted ReLU and the sigmoid's derivative"),
+    "E2": Experiment("linear-regression", "Linear regression at two learning rates"),
     "E4": Experiment("adversarial-clothing", "Adversarial images of clothing on Fashion-MNIST"),
 }
 """Number to experiment; a claim belongs to the experiment with which its ``source`` begins."""
@@ -51,7 +58,7 @@ def experiments_named(name: str) -> tuple[str, ...]:
 
     Example:
         >>> experiments_named("d"), experiments_named("A3")
-        (('D2', 'D3', 'D4'), ('A3',))
+        (('D1', 'D2', 'D3', 'D4'), ('A3',))
     """
     wanted = name.strip().upper()
     found = tuple(number for number in EXPERIMENTS if wanted in (number, number[0], "ALL"))

@@ -11,6 +11,7 @@ from foolscope.attacks.attack import check_norm
 from foolscope.core.errors import FoolscopeError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims import Claim
+from foolscope.experiments.demonstrations import DEMONSTRATIONS, DemonstrationSettings
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.search.plan import SearchPlan
 
@@ -39,7 +40,20 @@ def _attack(value: Any) -> Any:
     return value
 
 
+def _demonstration(value: Any) -> Any:
+    """Validate a table by the settings of its kind."""
+    if isinstance(value, Mapping):
+        kind = str(value.get("kind"))
+        if kind not in DEMONSTRATIONS:
+            raise ValueError(f"unknown kind of demonstration {kind!r}. {did_you_mean(kind, DEMONSTRATIONS)}")
+        return DEMONSTRATIONS[kind].settings.model_validate(dict(value))
+    return value
+
+
 AnyAttack = Annotated[pydantic.SerializeAsAny[Settings], pydantic.BeforeValidator(_attack)]
+AnyDemonstration = Annotated[
+    pydantic.SerializeAsAny[DemonstrationSettings], pydantic.BeforeValidator(_demonstration)
+]
 _Values = Annotated[tuple[pydantic.JsonValue, ...], Field(min_length=1)]
 
 _MOST_STEPS = 1000  # of an attack that is followed: every step is a number in the record
@@ -125,6 +139,10 @@ class AttackPlan(_Threatened):
                 f'attacks must be "full" or a list such as ["fgsm", "pgd"]; got {value!r}. {known}'
             )
         return value
+
+    @pydantic.field_serializer("attacks", mode="wrap")
+    def _full_in_words(self, value: Any, written: pydantic.SerializerFunctionWrapHandler) -> Any:
+        return written(value) or "full"
 
     @property
     def is_full(self) -> bool:
@@ -219,7 +237,8 @@ class Study(Settings):
         question: what it asks, one sentence.
         seeds: trials per cell.
         practical_difference: δ, the smallest difference of an accuracy that matters, as a fraction.
-        recipes: named recipes; ``like = "other"`` starts from another one.
+        recipes: named recipes; ``like = "other"`` starts from another one. None if it only demonstrates.
+        demonstrations: numerical experiments that train no classifier.
         ablations: one-factor ablations.
         searches: for better settings of a recipe.
         attacks: robust accuracy curves.
@@ -234,7 +253,8 @@ class Study(Settings):
     question: str
     seeds: int = Field(5, ge=1, le=1000)
     practical_difference: float = Field(0.005, gt=0, lt=1)
-    recipes: Annotated[dict[str, Recipe], Field(min_length=1)]
+    recipes: dict[str, Recipe] = Field(default_factory=dict)
+    demonstrations: tuple[AnyDemonstration, ...] = ()
     ablations: tuple[AblationPlan, ...] = ()
     searches: tuple[SearchPlan, ...] = ()
     attacks: tuple[AttackPlan, ...] = ()
@@ -259,6 +279,20 @@ class Study(Settings):
         for name in mentions:
             if name not in self.recipes:
                 raise ValueError(f"unknown recipe {name!r}. {did_you_mean(name, self.recipes)}")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _there_is_something_to_do(self) -> "Study":
+        if not (self.recipes or self.demonstrations):
+            raise ValueError("recipes: a study needs at least one recipe, or one of [[demonstrations]]")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _demonstrations_have_names_of_their_own(self) -> "Study":
+        names = [plan.name for plan in self.demonstrations]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two demonstrations are called {twice!r}; give each a name of its own")
         return self
 
     @pydantic.model_validator(mode="after")

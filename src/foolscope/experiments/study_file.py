@@ -13,6 +13,7 @@ from foolscope.attacks import ATTACKS
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
+from foolscope.experiments.demonstrations import DEMONSTRATIONS
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.study import (
     AblationPlan,
@@ -61,6 +62,9 @@ def _allowed(table: Mapping[str, Any]) -> dict[str, list[str]]:
             for place, attack in enumerate(_tables(entry.get("attacks"))):
                 allowed[f"{name}.{position}.attacks.{place}"] = _attack_fields(attack)
             allowed[f"{name}.{position}.attack"] = _attack_fields(entry.get("attack"))
+    for position, entry in enumerate(_tables(table.get("demonstrations"))):
+        found = DEMONSTRATIONS.get(str(entry.get("kind")))
+        allowed[f"demonstrations.{position}"] = [] if found is None else list(found.settings.model_fields)
     kinds: dict[str, type[Settings]] = {
         "value": ValueClaim,
         "comparison": ComparisonClaim,

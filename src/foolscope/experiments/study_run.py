@@ -17,8 +17,10 @@ from foolscope.experiments.ablation import (
     summarize,
 )
 from foolscope.experiments.aims import check_aims
+from foolscope.experiments.check_metrics import check_errors
 from foolscope.experiments.checking import check_records, range_test_record
 from foolscope.experiments.curves import CURVES, curve_of
+from foolscope.experiments.demonstrating import demonstrate
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.evidence import check_claims, claim_cells, judge_claims
 from foolscope.experiments.execution import (
@@ -83,6 +85,8 @@ def run_study(
     check_claims(study)
     check_searches(study.searches, study.recipes, workplace)
     check_aims(study, workplace)
+    gradient_errors = check_errors(study, workplace, observe)
+    demonstrations = demonstrate(study.demonstrations, range(study.seeds), workplace.store, observe)
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
     trials = _train(study, named_ablations, workplace, observe)
     searches = run_searches(
@@ -109,13 +113,13 @@ def run_study(
         question=study.question,
         seeds=list(range(study.seeds)),
         practical_difference=study.practical_difference,
-        classes=list(workplace.dataset(next(iter(study.recipes.values())).dataset).classes),
+        classes=_classes(study, workplace),
         trainings=[training_record(name, trials[recipe]) for name, recipe in study.recipes.items()],
         ablations=ablation_records,
         checks=checks,
         curves=curves,
         galleries=galleries,
-        claims=judge_claims(study, named_ablations, trials, curves, traces),
+        claims=judge_claims(study, named_ablations, trials, curves, traces, demonstrations, gradient_errors),
         recipes={
             name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()
         },
@@ -135,12 +139,18 @@ def run_study(
         searches=searches,
         range_tests=range_tests,
         traces=traces,
+        demonstrations=demonstrations,
     )
     folder = workplace.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})
     workplace.store.write_study(record)
     observe(Stage("looking at the models", 1.0))
     return record
+
+
+def _classes(study: Study, workplace: Workplace) -> list[str]:
+    """Name the classes of the first recipe's data; a study that only demonstrates has none."""
+    return next((list(workplace.dataset(each.dataset).classes) for each in study.recipes.values()), [])
 
 
 def _as_toml(study: Study) -> str:

@@ -11,12 +11,8 @@ from torch import nn
 
 from foolscope.data.dataset import Dataset
 from foolscope.inspection.check import Check, TensorError
-from foolscope.inspection.gradient_check import (
-    BY_DIFFERENCES,
-    BY_HAND,
-    gradients_by_differences,
-    gradients_by_hand,
-)
+from foolscope.inspection.gradient_check import gradients_by_differences, gradients_by_hand
+from foolscope.inspection.gradient_errors import BY_DIFFERENCES, BY_HAND
 from foolscope.inspection.gradient_flow import (
     FlowByLayer,
     FlowThroughTime,

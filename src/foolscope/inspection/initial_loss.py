@@ -3,6 +3,7 @@
 import math
 
 import torch
+from torch import nn
 
 from foolscope.data.dataset import Dataset
 from foolscope.inspection.check import Check
@@ -12,10 +13,28 @@ from foolscope.learning.losses import LOSSES
 from foolscope.learning.packing import solo_program
 from foolscope.models import build_model
 
-__all__ = ["initial_loss"]
+__all__ = ["initial_loss", "initial_model"]
 
 _TOLERANCE = 0.5
 _IMAGES = 2000
+
+
+def initial_model(trial: TrainableTrial, dataset: Dataset) -> nn.Module:
+    """Return a trial's model as it is before training.
+
+    Args:
+        trial: its model and seed are used.
+        dataset: with whose statistics the inputs are normalized, and on whose device the model will be.
+    """
+    mean, deviation = channel_statistics(dataset.train)
+    return build_model(
+        trial.model,
+        dataset.image_shape,
+        len(dataset.classes),
+        seed=trial.seed,
+        mean=mean,
+        deviation=deviation,
+    ).to(dataset.train.images.device)
 
 
 def initial_loss(trial: TrainableTrial, dataset: Dataset) -> Check:
@@ -29,13 +48,9 @@ def initial_loss(trial: TrainableTrial, dataset: Dataset) -> Check:
         trial: its model and seed are used.
         dataset: up to 2,000 training images, evenly spread, are used.
     """
-    train = dataset.train
+    train, classes = dataset.train, len(dataset.classes)
     chosen = torch.linspace(0, len(train) - 1, min(_IMAGES, len(train))).long().to(train.labels.device)
-    mean, deviation = channel_statistics(train)
-    classes = len(dataset.classes)
-    model = build_model(
-        trial.model, dataset.image_shape, classes, seed=trial.seed, mean=mean, deviation=deviation
-    ).to(train.images.device)
+    model = initial_model(trial, dataset)
     parameters = {name: value.detach()[None] for name, value in model.named_parameters()}
     measured = evaluate(
         solo_program([model]), parameters, train.take(chosen), LOSSES["cross-entropy"][1], torch.float32

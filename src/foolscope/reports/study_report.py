@@ -26,6 +26,7 @@ from foolscope.reports.sections.ablations import ablation_blocks, ablation_secti
 from foolscope.reports.sections.attacks import robustness_section
 from foolscope.reports.sections.checks import check_section
 from foolscope.reports.sections.colophon import colophon
+from foolscope.reports.sections.demonstrations import demonstration_section
 from foolscope.reports.sections.mistakes import confusion_blocks, mistakes_section
 from foolscope.reports.sections.opening import factor_verdicts, opening, study_facts
 from foolscope.reports.sections.phrases import join_words, metric_words
@@ -57,7 +58,7 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
     """
     classes = len(record.classes)
     fooling = [gallery for gallery in record.galleries if gallery.kind == "fooling"]
-    sections: list[Section] = []
+    sections = [demonstration_section(each) for each in record.demonstrations]
     if record.trainings:
         sections.append(classifiers(record.trainings, classes))
     if record.ablations:

@@ -4,10 +4,15 @@ matplotlib is imported when the first figure is drawn; its global state is neith
 """
 
 from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, ablation_effects
+from foolscope.reports.figures.approximation import Cost, approximation
 from foolscope.reports.figures.bars import bars_with_interval, histograms
 from foolscope.reports.figures.canvas import Band
 from foolscope.reports.figures.confusion import confusion_matrix
+from foolscope.reports.figures.descents import descent_curves, fitted_curve
 from foolscope.reports.figures.dumbbell import dumbbells
+from foolscope.reports.figures.gradient_errors import gradient_errors
+from foolscope.reports.figures.gradient_flow import FlowLine, gradient_flow
+from foolscope.reports.figures.graph import computational_graph
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import (
     Curve,
@@ -23,17 +28,25 @@ from foolscope.reports.figures.taken import taken_by_attack
 
 __all__ = [
     "Band",
+    "Cost",
     "Curve",
     "Factor",
+    "FlowLine",
     "Level",
     "LevelOutcome",
     "SearchAxis",
     "SearchRound",
     "Spot",
     "ablation_effects",
+    "approximation",
     "bars_with_interval",
+    "computational_graph",
     "confusion_matrix",
+    "descent_curves",
     "dumbbells",
+    "fitted_curve",
+    "gradient_errors",
+    "gradient_flow",
     "histograms",
     "learning_rate_range",
     "line_panels",

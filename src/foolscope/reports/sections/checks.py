@@ -20,6 +20,7 @@ from foolscope.reports.document import (
     Strong,
     Table,
 )
+from foolscope.reports.sections.gradients import gradient_blocks
 
 __all__ = ["check_document", "check_section"]
 
@@ -55,6 +56,9 @@ def check_section(
     ]
     if checks:
         blocks = [_explanation(classes), *blocks, _table(checks)]
+    for recipe in dict.fromkeys(check.recipe for check in checks if check.tensors):
+        own = [check for check in checks if check.recipe == recipe and check.tensors]
+        blocks.append(Section(f"Gradients of {recipe}", gradient_blocks(recipe, own)))
     for record in range_tests:
         blocks.append(Section(f"Learning rates of {record.recipe}", _range_test_blocks(record)))
     return Section("Sanity checks" if checks else "Learning rates", blocks)
@@ -75,7 +79,7 @@ def _table(checks: Sequence[CheckRecord]) -> Table:
         [
             check.recipe,
             check.check,
-            Cell("passed", tone="good") if check.passed else Cell("failed", tone="bad", emphasis=True),
+            _result(check),
             check.sentence,
         ]
         for check in checks
@@ -86,6 +90,12 @@ def _table(checks: Sequence[CheckRecord]) -> Table:
         "Sanity checks of each recipe, with its first seed.",
         key="checks",
     )
+
+
+def _result(check: CheckRecord) -> Cell:
+    if check.left_out:
+        return Cell("left out")
+    return Cell("passed", tone="good") if check.passed else Cell("failed", tone="bad", emphasis=True)
 
 
 def _range_test_blocks(record: RangeTestRecord) -> list[Block]:

@@ -45,11 +45,10 @@ def colophon(record: StudyRecord) -> list[Block]:
         Code("\n".join(_commands(record)), "sh"),
         Bullets(_facts(record)),
         Details("The study file", [Code(record.study_file.strip(), "toml")]),
-        Details(
-            "The recipes, with every setting",
-            [Code(tomli_w.dumps({"recipes": record.recipes}).strip(), "toml")],
-        ),
     ]
+    if record.recipes:
+        recipes = Code(tomli_w.dumps({"recipes": record.recipes}).strip(), "toml")
+        blocks.append(Details("The recipes, with every setting", [recipes]))
     trials = _trials(record)
     return [*blocks, Details("The trials of each recipe", [trials])] if trials.rows else blocks
 

@@ -7,6 +7,7 @@ from typing import Literal
 from foolscope.experiments.prose import POINTS, amount, scale_of
 from foolscope.experiments.records import AblationRecord, ClaimRecord, CurveRecord, StudyRecord
 from foolscope.reports.document import Block, Inline, Outcome, Paragraph, Section, Strong, Verdict, Verdicts
+from foolscope.reports.sections.demonstrations import demonstration_sentence
 from foolscope.reports.sections.effects import factor_outcome, key_sentences
 from foolscope.reports.sections.phrases import (
     date_words,
@@ -38,6 +39,7 @@ def opening(record: StudyRecord) -> list[Block]:
         *(search.summary for search in record.searches),
         *_robustness_sentences(record.curves),
         *map(trace_sentence, record.traces),
+        *map(demonstration_sentence, record.demonstrations),
         *_claims_sentences(record),
     ]
     said = [sentence for sentence in sentences if sentence]
@@ -55,13 +57,15 @@ def opening(record: StudyRecord) -> list[Block]:
 def study_facts(record: StudyRecord) -> list[tuple[str, str]]:
     """List what stands in the strip under the title."""
     facts = [("Data", _data(facts)) for facts in record.provenance.get("datasets", ())]
-    facts += [("Models trained", f"{record.trial_count:,}"), ("Seeds", str(len(record.seeds)))]
-    if record.ablations or record.claims or record.searches:
+    if record.recipes:
+        facts.append(("Models trained", f"{record.trial_count:,}"))
+    facts.append(("Seeds", str(len(record.seeds))))
+    if record.recipes and (record.ablations or record.claims or record.searches):
         metric = record.ablations[0].metric if record.ablations else "test_accuracy"
         smallest = amount(record.practical_difference, scale_of(metric))
         facts.append(("Smallest difference that counts", smallest))
     trained = record.provenance.get("training_seconds")
-    if trained is not None:
+    if trained is not None and record.recipes:
         facts.append(("Training took", duration_words(trained)))
     return [*facts, ("Finished", date_words(record.finished))]
 

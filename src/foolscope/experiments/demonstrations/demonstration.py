@@ -1,0 +1,51 @@
+"""What a demonstration is: settings, the names of its measures, and a run for one seed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from foolscope.core.settings import Settings
+
+__all__ = ["Demonstration", "DemonstrationSettings", "Outcome"]
+
+
+class DemonstrationSettings(Settings):
+    """A demonstration of a study; each kind adds settings of its own."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description='how claims call it, as in metric = "measure:NAME.MEASURE"',
+    )
+    kind: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one seed of a demonstration yields.
+
+    Args:
+        measures: name to number, those that the demonstration declares.
+        data: what its figures are drawn from; JSON, without numbers that are not finite.
+    """
+
+    measures: Mapping[str, float]
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A kind of numerical experiment that trains no image classifier.
+
+    Args:
+        settings: its settings, derived from :class:`DemonstrationSettings`.
+        measures: from the settings to the names of its measures, each with what it is in words.
+        run: from settings and seed to the outcome; it neither reads nor changes any global random state.
+        version: raised when a change makes old outcomes incomparable.
+    """
+
+    settings: type[DemonstrationSettings]
+    measures: Callable[[Any], Mapping[str, str]]
+    run: Callable[[Any, int], Outcome]
+    version: int = 1

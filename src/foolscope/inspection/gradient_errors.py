@@ -1,0 +1,61 @@
+"""How far apart gradients are, and how far apart they may be."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from torch import Tensor
+
+from foolscope.inspection.objective import IMAGES, Automatic, Objective
+from foolscope.reference.layer import Array
+
+__all__ = [
+    "BY_DIFFERENCES",
+    "BY_HAND",
+    "GOALS",
+    "NOTHING_IN_COMMON",
+    "THE_LOSS",
+    "THE_PENALTIES",
+    "distance",
+    "negligible",
+    "tensors_of",
+]
+
+BY_HAND = "gradients by hand"
+BY_DIFFERENCES = "gradients by differences"
+GOALS: Mapping[str, float] = {BY_HAND: 1e-12, BY_DIFFERENCES: 1e-7}
+"""The largest relative error that passes, in float64."""
+
+NOTHING_IN_COMMON = 2.0
+"""The largest relative error, also that of what is not finite."""
+
+THE_LOSS = "the loss"
+THE_PENALTIES = "the penalties"
+
+_NEGLIGIBLE = 1e-3  # of the largest gradient of all
+
+
+def tensors_of(objective: Objective) -> list[str]:
+    """Name what gradients are compared by: the images, and every parameter in forward order."""
+    return [IMAGES, *objective.parameters]
+
+
+def negligible(objective: Objective, automatic: Automatic) -> float:
+    """Return a thousandth of the largest gradient of all; smaller ones are measured in units of this."""
+    sizes = [float(automatic.total(name).abs().max()) for name in tensors_of(objective)]
+    return _NEGLIGIBLE * max((size for size in sizes if math.isfinite(size)), default=0.0)
+
+
+def distance(first: Array | Tensor, second: Array | Tensor, floor: float = 0.0) -> float:
+    """Return max|a − b| / max(max|a|, max|b|, floor), 2 where a number is not finite.
+
+    Args:
+        first: a.
+        second: b.
+        floor: the least scale.
+    """
+    one, other = np.asarray(first), np.asarray(second)
+    if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return NOTHING_IN_COMMON
+    scale = max(float(np.abs(one).max(initial=0.0)), float(np.abs(other).max(initial=0.0)), floor)
+    return float(np.abs(one - other).max(initial=0.0)) / scale if scale else 0.0

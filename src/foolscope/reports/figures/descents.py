@@ -1,0 +1,127 @@
+"""Losses of descents by step, both axes logarithmic, and a fitted curve among its points."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from foolscope.reports.figures.canvas import WIDTH, Numbers, add_legend, drawing, finite, label, line_style
+from foolscope.reports.theme import light
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+__all__ = ["descent_curves", "fitted_curve"]
+
+Descent = tuple[Numbers, Numbers]
+"""Steps, counted from 0, and the loss at each."""
+
+_LEVEL_DASH = (0, (2, 2))
+
+
+def descent_curves(
+    curves: Mapping[str, Descent],
+    *,
+    levels: Mapping[str, float] | None = None,
+    title: str = "Loss",
+    width: float = 680,
+    height: float = 340,
+) -> str:
+    """Draw losses by step; step 0, before the first, has its place on the logarithmic axis.
+
+    Args:
+        curves: name -> steps and losses, which are positive; what is not finite leaves a gap.
+        levels: words -> loss, drawn as horizontal lines ("closed form").
+        title: the quantity.
+        width: in CSS pixels.
+        height: in CSS pixels.
+
+    Returns:
+        An ``<svg>`` element that follows the page's theme.
+
+    Raises:
+        ValueError: there is no curve.
+    """
+    if not curves:
+        raise ValueError("descent_curves needs at least one curve; got none")
+    with drawing(width, height) as sheet:
+        axes = sheet.figure.subplots()
+        handles = _draw_descents(axes, curves, levels or {}, title)
+        add_legend(sheet, list(handles.values()), list(handles))
+    return sheet.svg
+
+
+def fitted_curve(
+    points: tuple[Numbers, Numbers],
+    grid: Numbers,
+    lines: Mapping[str, Numbers],
+    losses: Descent,
+    *,
+    levels: Mapping[str, float] | None = None,
+    width: float = WIDTH,
+    height: float = 340,
+) -> str:
+    """Draw points with the curves that are to go through them, and beside it the loss by step.
+
+    Args:
+        points: places and heights.
+        grid: places of the curves.
+        lines: name -> height at each place of the grid.
+        losses: steps and losses.
+        levels: words -> loss, as in :func:`descent_curves`.
+        width: in CSS pixels.
+        height: in CSS pixels.
+
+    Returns:
+        An ``<svg>`` element that follows the page's theme.
+    """
+    with drawing(width, height) as sheet:
+        left, right = sheet.figure.subplots(1, 2)
+        handles: dict[str, Artist] = {
+            "data": left.scatter(*map(finite, points), s=16, color=light("muted"), alpha=0.7, linewidths=0)
+        }
+        for position, (name, heights) in enumerate(lines.items()):
+            style = line_style(position)
+            (handles[name],) = left.plot(
+                finite(grid), finite(heights), color=style.color, linestyle=style.dash
+            )
+        left.set_title("Data and curves")
+        left.set_xlabel("x")
+        _draw_descents(right, {next(iter(lines)): losses}, levels or {}, "Loss")
+        add_legend(sheet, list(handles.values()), list(handles))
+    return sheet.svg
+
+
+def _draw_descents(
+    axes: "Axes", curves: Mapping[str, Descent], levels: Mapping[str, float], title: str
+) -> dict[str, "Artist"]:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    handles: dict[str, Artist] = {}
+    for position, (name, (steps, losses)) in enumerate(curves.items()):
+        style = line_style(position)
+        (handles[name],) = axes.plot(finite(steps), finite(losses), color=style.color, linestyle=style.dash)
+    for words, height in levels.items():
+        axes.axhline(height, color=light("muted"), linewidth=1, linestyle=_LEVEL_DASH, zorder=0)
+        axes.annotate(
+            label(words),
+            (0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, -5),
+            textcoords="offset points",
+            va="top",
+            color=light("muted"),
+            fontsize=11,
+        )
+    axes.set_title(label(title))
+    axes.set_xlabel("step")
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low / (1 + 0.4 * bool(levels)), high)
+    if high / low < 30:  # no power of ten, or one, would be written
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    return handles
