@@ -1,6 +1,6 @@
 """A study: a question, recipes, ablations, searches, attacks and claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import pydantic
@@ -141,7 +141,7 @@ class AttackPlan(_Threatened):
         return value
 
     @pydantic.field_serializer("attacks", mode="wrap")
-    def _full_in_words(self, value: Any, written: pydantic.SerializerFunctionWrapHandler) -> Any:
+    def _full_in_words(self, value: Any, written: Callable[[Any], Any]) -> Any:
         return written(value) or "full"
 
     @property
