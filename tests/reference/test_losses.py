@@ -31,7 +31,9 @@ CASES = [
     (SquaredError(), 1, lambda z, t: squared_error(z[None], t[None]).mean()),
     (MeanSquaredError(), 2, functional.mse_loss),
 ]
-every_case = pytest.mark.parametrize(("loss", "which", "in_torch"), CASES, ids=lambda each: str(each)[:30])
+every_case = pytest.mark.parametrize(
+    ("loss", "which", "in_torch"), CASES, ids=["entropy", "smoothed", "squared", "mean"]
+)
 
 
 def test_every_loss_has_a_case():
