@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from foolscope.experiments.records import CheckRecord, RangeTestRecord, TensorErrorRecord
-from foolscope.inspection import BY_DIFFERENCES, BY_HAND
+from foolscope.inspection import BY_DIFFERENCES, BY_HAND, GRADIENT_CHECKS
 from foolscope.reports import (
     Details,
     Document,
@@ -20,6 +20,7 @@ from foolscope.reports import (
 )
 from foolscope.reports import figures as draw
 from foolscope.reports.numbering import walk
+from foolscope.reports.sections import gradients
 from foolscope.reports.sections.checks import check_document, check_section
 
 
@@ -240,3 +241,7 @@ def test_a_test_in_which_nothing_learns_is_drawn_too(losses):
 def test_rates_and_losses_must_match():
     with pytest.raises(ValueError, match="each of the 2 rates needs one loss; got 3"):
         draw.learning_rate_range([1, 2], [1, 2, 3], initial_loss=1.0)
+
+
+def test_reports_know_the_gradient_checks_by_the_names_they_are_stored_under():
+    assert tuple(GRADIENT_CHECKS) == (gradients.BY_HAND, gradients.BY_DIFFERENCES)
