@@ -145,11 +145,12 @@ def test_taken_up_where_it_stopped_it_ends_the_same() -> None:
     arguments = (NETWORK, IMAGES, LABELS, "linf", [0.03, 0.06])
     whole = evaluate(*arguments, seed=0, save=save)
     assert len(saved) > 3
-    for state in saved[len(saved) // 2 :: len(saved)]:
+    for state in (saved[len(saved) // 2], saved[-1]):  # the last: right after the search of a sample
         again = evaluate(*arguments, seed=0, saved=state)
         assert torch.equal(again.smallest_found, whole.smallest_found)
         assert torch.equal(again.adversarial_inputs, whole.adversarial_inputs)
         assert torch.equal(again.fooled_by, whole.fooled_by)
+        assert again.checks == whole.checks
         assert (again.forward_count, again.backward_count) == (whole.forward_count, whole.backward_count)
 
 

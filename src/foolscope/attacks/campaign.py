@@ -135,11 +135,14 @@ class Campaign:
             everything = not stage.attack.stops_at_success
             budgets = self.waiting()[part]
             budgets = torch.full_like(budgets, self.case.threat.epsilon) if everything else budgets
+            fallen = int((standings.fooled_by[part] == turn).sum())
             result = self.case.attack(stage, part, standings, budgets)
             late = _LATE * stage.attack.steps if turn == self.black_box - 1 else inf
             standings.record(
                 part, result, budgets, turn, int(not self.stages[0].attack.stops_at_success), late
             )
+            if turn == self.black_box + 1:
+                standings.searched_for(len(part), int((standings.fooled_by[part] == turn).sum()) - fallen)
             done += len(part)
             if self.save is not None:
                 self.save(standings.tensors())
@@ -156,27 +159,32 @@ class Campaign:
         Returns:
             How many fell to the search, and on how many it was tried.
         """
-        standings, tried, place = self.standings, 0, self.black_box
+        standings, place = self.standings, self.black_box
+        waits, passed_over = place + 1, place + 3  # what was searched is at place + 2
         while not self.case.is_over():
             holding = self.waiting() > 0
             rows = (holding & (standings.turns == place)).nonzero()[:, 0]
             if self.case.surrogate is None:
-                standings.turns[rows] = place + 1
+                standings.turns[rows] = waits
             elif len(rows):
                 self.stage(place, rows)
-            rows = (holding & (standings.turns == place + 1)).nonzero()[:, 0]
-            if len(rows) == 0 or self.case.threat.norm not in BLACK_BOX.attack.norms:
+            everything = suspicious or standings.found > 0
+            if everything:
+                standings.turns[standings.turns == passed_over] = waits
+            rows = (holding & (standings.turns == waits)).nonzero()[:, 0]
+            if self.case.threat.norm not in BLACK_BOX.attack.norms:
+                standings.turns[rows] = passed_over
                 break
-            everything = suspicious or int(standings.counts[3]) > 0
-            chosen = rows if everything else self.sample(rows)
-            tried += len(chosen)
-            standings.counts[3] += self.stage(
-                place + 1, chosen, BLACK_BOX if everything else BLACK_BOX_SAMPLE
-            )
-            if not everything and int(standings.counts[3]) == 0:
-                standings.turns[rows] = place + 2
+            if len(rows) == 0:
+                break
+            if not everything and not bool((standings.turns == passed_over).any()):
+                chosen = self.sample(rows)
+                standings.turns[rows] = passed_over
+                standings.turns[chosen] = waits
+                rows = chosen
+            self.stage(waits, rows, BLACK_BOX if everything else BLACK_BOX_SAMPLE)
             self.with_gradients()
-        return int(standings.counts[3]), tried
+        return standings.found, standings.searched
 
     def sample(self, rows: Tensor) -> Tensor:
         """Choose images by their names, so that the choice does not depend on their order."""

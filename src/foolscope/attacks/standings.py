@@ -27,7 +27,8 @@ class Standings:
         margins: the smallest lead of the label seen within the budget at which the image stands.
         turns: which stage is next.
         targets: the nearest other classes, the nearest first; -1 where not looked for yet.
-        counts: forward passes, backward passes, images that fell late, images that fell without gradients.
+        counts: forward passes, backward passes, images that fell late, images that
+            fell without gradients, images searched without them.
     """
 
     clean_logits: Float[Tensor, "batch classes"]
@@ -38,7 +39,7 @@ class Standings:
     margins: Float[Tensor, " batch"]
     turns: Int64[Tensor, " batch"]
     targets: Int64[Tensor, "batch targets"]
-    counts: Int64[Tensor, " 4"]
+    counts: Int64[Tensor, " 5"]
 
     @classmethod
     def of(cls, images: Tensor, labels: Tensor, clean_logits: Tensor, targets: int) -> "Standings":
@@ -54,7 +55,7 @@ class Standings:
             margins=nothing.clone(),
             turns=torch.zeros_like(labels),
             targets=labels.new_full((len(labels), targets), -1),
-            counts=torch.tensor([len(labels), 0, 0, 0], device=labels.device),
+            counts=torch.tensor([len(labels), 0, 0, 0, 0], device=labels.device),
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -123,3 +124,18 @@ class Standings:
     def late(self) -> int:
         """How many images fell in the last steps of the longest attack."""
         return int(self.counts[2])
+
+    def searched_for(self, images: int, found: int) -> None:
+        """Enter a search without gradients."""
+        self.counts[3] += found
+        self.counts[4] += images
+
+    @property
+    def found(self) -> int:
+        """How many images fell to the search without gradients."""
+        return int(self.counts[3])
+
+    @property
+    def searched(self) -> int:
+        """On how many images, each time counted, the search was made."""
+        return int(self.counts[4])
