@@ -155,6 +155,17 @@ def test_checkpoints_come_after_some_seconds_only(tmp_path, monkeypatch, make_tr
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_time_before_an_interruption_counts(tmp_path, make_trial, make_dataset):
+    path = tmp_path / "pack.safetensors"
+    trials = [make_trial(training=SETTINGS, seed=seed) for seed in (0, 1)]
+    train(trials, make_dataset(), path, 2)
+    tensors, document = load_tensors(path, torch.device("cpu"))
+    assert 0 < document["seconds"] < 100
+    save_tensors(path, tensors, {**document, "seconds": 1000.0})
+    for outcome in train_pack(trials, make_dataset(), checkpoint=path, identity="pack"):
+        assert 500 < outcome.duration_seconds < 550
+
+
 def test_the_checkpoint_of_another_pack_is_refused(tmp_path, make_trial, make_dataset):
     dataset, path = make_dataset(), tmp_path / "pack.safetensors"
     train([make_trial()], dataset, path)

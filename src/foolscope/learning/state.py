@@ -33,6 +33,7 @@ class PackState:
         best_epochs: when that was.
         histories: one record per epoch.
         statuses: of every trial.
+        seconds: spent on the pack, in all the processes that worked on it.
     """
 
     epoch: int
@@ -45,6 +46,7 @@ class PackState:
     best_epochs: list[int]
     histories: list[list[EpochRecord]]
     statuses: list[Status | Literal["running"]]
+    seconds: float = 0.0
 
     @classmethod
     def start(
@@ -120,6 +122,7 @@ class PackState:
             "trained": self.trained,
             "best_epochs": self.best_epochs,
             "statuses": self.statuses,
+            "seconds": self.seconds,
             "histories": [[asdict(record) for record in history] for history in self.histories],
         }
         save_tensors(path, self._all_tensors(), document)
@@ -135,6 +138,7 @@ class PackState:
             same = document["identity"] == identity
             epoch, step = document["epoch"], document["step"]
             best_epochs, statuses = document["best_epochs"], document["statuses"]
+            seconds = float(document["seconds"])
             histories = [[EpochRecord(**record) for record in history] for history in document["histories"]]
             if same and document["trained"] != self.trained:
                 self.narrow(document["trained"])
@@ -147,7 +151,7 @@ class PackState:
         for name, value in self._all_tensors().items():
             value.copy_(tensors[name])
         self.epoch, self.step, self.histories = epoch, step, histories
-        self.best_epochs, self.statuses = best_epochs, statuses
+        self.best_epochs, self.statuses, self.seconds = best_epochs, statuses, seconds
 
     def _all_tensors(self) -> dict[str, Tensor]:
         groups: dict[str, PackTensors] = {

@@ -78,7 +78,8 @@ def train_pack(
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, identity)
     setup = whole.narrowed(state.trained)
-    last_saved = started = time.perf_counter()
+    last_saved = time.perf_counter()
+    started = last_saved - state.seconds
     while state.any_running():
         _train_epoch(setup, state)
         if report is not None:
@@ -88,10 +89,10 @@ def train_pack(
             state.narrow(kept)
             setup = whole.narrowed(kept)
         if checkpoint is not None and time.perf_counter() - last_saved > _CHECKPOINT_SECONDS:
+            state.seconds = time.perf_counter() - started
             state.save(checkpoint, identity)
             last_saved = time.perf_counter()
-    share = (time.perf_counter() - started) / len(trials)
-    return _outcomes(whole, state, share)
+    return _outcomes(whole, state, (time.perf_counter() - started) / len(trials))
 
 
 def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
