@@ -1,8 +1,9 @@
 import pytest
 import torch
 from statsmodels.stats.proportion import proportion_confint
+from torch import nn
 
-from foolscope.attacks import FGSM, PGD, Threat, robust_accuracy_curve, run
+from foolscope.attacks import FGSM, FMN, PGD, Threat, evaluation, robust_accuracy_curve, run
 from foolscope.core.errors import ThreatError
 
 EPSILONS = (0.0, 0.01, 0.03, 0.1, 0.3)
@@ -51,6 +52,21 @@ def test_never_rises_and_agrees_with_single_runs(setting):
     fooled = curve.smallest_found.isfinite()
     assert bool((model(curve.adversarial_inputs).argmax(1) != labels)[fooled].all())
     torch.testing.assert_close(sizes[fooled], curve.smallest_found[fooled], atol=1e-9, rtol=0.0)
+
+
+def test_steps_are_coarse_but_for_the_smallest_perturbations(setting, monkeypatch):
+    """A copy with its signs reversed in place of one in bfloat16: steps that follow it lead nowhere."""
+    exact = [curve_of(setting, [attack], [0.03]) for attack in (PGD(steps=10), FMN(steps=10))]
+    misleading = nn.Sequential(setting[0], Reversed()).eval()
+    monkeypatch.setattr(evaluation, "in_bfloat16", lambda *known: misleading)
+    misled, same = (curve_of(setting, [attack], [0.03]) for attack in (PGD(steps=10), FMN(steps=10)))
+    assert misled.robust_accuracies[0] > exact[0].robust_accuracies[0] + 0.2
+    assert same.robust_accuracies == exact[1].robust_accuracies
+
+
+class Reversed(nn.Module):
+    def forward(self, logits):
+        return -logits
 
 
 def test_second_attack_gets_survivors_only(setting):

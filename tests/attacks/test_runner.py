@@ -281,6 +281,49 @@ def test_refuses():
         run(Wrapped(brightness), images, labels, Threat("l1", 0.1), Scripted(shifts=(0.1,)), seed=0)
 
 
+def brighter_from(threshold):
+    """Two classes as in ``brightness``, with another boundary."""
+    return Wrapped(lambda flat: brightness(flat) + torch.tensor([threshold - 0.5, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("shifts", "judged"), [((0.0, 0.35, 0.4), 1), ((0.0, 0.2, 0.35), 2), ((0.0, 0.05, 0.35), 1)]
+)
+def test_steps_on_another_model_are_judged_by_the_model_itself_once(shifts, judged):
+    """The image, of brightness 0.2, fools the other model from 0.3 on and really beyond 0.5.
+
+    The model itself is asked where the other seems to be fooled, and about the last image; nobody is asked
+    about a fooling image twice.
+    """
+    images, labels = at(0.2)
+    calls = []
+    model = Wrapped(lambda flat: (calls.append(len(flat)), brightness(flat))[1])
+    result = run(
+        model,
+        images,
+        labels,
+        Threat("linf", 0.4),
+        Scripted(shifts=shifts),
+        seed=0,
+        clean_logits=brightness(images.flatten(1)),
+        stepping_model=brighter_from(0.3),
+    )
+    assert bool(result.success[0])
+    assert float(result.adversarial_inputs.mean()) == pytest.approx(0.55)
+    assert sum(calls) == judged
+    assert result.forward_count == judged + 2
+
+
+def test_what_fools_only_the_stepping_model_does_not_count():
+    images, labels = at(0.2)
+    model, attack = Wrapped(brightness), Scripted(shifts=(0.0, 0.2, 0.25))
+    result = run(
+        model, images, labels, Threat("linf", 0.4), attack, seed=0, stepping_model=brighter_from(0.3)
+    )
+    assert not bool(result.success[0])
+    assert float(result.adversarial_logits[0].argmax()) == 0
+
+
 def test_known_clean_logits_save_a_pass():
     images, labels = at(0.2)
     model = Wrapped(brightness)

@@ -24,7 +24,7 @@ __all__ = ["Campaign", "Case", "Progress", "Save"]
 Save = Callable[[Mapping[str, Tensor]], None]
 Progress = Callable[[str, float, int], None]
 
-_SAMPLE = 16  # images searched without gradients at the least; or a sixteenth of those that hold
+_SAMPLE = 16  # images searched without gradients, of four times as many that hold and more
 _LATE = 0.75
 
 
@@ -187,8 +187,12 @@ class Campaign:
         return standings.found, standings.searched
 
     def sample(self, rows: Tensor) -> Tensor:
-        """Choose images by their names, so that the choice does not depend on their order."""
-        count = max(_SAMPLE, -(-len(rows) // _SAMPLE))
+        """Choose images by their names, so that the choice does not depend on their order.
+
+        A quarter of them, but no more than sixteen; a sixteenth where that is more.
+        """
+        held = len(rows)
+        count = max(min(_SAMPLE, -(-held // 4)), -(-held // _SAMPLE))
         names = [derive_seed(self.case.seed, "sample", index) for index in self.case.indices[rows].tolist()]
         order = sorted(range(len(rows)), key=names.__getitem__)
         return rows[sorted(order[:count])]

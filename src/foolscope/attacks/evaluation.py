@@ -10,13 +10,17 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from foolscope.attacks.attack import Attack, check_norm
+from foolscope.attacks.coarse import in_bfloat16
 from foolscope.attacks.doubts import MaskingCheck
+from foolscope.attacks.oracle import frozen
 from foolscope.attacks.result import AttackResult
-from foolscope.attacks.runner import run
+from foolscope.attacks.runner import automatic_batch_size, check_logits, predict, run
 from foolscope.attacks.threat import Threat, check_images
 from foolscope.core.errors import ThreatError
 
 __all__ = ["RobustAccuracyCurve", "robust_accuracy_curve"]
+
+_COMPARED = 64  # images on which a copy in bfloat16 must say the same
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ def robust_accuracy_curve(
     What fools at a budget fools at every larger one, so the curve never rises; and a perturbation that turns
     out smaller than its budget counts for every budget that allows it. So an attack that looks for the
     smallest perturbation (``stops_at_success = False``) runs only once, at its first turn, with the largest
-    budget: the sizes that it finds answer for every budget.
+    budget: the sizes that it finds answer for every budget. The others take their steps in bfloat16 where the
+    machine multiplies that faster; what counts is the model itself on the image as it is stored.
 
     Args:
         model: from images to logits.
@@ -160,10 +165,15 @@ def robust_accuracy_curve(
     indices = (
         torch.arange(len(labels), device=images.device) if indices is None else indices.to(images.device)
     )
+    size = batch_size or automatic_batch_size(images)
+    with frozen(model):
+        clean_logits = predict(model, images, size)
+    check_logits(clean_logits, labels)
+    coarse = in_bfloat16(model, images[:_COMPARED], clean_logits[:_COMPARED])
     smallest = images.new_full((len(labels),), inf)
     fooled_by = torch.full_like(labels, -1)
     adversarial_inputs = images.detach().clone()
-    adversarial_logits = images.new_zeros(0, 0)
+    adversarial_logits = clean_logits.clone()
     results: list[AttackResult] = []
     for budget, threat, place, attack in _turns(threats, attacks):
         holding = (smallest > smallest.new_tensor(budget)).nonzero()[:, 0]
@@ -177,8 +187,9 @@ def robust_accuracy_curve(
             attack,
             seed=seed,
             indices=indices[holding],
-            clean_logits=results[0].clean_logits[holding] if results else None,
-            batch_size=batch_size,
+            clean_logits=clean_logits[holding],
+            batch_size=size,
+            stepping_model=coarse if attack.stops_at_success else None,
         )
         sizes = result.perturbation_sizes.clamp(max=threat.epsilon)
         better = result.success & (sizes < smallest[holding])
@@ -186,8 +197,6 @@ def robust_accuracy_curve(
         smallest[fooled] = sizes[better]
         fooled_by[fooled] = torch.where(result.items[better] < 0, -1, place)
         adversarial_inputs[fooled] = result.adversarial_inputs[better]
-        if not results:
-            adversarial_logits = result.clean_logits.clone()
         adversarial_logits[fooled] = result.adversarial_logits[better]
         results.append(result)
         if progress is not None:
@@ -201,8 +210,8 @@ def robust_accuracy_curve(
         fooled_by=fooled_by,
         adversarial_inputs=adversarial_inputs,
         adversarial_logits=adversarial_logits,
-        clean_logits=results[0].clean_logits,
-        forward_count=sum(result.forward_count for result in results),
+        clean_logits=clean_logits,
+        forward_count=len(labels) + sum(result.forward_count for result in results),
         backward_count=sum(result.backward_count for result in results),
         doubts=tuple(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
     )

@@ -56,8 +56,6 @@ class Ledger:
         success: what counts as fooled.
         keep: which fooling image is kept.
         traced_steps: how many steps to keep the loss of; 0 keeps none.
-        judge: has the last word on what seems to fool, where steps are taken on a coarser model or where the
-            stored image is not the one that was asked about. It may cost one more forward pass a time.
     """
 
     def __init__(
@@ -68,10 +66,9 @@ class Ledger:
         success: Success,
         keep: Keep,
         traced_steps: int,
-        judge: Judge | None = None,
     ) -> None:
         count = images.shape[0]
-        self.success, self.keep, self.judge = success, keep, judge
+        self.success, self.keep = success, keep
         self.adversarial_inputs = images.clone()
         self.adversarial_logits = clean_logits.clone()
         self.rank = torch.full((count,), torch.inf, dtype=torch.float32, device=images.device)
@@ -95,20 +92,28 @@ class Ledger:
         """Return which work items need not go on."""
         return self.keep.done(self.rank[positions], items)
 
-    def saw(self, problem: Problem, points: Tensor, logits: Tensor) -> None:
-        """Count a forward pass, and keep the allowed points that fool and rank best."""
+    def saw(self, problem: Problem, points: Tensor, logits: Tensor, judge: Judge | None = None) -> None:
+        """Count a forward pass, and keep the allowed points that fool and rank best.
+
+        Args:
+            problem: the rows.
+            points: what the model was asked about.
+            logits: its answer.
+            judge: has the last word on what seems to fool, where a coarser model was asked or where the
+                stored image is not the one that was asked about. It costs one more forward pass a time.
+        """
         self.count_forwards(problem.positions)
         if self.losses.shape[1]:
             self._trace(problem, logits)
         margins = (-margin(logits, problem.labels)).float().nan_to_num(torch.inf)
         self.margins.scatter_reduce_(0, problem.positions, margins, "amin")
-        rows = self._seem_to_fool(problem, logits, margins).nonzero()[:, 0]
+        rows = self._seem_to_fool(problem, logits, margins, judge).nonzero()[:, 0]
         if len(rows) == 0:
             return
         hits, points, logits = problem.select(rows), points[rows], logits[rows]
-        if self.judge is not None:
+        if judge is not None:
             self.count_forwards(hits.positions)
-            points, logits = self.judge(hits, points)
+            points, logits = judge(hits, points)
             rows = self.fools(hits, logits).nonzero()[:, 0]
             if len(rows) == 0:
                 return
@@ -150,10 +155,10 @@ class Ledger:
             nothing = self.rank.new_full((int(rows.sum()),), torch.inf)
             self._store(problem.select(rows), points[rows], logits[rows], nothing)
 
-    def _seem_to_fool(self, problem: Problem, logits: Tensor, margins: Tensor) -> Tensor:
+    def _seem_to_fool(self, problem: Problem, logits: Tensor, margins: Tensor, judge: Judge | None) -> Tensor:
         """Return which rows fool, or may fool in the eyes of the judge."""
         fooled = self.fools(problem, logits)
-        if self.judge is None or self.success is not misclassified:
+        if judge is None or self.success is not misclassified:
             return fooled
         return fooled | (margins < _NEARLY * logits.abs().amax(1))
 

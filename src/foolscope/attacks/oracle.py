@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from foolscope.attacks.ledger import Ledger
+from foolscope.attacks.ledger import Judge, Ledger
 from foolscope.attacks.losses import Loss
 from foolscope.attacks.problem import Problem
 
@@ -38,17 +38,19 @@ class Oracle:
         model: the frozen model.
         problem: the rows that the points belong to.
         ledger: where passes are counted and successes kept.
+        judge: has the last word on what seems to fool this model, where it is not the one that counts.
     """
 
     model: nn.Module
     problem: Problem
     ledger: Ledger
+    judge: Judge | None = None
 
     def logits(self, points: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch classes"]:
         """Return the model's output: one forward pass."""
         with torch.no_grad():
             logits: Tensor = self.model(points)
-        self.ledger.saw(self.problem, points, logits)
+        self.ledger.saw(self.problem, points, logits, self.judge)
         return logits
 
     def losses(
@@ -74,7 +76,7 @@ class Oracle:
             logits = self.model(variables)
             losses = self._losses(loss, logits)
             gradient = _input_gradient(losses, variables)
-        self.ledger.saw(self.problem, points, logits.detach())
+        self.ledger.saw(self.problem, points, logits.detach(), self.judge)
         checked = self.ledger.differentiated(self.problem, gradient)
         return Evaluation(logits.detach(), losses.detach(), checked)
 
@@ -94,7 +96,7 @@ class Oracle:
             logits = self.model(variables)
             losses = columns(logits).unbind(1)
             gradients = [_input_gradient(each, variables, each is not losses[-1]) for each in losses]
-        self.ledger.saw(self.problem, points, logits.detach())
+        self.ledger.saw(self.problem, points, logits.detach(), self.judge)
         return [
             Evaluation(logits.detach(), each.detach(), self.ledger.differentiated(self.problem, gradient))
             for each, gradient in zip(losses, gradients, strict=True)
@@ -102,7 +104,7 @@ class Oracle:
 
     def select(self, rows: Tensor) -> "Oracle":
         """Return the oracle for the rows that a mask or an index tensor names."""
-        return Oracle(self.model, self.problem.select(rows), self.ledger)
+        return replace(self, problem=self.problem.select(rows))
 
     def _losses(self, loss: Loss, logits: Tensor) -> Tensor:
         labels, targets = self.problem.labels, self.problem.targets

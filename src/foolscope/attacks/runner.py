@@ -102,7 +102,7 @@ def run(
     indices = rows if indices is None else indices.to(images.device)
     budgets = images.new_full((len(labels),), threat.epsilon) if epsilons is None else epsilons.to(images)
     noise = Noise(seed, attack.name)
-    asked = clean_logits is None
+    unknown = clean_logits is None
     steps_on = stepping_model or model
     with frozen(model), frozen(steps_on):
         clean_logits = predict(model, images, size) if clean_logits is None else clean_logits.detach()
@@ -117,9 +117,8 @@ def run(
             success,
             _keep(attack, trace),
             attack.steps if trace else 0,
-            _judge(model, stepping_model, levels),
         )
-        if asked:
+        if unknown:
             ledger.count_forwards(rows)
         case = _Case(images, labels, aims, indices, budgets, threat)
         waiting = (~fooled | trace) & (budgets > 0)
@@ -129,10 +128,9 @@ def run(
             ledger,
             case.pose,
         )
-        unfinished = _attack(
-            _Models(model, steps_on), attack, worklist, ledger, noise, size, deadline, progress
-        )
-        confirmed, unconfirmed = _confirm(model, case, ledger, size)
+        asked = _Asked(model, steps_on, ledger, _judge(model, levels), levels is not None)
+        unfinished = _attack(asked, attack, worklist, noise, size, deadline, progress)
+        confirmed, unconfirmed = _confirm(model, case, ledger, size) if asked.unjudged else _found(ledger)
     return AttackResult(
         threat=threat,
         attack=attack.name,
@@ -154,11 +152,27 @@ def run(
 
 
 @dataclass(frozen=True)
-class _Models:
-    """The model whose word counts, and the one on which steps are taken."""
+class _Asked:
+    """The model whose word counts and the one on which steps are taken, as attacks may ask them."""
 
     exact: nn.Module
     stepping: nn.Module
+    ledger: Ledger
+    judge: Judge
+    rounds: bool
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether every answer is that of the model whose word counts on what is stored; it is asked twice."""
+        return self.exact is self.stepping and not self.rounds
+
+    def in_steps(self, problem: Problem) -> Oracle:
+        """Return the oracle that steps follow."""
+        return Oracle(self.stepping, problem, self.ledger, None if self.unjudged else self.judge)
+
+    def at_the_end(self, problem: Problem) -> Oracle:
+        """Return the oracle for last candidates."""
+        return Oracle(self.exact, problem, self.ledger, self.judge if self.rounds else None)
 
 
 @dataclass(frozen=True)
@@ -205,10 +219,9 @@ def automatic_batch_size(images: Float[Tensor, "batch channel height width"]) ->
 
 
 def _attack(
-    models: _Models,
+    asked: _Asked,
     attack: Attack,
     worklist: Worklist,
-    ledger: Ledger,
     noise: Noise,
     batch_size: int,
     deadline: float | None,
@@ -219,31 +232,31 @@ def _attack(
     while len(batch := refill(batch, worklist, attack, noise, batch_size)):
         if deadline is not None and monotonic() >= deadline:
             return worklist.unfinished(batch.problem)
-        batch = _finish(models.exact, batch, attack, ledger)
-        batch = _advance(models.stepping, batch, attack, ledger)
+        batch = _finish(asked, batch, attack)
+        batch = _advance(asked, batch, attack)
         if progress is not None:
             progress(worklist.taken - len(batch), worklist.total)
-    return torch.zeros_like(ledger.items, dtype=torch.bool)
+    return torch.zeros_like(asked.ledger.items, dtype=torch.bool)
 
 
-def _finish(model: nn.Module, batch: Batch, attack: Attack, ledger: Ledger) -> Batch:
+def _finish(asked: _Asked, batch: Batch, attack: Attack) -> Batch:
     """Check the last candidates of work items that have taken all their steps, and let these go."""
     last = batch.problem.steps >= attack.steps
     if not bool(last.any()):
         return batch
     ending = batch.select(last)
     candidates = ending.state["inputs"]
-    logits = Oracle(model, ending.problem, ledger).logits(candidates)
-    ledger.held(ending.problem, candidates, logits)
-    return _without_done(batch.select(~last), ledger)
+    logits = asked.at_the_end(ending.problem).logits(candidates)
+    asked.ledger.held(ending.problem, candidates, logits)
+    return _without_done(batch.select(~last), asked.ledger)
 
 
-def _advance(model: nn.Module, batch: Batch, attack: Attack, ledger: Ledger) -> Batch:
+def _advance(asked: _Asked, batch: Batch, attack: Attack) -> Batch:
     """Take one step with every row, and let go the rows whose image is done."""
     if len(batch) == 0:
         return batch
-    state = attack.step(batch.problem, batch.state, Oracle(model, batch.problem, ledger))
-    return _without_done(Batch(replace(batch.problem, steps=batch.problem.steps + 1), state), ledger)
+    state = attack.step(batch.problem, batch.state, asked.in_steps(batch.problem))
+    return _without_done(Batch(replace(batch.problem, steps=batch.problem.steps + 1), state), asked.ledger)
 
 
 def _without_done(batch: Batch, ledger: Ledger) -> Batch:
@@ -268,10 +281,13 @@ def _confirm(model: nn.Module, case: _Case, ledger: Ledger, batch_size: int) -> 
     return confirmed, int((claimed & ~confirmed).sum())
 
 
-def _judge(model: nn.Module, stepping_model: nn.Module | None, levels: int | None) -> Judge | None:
-    """Return who has the last word on a fooling image; nobody, where steps are taken on the model itself."""
-    if stepping_model is None and levels is None:
-        return None
+def _found(ledger: Ledger) -> tuple[Tensor, int]:
+    """Return which images fool, where the judge has seen each as it is stored."""
+    return ledger.rank.isfinite(), 0
+
+
+def _judge(model: nn.Module, levels: int | None) -> Judge:
+    """Return who has the last word on a fooling image as it is stored."""
 
     def judge(problem: Problem, points: Tensor) -> tuple[Tensor, Tensor]:
         stored = points if levels is None else _rounded(problem, points, levels)

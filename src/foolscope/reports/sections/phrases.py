@@ -35,7 +35,8 @@ _THREATS = {
     "l1": "changes the pixels by at most {} in all",
 }
 _ATTACKS = {
-    "apgd-nearest": "APGD towards the nearest classes",
+    "apgd-nearest": "APGD towards the nearest class",
+    "apgd-next": "APGD towards the next two",
     "apgd-others": "APGD towards the other classes",
     "apgd-long": "long APGD",
     "carlini-wagner": "Carlini-Wagner",
