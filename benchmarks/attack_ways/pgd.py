@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from attack_ways.case import Case
 from attack_ways.peers import art_classifier, art_norm, by_art
 from attack_ways.referee import Way, in_batches
-from foolscope.attacks import PGD, Threat, run
+from foolscope.attacks import PGD, robust_accuracy_curve
 
 __all__ = ["ART", "FOOLBOX", "OURS", "PATH", "STEPS", "TORCHATTACKS", "ways"]
 
@@ -30,10 +30,17 @@ def ways() -> list[Way]:
 
 
 def _ours(model: nn.Module, case: Case, batch_size: int, seed: int) -> Tensor:
-    threat = Threat(case.norm, case.epsilon)
-    attack = PGD(steps=STEPS)
-    result = run(model, case.images, case.labels, threat, attack, seed=seed, batch_size=batch_size or None)
-    return result.adversarial_inputs
+    curve = robust_accuracy_curve(
+        model,
+        case.images,
+        case.labels,
+        case.norm,
+        [case.epsilon],
+        [PGD(steps=STEPS)],
+        seed=seed,
+        batch_size=batch_size or None,
+    )
+    return curve.adversarial_inputs
 
 
 def _foolbox(model: nn.Module, case: Case, batch_size: int, seed: int) -> Tensor:

@@ -163,7 +163,7 @@ class _Asked:
 
     @property
     def unjudged(self) -> bool:
-        """Whether every answer is that of the model whose word counts on what is stored; it is asked twice."""
+        """Whether every answer is of the model whose word counts, on what is stored; it is asked twice."""
         return self.exact is self.stepping and not self.rounds
 
     def in_steps(self, problem: Problem) -> Oracle:
