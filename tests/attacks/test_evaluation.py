@@ -58,7 +58,7 @@ def test_steps_are_coarse_but_for_the_smallest_perturbations(setting, monkeypatc
     """A copy with its signs reversed in place of one in bfloat16: steps that follow it lead nowhere."""
     exact = [curve_of(setting, [attack], [0.03]) for attack in (PGD(steps=10), FMN(steps=10))]
     misleading = nn.Sequential(setting[0], Reversed()).eval()
-    monkeypatch.setattr(evaluation, "in_bfloat16", lambda *known: misleading)
+    monkeypatch.setattr(evaluation, "in_bfloat16", lambda *known: (misleading, 0))
     misled, same = (curve_of(setting, [attack], [0.03]) for attack in (PGD(steps=10), FMN(steps=10)))
     assert misled.robust_accuracies[0] > exact[0].robust_accuracies[0] + 0.2
     assert same.robust_accuracies == exact[1].robust_accuracies

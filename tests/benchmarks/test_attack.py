@@ -31,7 +31,7 @@ from attack_ways.referee import (
     version,
 )
 
-from foolscope.attacks import PGD, Threat, run
+from foolscope.attacks import PGD, Threat, robust_accuracy_curve
 from foolscope.experiments.execution import Workplace
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.store import Store
@@ -93,15 +93,14 @@ def test_the_networks_are_those_of_a_study(name):
 
 def test_passes_are_counted_as_our_runner_counts_them(cases):
     for case in cases:
-        result = run(
-            case.model, case.images, case.labels, Threat("linf", case.epsilon), PGD(steps=40), seed=3
-        )
+        place = case.model, case.images, case.labels, case.norm, [case.epsilon]
+        curve = robust_accuracy_curve(*place, [PGD(steps=40)], seed=3)
         counted = measure(pgd.ways()[0], case, 0, seed=3)
         assert (counted.passes.forwards, counted.passes.backwards) == (
-            result.forward_count,
-            result.backward_count,
+            curve.forward_count,
+            curve.backward_count,
         )
-        assert torch.equal(counted.robust, result.robust)
+        assert torch.equal(counted.robust, curve.smallest_found > case.epsilon)
         assert 0 < counted.robust.sum() < len(case.labels)
 
 

@@ -27,8 +27,10 @@ class _Coarse(nn.Module):
         return logits.float()
 
 
-def in_bfloat16(model: nn.Module, images: Tensor, logits: Tensor) -> nn.Module | None:
+def in_bfloat16(model: nn.Module, images: Tensor, logits: Tensor) -> tuple[nn.Module | None, int]:
     """Return a copy in bfloat16; None where that is not faster, not possible, or says something else.
+
+    The number beside it is of the forward passes that it took to know.
 
     Args:
         model: from images to logits.
@@ -36,13 +38,13 @@ def in_bfloat16(model: nn.Module, images: Tensor, logits: Tensor) -> nn.Module |
         logits: the model's output on them.
     """
     if images.dtype != torch.float32 or not len(images) or not multiplies_bfloat16(images.device):
-        return None
+        return None, 0
     try:
         body = deepcopy(model).to(torch.bfloat16)
         copy = _Coarse(body.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # it may
         with frozen(copy), torch.no_grad():
             coarse = copy(images)
     except Exception:  # it is their code: what cannot be copied or cast is attacked as it is
-        return None
+        return None, 0
     alike = (coarse.argmax(1) == logits.argmax(1)).double().mean().item()
-    return copy if alike >= _ALIKE else None
+    return copy if alike >= _ALIKE else None, len(images)

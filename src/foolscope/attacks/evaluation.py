@@ -169,7 +169,7 @@ def robust_accuracy_curve(
     with frozen(model):
         clean_logits = predict(model, images, size)
     check_logits(clean_logits, labels)
-    coarse = in_bfloat16(model, images[:_COMPARED], clean_logits[:_COMPARED])
+    coarse, asked = in_bfloat16(model, images[:_COMPARED], clean_logits[:_COMPARED])
     smallest = images.new_full((len(labels),), inf)
     fooled_by = torch.full_like(labels, -1)
     adversarial_inputs = images.detach().clone()
@@ -211,7 +211,7 @@ def robust_accuracy_curve(
         adversarial_inputs=adversarial_inputs,
         adversarial_logits=adversarial_logits,
         clean_logits=clean_logits,
-        forward_count=len(labels) + sum(result.forward_count for result in results),
+        forward_count=len(labels) + asked + sum(result.forward_count for result in results),
         backward_count=sum(result.backward_count for result in results),
         doubts=tuple(dict.fromkeys(doubt for result in results for doubt in result.doubts)),
     )

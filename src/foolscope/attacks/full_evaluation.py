@@ -96,9 +96,11 @@ def evaluate(
     others = clean_logits.shape[1] - 1 if len(labels) else 1
     standings = Standings.of(images, labels, clean_logits, min(TARGETS_TRIED, others))
     few = (standings.smallest_found > 0).nonzero()[:_CHECKED, 0]
+    coarse, asked = in_bfloat16(model, images[few], clean_logits[few])
+    standings.spend(asked, 0)
     case = Case(
         model=model,
-        coarse=in_bfloat16(model, images[few], clean_logits[few]),
+        coarse=coarse,
         surrogate=surrogate,
         images=images,
         labels=labels,
@@ -142,7 +144,7 @@ def evaluate(
 def _first_checks(case: Case, standings: Standings, few: Tensor) -> tuple[MaskingCheck, ...]:
     """Ask the model a few things before it is attacked; the price is entered."""
     images, labels = case.images[few], case.labels[few]
-    standings.spend(4 * len(few), 3 * len(few))
+    standings.spend(3 * len(few), 3 * len(few))
     checks = gradient_checks(case.model, images, labels)
     if not case.epsilons:
         return checks
