@@ -7,28 +7,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from foolscope.api import (
-        Ablation,
-        CheckResult,
-        Search,
-        StudyResult,
-        Training,
-        ablate,
-        attack,
-        check,
-        recipe,
-        reproduce,
-        search,
-        study,
-        train,
-    )
+    from foolscope.api import ablate, attack, check, inspect, recipe, reproduce, search, study, train
     from foolscope.core.errors import FoolscopeError
     from foolscope.experiments.recipe import Recipe
+    from foolscope.results import Ablation, CheckResult, Inspection, Search, StudyResult, Training
 
 __all__ = [
     "Ablation",
     "CheckResult",
     "FoolscopeError",
+    "Inspection",
     "Recipe",
     "Search",
     "StudyResult",
@@ -36,6 +24,7 @@ __all__ = [
     "ablate",
     "attack",
     "check",
+    "inspect",
     "recipe",
     "reproduce",
     "search",
@@ -43,7 +32,12 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {"FoolscopeError": "foolscope.core.errors", "Recipe": "foolscope.experiments.recipe"}
+_RESULTS = ("Ablation", "CheckResult", "Inspection", "Search", "StudyResult", "Training")
+_HOMES = {
+    "FoolscopeError": "foolscope.core.errors",
+    "Recipe": "foolscope.experiments.recipe",
+    **dict.fromkeys(_RESULTS, "foolscope.results"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,164 +1,35 @@
-"""The verbs as functions, for scripts and notebooks; their results show themselves as HTML."""
+"""The verbs as functions, for scripts and notebooks."""
 
-import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
-from foolscope.attacks import RobustAccuracyCurve, evaluate, robust_accuracy_curve
+from foolscope.attacks import RobustAccuracyCurve, Threat, evaluate, robust_accuracy_curve
 from foolscope.core.errors import RecipeError
 from foolscope.experiments import ablation as ablations
 from foolscope.experiments.checking import check_records, range_test_record
 from foolscope.experiments.execution import Workplace, run_trials
+from foolscope.experiments.inspecting import inspect_subject
 from foolscope.experiments.recipe import Recipe, recipe_from, with_values
-from foolscope.experiments.records import (
-    AblationRecord,
-    CheckRecord,
-    RangeTestRecord,
-    SearchRecord,
-    StudyRecord,
-    TrainingRecord,
-)
+from foolscope.experiments.reference_runs import reference_run
 from foolscope.experiments.reproduction import reproductions
 from foolscope.experiments.search import Over, search_settings
 from foolscope.experiments.search import search as run_search
-from foolscope.experiments.store import Store, StoredTrial
+from foolscope.experiments.store import Store
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.study_file import read_study
 from foolscope.experiments.study_run import run_study, training_record
-from foolscope.experiments.subjects import dataset_settings, module_subject, run_subject
+from foolscope.experiments.subjects import Subject, dataset_settings, module_subject, run_subject
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
-from foolscope.reports import Document, render_html
-from foolscope.reports.sections.checks import check_document
-from foolscope.reports.study_report import (
-    ablation_document,
-    read_pictures,
-    search_document,
-    study_document,
-    training_document,
-    write_study_report,
-)
+from foolscope.reports.study_report import read_pictures, write_study_report
+from foolscope.results import Ablation, CheckResult, Inspection, Search, StudyResult, Training
 
-__all__ = [
-    "Ablation",
-    "CheckResult",
-    "Search",
-    "StudyResult",
-    "Training",
-    "ablate",
-    "attack",
-    "check",
-    "recipe",
-    "reproduce",
-    "search",
-    "study",
-    "train",
-]
+__all__ = ["ablate", "attack", "check", "inspect", "recipe", "reproduce", "search", "study", "train"]
 
 _DEFAULT_STORE = Path("foolscope-runs")
-
-
-@dataclass(frozen=True)
-class Training:
-    """A trained model with its history."""
-
-    trial: StoredTrial
-    record: TrainingRecord
-    data_dir: str | Path | None = None
-
-    @property
-    def test_accuracy(self) -> float:
-        """Of the tested checkpoint, in [0, 1]; NaN if the trial diverged."""
-        return self.trial.metric("test_accuracy")
-
-    def _repr_html_(self) -> str:
-        return _framed(training_document(self.record))
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """An ablation with its verdicts."""
-
-    record: AblationRecord
-
-    @property
-    def sentences(self) -> list[str]:
-        """The verdicts in words."""
-        return self.record.sentences
-
-    def _repr_html_(self) -> str:
-        return _framed(ablation_document(self.record))
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search with its winner.
-
-    Args:
-        record: every setting tried, the winner beside the baseline on fresh seeds, and the verdict.
-        recipe: the winner, to be trained or varied; the baseline if every setting tried diverged.
-    """
-
-    record: SearchRecord
-    recipe: Recipe
-
-    @property
-    def summary(self) -> str:
-        """What was found, in words."""
-        return self.record.summary
-
-    def _repr_html_(self) -> str:
-        return _framed(search_document(self.record))
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """The checks of a recipe.
-
-    Args:
-        checks: what the sanity checks said.
-        range_test: what the learning-rate range test said.
-        classes: how many the data set has.
-    """
-
-    checks: Sequence[CheckRecord]
-    range_test: RangeTestRecord
-    classes: int
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed, and the recipe's own learning rate is stable."""
-        return self.range_test.passed and all(check.passed for check in self.checks)
-
-    @property
-    def sentences(self) -> list[str]:
-        """What was found, in words."""
-        return [*(check.sentence for check in self.checks), self.range_test.sentence]
-
-    def _repr_html_(self) -> str:
-        return _framed(check_document(self.checks, self.range_test, self.classes))
-
-
-@dataclass(frozen=True)
-class StudyResult:
-    """A study with its report."""
-
-    record: StudyRecord
-    pictures: Mapping[str, np.ndarray]
-    report: Path
-
-    def _repr_html_(self) -> str:
-        return _framed(study_document(self.record, self.pictures))
-
-
-def _framed(document: Document) -> str:
-    """Put a report into a frame of its own, so that its style and the notebook's stay apart."""
-    page = html.escape(render_html(document), quote=True)
-    return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0"></iframe>'
 
 
 def _workplace(
@@ -193,8 +64,13 @@ def train(
     device: str = "auto",
     executor: str = "auto",
     workers: int | None = None,
+    engine: str = "torch",
 ) -> Training:
     """Train one model, or read it from the store.
+
+    With the engine "reference" it is trained in NumPy, with gradients derived by hand, and by torch in the
+    same data type, float64 unless the recipe asks for float32. What comes back is torch's run; its
+    ``engines`` tell of the one in NumPy, and how far apart they are.
 
     Args:
         recipe: what to train.
@@ -203,8 +79,18 @@ def train(
         device: "auto", "cpu", "cuda" and so on.
         executor: who trains: "auto", "in-process", "processes" or "ray".
         workers: at most so many packs at a time; as many as there are cores if not given.
+        engine: "torch" or "reference".
+
+    Raises:
+        RecipeError: there is no such engine, or the recipe asks for what has not been derived by hand.
     """
-    (trial,) = run_trials([recipe], _workplace(store, data_dir, device, executor, workers))
+    workplace = _workplace(store, data_dir, device, executor, workers)
+    if engine == "reference":
+        run = reference_run(recipe, workplace)
+        return Training(run.torch, run.record.in_torch, data_dir, run.record)
+    if engine != "torch":
+        raise RecipeError(f"engine must be 'torch' or 'reference'; got {engine!r}")
+    (trial,) = run_trials([recipe], workplace)
     return Training(trial, training_record(recipe.model.name, [trial]), data_dir)
 
 
@@ -402,13 +288,7 @@ def attack(
             "surrogate, levels and time_budget_seconds are for the full evaluation, not attacks"
         )
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks or ()]
-    chosen = None if dataset is None else dataset_settings(str(dataset))
-    if isinstance(trained, Training):
-        if images is not None or mean is not None or std is not None:
-            raise RecipeError("a training has its own normalization and data; name others with dataset")
-        subject = run_subject(trained.trial, chosen, split, limit, workplace)
-    else:
-        subject = module_subject(trained, images, labels, chosen, split, limit, (mean, std), workplace)
+    subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), workplace)
     place = (subject.model, subject.images, subject.labels, norm, epsilons)
     if attacks is None:
         curve = evaluate(
@@ -423,6 +303,82 @@ def attack(
     else:
         curve = robust_accuracy_curve(*place, [as_attack(each) for each in settings], seed=seed)
     return replace(curve, doubts=(*subject.doubts, *curve.doubts))
+
+
+def inspect(
+    trained: Training | nn.Module,
+    images: Tensor | None = None,
+    labels: Tensor | None = None,
+    *,
+    parts: Sequence[str] | None = None,
+    compress: Sequence[float] = (),
+    dataset: str | Path | None = None,
+    split: str = "test",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    norm: str = "linf",
+    epsilon: str | float = "2/255",
+    limit: int = 1000,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+    device: str = "auto",
+) -> Inspection:
+    """Look into a trained model, or into any module: its answers, its weights, its gradients.
+
+    Args:
+        trained: from :func:`train`; or any module from images in [0, 1] to logits.
+        images: shape (batch, channel, height, width), floats in [0, 1], on the module's device.
+        labels: their classes.
+        parts: "confusion", "calibration", "input-gradients", "filters", "histograms", "gradient-flow",
+            "spectrum"; all if it is None.
+        compress: parts of each layer's full rank at which the model is looked at, too.
+        dataset: where the images are from: the name of a data set, an ``.npz``, a folder of class folders.
+        split: of the data set: "train", "validation" or "test".
+        mean: per channel, in pixel units, where the module wants ``(images - mean) / std``.
+        std: likewise.
+        norm: of the attack on compressed models.
+        epsilon: its budget.
+        limit: the first so many images.
+        seed: root of all randomness.
+        data_dir: where the data sets are; by default where training found them.
+        device: "auto", "cpu", "cuda" and so on.
+
+    Raises:
+        RecipeError: a part is unknown, it is not clear which images are meant, or the module does not fit.
+
+    Example:
+        >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        >>> inspection = inspect(linear, dataset="digits", parts=["spectrum"], limit=20)
+        >>> len(inspection.record.spectra[0].singular_values)
+        10
+    """
+    known = trained.data_dir if isinstance(trained, Training) else None
+    workplace = _workplace(_DEFAULT_STORE, data_dir or known, device)
+    subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), workplace)
+    found = inspect_subject(subject, parts, compress, Threat(norm, epsilon), seed=seed, tell=_tell_nobody)
+    return Inspection(found.record, found.arrays)
+
+
+def _subject(
+    trained: Training | nn.Module,
+    given: tuple[Tensor | None, Tensor | None],
+    dataset: str | Path | None,
+    split: str,
+    limit: int,
+    scaling: tuple[Sequence[float] | None, Sequence[float] | None],
+    workplace: Workplace,
+) -> Subject:
+    """Put a model and its images together, whichever way they are named."""
+    chosen = None if dataset is None else dataset_settings(str(dataset))
+    if not isinstance(trained, Training):
+        return module_subject(trained, *given, chosen, split, limit, scaling, workplace)
+    if any(each is not None for each in (*given, *scaling)):
+        raise RecipeError("a training has its own normalization and data; name others with dataset")
+    return run_subject(trained.trial, chosen, split, limit, workplace)
+
+
+def _tell_nobody(done: float, detail: str) -> None:
+    """Take no notice of progress."""
 
 
 def study(

@@ -6,10 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from foolscope.attacks import stages
 from foolscope.experiments import attacking
 from foolscope.experiments.attacking import Attacked, evaluate_subject
 from foolscope.experiments.store import Store
 from foolscope.experiments.subjects import Subject
+
+
+@pytest.fixture(autouse=True)
+def fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept and taken up does not depend on how long the attacks are."""
+    monkeypatch.setitem(stages._PATIENCE, "l1", 1)
 
 
 @pytest.fixture
@@ -34,7 +41,10 @@ def test_stopped_and_taken_up_it_ends_as_if_undisturbed(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
     monkeypatch.setattr(attacking, "_SAVED_EVERY_SECONDS", 0.0)
-    whole = evaluated(subject, tmp_path / "whole")
+    everything: list[str] = []
+    whole = evaluated(
+        subject, tmp_path / "whole", progress=lambda stage, done, left: everything.append(stage)
+    )
     calls = 0
 
     def stopping(stage: str, done: float, left: int) -> None:
@@ -51,8 +61,6 @@ def test_stopped_and_taken_up_it_ends_as_if_undisturbed(
     assert not partial.exists()
     for name in ("images.jsonl", "attack.json", "curve.safetensors"):
         assert (again.folder / name).read_bytes() == (whole.folder / name).read_bytes()
-    everything: list[str] = []
-    evaluated(subject, tmp_path / "third", progress=lambda stage, done, left: everything.append(stage))
     assert len(after) == len(everything) - stop  # nothing was done twice
 
 

@@ -237,5 +237,7 @@ def test_the_loss_of_one_trial_has_no_gradient_in_another():
 
 def test_unpackable_layers_are_named():
     assert unpackable_layers(nn.Sequential(nn.Linear(2, 2), nn.Softplus(), nn.ELU())) == ("ELU", "Softplus")
+    recurrent = nn.Sequential(nn.Softplus(), nn.LSTM(2, 2), nn.Linear(2, 2), nn.GRU(2, 2))
+    assert unpackable_layers(recurrent) == ("GRU", "LSTM")
     for make in PACKED.values():
         assert unpackable_layers(make(0.4)) == ()

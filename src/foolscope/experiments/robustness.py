@@ -1,7 +1,6 @@
 """The attack parts of a study: robust accuracy over the seeds, and galleries of fooling images."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from foolscope.experiments.attack_summary import (
     summed_details,
 )
 from foolscope.experiments.attacking import evaluate_subject
+from foolscope.experiments.by_seed import measured_by_seed
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
@@ -53,25 +53,23 @@ def robustness_curve(
         workplace: store and data.
         tell: called with the fraction done and a detail.
     """
-    finished = [trial for trial in trials if trial.status != "diverged"]
-    results = []
-    for position, trial in enumerate(finished):
-        tell(position / len(finished), f"seed {trial.recipe.seed}")
-        determinants = {
-            "trial": trial.identity,
-            "norm": plan.norm,
-            "epsilons": plan.budgets(),
-            "attacks": [attack.model_dump(mode="json") for attack in plan.attacks] or "full",
-            "images": plan.images,
-            "version": 2,
-        }
-        results.append(
-            workplace.store.remembered("attacks", determinants, partial(_attack, plan, trial, workplace))
-        )
+    determinants = {
+        "norm": plan.norm,
+        "epsilons": plan.budgets(),
+        "attacks": [attack.model_dump(mode="json") for attack in plan.attacks] or "full",
+        "images": plan.images,
+        "version": 2,
+    }
+
+    def attack(trial: StoredTrial) -> dict[str, Any]:
+        return _attack(plan, trial, workplace)
+
+    by_seed = measured_by_seed("attacks", determinants, attack, trials, workplace.store, tell)
+    results = list(by_seed.values())
     accuracies = [result["accuracies"] for result in results]
     design = BlockDesign(
         tuple(f"{epsilon:.12g}" for epsilon in plan.budgets()),
-        tuple(trial.recipe.seed for trial in finished),
+        tuple(by_seed),
         np.array(accuracies).T,
     )
     intervals = [mean_interval(design, cell) for cell in design.cells]

@@ -1,7 +1,6 @@
 """Attacks of a study that are followed: the loss by step, and what becomes of the images, for every seed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from foolscope.attacks import AttackResult, Threat, run
 from foolscope.experiments.ablation import mean_interval
 from foolscope.experiments.aims import Aimed, aimed_images
+from foolscope.experiments.by_seed import measured_by_seed
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Observer, Stage, Workplace
 from foolscope.experiments.recipe import Recipe
@@ -72,20 +72,17 @@ def trace_record(
         workplace: store and data.
         tell: called with the fraction done and a detail.
     """
-    finished = [trial for trial in trials if trial.status != "diverged"]
-    results = []
-    for position, trial in enumerate(finished):
-        tell(position / len(finished), f"seed {trial.recipe.seed}")
-        determinants = {
-            "trial": trial.identity,
-            "plan": plan.model_dump(mode="json", exclude={"name", "recipe", "epsilons"}),
-            "epsilons": plan.budgets(),
-            "version": _TRACE_VERSION,
-        }
-        results.append(
-            workplace.store.remembered("traces", determinants, partial(_follow, plan, trial, workplace))
-        )
-    seeds = [trial.recipe.seed for trial in finished]
+    determinants = {
+        "plan": plan.model_dump(mode="json", exclude={"name", "recipe", "epsilons"}),
+        "epsilons": plan.budgets(),
+        "version": _TRACE_VERSION,
+    }
+
+    def follow(trial: StoredTrial) -> dict[str, Any]:
+        return _follow(plan, trial, workplace)
+
+    by_seed = measured_by_seed("traces", determinants, follow, trials, workplace.store, tell)
+    seeds, results = list(by_seed), list(by_seed.values())
     return TraceRecord(
         attack=plan.name,
         recipe=plan.recipe,

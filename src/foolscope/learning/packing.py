@@ -46,16 +46,19 @@ class _Tracer(fx.Tracer):
 def unpackable_layers(model: nn.Module) -> tuple[str, ...]:
     """Name the layer types for which the table has no packed operation.
 
+    Where some of them have parameters, those alone: the others pass on what these need.
+
     Example:
         >>> unpackable_layers(nn.Sequential(nn.Linear(2, 2), nn.Softplus()))
         ('Softplus',)
     """
-    kinds = {
-        type(layer)
+    unknown = [
+        layer
         for layer in model.modules()
         if type(layer) not in PACKED_LAYERS and not any(True for _ in layer.children())
-    }
-    return tuple(sorted(kind.__name__ for kind in kinds))
+    ]
+    with_parameters = [layer for layer in unknown if any(True for _ in layer.parameters())]
+    return tuple(sorted({type(layer).__name__ for layer in with_parameters or unknown}))
 
 
 def solo_reason(model: nn.Module) -> str | None:

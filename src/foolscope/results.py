@@ -1,0 +1,162 @@
+"""What the verbs return: records that a notebook shows as HTML."""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from foolscope.experiments.engine_records import EnginesRecord
+from foolscope.experiments.inspection_records import InspectionRecord
+from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.records import (
+    AblationRecord,
+    CheckRecord,
+    RangeTestRecord,
+    SearchRecord,
+    StudyRecord,
+    TrainingRecord,
+)
+from foolscope.experiments.store import StoredTrial
+from foolscope.reports import Document, render_html
+from foolscope.reports.sections.checks import check_document
+from foolscope.reports.sections.engines import engines_document
+from foolscope.reports.sections.inspection import inspection_document, inspection_sentences
+from foolscope.reports.study_report import (
+    ablation_document,
+    search_document,
+    study_document,
+    training_document,
+)
+
+__all__ = ["Ablation", "CheckResult", "Inspection", "Search", "StudyResult", "Training"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained model with its history.
+
+    Args:
+        trial: as the store has it.
+        record: its results, for reports.
+        data_dir: where its data set is.
+        engines: how far the run in NumPy is from this one, if it was asked for.
+    """
+
+    trial: StoredTrial
+    record: TrainingRecord
+    data_dir: str | Path | None = None
+    engines: EnginesRecord | None = None
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the tested checkpoint, in [0, 1]; NaN if the trial diverged."""
+        return self.trial.metric("test_accuracy")
+
+    def _repr_html_(self) -> str:
+        page = training_document(self.record) if self.engines is None else engines_document(self.engines)
+        return _framed(page)
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation with its verdicts."""
+
+    record: AblationRecord
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdicts in words."""
+        return self.record.sentences
+
+    def _repr_html_(self) -> str:
+        return _framed(ablation_document(self.record))
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search with its winner.
+
+    Args:
+        record: every setting tried, the winner beside the baseline on fresh seeds, and the verdict.
+        recipe: the winner, to be trained or varied; the baseline if every setting tried diverged.
+    """
+
+    record: SearchRecord
+    recipe: Recipe
+
+    @property
+    def summary(self) -> str:
+        """What was found, in words."""
+        return self.record.summary
+
+    def _repr_html_(self) -> str:
+        return _framed(search_document(self.record))
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The checks of a recipe.
+
+    Args:
+        checks: what the sanity checks said.
+        range_test: what the learning-rate range test said.
+        classes: how many the data set has.
+    """
+
+    checks: Sequence[CheckRecord]
+    range_test: RangeTestRecord
+    classes: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed, and the recipe's own learning rate is stable."""
+        return self.range_test.passed and all(check.passed for check in self.checks)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found, in words."""
+        return [*(check.sentence for check in self.checks), self.range_test.sentence]
+
+    def _repr_html_(self) -> str:
+        return _framed(check_document(self.checks, self.range_test, self.classes))
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """A look into a model.
+
+    Args:
+        record: what was found.
+        arrays: the pixels and weights that it names by key.
+    """
+
+    record: InspectionRecord
+    arrays: Mapping[str, np.ndarray]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was found, in words."""
+        return [*inspection_sentences(self.record), *self.record.notes]
+
+    def _repr_html_(self) -> str:
+        return _framed(inspection_document(self.record, self.arrays))
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study with its report."""
+
+    record: StudyRecord
+    pictures: Mapping[str, np.ndarray]
+    report: Path
+
+    def _repr_html_(self) -> str:
+        return _framed(study_document(self.record, self.pictures))
+
+
+def _framed(document: Document) -> str:
+    """Put a report into a frame of its own, so that its style and the notebook's stay apart."""
+    page = html.escape(render_html(document), quote=True)
+    return f'<iframe srcdoc="{page}" style="width:100%;height:640px;border:0"></iframe>'

@@ -1,0 +1,131 @@
+"""What the verbs return: the shortcuts to a record, and the page that a notebook shows."""
+
+import html
+import math
+import re
+
+import numpy as np
+import pytest
+
+import foolscope
+from foolscope.experiments.records import CheckRecord, RangeTestRecord
+
+VALUES = {
+    "dataset": {"name": "digits", "limit": 100},
+    "model": {"name": "mlp", "hidden": [4]},
+    "training": {"epochs": 1, "batch_size": 32},
+    "precision": "float32",
+}
+STUDY = """
+name = "tiny"
+title = "A tiny study"
+question = "Does it run?"
+seeds = 1
+
+[recipes.mlp]
+dataset = { name = "digits", limit = 100 }
+model = { name = "mlp", hidden = [4] }
+training = { epochs = 1, batch_size = 32 }
+precision = "float32"
+
+[inspection]
+worst = ["mlp"]
+"""
+
+
+def checked(passed, standing_passed=True):
+    """The result of two checks, the second one as said, and of a range test, as said."""
+    checks = [
+        CheckRecord(recipe="mlp", check=name, passed=outcome, sentence=f"It {name}.", numbers={})
+        for name, outcome in (("learns", True), ('says "a & b" < c', passed))
+    ]
+    range_test = RangeTestRecord(
+        recipe="mlp",
+        rates=[0.01, 0.1],
+        losses=[2.0, None],
+        accuracies=[0.3, None],
+        sweep=[2.3, None],
+        initial_loss=2.3,
+        steps=80,
+        own_rate=0.1,
+        best_rate=0.01,
+        largest_stable_rate=0.01,
+        suggestion=(0.01, 0.01),
+        standing="in the range",
+        passed=standing_passed,
+        sentence="The range is small.",
+    )
+    return foolscope.CheckResult(checks, range_test, classes=10)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """One result of each verb, and what its page must say."""
+    folder = tmp_path_factory.mktemp("results")
+    store, path, recipe = folder / "store", folder / "tiny.toml", foolscope.recipe(VALUES)
+    path.write_text(STUDY, encoding="utf-8")
+    rates = [0.01, 0.1]
+    search = foolscope.search(
+        recipe, {"learning_rate": rates}, rounds=1, trials=2, fresh_seeds=2, store=store
+    )
+    training = foolscope.train(recipe, store=store)
+    return {
+        "Training": (training, "mlp"),
+        "Ablation": (
+            foolscope.ablate(recipe, {"learning_rate": rates}, seeds=2, store=store),
+            "learning rate",
+        ),
+        "Search": (search, "Better settings"),
+        "CheckResult": (checked(passed=False), 'It says "a & b" < c.'),
+        "Inspection": (foolscope.inspect(training, parts=["filters", "histograms"], limit=9), "Inside mlp"),
+        "StudyResult": (foolscope.study(path, store=store), "A tiny study"),
+    }
+
+
+def test_a_notebook_shows_each_as_a_page_of_its_own_that_needs_no_network(results):
+    assert set(results) == {
+        name for name in foolscope.__all__ if hasattr(getattr(foolscope, name), "_repr_html_")
+    }
+    for result, said in results.values():
+        found = re.fullmatch(r'<iframe srcdoc="([^"]*)"[^>]*></iframe>', result._repr_html_())
+        assert found
+        page = html.unescape(found[1])
+        assert page.lstrip().lower().startswith("<!doctype html>")
+        assert page.rstrip().endswith("</html>")
+        assert said in " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page)).split())
+        assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+        assert not re.search(r"@import|url\((?!['\"]?(data:|#))", page)
+
+
+def test_the_shortcuts_say_what_the_records_say(results):
+    training, ablation, search = (results[name][0] for name in ("Training", "Ablation", "Search"))
+    assert training.test_accuracy == training.record.metrics["test_accuracy"][0]
+    assert 0 <= training.test_accuracy <= 1
+    assert len(ablation.sentences) == 1  # 0.1 is the baseline's own rate
+    assert "0.01" in ablation.sentences[0]
+    assert "2 fresh seeds" in search.summary
+
+
+def test_a_diverged_training_has_no_accuracy(tmp_path):
+    recipe = foolscope.recipe({**VALUES, "optimizer": {"name": "sgd", "learning_rate": 1e30}})
+    assert math.isnan(foolscope.train(recipe, store=tmp_path).test_accuracy)
+
+
+def test_a_check_has_passed_if_everything_has():
+    outcomes = [checked(first, second).passed for first in (True, False) for second in (True, False)]
+    assert outcomes == [True, False, False, False]
+    assert checked(passed=True).sentences == ["It learns.", 'It says "a & b" < c.', "The range is small."]
+
+
+def test_the_pictures_of_a_study_are_arrays(results):
+    study, _ = results["StudyResult"]
+    assert study.report.is_file()
+    assert study.pictures
+    assert all(isinstance(array, np.ndarray) for array in study.pictures.values())
+
+
+def test_a_look_into_a_model_says_what_it_found(results):
+    inspection, _ = results["Inspection"]
+    assert inspection.record.images == 9
+    assert len(inspection.arrays) == inspection.record.filters.total == 4
+    assert inspection.sentences[0].endswith("of 9 test images of digits.")
