@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from foolscope.core import files
+from foolscope.reference import Affine
 
 
 def trials(store):
@@ -65,6 +66,60 @@ def test_the_store_can_come_from_the_environment(foolscope, small, monkeypatch, 
     monkeypatch.setenv("FOOLSCOPE_STORE", str(tmp_path / "elsewhere"))
     assert foolscope("train", *small).code == 0
     assert len(trials(tmp_path / "elsewhere")) == 1
+
+
+# ------------------------------------------------------------------ --engine reference
+
+
+SMALLEST = ("--model", "mlp", "--hidden", "4", "--limit", "100", "--epochs", "2")
+
+
+def test_the_reference_engine_says_how_far_it_is_from_torch(foolscope, tmp_path):
+    arguments = ("train", "--engine", "reference", "--report", tmp_path / "page.html", *SMALLEST)
+    result = foolscope(*arguments)
+    (path,) = trials("foolscope-runs")
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert result.code == 0
+    assert "trained in NumPy, float64" in result.out
+    assert "follows PyTorch's to rounding" in result.out
+    assert f"{100 * document['outcome']['metrics']['test_accuracy']:.2f} %" in result.out
+    assert document["recipe"]["precision"] == "float64"
+    assert f"foolscope attack {path.parent.name[:8]}\n" in result.out
+    assert "training in NumPy" in result.err
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "mlp in NumPy" in page
+    assert "mlp in PyTorch" in page
+    again = foolscope(*arguments, "--json")
+    assert again.err == ""
+    said = json.loads(again.out)
+    assert said["torch"]["identity"] == path.parent.name
+    assert said["agrees"]
+    assert [each["quantity"] for each in said["differences"]] == [
+        "training loss",
+        "validation loss",
+        "weights",
+    ]
+    assert len(said["history"]) == len(said["differences"][0]["by_epoch"]) == 2
+
+
+def test_the_reference_engine_ends_with_1_where_the_runs_differ(foolscope, monkeypatch):
+    right = Affine.parameter_gradients
+
+    def forgotten_bias(self, cache, output_gradient):
+        gradients = right(self, cache, output_gradient)
+        return gradients | {"bias": 0 * gradients["bias"]}
+
+    monkeypatch.setattr(Affine, "parameter_gradients", forgotten_bias)
+    result = foolscope("train", "--engine", "reference", *SMALLEST)
+    assert result.code == 1
+    assert "differ by more than rounding from epoch 1 on" in result.out
+
+
+def test_the_reference_engine_refuses_what_it_has_not(refused):
+    line = refused("train", "--engine", "reference", "--optimizer", "adam", *SMALLEST)
+    assert "got adam" in line
+    assert "--engine torch" in line
+    assert "'jax'" in refused("train", "--engine", "jax", *SMALLEST)
 
 
 # ------------------------------------------------------------------ bad data

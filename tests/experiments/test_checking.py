@@ -73,7 +73,7 @@ def test_gradients_are_checked_again_when_the_code_is_another(workplace, counted
     first = check_records("one", RECIPE, workplace)
     assert check_records("one", RECIPE, workplace) == first
     assert counted == EVERY
-    monkeypatch.setattr(checking, "_code_fingerprint", lambda: "another")
+    monkeypatch.setattr(checking, "code_fingerprint", lambda: "another")
     assert check_records("one", RECIPE, workplace) == first
     assert counted == [*EVERY, *GRADIENT_CHECKS]
 

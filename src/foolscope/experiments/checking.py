@@ -26,7 +26,7 @@ from foolscope.inspection import (
 )
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 
-__all__ = ["check_records", "gradient_check_document", "range_test_record"]
+__all__ = ["check_records", "code_fingerprint", "gradient_check_document", "range_test_record"]
 
 
 def _tell_nothing(done: float, what: str) -> None:
@@ -86,7 +86,7 @@ def gradient_check_document(
         "trial": workplace.identify(recipe),
         "check": check,
         "weights": weights,
-        "code": _code_fingerprint(),
+        "code": code_fingerprint(),
         "version": 1,
     }
 
@@ -99,7 +99,7 @@ def gradient_check_document(
 
 
 @cache
-def _code_fingerprint() -> str:
+def code_fingerprint() -> str:
     """Return a hash of this package's code and of PyTorch's version."""
     found = hashlib.sha256(torch.__version__.encode())
     with resources.as_file(resources.files("foolscope")) as folder:
