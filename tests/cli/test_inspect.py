@@ -2,6 +2,13 @@ import json
 
 import pytest
 
+NET = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(108, 10))
+"""
+
 
 def test_spectra_and_lower_ranks_of_a_run(foolscope, run_of, tmp_path):
     identity = run_of("--model", "mlp", "--hidden", "8")
@@ -18,13 +25,47 @@ def test_spectra_and_lower_ranks_of_a_run(foolscope, run_of, tmp_path):
     attacked = foolscope(
         "attack", identity[:8], "--limit", "60", "--epsilon", "0", "--attack", "fgsm", "--json"
     )
-    assert full["accuracy"] == json.loads(attacked.out)["clean_accuracy"]
+    assert full["accuracy"] == document["accuracy"] == json.loads(attacked.out)["clean_accuracy"]
     page = (tmp_path / "page.html").read_text()
     assert "Singular values of each layer" in page
     assert "What lower ranks keep" in page
-    printed = foolscope("inspect", identity[:8]).out
-    assert "effective rank" in printed
+    assert document["confusion"] is None
+    assert document["weights"] == []
+
+
+def test_everything_cheap_is_shown_unless_parts_are_named(foolscope, run_of):
+    identity = run_of("--model", "mlp", "--hidden", "8")
+    printed = foolscope("inspect", identity[:8], "--limit", "60").out
+    for words in ("expected calibration error", "taken for", "edges", "near zero", "∂L/∂w", "effective rank"):
+        assert words in printed
     assert "parameters" not in printed
+    assert max(map(len, printed.splitlines())) < 300
+    only = foolscope("inspect", identity[:8], "--limit", "60", "--calibration").out
+    assert "expected calibration error" in only
+    assert not [words for words in ("taken for", "edges", "near zero", "effective rank") if words in only]
+
+
+def test_anyones_model_and_its_images(foolscope, tmp_path):
+    (tmp_path / "nets.py").write_text(NET)
+    arguments = [
+        "inspect",
+        "nets.py:build",
+        "--dataset",
+        "digits",
+        "--limit",
+        "40",
+        "--mean",
+        ".5",
+        "--std",
+        ".5",
+    ]
+    result = foolscope(*arguments, "--json")
+    document = json.loads(result.out)
+    assert "doubt: " in result.err
+    assert sum(map(sum, document["confusion"]["counts"])) == document["images"] == 40
+    assert [each["layer"] for each in document["weights"]] == ["body.0", "body.3"]
+    filters = document["filters"]
+    assert (filters["layer"], filters["kind"], filters["total"]) == ("body.0", "convolution", 3)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +76,14 @@ def test_spectra_and_lower_ranks_of_a_run(foolscope, run_of, tmp_path):
         (["--compress", "0"], ["above 0"]),
         (["--compress", "1", "--epsilon", "8"], ["got 8", "8/255"]),
         (["--norm", "l3"], ["unknown norm 'l3'"]),
+        (["--mean", "0.5"], ["--mean needs --std beside it"]),
+        (["--weights", "net.pt"], ["--weights is for a model of your own"]),
     ],
 )
 def test_inspect_refuses_in_one_line(refused, run_of, arguments, parts):
     line = refused("inspect", run_of(), *arguments)
     assert all(part in line for part in parts)
+
+
+def test_a_model_without_images_is_refused(refused):
+    assert "--dataset" in refused("inspect", "nets.py:build")

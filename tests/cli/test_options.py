@@ -142,3 +142,11 @@ def test_arguments_are_not_listed_among_the_options(foolscope):
     listed = foolscope("check", "--help").out.partition("Options:")[2]
     assert "RECIPE.toml" not in listed.splitlines()[1]
     assert listed.splitlines()[1].strip().startswith("--")
+
+
+def test_a_flag_of_several_components_says_what_each_of_them_takes(command):
+    text = " ".join(command.get_help(click.Context(command)).split())
+    assert "--activation relu|tanh|sigmoid|gelu|linear " in text
+    assert "relu|tanh|sigmoid|gelu [default: relu] (mlp); " in text
+    assert "tanh|relu|linear [default: tanh] (rnn)" in text
+    assert "[default: 0.1 (sgd), 0.001 (adam, adamw)]" in text

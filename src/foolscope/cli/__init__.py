@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "ablate": "Vary one setting at a time around a baseline, with enough seeds for a verdict.",
     "search": "Search for better settings; re-run the winner on fresh seeds before it is reported.",
     "check": "Check a recipe: loss at initialization, learning by heart, range of learning rates.",
-    "inspect": "Look into a trained model: spectra of its layers, and what lower ranks keep of it.",
+    "inspect": "Look into a model: its mistakes, its calibration, its weights, gradients and spectra.",
     "attack": "Measure the robust accuracy of a trained model over a range of budgets.",
     "reproduce": "Run the published experiments: their figures beside ours, their claims upheld or not.",
     "report": "Rebuild the report of a stored study, without training.",

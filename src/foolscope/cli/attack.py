@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,20 +17,27 @@ from foolscope.attacks import (
     Attack,
     RobustAccuracyCurve,
     Threat,
-    parse_epsilon,
     parse_epsilons,
 )
 from foolscope.cli.console import live_progress, percent, results
 from foolscope.cli.options import one_of, place_options, report_option, workplace_of
+from foolscope.cli.subject_options import (
+    Images,
+    image_options,
+    model_options,
+    norm_option,
+    say_doubts,
+    seed_option,
+    subject_of,
+)
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
 from foolscope.experiments.attacking import Attacked, attack_subject, curve_summary, evaluate_subject
 from foolscope.experiments.execution import Stage, Workplace
-from foolscope.experiments.foreign_models import is_foreign
 from foolscope.experiments.robustness import curve_gallery, curve_record
 from foolscope.experiments.study import as_attack, attack_from
-from foolscope.experiments.subjects import Subject, dataset_settings, foreign_subject, run_subject
+from foolscope.experiments.subjects import Subject
 from foolscope.reports import render_html
 from foolscope.reports.study_report import attack_document
 
@@ -51,28 +58,8 @@ Anyone's model: a factory in a file or a package, with weights; or TorchScript o
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("model", metavar="RUN|MODEL")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Weights for a MODEL that a factory builds: safetensors, or a state dict; never a pickle.",
-)
-@click.option(
-    "--dataset",
-    metavar="NAME|PATH",
-    help="Where the images are from: a data set, a folder of class folders, an .npz.  [default: a run's own]",
-)
-@click.option("--height", type=click.IntRange(1), help="To which images of a folder are resized.")
-@click.option("--width", type=click.IntRange(1), help="To which images of a folder are resized.")
-@click.option("--color", metavar="rgb|grayscale", help="How images of a folder are read.")
-@click.option(
-    "--mean",
-    metavar="X[,X,X]",
-    help="MODEL wants (pixels - mean) / std, images in [0, 1]; one value, or one per channel.",
-)
-@click.option("--std", metavar="X[,X,X]", help="See --mean.")
-@click.option(
-    "--norm", default="linf", show_default=True, metavar="|".join(NORMS), help="How a change is measured."
-)
+@model_options
+@norm_option("How a change is measured.")
 @click.option(
     "--epsilon",
     default="0,1/255,2/255,4/255,8/255,16/255",
@@ -97,13 +84,8 @@ Anyone's model: a factory in a file or a package, with weights; or TorchScript o
     metavar="SECONDS",
     help="Stop after this long; the same command goes on where it stopped.",
 )
-@click.option("--split", default="test", show_default=True, help="Which images: train, validation or test.")
-@click.option(
-    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="The first so many images."
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Root of the attacks' randomness."
-)
+@image_options
+@seed_option("Root of the attacks' randomness.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_option
 @place_options
@@ -150,14 +132,10 @@ def command(
     for option, value in evaluation.items():
         if attacks and value is not None:
             raise RecipeError(f"{option} is for the full evaluation; leave out --attack, or {option}")
-    fields = {"height": height, "width": width, "color": color}
-    scaling = (mean, std)
-    subject = _subject(model, weights, dataset, fields, scaling, split, limit, workplace)
-    _say_at_once(subject)
-    other = None
-    if surrogate is not None:
-        facts = subject.facts["dataset"] if dataset is None else dataset
-        other = _surrogate(surrogate, subject, facts, fields, split, limit, workplace)
+    images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
+    subject = subject_of(model, weights, (mean, std), images, workplace)
+    say_doubts(subject)
+    other = None if surrogate is None else _surrogate(surrogate, subject, images, workplace)
     with live_progress() as observe:
         if attacks:
             attacked = attack_subject(
@@ -197,64 +175,13 @@ def command(
         _print(subject, attacked)
 
 
-def _subject(
-    model: str,
-    weights: Path | None,
-    dataset: str | None,
-    fields: dict[str, Any],
-    scaling: tuple[str | None, str | None],
-    split: str,
-    limit: int,
-    workplace: Workplace,
-) -> Subject:
-    if dataset is None and any(value is not None for value in fields.values()):
-        raise RecipeError("--height, --width and --color are for a folder of images; add --dataset FOLDER")
-    settings = None if dataset is None else dataset_settings(dataset, **fields)
-    if (scaling[0] is None) != (scaling[1] is None):
-        given, lacking = ("--mean", "--std") if scaling[1] is None else ("--std", "--mean")
-        raise RecipeError(f"{given} needs {lacking} beside it")
-    if is_foreign(model):
-        if settings is None:
-            raise RecipeError(f"{model} comes without images; say on which with --dataset NAME|PATH")
-        mean, std = scaling
-        numbers = None if mean is None or std is None else (_numbers(mean, "mean"), _numbers(std, "std"))
-        return foreign_subject(model, weights, settings, split, limit, numbers, workplace)
-    for option, value in (("--weights", weights), ("--mean and --std", scaling[0])):
-        if value is not None:
-            raise RecipeError(f"{option} is for a model of your own, file.py:factory; {model} names a run")
-    return run_subject(workplace.store.find(model), settings, split, limit, workplace)
-
-
-def _surrogate(
-    model: str,
-    subject: Subject,
-    dataset: str,
-    fields: dict[str, Any],
-    split: str,
-    limit: int,
-    workplace: Workplace,
-) -> Subject:
+def _surrogate(model: str, subject: Subject, images: Images, workplace: Workplace) -> Subject:
     """Return another model that takes the same images."""
-    settings = dataset_settings(dataset, **fields)
-    if is_foreign(model):
-        other = foreign_subject(model, None, settings, split, limit, None, workplace)
-    else:
-        other = run_subject(workplace.store.find(model), settings, split, limit, workplace)
+    dataset = images.dataset or str(subject.facts["dataset"])
+    other = subject_of(model, None, (None, None), replace(images, dataset=dataset), workplace)
     if other.identity == subject.identity:
         raise RecipeError(f"the surrogate {model} is the model itself; name another one")
     return other
-
-
-def _numbers(text: str, what: str) -> list[float]:
-    """Read numbers or fractions between commas."""
-    return [parse_epsilon(part, what=f"--{what}") for part in text.split(",")]
-
-
-def _say_at_once(subject: Subject) -> None:
-    """Say before the attack what makes it pointless."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    for doubt in subject.doubts:
-        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
 
 
 def _write_page(page: Path, subject: Subject, curve: RobustAccuracyCurve, attacks: Sequence[Attack]) -> None:

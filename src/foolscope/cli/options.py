@@ -5,7 +5,7 @@ import shlex
 import sys
 import tomllib
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,22 +71,48 @@ def _recipe_option(name: str, group: str, description: str, metavar: str) -> _Re
     return option
 
 
-def _metavar(field: FieldInfo) -> str:
-    choices = typing.get_args(field.annotation)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return "|".join(choices)
+def _metavar(fields: Sequence[FieldInfo]) -> str:
+    """Name what a flag takes: all choices that any of its fields has."""
     names: dict[Any, str] = {int: "N", float: "X", bool: "true|false"}
-    return names.get(field.annotation, "VALUE")
+    found: dict[str, None] = {}
+    for field in fields:
+        choices = typing.get_args(field.annotation)
+        are_words = choices and all(isinstance(choice, str) for choice in choices)
+        found |= dict.fromkeys(choices if are_words else (names.get(field.annotation, "VALUE"),))
+    return "VALUE" if "VALUE" in found else "|".join(found)
 
 
-def _describe(field: FieldInfo) -> str:
+def _default(field: FieldInfo) -> str:
     default = field.get_default()
-    known = (
-        ""
-        if field.is_required() or default is None or default == ()
-        else f"  [default: {plain_words(default)}]"
-    )
-    return f"{field.description or ''}{known}"
+    return "" if field.is_required() or default is None or default == () else plain_words(default)
+
+
+def _describe(fields: Mapping[str, FieldInfo], components: int = 1) -> str:
+    """Describe a flag: each meaning that it has for its owners once, with their defaults and choices.
+
+    Args:
+        fields: owner -> its field.
+        components: how many there are; the owners are named unless it is all of them.
+    """
+    meanings: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for owner, field in fields.items():
+        meaning = meanings.setdefault((field.description or "", _metavar([field])), {})
+        meaning.setdefault(_default(field), []).append(owner)
+    said = []
+    for (description, metavar), defaults in meanings.items():
+        is_told = metavar == _metavar(list(fields.values())) or all(
+            word in description for word in metavar.split("|")
+        )
+        choices = f": {metavar}" if "|" in metavar and not is_told else ""
+        by_owner = len(defaults) > 1 and all(defaults)
+        known = [
+            f"{default} ({', '.join(own)})" if by_owner else default for default, own in defaults.items()
+        ]
+        default = ", ".join(filter(None, known))
+        owners = [owner for own in defaults.values() for owner in own]
+        only = "" if by_owner or len(owners) == components else f" ({', '.join(owners)})"
+        said.append(f"{description}{choices}{f'  [default: {default}]' if default else ''}{only}")
+    return "; ".join(said)
 
 
 def _all_options() -> list[_RecipeOption]:
@@ -94,25 +120,21 @@ def _all_options() -> list[_RecipeOption]:
     for kind, registered in COMPONENTS.items():
         description = Recipe.model_fields[kind].description or ""
         options[kind] = _recipe_option(kind, kind.capitalize(), description, "|".join(registered))
-        owners: dict[str, list[str]] = {}
+        owned: dict[str, dict[str, FieldInfo]] = {}
         for name, settings in registered.items():
-            for leaf in settings.model_fields:
-                owners.setdefault(leaf, []).append(name)
-        for settings in registered.values():
             for leaf, field in settings.model_fields.items():
-                if leaf == "name" or leaf in options:
-                    continue
-                only = "" if len(owners[leaf]) == len(registered) else f" ({', '.join(owners[leaf])})"
-                options[leaf] = _recipe_option(
-                    leaf, kind.capitalize(), _describe(field) + only, _metavar(field)
-                )
+                owned.setdefault(leaf, {})[name] = field
+        for leaf, fields in owned.items():
+            if leaf != "name" and leaf not in options:
+                description, metavar = _describe(fields, len(registered)), _metavar(list(fields.values()))
+                options[leaf] = _recipe_option(leaf, kind.capitalize(), description, metavar)
     for group, settings in (("Regularization", RegularizationSettings), ("Training", TrainingSettings)):
         own: type[Settings] = settings
         for leaf, field in own.model_fields.items():
-            options[leaf] = _recipe_option(leaf, group, _describe(field), _metavar(field))
+            options[leaf] = _recipe_option(leaf, group, _describe({leaf: field}), _metavar([field]))
     for leaf in ("precision", "seed"):
         field = Recipe.model_fields[leaf]
-        options[leaf] = _recipe_option(leaf, "Training", _describe(field), _metavar(field))
+        options[leaf] = _recipe_option(leaf, "Training", _describe({leaf: field}), _metavar([field]))
     return list(options.values())
 
 

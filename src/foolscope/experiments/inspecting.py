@@ -1,85 +1,107 @@
-"""What a trained model is made of: the spectra of its layers, and what is left of it at lower ranks."""
+"""A look into a model, part by part: what it answers, what its layers are like, what lower ranks keep."""
 
 from collections.abc import Callable, Sequence
-from statistics import median
-from time import perf_counter
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import nn
+from numpy.typing import NDArray
 
-from foolscope.attacks import PGD, Threat, run
-from foolscope.attacks.oracle import frozen
-from foolscope.attacks.runner import automatic_batch_size, predict
-from foolscope.experiments.inspection_records import CompressionRecord, SpectrumRecord
+from foolscope.attacks import Threat
+from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.experiments.compressing import compression_records
+from foolscope.experiments.inspected_answers import (
+    calibration_record,
+    confusion_record,
+    input_gradients_record,
+)
+from foolscope.experiments.inspected_layers import (
+    filters_record,
+    flow_records,
+    spectrum_records,
+    weights_records,
+)
+from foolscope.experiments.inspection_records import InspectionRecord
+from foolscope.experiments.look import Look, look_at
 from foolscope.experiments.subjects import Subject
-from foolscope.inspection.compression import compressed, parameter_count
-from foolscope.inspection.spectrum import spectra
 
-__all__ = ["compression_records", "spectrum_records"]
+__all__ = ["PARTS", "Inspected", "inspect_subject"]
 
-_ROUNDS = 5
-_STEPS = 20
-
-
-def spectrum_records(model: nn.Module) -> list[SpectrumRecord]:
-    """Return the spectrum of every layer that has a weight matrix."""
-    return [
-        SpectrumRecord(
-            layer=each.name,
-            rows=each.shape[0],
-            columns=each.shape[1],
-            singular_values=list(each.singular_values),
-            effective_rank=each.effective_rank,
-            energy_rank=each.energy_rank,
-        )
-        for each in spectra(model)
-    ]
+PARTS: dict[str, Callable[[Look], dict[str, Any]]] = {
+    "confusion": confusion_record,
+    "calibration": calibration_record,
+    "input-gradients": input_gradients_record,
+    "filters": filters_record,
+    "histograms": weights_records,
+    "gradient-flow": flow_records,
+    "spectrum": spectrum_records,
+}
+"""Name of a part -> from the look to the fields of :class:`InspectionRecord` that it fills."""
 
 
-def compression_records(
+@dataclass(frozen=True, eq=False)
+class Inspected:
+    """What a look into a model found.
+
+    Args:
+        record: numbers and words.
+        arrays: the pixels and weights that it names by key.
+    """
+
+    record: InspectionRecord
+    arrays: dict[str, NDArray[Any]]
+
+
+def inspect_subject(
     subject: Subject,
-    fractions: Sequence[float],
-    threat: Threat,
+    parts: Sequence[str] | None = None,
+    fractions: Sequence[float] = (),
+    threat: Threat | None = None,
     *,
     seed: int,
     tell: Callable[[float, str], None],
-) -> list[CompressionRecord]:
-    """Truncate a model to lower and lower ranks, and see what each keeps.
+) -> Inspected:
+    """Look into a model.
 
     Args:
         subject: model and images.
-        fractions: of each layer's full rank.
-        threat: what the attacker may do.
-        seed: root of the attack's randomness.
+        parts: of :data:`PARTS`; all of them if it is None.
+        fractions: of each layer's full rank, to which the model is compressed.
+        threat: what an attacker of compressed models may do; L∞ 2/255 if not said.
+        seed: root of the randomness.
         tell: called with the fraction done and a detail.
+
+    Raises:
+        RecipeError: a part is unknown, or the model gives no finite logits.
     """
-    records = []
-    for place, fraction in enumerate(sorted(set(fractions), reverse=True)):
-        tell(place / len(fractions), f"{100 * fraction:g} % of the rank")
-        model = compressed(subject.model, fraction)
-        attack = PGD(steps=_STEPS, loss="margin")
-        result = run(model, subject.images, subject.labels, threat, attack, seed=seed)
-        records.append(
-            CompressionRecord(
-                fraction=fraction,
-                parameters=parameter_count(model),
-                accuracy=result.clean_accuracy,
-                robust_accuracy=result.robust_accuracy,
-                milliseconds=1000 * _seconds(model, subject),
-            )
-        )
-    return records
-
-
-def _seconds(model: nn.Module, subject: Subject) -> float:
-    """Time a forward pass over one batch."""
-    batch = subject.images[: automatic_batch_size(subject.images)]
-    times = []
-    with frozen(model):
-        for _ in range(_ROUNDS + 1):  # the first warms up
-            started = perf_counter()
-            predict(model, batch, len(batch))
-            if batch.is_cuda:
-                torch.cuda.synchronize()
-            times.append(perf_counter() - started)
-    return median(times[1:])
+    chosen = list(PARTS) if parts is None else list(dict.fromkeys(parts))
+    for part in chosen:
+        if part not in PARTS:
+            raise RecipeError(f"there is no part {part!r} of a model to inspect. {did_you_mean(part, PARTS)}")
+    threat = threat or Threat("linf", "2/255")
+    steps = len(chosen) + len(fractions)
+    tell(0.0, "answers")
+    look = look_at(subject, seed)
+    fields: dict[str, Any] = {"spectra": []}
+    for place, part in enumerate(chosen):
+        tell(place / steps, part.replace("-", " "))
+        fields |= PARTS[part](look)
+    compression = compression_records(
+        look.subject,
+        fractions,
+        threat,
+        seed=seed,
+        tell=lambda done, detail: tell((len(chosen) + done * len(fractions)) / steps, detail),
+    )
+    record = InspectionRecord(
+        name=subject.name,
+        facts={key: None if value is None else str(value) for key, value in subject.facts.items()},
+        images=len(look.labels),
+        norm=threat.norm,
+        epsilon=threat.epsilon,
+        accuracy=float((look.predictions == look.labels).mean()),
+        compression=compression,
+        notes=look.notes,
+        doubts=list(look.doubts),
+        **fields,
+    )
+    return Inspected(record, look.arrays)

@@ -13,13 +13,9 @@ from foolscope.data.dataset import Dataset
 from foolscope.inspection.check import Check, TensorError
 from foolscope.inspection.gradient_check import gradients_by_differences, gradients_by_hand
 from foolscope.inspection.gradient_errors import BY_DIFFERENCES, BY_HAND
-from foolscope.inspection.gradient_flow import (
-    FlowByLayer,
-    FlowThroughTime,
-    flow_by_layer,
-    flow_through_time,
-)
+from foolscope.inspection.gradient_flow import FlowThroughTime, flow_through_time
 from foolscope.inspection.initial_loss import initial_loss, initial_model
+from foolscope.inspection.layer_flow import FlowByLayer, flow_by_layer
 from foolscope.inspection.learning_rate_range import LearningRateRange, learning_rate_range
 from foolscope.inspection.overfitting import overfit_one_batch, overfits_small_subset
 from foolscope.inspection.recurrent_gradients import (

@@ -1,4 +1,4 @@
-"""How a gradient flows back: its norm by the state at every time step of a recurrent model, and by layer."""
+"""How a gradient flows back through time: its norm by the state at every step of a recurrent model."""
 
 import copy
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError
+from foolscope.inspection.layer_flow import mean_norms
 from foolscope.learning.losses import PackLoss, cross_entropy
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer, State, joined
 
-__all__ = ["FlowByLayer", "FlowThroughTime", "flow_by_layer", "flow_through_time"]
+__all__ = ["FlowThroughTime", "flow_through_time"]
 
 _Images = Float[Tensor, "batch channel height width"]
 _Labels = Int64[Tensor, " batch"]
@@ -54,19 +55,6 @@ class FlowThroughTime:
     def memory(self) -> Float64[np.ndarray, " time"]:
         """The norms by the state that carries the memory: the cells of an LSTM, else the hidden state."""
         return self.hidden if self.cell is None else self.cell
-
-
-@dataclass(frozen=True)
-class FlowByLayer:
-    """Norms of the loss's gradient by what each layer puts out, from the images to the logits.
-
-    Args:
-        layers: names in the model; the images come first, as "images".
-        norms: mean over images.
-    """
-
-    layers: tuple[str, ...]
-    norms: Float64[np.ndarray, " layer"]
 
 
 def flow_through_time(
@@ -120,7 +108,7 @@ def flow_through_time(
     parameters = list(twin.parameters())
     gradients = torch.autograd.grad(losses.sum(), [*hidden, *cells, *parameters], materialize_grads=True)
     by_state, by_parameter = gradients[: -len(parameters)], gradients[-len(parameters) :]
-    norms = _mean_norms(by_state)
+    norms = mean_norms(by_state)
     return FlowThroughTime(
         hidden=norms[: len(hidden)],
         cell=norms[len(hidden) :] if cells else None,
@@ -128,44 +116,6 @@ def flow_through_time(
         parameter_norm=float(torch.cat([each.flatten() for each in by_parameter]).norm()) / len(images),
         loss=float(losses.detach().mean()),
     )
-
-
-def flow_by_layer(
-    model: nn.Module, images: _Images, labels: _Labels, *, loss: PackLoss = cross_entropy
-) -> FlowByLayer:
-    """Differentiate the loss by the output of every layer of a model of ours, feed-forward or recurrent.
-
-    In float64 and in evaluation mode; the model itself stays as it is. What a recurrent layer puts out counts
-    only as the next layer's input: :func:`flow_through_time` follows it back through its steps.
-
-    Args:
-        model: whose layers do not write over their inputs.
-        images: in [0, 1]; at least one.
-        labels: of the images.
-        loss: of the logits.
-
-    Example:
-        >>> from foolscope.models import Softmax, build_model
-        >>> model = build_model(Softmax(normalization="none"), (1, 4, 4), 2, seed=0)
-        >>> flow_by_layer(model, torch.ones(3, 1, 4, 4), torch.zeros(3).long()).layers
-        ('images', 'normalization', 'body.0', 'body.1')
-    """
-    twin = copy.deepcopy(model).double().eval()
-    outputs: dict[str, Tensor] = {"images": images.double().detach().requires_grad_()}
-    for name, layer in twin.named_modules():
-        if not any(True for _ in layer.children()):
-            layer.register_forward_hook(
-                lambda layer, inputs, output, name=name: outputs.update({name: output})
-            )
-    losses = loss(twin(outputs["images"])[None], labels[None], None)[0]
-    gradients = torch.autograd.grad(losses.sum(), list(outputs.values()), materialize_grads=True)
-    return FlowByLayer(tuple(outputs), _mean_norms(gradients))
-
-
-def _mean_norms(gradients: tuple[Tensor, ...]) -> Float64[np.ndarray, " place"]:
-    """Return for each tensor (batch, ...) the mean over the batch of its norm."""
-    norms = [torch.linalg.vector_norm(each.flatten(1), dim=1).mean() for each in gradients]
-    return torch.stack(norms).cpu().numpy()
 
 
 def _spectral_norm(matrix: Float64[Tensor, "rows columns"]) -> float:

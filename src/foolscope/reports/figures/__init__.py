@@ -12,7 +12,8 @@ from foolscope.reports.figures.descents import descent_curves, fitted_curve
 from foolscope.reports.figures.dumbbell import dumbbells
 from foolscope.reports.figures.gradient_errors import gradient_errors
 from foolscope.reports.figures.gradient_flow import FlowLine, gradient_flow
-from foolscope.reports.figures.graph import computational_graph
+from foolscope.reports.figures.graph import computational_graph, layer_graph
+from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import (
     Curve,
@@ -21,10 +22,12 @@ from foolscope.reports.figures.lines import (
     robust_accuracy_curve,
     training_curves,
 )
+from foolscope.reports.figures.reliability import ReliabilityBin, reliability
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
 from foolscope.reports.figures.sizes import perturbation_sizes
 from foolscope.reports.figures.svg import standalone_svg
 from foolscope.reports.figures.taken import taken_by_attack
+from foolscope.reports.figures.weights import WeightCounts, weight_histograms
 
 __all__ = [
     "Band",
@@ -34,9 +37,11 @@ __all__ = [
     "FlowLine",
     "Level",
     "LevelOutcome",
+    "ReliabilityBin",
     "SearchAxis",
     "SearchRound",
     "Spot",
+    "WeightCounts",
     "ablation_effects",
     "approximation",
     "bars_with_interval",
@@ -48,13 +53,17 @@ __all__ = [
     "gradient_errors",
     "gradient_flow",
     "histograms",
+    "layer_gradients",
+    "layer_graph",
     "learning_rate_range",
     "line_panels",
     "loss_by_step",
     "perturbation_sizes",
+    "reliability",
     "robust_accuracy_curve",
     "search_panels",
     "standalone_svg",
     "taken_by_attack",
     "training_curves",
+    "weight_histograms",
 ]

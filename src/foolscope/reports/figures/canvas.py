@@ -30,6 +30,7 @@ __all__ = [
     "finite",
     "label",
     "line_style",
+    "power_of_ten",
 ]
 
 Numbers = Sequence[Any] | NDArray[Any]
@@ -41,6 +42,7 @@ WIDTH = 840
 NICE_STEPS = (1, 2, 2.5, 5, 10)
 """The distances between ticks, times a power of ten."""
 
+_DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
 _LEGEND_LETTER = 6.9  # CSS pixels, a generous mean
 _LEGEND_MARK = 50  # the line with its marker, and the space to the next
@@ -101,6 +103,12 @@ def finite(values: Numbers) -> NDArray[np.float64]:
     """Return values as floats, what is not finite as not-a-number, which leaves a gap."""
     array = np.asarray(values, dtype=np.float64)
     return np.where(np.isfinite(array), array, np.nan)
+
+
+def power_of_ten(value: float) -> str:
+    """Write 0.001 as 10⁻³ and what is near 1 as it is."""
+    exponent = round(np.log10(value))
+    return f"{value:g}" if -1 <= exponent <= 2 else "10" + str(exponent).translate(_DIGITS)
 
 
 def line_style(position: int) -> LineStyle:

@@ -15,6 +15,7 @@ from foolscope.reports.figures.canvas import (
     finite,
     label,
     line_style,
+    power_of_ten,
 )
 from foolscope.reports.theme import light
 
@@ -29,7 +30,6 @@ _LOWEST = 1e-12
 _FAR_OUTSIDE = 1e100  # matplotlib's own arithmetic overflows further out
 _BOUND = "bound ‖w‖^(T−t)"
 _BOUND_STYLE: dict[str, Any] = {"linestyle": (0, (4, 3)), "linewidth": 1.2, "zorder": 1}
-_DIGITS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class FlowLine(NamedTuple):
@@ -177,12 +177,6 @@ def _format(axes: "Axes", steps: int, limits: tuple[float, float]) -> None:
     axes.set_xlim(1 - margin, max(steps, 2) + margin)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2, steps=NICE_STEPS))
     axes.yaxis.set_major_locator(LogLocator(numticks=9))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _power_of_ten(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="y", which="minor", length=0)
-
-
-def _power_of_ten(value: float) -> str:
-    """Write 0.001 as 10⁻³ and what is near 1 as it is."""
-    exponent = round(np.log10(value))
-    return f"{value:g}" if -1 <= exponent <= 2 else "10" + str(exponent).translate(_DIGITS)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from foolscope.experiments.prose import POINTS, number
 from foolscope.experiments.records import StudyRecord, TrainingRecord
@@ -11,7 +12,7 @@ from foolscope.reports.document import Block, CellValue, Column, Figure, Paragra
 from foolscope.reports.sections.phrases import one_or_many
 from foolscope.reports.sections.pictures import Arrays, gallery_of
 
-__all__ = ["confusion_blocks", "mistakes_section"]
+__all__ = ["confusion_blocks", "matrix_blocks", "mistakes_section"]
 
 _PAIRS = 5
 
@@ -36,11 +37,25 @@ def mistakes_section(record: StudyRecord, arrays: Arrays) -> Section | None:
 
 def confusion_blocks(training: TrainingRecord) -> list[Block]:
     """Say and show what one recipe takes for what, summed over its seeds."""
-    classes, matrix = training.classes, np.array(training.confusion)
-    totals = matrix.sum(axis=1)
-    key = f"confusion-{training.recipe}"
     finished = len(training.seeds) - training.diverged
     seeds = f", summed over {finished} seeds" if finished > 1 else ""
+    return matrix_blocks(training.recipe, training.classes, training.confusion, "test image", seeds)
+
+
+def matrix_blocks(
+    name: str, classes: Sequence[str], counts: Sequence[Sequence[int]], image: str, summed: str = ""
+) -> list[Block]:
+    """Say and show what a model takes for what; nothing where there are no images.
+
+    Args:
+        name: of the model.
+        classes: their names.
+        counts: true class, predicted class.
+        image: what one is called, such as "test image".
+        summed: added to the figure's caption.
+    """
+    matrix, key = np.array(counts), f"confusion-{name}"
+    totals = matrix.sum(axis=1)
     known = np.flatnonzero(totals)
     if not known.size:
         return []
@@ -54,22 +69,21 @@ def confusion_blocks(training: TrainingRecord) -> list[Block]:
         f"and least often about “{worst}”, {lowest} ("
     )
     blocks: list[Block] = [
-        Paragraph((f"The classifier {training.recipe} {sentence}", Reference(key), ").")),
+        Paragraph((f"The classifier {name} {sentence}", Reference(key), ").")),
         Figure(
             draw.confusion_matrix(matrix, classes),
-            f"What {training.recipe} takes the test images of each class for, in % of the class"
-            f"{' and in images' if len(classes) <= 10 else ''}{seeds}. The diagonal is right.",
-            f"Confusion matrix of {training.recipe} over {len(classes)} classes.",
+            f"What {name} takes the {image}s of each class for, in % of the class"
+            f"{' and in images' if len(classes) <= 10 else ''}{summed}. The diagonal is right.",
+            f"Confusion matrix of {name} over {len(classes)} classes.",
             key=key,
         ),
     ]
-    pairs = _pairs(training, classes)
+    pairs = _pairs(name, classes, matrix, image)
     return [*blocks, pairs] if pairs is not None else blocks
 
 
-def _pairs(training: TrainingRecord, classes: Sequence[str]) -> Table | None:
+def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: str) -> Table | None:
     """Tabulate the most frequent mistakes; None where there is none."""
-    matrix = np.array(training.confusion)
     wrong = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]
     rows: list[list[CellValue]] = []
@@ -90,7 +104,7 @@ def _pairs(training: TrainingRecord, classes: Sequence[str]) -> Table | None:
             Column("% of the class", align="right"),
         ],
         rows,
-        f"The most frequent of the {one_or_many(total, 'mistake')} that {training.recipe} makes on "
-        f"{one_or_many(every, 'test image')}.",
-        key=f"mistakes-{training.recipe}",
+        f"The most frequent of the {one_or_many(total, 'mistake')} that {name} makes on "
+        f"{one_or_many(every, image)}.",
+        key=f"mistakes-{name}",
     )

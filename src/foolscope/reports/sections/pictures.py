@@ -10,7 +10,7 @@ from foolscope.experiments.records import GalleryRecord, PictureRecord
 from foolscope.reports.document import Gallery, Panel
 from foolscope.reports.images import magnified_perturbation
 
-__all__ = ["Arrays", "gallery_of"]
+__all__ = ["Arrays", "gallery_of", "viewable"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -55,10 +55,10 @@ def _row(
         lines = list(picture.lines)
         if picture.key in arrays:
             bars = _bars(picture, shown, classes)
-            panels.append(Panel(_viewable(arrays[picture.key]), title, lines[:1] if bars else lines, bars))
+            panels.append(Panel(viewable(arrays[picture.key]), title, lines[:1] if bars else lines, bars))
         elif picture.title == "perturbation" and all(end.key in arrays for end in (row[0], row[-1])):
             magnified = magnified_perturbation(arrays[row[0].key], arrays[row[-1].key])
-            panels.append(Panel(_viewable(magnified.image), title, [*lines, magnified.label]))
+            panels.append(Panel(viewable(magnified.image), title, [*lines, magnified.label]))
     return panels
 
 
@@ -82,7 +82,7 @@ def _bars(picture: PictureRecord, shown: Sequence[int], classes: Sequence[str]) 
     return bars if len(shown) == len(classes) else [*bars, ("others", rest)]
 
 
-def _viewable(image: NDArray[Any]) -> NDArray[Any]:
+def viewable(image: NDArray[Any]) -> NDArray[Any]:
     """Average the channels of an image that has neither one nor three."""
     if image.ndim == 3 and image.shape[0] not in (1, 3):
         return np.asarray(image.mean(axis=0))

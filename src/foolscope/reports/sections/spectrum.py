@@ -5,27 +5,19 @@ import numpy as np
 from foolscope.experiments.inspection_records import InspectionRecord
 from foolscope.experiments.words import norm_words
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Column, Document, Figure, Paragraph, Reference, Section, Table
+from foolscope.reports.document import Block, Column, Figure, Paragraph, Reference, Table
+from foolscope.reports.sections.layers import spread
 from foolscope.reports.sections.phrases import epsilon_words
 
-__all__ = ["inspection_document"]
+__all__ = ["compression_blocks", "spectrum_blocks"]
+
+_CURVES = 8
 
 
-def inspection_document(record: InspectionRecord) -> Document:
-    """Build the report of a look into one model."""
-    sections = []
-    if record.spectra:
-        sections.append(Section("Spectra", _spectra(record)))
-    if record.compression:
-        sections.append(Section("At lower ranks", _compression(record)))
-    facts = [(name.capitalize(), value) for name, value in record.facts.items() if value]
-    return Document(
-        f"Inside {record.name}", "How many directions does each layer use?", sections, facts=facts
-    )
-
-
-def _spectra(record: InspectionRecord) -> list[Block]:
-    longest = max(len(each.singular_values) for each in record.spectra)
+def spectrum_blocks(record: InspectionRecord) -> list[Block]:
+    """Show how many directions each layer uses."""
+    shown = spread(record.spectra, _CURVES)
+    longest = max(len(each.singular_values) for each in shown)
     curves = {
         each.layer: draw.Band(
             np.pad(
@@ -34,7 +26,7 @@ def _spectra(record: InspectionRecord) -> list[Block]:
                 constant_values=np.nan,
             )
         )
-        for each in record.spectra
+        for each in shown
     }
     return [
         Paragraph(
@@ -57,7 +49,12 @@ def _spectra(record: InspectionRecord) -> list[Block]:
                 width=680,
                 height=330,
             ),
-            "Singular values of each layer, the largest first.",
+            "Singular values of each layer, the largest first"
+            + (
+                "."
+                if len(shown) == len(record.spectra)
+                else f"; {len(shown)} of {len(record.spectra)} layers."
+            ),
             "One falling curve for each layer.",
             key="spectra",
         ),
@@ -88,7 +85,8 @@ def _spectra(record: InspectionRecord) -> list[Block]:
     ]
 
 
-def _compression(record: InspectionRecord) -> list[Block]:
+def compression_blocks(record: InspectionRecord) -> list[Block]:
+    """Show what is left at lower ranks."""
     rows = sorted(record.compression, key=lambda row: row.fraction)
     threat = f"PGD, {norm_words(record.norm)} {epsilon_words(record.epsilon)}"
     blocks: list[Block] = [

@@ -1,0 +1,69 @@
+"""What is left of a model at lower ranks: accuracy, robust accuracy, parameters and time."""
+
+from collections.abc import Callable, Sequence
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import nn
+
+from foolscope.attacks import PGD, Threat, run
+from foolscope.attacks.oracle import frozen
+from foolscope.attacks.runner import automatic_batch_size, predict
+from foolscope.experiments.inspection_records import CompressionRecord
+from foolscope.experiments.subjects import Subject
+from foolscope.inspection.compression import compressed, parameter_count
+
+__all__ = ["compression_records"]
+
+_ROUNDS = 5
+_STEPS = 20
+
+
+def compression_records(
+    subject: Subject,
+    fractions: Sequence[float],
+    threat: Threat,
+    *,
+    seed: int,
+    tell: Callable[[float, str], None],
+) -> list[CompressionRecord]:
+    """Truncate a model to lower and lower ranks, and see what each keeps.
+
+    Args:
+        subject: model and images.
+        fractions: of each layer's full rank.
+        threat: what the attacker may do.
+        seed: root of the attack's randomness.
+        tell: called with the fraction done and a detail.
+    """
+    records = []
+    for place, fraction in enumerate(sorted(set(fractions), reverse=True)):
+        tell(place / len(fractions), f"{100 * fraction:g} % of the rank")
+        model = compressed(subject.model, fraction)
+        attack = PGD(steps=_STEPS, loss="margin")
+        result = run(model, subject.images, subject.labels, threat, attack, seed=seed)
+        records.append(
+            CompressionRecord(
+                fraction=fraction,
+                parameters=parameter_count(model),
+                accuracy=result.clean_accuracy,
+                robust_accuracy=result.robust_accuracy,
+                milliseconds=1000 * _seconds(model, subject),
+            )
+        )
+    return records
+
+
+def _seconds(model: nn.Module, subject: Subject) -> float:
+    """Time a forward pass over one batch."""
+    batch = subject.images[: automatic_batch_size(subject.images)]
+    times = []
+    with frozen(model):
+        for _ in range(_ROUNDS + 1):  # the first warms up
+            started = perf_counter()
+            predict(model, batch, len(batch))
+            if batch.is_cuda:
+                torch.cuda.synchronize()
+            times.append(perf_counter() - started)
+    return median(times[1:])

@@ -1,0 +1,70 @@
+"""Histograms of weights from counts, layer by layer, with the zone near zero marked."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, Numbers, drawing, finite, label
+from foolscope.reports.theme import light
+
+__all__ = ["WeightCounts", "weight_histograms"]
+
+
+class WeightCounts(NamedTuple):
+    """The weights of one layer, counted.
+
+    Args:
+        title: the layer, and what to say of it.
+        largest: bins of equal width go from −largest to largest.
+        counts: (bins,).
+        zone: weights smaller in magnitude are near zero.
+    """
+
+    title: str
+    largest: float
+    counts: Numbers
+    zone: float
+
+
+def weight_histograms(
+    layers: Sequence[WeightCounts], *, width: float = WIDTH, panel_height: float = 200
+) -> str:
+    """Draw one histogram a layer, at most three side by side.
+
+    Args:
+        layers: in order.
+        width: in CSS pixels.
+        panel_height: in CSS pixels.
+
+    Returns:
+        An ``<svg>`` element that follows the page's theme.
+
+    Raises:
+        ValueError: there is no layer.
+    """
+    if not layers:
+        raise ValueError("weight_histograms needs at least one layer; got none")
+    columns = min(3, len(layers))
+    rows = -(-len(layers) // columns)
+    with drawing(width, rows * panel_height) as sheet:
+        grid = sheet.figure.subplots(rows, columns, squeeze=False)
+        for axes in list(grid.flat)[len(layers) :]:
+            axes.remove()
+        for axes, layer in zip(grid.flat, layers, strict=False):
+            counts, largest = finite(layer.counts), layer.largest or 1.0
+            shares = 100 * counts / max(1.0, float(counts.sum()))
+            edges = np.linspace(-largest, largest, counts.size + 1)
+            axes.axvspan(-layer.zone, layer.zone, color=light("series-2"), alpha=0.22, linewidth=0)
+            axes.stairs(shares, edges, fill=True, color=light("series-1"), alpha=0.32, linewidth=0)
+            axes.stairs(shares, edges, color=light("series-1"), linewidth=1.3)
+            axes.set_xlim(-1.03 * largest, 1.03 * largest)
+            axes.set_ylim(0, 1.06 * float(shares.max()) or 1.0)
+            axes.set_title(label(layer.title), fontsize=12)
+            axes.locator_params(axis="x", nbins=5, steps=NICE_STEPS)
+            axes.locator_params(axis="y", nbins=4, steps=NICE_STEPS)
+        for axes in grid[:, 0]:
+            axes.set_ylabel(label("weights, %"))
+        for axes in grid[-1, :]:
+            axes.set_xlabel(label("weight"))
+    return sheet.svg

@@ -1,0 +1,105 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from foolscope.inspection.layer_flow import flow_by_layer, weight_tensors
+
+
+class Residual(nn.Module):
+    """A network that writes over what its layers put out, or not, and uses one of them twice."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 3, 3, padding=1)
+        self.rectify = nn.ReLU(inplace=inplace)
+        self.second = nn.Conv2d(3, 3, 3, padding=1)
+        self.head = nn.Linear(3 * 20, 4)
+        self.inplace = inplace
+        self.kept: dict[str, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.kept["first"] = first = self.first(images)
+        self.kept["rectify"] = hidden = self.rectify(first)
+        self.kept["second"] = added = self.second(hidden)
+        if self.inplace:
+            added += hidden
+        else:
+            added = added + hidden
+        self.kept["rectify (2)"] = last = self.rectify(added)
+        self.kept["head"] = logits = self.head(last.flatten(1))
+        return logits
+
+
+def residual(inplace: bool) -> Residual:
+    model = Residual(inplace).double()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    return model
+
+
+IMAGES = torch.rand(5, 1, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+LABELS = torch.tensor([0, 1, 2, 3, 1])
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+def test_layers_that_write_over_their_inputs_and_are_used_twice(inplace: bool) -> None:
+    flow = flow_by_layer(residual(inplace), IMAGES, LABELS)
+    plain = residual(inplace=False)
+    nn.functional.cross_entropy(plain(IMAGES), LABELS, reduction="sum").backward(
+        inputs=[*plain.kept.values(), *plain.parameters()]
+    )
+    found = dict(zip(flow.layers, flow.norms, strict=True))
+    assert list(found) == ["images", "first", "rectify", "second", "rectify (2)", "head"]
+    for name, output in plain.kept.items():
+        expected = output.grad.flatten(1).norm(dim=1).mean()
+        assert found[name] == pytest.approx(float(expected), rel=1e-12)
+    assert [each.name for each in flow.weights] == ["first", "second", "head"]
+    for each in flow.weights:
+        weight = plain.get_submodule(each.name).weight
+        assert each.norm == pytest.approx(float(weight.grad.norm()) / len(IMAGES), rel=1e-12)
+        assert each.relative == pytest.approx(each.norm / float(weight.detach().norm()))
+
+
+def test_the_weight_gradient_of_a_softmax_is_the_error_times_the_pixels() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(20, 4)).double()
+    (found,) = flow_by_layer(model, IMAGES, LABELS).weights
+    with torch.no_grad():
+        errors = model(IMAGES).softmax(dim=1) - nn.functional.one_hot(LABELS, 4)
+    assert found.norm == pytest.approx(float((errors.T @ IMAGES.flatten(1)).norm()) / 5, rel=1e-12)
+
+
+def test_a_frozen_model_is_followed_and_stays_frozen() -> None:
+    model = residual(inplace=True).requires_grad_(False).train()
+    assert (flow_by_layer(model, IMAGES, LABELS).norms > 0).all()
+    assert model.training
+    assert not any(each.requires_grad for each in model.parameters())
+    assert not any(layer._forward_hooks for layer in model.modules())
+
+
+def test_a_model_without_a_gradient_has_norms_of_zero() -> None:
+    class Deaf(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.ones(len(images), 4)
+
+    flow = flow_by_layer(Deaf(), IMAGES.float(), LABELS)
+    np.testing.assert_array_equal(flow.norms, [0.0])
+
+
+def test_a_torchscript_program_tells_of_its_images_and_weights() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(20, 4)).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is, and says so
+        program = torch.jit.trace(model, IMAGES, check_trace=False)
+    whole, watched = flow_by_layer(program, IMAGES, LABELS), flow_by_layer(model, IMAGES, LABELS)
+    assert whole.layers == ("images",)
+    assert whole.norms[0] == pytest.approx(watched.norms[0], rel=1e-12)
+    assert [each.norm for each in whole.weights] == pytest.approx([each.norm for each in watched.weights])
+
+
+def test_biases_and_scales_are_no_weights() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(2, 2))
+    assert list(weight_tensors(model)) == ["0", "2"]
