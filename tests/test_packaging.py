@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
-REQUIREMENTS = [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["peers"]]
+REQUIREMENTS = [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["peers"], *EXTRAS["graphviz"]]
 
 
 def read(name):

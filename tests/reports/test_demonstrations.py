@@ -28,7 +28,7 @@ QUICK = {
 FIGURES = {
     "constructive-approximation": 1,
     "curve-fit": 1,
-    "gradient-flow": 1,
+    "gradient-flow": 2,
     "linear-regression": 1,
     "low-rank": 1,
     "shifted-relu": 3,

@@ -7,6 +7,7 @@ from pydantic import Field
 from foolscope.core.settings import Settings
 from foolscope.experiments.attack_records import AttackDetailsRecord, AttackedRecord, MaskingRecord
 from foolscope.experiments.demonstration_records import DemonstrationRecord
+from foolscope.experiments.graph_records import GraphRecord
 from foolscope.experiments.trace_records import TraceRecord
 
 __all__ = [
@@ -334,3 +335,4 @@ class StudyRecord(Settings):
     range_tests: list[RangeTestRecord] = Field(default_factory=list)
     traces: list[TraceRecord] = Field(default_factory=list)
     demonstrations: list[DemonstrationRecord] = Field(default_factory=list)
+    graphs: list[GraphRecord] = Field(default_factory=list, description="one for each shape of model")

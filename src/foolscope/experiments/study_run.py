@@ -32,6 +32,7 @@ from foolscope.experiments.execution import (
     run_trials,
     silent,
 )
+from foolscope.experiments.graphs import initial_graphs
 from foolscope.experiments.recipe import Recipe, with_values
 from foolscope.experiments.records import (
     AblationRecord,
@@ -140,6 +141,7 @@ def run_study(
         range_tests=range_tests,
         traces=traces,
         demonstrations=demonstrations,
+        graphs=initial_graphs(study.recipes, workplace),
     )
     folder = workplace.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})

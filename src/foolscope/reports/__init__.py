@@ -23,6 +23,7 @@ from foolscope.reports.document import (
     Verdict,
     Verdicts,
 )
+from foolscope.reports.graph_files import write_graph
 from foolscope.reports.html import render_html
 from foolscope.reports.latex import latex_tables, render_latex
 from foolscope.reports.markdown import render_markdown
@@ -50,4 +51,5 @@ __all__ = [
     "render_html",
     "render_latex",
     "render_markdown",
+    "write_graph",
 ]

@@ -27,6 +27,7 @@ from foolscope.reports.sections.attacks import robustness_section
 from foolscope.reports.sections.checks import check_section
 from foolscope.reports.sections.colophon import colophon
 from foolscope.reports.sections.demonstrations import demonstration_section
+from foolscope.reports.sections.graphs import graph_blocks
 from foolscope.reports.sections.mistakes import confusion_blocks, mistakes_section
 from foolscope.reports.sections.opening import factor_verdicts, opening, study_facts
 from foolscope.reports.sections.phrases import join_words, metric_words
@@ -60,7 +61,8 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
     fooling = [gallery for gallery in record.galleries if gallery.kind == "fooling"]
     sections = [demonstration_section(each) for each in record.demonstrations]
     if record.trainings:
-        sections.append(classifiers(record.trainings, classes))
+        trained = classifiers(record.trainings, classes)
+        sections.append(Section(trained.title, [*trained.blocks, *graph_blocks(record.graphs)]))
     if record.ablations:
         sections.append(ablation_section(record.ablations))
     if record.searches:

@@ -124,9 +124,10 @@ def _draw_cost(axes: "Axes", cost: Cost, position: int) -> "Artist":
             up,
             color=style.color,
             linestyle="none" if cost.slope is not None else style.dash,
-            linewidth=1,
+            linewidth=0.6,
             marker=style.marker,
-            markersize=4.5,
+            markersize=4.5 if cost.slope is not None else 3.5,
+            zorder=3 if cost.slope is not None else 2,
         )
     if cost.slope is None:
         return marks

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from foolscope.reports.figures.canvas import WIDTH, Numbers, add_legend, drawing, finite, label, line_style
+from foolscope.reports.figures.canvas import (
+    WIDTH,
+    Numbers,
+    add_legend,
+    drawing,
+    finite,
+    label,
+    line_style,
+    power_of_ten,
+)
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -16,6 +25,7 @@ Descent = tuple[Numbers, Numbers]
 """Steps, counted from 0, and the loss at each."""
 
 _LEVEL_DASH = (0, (2, 2))
+_MANY = 1e5  # from there on an axis has powers of ten
 
 
 def descent_curves(
@@ -120,8 +130,10 @@ def _draw_descents(
     axes.set_yscale("log")
     low, high = axes.get_ylim()
     axes.set_ylim(low / (1 + 0.4 * bool(levels)), high)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     if high / low < 30:  # no power of ten, or one, would be written
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    elif high > _MANY:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     return handles

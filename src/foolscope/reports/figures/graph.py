@@ -1,27 +1,33 @@
-"""A computational graph: boxes with values and gradients in columns, from the inputs to the output."""
+"""Computational graphs: of a scalar expression from left to right, of a model's layers from top to bottom."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
-from foolscope.reports.figures.svg import themed_svg
-from foolscope.reports.text import one_line_text
-from foolscope.reports.theme import light
+from foolscope.reports.figures.boxes import Box, Words, boxes_and_arrows, shortened, significant
+from foolscope.reports.figures.graphviz import by_graphviz
+from foolscope.reports.figures.layered import Point, layered
 
-__all__ = ["computational_graph"]
+__all__ = ["computational_graph", "layer_graph"]
 
-_BOX = (96, 62)  # CSS pixels
-_GAP = (72, 26)
-_MARGIN = 4
-_HALO = f"font-size: 11px; paint-order: stroke; stroke: {light('paper')}; stroke-width: 4px"
+_SCALAR = (112.0, 66.0)  # CSS pixels
+_SCALAR_WORDS = (60.0, 16.0)
+_LAYER = (268.0, 62.0)
+_SIDE = (186.0, 40.0)
+_LAYER_WORDS = (116.0, 16.0)
+_NAME = 24  # letters
+_MOST_BESIDE = 4
+
+_Node = Mapping[str, Any]
+_Edge = Mapping[str, Any]
 
 
-def computational_graph(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapping[str, Any]]) -> str:
-    """Draw a graph without a layout engine: a node stands in the column after the last of its inputs.
+def computational_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graphviz: bool = False) -> str:
+    """Draw the graph of a scalar expression, from the inputs to the output.
 
     Args:
         nodes: in the order of computing, each with ``label``, ``value`` and ``gradient``.
         edges: each with ``start`` and ``end``, places among the nodes, and the local derivative ``slope``.
+        graphviz: whether Graphviz places them.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -29,71 +35,133 @@ def computational_graph(nodes: Sequence[Mapping[str, Any]], edges: Sequence[Mapp
     Raises:
         ValueError: there is no node, or an edge goes backwards.
     """
+    pairs = _checked("computational_graph", nodes, edges)
+    boxes = [
+        Box(
+            [
+                [Words(shortened(str(node["label"]), 11), size=13, bold=True)],
+                [Words(f"value {significant(node['value'], 4)}", "series-1")],
+                [Words(f"slope {significant(node['gradient'], 4)}", "series-2")],
+            ],
+            _SCALAR,
+        )
+        for node in nodes
+    ]
+    words = [[Words(f"× {significant(edge['slope'], 4)}", "muted", 11)] for edge in edges]
+    sizes = [box.size for box in boxes]
+    placement = (
+        by_graphviz(sizes, pairs, [line[0].text for line in words], downwards=False)
+        if graphviz
+        else layered(sizes, pairs, labels=_SCALAR_WORDS, downwards=False)
+    )
+    return boxes_and_arrows(boxes, words, placement, downwards=False)
+
+
+def layer_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graphviz: bool = False) -> str:
+    """Draw the graph of a model, a layer below the other; parameters and labels stand beside their layers.
+
+    A parameter that several layers use stands beside each of them; where a layer has more than four, the
+    others are counted.
+
+    Args:
+        nodes: in the order of computing, with the fields of
+            :class:`~foolscope.experiments.graph_records.GraphNodeRecord`.
+        edges: with those of :class:`~foolscope.experiments.graph_records.GraphEdgeRecord`.
+        graphviz: whether Graphviz places them.
+
+    Returns:
+        An ``<svg>`` element that follows the page's theme.
+
+    Raises:
+        ValueError: there is no node, or an edge goes backwards.
+    """
+    _checked("layer_graph", nodes, edges)
+    given = [node["kind"] == "parameter" or node["operation"] == "labels" for node in nodes]
+    inner = [place for place in range(len(nodes)) if not given[place]]
+    places = {place: position for position, place in enumerate(inner)}
+    boxes = [_layer(nodes[place]) for place in inner]
+    pairs = [(places[edge["start"]], places[edge["end"]]) for edge in edges if not given[edge["start"]]]
+    words = [_flow(edge) for edge in edges if not given[edge["start"]]]
+    beside: dict[int, int] = {}
+    for place in inner:
+        own = [nodes[edge["start"]] for edge in edges if edge["end"] == place and given[edge["start"]]]
+        shown = own if len(own) <= _MOST_BESIDE else own[: _MOST_BESIDE - 1]
+        stack = [_side(node) for node in shown]
+        if len(own) > len(shown):
+            stack.append(
+                Box([[Words(f"and {len(own) - len(shown)} more parameters", "muted")]], _SIDE, "", True)
+            )
+        for box in stack:
+            beside[len(boxes)] = places[place]
+            pairs.append((len(boxes), places[place]))
+            boxes.append(box)
+    words += [[] for _ in beside]
+    sizes: list[Point] = [box.size for box in boxes]
+    placement = (
+        by_graphviz(sizes, pairs, ["  ".join(each.text for each in line) for line in words])
+        if graphviz
+        else layered(sizes, pairs, beside=beside, labels=_LAYER_WORDS)
+    )
+    return boxes_and_arrows(boxes, words, placement, _KEY)
+
+
+_KEY = [
+    [
+        Words("In boxes:", "muted", 11),
+        Words("shape, mean ± standard deviation, zeros", "series-1", 11),
+        Words("size of the loss\u2019s gradient by it, for an image", "series-2", 11),
+    ],
+    [
+        Words("On arrows:", "muted", 11),
+        Words("↑ the gradient that flows back", "series-2", 11),
+        Words("× the layer\u2019s gain: that, relative to what came to the layer", "muted", 11),
+    ],
+]
+
+
+def _checked(what: str, nodes: Sequence[_Node], edges: Sequence[_Edge]) -> list[tuple[int, int]]:
     if not nodes:
-        raise ValueError("computational_graph needs at least one node; got none")
+        raise ValueError(f"{what} needs at least one node; got none")
     if any(not 0 <= edge["start"] < edge["end"] < len(nodes) for edge in edges):
         raise ValueError("an edge must go from a node to a later one")
-    places = _places(len(nodes), [(edge["start"], edge["end"]) for edge in edges])
-    columns, rows = (1 + max(place[axis] for place in places) for axis in (0, 1))
-    width = columns * (_BOX[0] + _GAP[0]) - _GAP[0] + 2 * _MARGIN
-    height = rows * (_BOX[1] + _GAP[1]) - _GAP[1] + 2 * _MARGIN
-    corners = [
-        (_MARGIN + column * (_BOX[0] + _GAP[0]), _MARGIN + row * (_BOX[1] + _GAP[1]))
-        for column, row in places
+    return [(edge["start"], edge["end"]) for edge in edges]
+
+
+def _layer(node: _Node) -> Box:
+    operation = str({"images": "Images", "loss": "Loss"}.get(node["operation"], node["operation"]))
+    name = "" if node["kind"] in ("input", "loss") else node["name"]
+    heading = [Words(shortened(operation, _NAME), size=13, bold=True)]
+    if name:
+        heading.append(Words(shortened(name, _NAME), "muted", 11))
+    spread = f"{significant(node['mean'])} ± {significant(node['deviation'])}"
+    if node["kind"] == "loss":
+        return Box([heading, [Words(spread, "series-1")]], (_LAYER[0], 46.0))
+    zeros = [] if not node["zeros"] else [f"{100 * node['zeros']:.0f} % zeros"]
+    values = " · ".join([*([_shape(node)] if node["shape"] else []), spread, *zeros])
+    lines = [
+        heading,
+        [Words(values, "series-1")],
+        [Words(f"gradient {significant(node['gradient'])}", "series-2")],
     ]
-    parts = [_edge(corners[edge["start"]], corners[edge["end"]], float(edge["slope"])) for edge in edges]
-    parts += [_node(corner, node) for corner, node in zip(corners, nodes, strict=True)]
-    return themed_svg(f'<svg viewBox="0 0 {width:g} {height:g}">{"".join(parts)}</svg>')
+    return Box(lines, _LAYER, f"{node['name']} {node['operation']}".strip())
 
 
-def _places(count: int, edges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return column and row of every node: inputs stand just before what is made of them first."""
-    columns = [0] * count
-    for start, end in sorted(edges, key=lambda edge: edge[1]):
-        columns[end] = max(columns[end], columns[start] + 1)
-    made = {end for _, end in edges}
-    for node in set(range(count)) - made:
-        columns[node] = min((columns[end] for start, end in edges if start == node), default=1) - 1
-    filled: dict[int, int] = {}
-    rows = [0] * count
-    for node in sorted(range(count), key=lambda node: (node not in made, node)):  # the leaves below
-        rows[node] = filled.get(columns[node], 0)
-        filled[columns[node]] = rows[node] + 1
-    return list(zip(columns, rows, strict=True))
+def _side(node: _Node) -> Box:
+    """Draw a parameter, or the labels, of which there is nothing more to say."""
+    if node["kind"] != "parameter":
+        return Box([[Words("labels", bold=True)]], (_SIDE[0], 28.0), dashed=True)
+    heading = [Words(shortened(node["operation"], 14), bold=True), Words(_shape(node), "muted", 11)]
+    values = [
+        Words(f"norm {significant(node['norm'])}", "series-1", 11),
+        Words(f"gradient {significant(node['gradient'])}", "series-2", 11),
+    ]
+    return Box([heading, values], _SIDE, node["name"], dashed=True)
 
 
-def _node(corner: tuple[float, float], node: Mapping[str, Any]) -> str:
-    left, top = corner
-    middle = left + _BOX[0] / 2
-    return (
-        f'<rect x="{left:g}" y="{top:g}" width="{_BOX[0]}" height="{_BOX[1]}" rx="5" '
-        f'style="fill: {light("raised")}; stroke: {light("rule")}"/>'
-        + _text(
-            middle, top + 18, one_line_text(str(node["label"])), "ink", "font-weight: bold; font-size: 13px"
-        )
-        + _text(middle, top + 36, f"value {_number(node['value'])}", "series-1", "font-size: 12px")
-        + _text(middle, top + 53, f"slope {_number(node['gradient'])}", "series-2", "font-size: 12px")
-    )
+def _flow(edge: _Edge) -> list[Words]:
+    words = [Words(f"↑ {significant(edge['gradient'])}", "series-2", 11)]
+    return [*words, *([] if edge["gain"] is None else [Words(f"× {significant(edge['gain'])}", "muted", 11)])]
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float], slope: float) -> str:
-    """Draw a line with an arrow head, and the local derivative above its middle."""
-    x, y = start[0] + _BOX[0], start[1] + _BOX[1] / 2
-    to_x, to_y = end[0] - 1, end[1] + _BOX[1] / 2
-    ink = light("muted")
-    return (
-        f'<path d="M {x:g} {y:g} L {to_x:g} {to_y:g}" style="stroke: {ink}; fill: none"/>'
-        f'<path d="M {to_x:g} {to_y:g} l -7 -4 l 0 8 z" style="fill: {ink}"/>'
-        + _text((x + to_x) / 2 - 3, (y + to_y) / 2 - 6, f"× {_number(slope)}", "muted", _HALO)
-    )
-
-
-def _text(x: float, y: float, words: str, color: str, style: str) -> str:
-    return (
-        f'<text x="{x:g}" y="{y:g}" text-anchor="middle" style="fill: {light(color)}; {style}">'
-        f"{escape(words)}</text>"
-    )
-
-
-def _number(value: Any) -> str:
-    return f"{float(value):.4g}".replace("-", "−")
+def _shape(node: _Node) -> str:
+    return "×".join(map(str, node["shape"])) or "number"

@@ -3,7 +3,7 @@
 from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Figure, Paragraph
-from foolscope.reports.sections.measures import mean_text
+from foolscope.reports.sections.measures import formula, mean_text
 from foolscope.reports.sections.phrases import join_words
 
 __all__ = ["construction_blocks", "construction_sentence"]
@@ -12,9 +12,10 @@ __all__ = ["construction_blocks", "construction_sentence"]
 def construction_sentence(record: DemonstrationRecord) -> str:
     """Say what the hidden units grow with, and that the guarantee held."""
     return (
-        f"The errors of networks with stated weights are at most {mean_text(record, 'error_share')} of the "
-        f"guaranteed ones; hidden units grow as (t/ε)^{mean_text(record, 'line_slope')} on the line and as "
-        f"(t/ε)^{mean_text(record, 'plane_slope')} in the plane."
+        f"The errors of networks with stated weights are at most {_share(record, 'error_share')} of the "
+        "guaranteed ones; hidden units grow with t/ε to the power of "
+        f"{mean_text(record, 'line_slope')} on the line and of {mean_text(record, 'plane_slope')} in the "
+        "plane."
     )
 
 
@@ -26,8 +27,9 @@ def construction_blocks(record: DemonstrationRecord) -> list[Block]:
         for place in ("line", "plane")
     }
     pieces = (
-        "A sigmoid unit σ(wx + b) is a step at −b/w, as steep as w, as high as its output weight. Two of "
-        f"them make a bump: σ(500x − 200) + σ(−500x + 300) − 1 is {mean_text(record, 'bump_height')} at 0.5 "
+        f"A sigmoid unit {formula('σ(wx + b)')} is a step at −b/w, as steep as w, as high as its output "
+        f"weight. Two of them make a bump: {formula('σ(500x − 200) + σ(−500x + 300) − 1')} is "
+        f"{mean_text(record, 'bump_height')} at 0.5 "
         f"and at most {mean_text(record, 'bump_outside')} further than 0.02 from [0.4, 0.6]. Four hidden "
         f"units and one output unit make a tower, {mean_text(record, 'tower_height')} high at its center and "
         f"at most {mean_text(record, 'tower_outside')} further than 0.05 from its sides."
@@ -37,7 +39,7 @@ def construction_blocks(record: DemonstrationRecord) -> list[Block]:
         "its width, so that cells of a width proportional to ε/t, each with one height, come within ε: about "
         "t/ε hidden units on the line and (t/ε)² in the plane. Overlaps of neighbors and the finite "
         f"steepness are part of the guaranteed bound, which is at most {mean_text(record, 'bound_share')} of "
-        f"the ε asked for; the largest measured error on a fine grid is {mean_text(record, 'error_share')} "
+        f"the ε asked for; the largest measured error on a fine grid is {_share(record, 'error_share')} "
         f"of that bound, over three functions on the line (t/ε = {ratios['line']}) and three in the plane "
         f"(t/ε = {ratios['plane']})."
     )

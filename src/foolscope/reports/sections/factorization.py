@@ -3,7 +3,7 @@
 from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Figure, Paragraph
-from foolscope.reports.sections.measures import mean_text
+from foolscope.reports.sections.measures import formula, mean_text
 from foolscope.reports.sections.phrases import one_or_many
 
 __all__ = ["factorization_blocks", "factorization_sentence"]
@@ -27,15 +27,16 @@ def factorization_blocks(record: DemonstrationRecord) -> list[Block]:
         f"A random {settings['rows']} × {settings['columns']} matrix X with singular values σ = 1, "
         f"{settings['decay']:g}, {settings['decay']:g}² … is approximated by AB, A with {settings['rank']} "
         f"columns and B with {settings['rank']} rows. Eckart and Young: no product of that rank comes nearer "
-        "than ‖X − AB‖² = Σ σ² over the singular values left out, and A = U_r, B = Σ_r V_rᵀ from the "
-        f"singular value decomposition does (to {mean_text(record, 'closed_form_error')}). With any "
-        "invertible H, AH and H⁻¹B have the same product, hence the same value (to "
-        f"{mean_text(record, 'invariance_error')} for a random H): the minimizer is never unique."
+        f"than {formula('‖X − AB‖² = Σ σ²')} over the singular values left out, and {formula('A = U_r')}, "
+        f"{formula('B = Σ_r V_rᵀ')} from the singular value decomposition does (to "
+        f"{mean_text(record, 'closed_form_error')}). With any invertible H, AH and H⁻¹B have the same "
+        f"product, hence the same value (to {mean_text(record, 'invariance_error')} for a random H): the "
+        "minimizer is never unique."
     )
     descent = (
-        "The problem is not convex. With A = 0 and B = 0 the gradients 2 (AB − X) Bᵀ and 2 Aᵀ (AB − X) are "
-        "zero, but the matrix of second derivatives there has eigenvalues ±2σ: "
-        f"{mean_text(record, 'least_curvature')} and {mean_text(record, 'largest_curvature')} are the "
+        f"The problem is not convex. With A = 0 and B = 0 the gradients {formula('2 (AB − X) Bᵀ')} and "
+        f"{formula('2 Aᵀ (AB − X)')} are zero, but the matrix of second derivatives there has eigenvalues "
+        f"±2σ: {mean_text(record, 'least_curvature')} and {mean_text(record, 'largest_curvature')} are the "
         "outermost, so the origin is a saddle, up in some directions and down in others. Yet gradient "
         f"descent at η = {settings['learning_rate']:g} from "
         f"{one_or_many(settings['starts'], 'random start')} reaches the least value every time, within "

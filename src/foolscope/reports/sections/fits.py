@@ -3,7 +3,7 @@
 from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Figure, Paragraph
-from foolscope.reports.sections.measures import mean_text
+from foolscope.reports.sections.measures import formula, mean_text
 from foolscope.reports.sections.phrases import join_words, one_or_many
 
 __all__ = ["curve_fit_blocks", "curve_fit_sentence", "regression_blocks", "regression_sentence"]
@@ -33,9 +33,10 @@ def curve_fit_blocks(record: DemonstrationRecord) -> list[Block]:
         f"{one_or_many(settings['points'], 'point')} of {_CURVES[settings['function']]}, x uniform between "
         f"−{settings['half_width']:g} and {settings['half_width']:g}, with normal noise of standard "
         f"deviation {settings['noise']:g}. A polynomial of degree {settings['degree']} is an affine layer "
-        "over the powers of x; its mean squared error L = (1/N) Σ (ŷ − y)² has the gradients ∂L/∂w = (2/N) Σ "
-        "(ŷ − y) x^k and ∂L/∂b = (2/N) Σ (ŷ − y), derived by hand, and plain gradient descent takes w ← w − "
-        f"η ∂L/∂w from zero, {settings['steps']:,} times with η = {settings['learning_rate']:g}. The "
+        f"over the powers of x; its mean squared error {formula('L = (1/N) Σ (ŷ − y)²')} has the gradients "
+        f"{formula('∂L/∂wₖ = (2/N) Σ (ŷ − y) xᵏ')} and {formula('∂L/∂b = (2/N) Σ (ŷ − y)')}, derived by "
+        f"hand, and plain gradient descent takes {formula('w ← w − η ∂L/∂w')} from zero, "
+        f"{settings['steps']:,} times with η = {settings['learning_rate']:g}. The "
         f"gradient agrees with central differences of the loss to {mean_text(record, 'gradient_error')}. "
         "Because the loss is a parabola in w and b, one system of linear equations has its lowest point: "
         "that is what the descent is held to."
@@ -84,11 +85,12 @@ def regression_blocks(record: DemonstrationRecord) -> list[Block]:
         "gradient descent from zero on the mean squared error."
     )
     curvature = (
-        "The loss is a parabola whose curvatures are the eigenvalues λ of its Hessian H = (2/N) XᵀX, X with "
-        "a column of ones for the bias. Along an eigenvector the distance from the lowest point is "
-        "multiplied by 1 − ηλ in every step: it shrinks if η < 2/λ, and beyond that it changes sign and "
-        f"grows. The steepest direction decides: λ_max = {mean_text(record, 'curvature')}, so that rates "
-        f"must stay below 2/λ_max = {mean_text(record, 'bound')}. The flattest one, "
+        "The loss is a parabola whose curvatures are the eigenvalues λ of its Hessian "
+        f"{formula('H = (2/N) XᵀX')}, X with a column of ones for the bias. Along an eigenvector the "
+        f"distance from the lowest point is multiplied by {formula('1 − ηλ')} in every step: it shrinks if "
+        f"{formula('η < 2/λ')}, and beyond that it changes sign and grows. The steepest direction decides: "
+        f"{formula('λ_max = ' + mean_text(record, 'curvature'))}, so that rates must stay below "
+        f"{formula('2/λ_max = ' + mean_text(record, 'bound'))}. The flattest one, "
         f"{mean_text(record, 'condition')} times flatter, decides how long it takes. The bound is sharp: at "
         f"0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of {settings['steps']:,}; at "
         f"1.01 of it the last loss is {mean_text(record, 'growth_above')} times the lowest. A descent beyond "

@@ -94,11 +94,11 @@ def _table(recipe: str, checks: dict[str, CheckRecord]) -> Table:
     tensors = dict.fromkeys(each.tensor for check in checks.values() for each in check.tensors)
     columns = [Column("tensor")]
     if BY_HAND in checks:
-        columns += [Column("numbers", align="right"), Column("by hand", align="right")]
+        columns += [Column("numbers", align="right", format=","), Column("by hand", align="right")]
     if BY_DIFFERENCES in checks:
         columns += [
             Column("by differences", align="right"),
-            Column("at numbers", align="right"),
+            Column("at numbers", align="right", format=","),
             Column("kinks", align="right"),
         ]
     rows: list[list[Cell | CellValue]] = []

@@ -1,8 +1,18 @@
-"""The numbers of demonstrations as text: of any size, and over seeds."""
+"""The numbers and formulas of demonstrations as text: of any size, over seeds, on one line."""
 
 from foolscope.experiments.demonstration_records import DemonstrationRecord, MeasureRecord
 
-__all__ = ["mean_text", "measure_text", "over_seeds"]
+__all__ = ["formula", "mean_text", "measure_text", "over_seeds"]
+
+
+def formula(text: str) -> str:
+    r"""Keep a formula on one line: it is broken neither at its spaces nor behind the bar of a fraction.
+
+    Example:
+        >>> formula("η < 2/λ")
+        'η\xa0<\xa02/\u2060λ'
+    """
+    return text.replace(" ", "\u00a0").replace("/", "/\u2060")
 
 
 def measure_text(value: float) -> str:

@@ -3,7 +3,7 @@
 from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Bullets, Figure, Paragraph, Strong
-from foolscope.reports.sections.measures import mean_text
+from foolscope.reports.sections.measures import formula, mean_text
 
 __all__ = ["rectifier_blocks", "rectifier_sentence"]
 
@@ -21,9 +21,10 @@ def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the conversion, the training, the loss without biases, the sigmoid's derivative."""
     settings = record.settings
     conversion = (
-        "A hidden unit max(t, o) with a learned offset o is max(t − o, 0) + o. So the offset goes into the "
-        "biases around it: a network with t = W₁x + b₁ and y = W₂ max(t, o) + b₂ computes the same as one of "
-        "ordinary ReLUs with the biases b₁ − o and b₂ + W₂ o, and the other way round. The offset adds "
+        f"A hidden unit {formula('max(t, o)')} with a learned offset o is {formula('max(t − o, 0) + o')}. So "
+        f"the offset goes into the biases around it: a network with {formula('t = W₁x + b₁')} and "
+        f"{formula('y = W₂ max(t, o) + b₂')} computes the same as one of ordinary ReLUs with the biases "
+        f"{formula('b₁ − o')} and {formula('b₂ + W₂ o')}, and the other way round. The offset adds "
         f"nothing to what the networks can compute. Here, with {settings['inputs']} inputs, "
         f"{settings['hidden']} hidden units and {settings['outputs']} outputs, in float64, the outputs "
         f"differ by at most {mean_text(record, 'output_difference')}."
@@ -31,7 +32,8 @@ def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
     condition = (
         "Whether they also train alike depends on the step. The chain rule through the conversion gives the "
         "gradients of the shifted network from those of the ReLU network (with a prime): "
-        "∂W₁ = ∂W₁′, ∂b₁ = ∂b₁′, ∂b₂ = ∂b₂′, but ∂W₂ = ∂W₂′ + ∂b₂′ oᵀ and ∂o = W₂ᵀ ∂b₂′ − ∂b₁′. After "
+        f"{formula('∂W₁ = ∂W₁′')}, {formula('∂b₁ = ∂b₁′')}, {formula('∂b₂ = ∂b₂′')}, but "
+        f"{formula('∂W₂ = ∂W₂′ + ∂b₂′ oᵀ')} and {formula('∂o = W₂ᵀ ∂b₂′ − ∂b₁′')}. After "
         f"{settings['steps']} steps of η = {settings['learning_rate']:g} from matched starts the parameters, "
         "converted, differ by at most"
     )
@@ -57,14 +59,16 @@ def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
         "and b x for x < 0, however many units it has, so that its best loss follows in closed form: "
         f"{mean_text(record, 'loss_without_bias')} of the targets' mean square, targets that a shifted "
         "network without biases computes exactly. "
-        f"A trained one comes to {mean_text(record, 'trained_without_bias')} times that best; the conversion "
-        f"with biases to {mean_text(record, 'loss_with_bias')}."
+        f"Training comes to {mean_text(record, 'trained_without_bias')} times that best. With biases the "
+        f"conversion leaves {mean_text(record, 'loss_with_bias')} of the targets\u2019 mean square, which is "
+        "rounding."
     )
     sigmoid = (
-        "The sigmoid σ(x) = 1 / (1 + e^−x) is four operations. Backwards, every operation multiplies what it "
-        "is handed by its local slope, written on the edges: −1/v² = −σ² of the reciprocal, 1 of the sum, u "
-        "= e^−x of the exponential, −1 of the negation. Their product is σ² e^−x, and as e^−x = 1/σ − 1, it "
-        f"is σ(1 − σ): to {mean_text(record, 'sigmoid_error')} at 65 places from −8 to 8."
+        f"The sigmoid {formula('σ(x) = 1 / (1 + e⁻ˣ)')} is four operations. Backwards, every operation "
+        "multiplies what it is handed by its local slope, written on the edges: "
+        f"{formula('−1/v² = −σ²')} of the reciprocal, 1 of the sum, {formula('u = e⁻ˣ')} of the exponential, "
+        f"−1 of the negation. Their product is {formula('σ² e⁻ˣ')}, and as {formula('e⁻ˣ = 1/σ − 1')}, it "
+        f"is {formula('σ(1 − σ)')}: to {mean_text(record, 'sigmoid_error')} at 65 places from −8 to 8."
     )
     return [
         Paragraph(conversion),

@@ -1,0 +1,60 @@
+"""Computational graphs as files of their own: of a scalar expression, or of a model."""
+
+from pathlib import Path
+
+from foolscope.core.errors import RecipeError
+from foolscope.core.files import write_text
+from foolscope.experiments.graph_records import GraphRecord
+from foolscope.reference.expression import Scalar, drawn
+from foolscope.reports.figures import computational_graph, standalone_svg
+from foolscope.reports.figures.graphviz import has_graphviz
+from foolscope.reports.sections.graphs import graph_drawing
+
+__all__ = ["svg_path", "write_graph"]
+
+
+def svg_path(path: str | Path) -> Path:
+    """Return the path of an SVG file.
+
+    Raises:
+        RecipeError: its name says that it is something else.
+    """
+    if Path(path).suffix.lower() != ".svg":
+        raise RecipeError(f"a graph is written as an SVG file, such as graph.svg; got {str(path)!r}")
+    return Path(path)
+
+
+def write_graph(graph: Scalar | GraphRecord, path: str | Path) -> Path:
+    """Draw a scalar expression, or a model, as an SVG file that stands on its own.
+
+    Graphviz places boxes and arrows where the program ``dot`` and the Python package ``graphviz`` are there;
+    otherwise a plain layout does. The drawing is the same.
+
+    Args:
+        graph: the expression's output; or a model's graph.
+        path: of the file, by custom ``.svg``; its folder is made if need be.
+
+    Returns:
+        The path.
+
+    Raises:
+        RecipeError: the file cannot be called so.
+        StoreError: no space or no permission.
+
+    Example:
+        >>> import tempfile
+        >>> from foolscope.reference.expression import Scalar, sigmoid
+        >>> folder = tempfile.mkdtemp()
+        >>> write_graph(sigmoid(Scalar(1.0, "x")), f"{folder}/sigmoid.svg").read_text()[:4]
+        '<svg'
+    """
+    target = svg_path(path)
+    if isinstance(graph, Scalar):
+        nodes, edges = drawn(graph)
+        svg = computational_graph(
+            [vars(node) for node in nodes], [vars(edge) for edge in edges], graphviz=has_graphviz()
+        )
+    else:
+        svg = graph_drawing(graph, graphviz=has_graphviz())
+    write_text(target, standalone_svg(svg))
+    return target
