@@ -27,7 +27,8 @@ def tiny(name):
     for plan in (*values.get("attack_traces", ()), *values.get("attacks", ())):
         plan["images"] = 20
     for demonstration in values.get("demonstrations", ()):
-        short = {"steps": 30, "training_steps": 2, "line_ratios": [5.0, 8.0], "plane_ratios": [5.0, 6.0]}
+        short = {"steps": 30, "training_steps": 2, "hidden": 8, "rows": 8}
+        short |= {"line_ratios": [5.0, 8.0], "plane_ratios": [5.0, 6.0]}
         demonstration |= {key: value for key, value in short.items() if key in demonstration}
     for search in values.get("searches", ()):
         search |= {"trials": 2, "fresh_seeds": 2}

@@ -51,6 +51,8 @@ class Scale:
 POINTS = Scale(100.0, " points", " %", 1, "gains", "costs", "against")
 PLAIN = Scale(1.0, "", "", 2, "is better by", "is worse by", "than")
 
+_HUGE = 1e5  # from there on two digits and a power of ten
+
 
 def scale_of(metric: str) -> Scale:
     """How to write a metric: in points of a hundred if it is a fraction, else plainly.
@@ -74,8 +76,12 @@ def number(value: float, scale: Scale, half_width: float = math.inf) -> str:
     Example:
         >>> number(-0.0437, POINTS), number(0.00012, POINTS, 0.0002), number(2.5e-14, PLAIN)
         ('−4.4', '0.01', '2.5e−14')
+        >>> number(1785437.03, PLAIN, 7e5)
+        '1.8e6'
     """
     scaled = value * scale.factor
+    if abs(scaled) >= _HUGE:
+        return f"{scaled:.2g}".replace("e+0", "e").replace("e+", "e").replace("-", "−")
     tiny = 0 < abs(scaled) < 10.0**-scale.decimals
     resolution = half_width * scale.factor
     if math.isfinite(resolution) and resolution > 0:

@@ -109,7 +109,9 @@ def _measures(settings: ShiftedReLUDemonstration) -> dict[str, str]:
     return {
         "output_difference": "largest difference of outputs after conversion, before training",
         "matched_difference": "largest difference of parameters after training in matched steps",
-        "held_difference": "largest difference of parameters after equal steps, offset and W₂ held",
+        "held_difference": (
+            "largest difference of parameters after equal steps, offset and output weights held"
+        ),
         "equal_difference": "largest difference of parameters after equal steps of all of them",
         "loss_difference": "difference of the last losses after equal steps, in units of the first loss",
         "loss_without_bias": "best loss without biases, as a fraction of the targets' mean square",
