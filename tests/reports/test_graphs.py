@@ -160,5 +160,11 @@ def test_graphviz_places_boxes_apart_from_each_other():
     assert not any(overlap(box, other) for place, box in enumerate(boxes) for other in boxes[:place])
     for (start, end), line in zip(edges, placement.lines, strict=True):
         assert len(line) % 3 == 1
-        assert abs(line[0][1] - boxes[start][3]) < 2
-        assert abs(line[-1][1] - boxes[end][1]) < 2
+        assert from_border(line[0], boxes[start]) < 2
+        assert from_border(line[-1], boxes[end]) < 2
+
+
+def from_border(point, box):
+    (x, y), (left, top, right, bottom) = point, box
+    outside = max(left - x, x - right, top - y, y - bottom)
+    return outside if outside > 0 else min(x - left, right - x, y - top, bottom - y)

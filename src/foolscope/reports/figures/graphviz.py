@@ -13,6 +13,7 @@ __all__ = ["by_graphviz", "has_graphviz"]
 _INCH = 96  # CSS pixels
 _FONT = 11 * 0.75  # points of the words on edges
 _MARGIN = 4
+_STRAIGHT = 20  # how much more it matters that a chain is straight than that its parameters are near
 
 
 def has_graphviz() -> bool:
@@ -43,11 +44,12 @@ def _dot(sizes: Sequence[Point], edges: Edges, labels: Sequence[str], *, downwar
         'node [shape=box, fixedsize=true, label=""];',
         f'edge [arrowhead=none, fontname="Helvetica", fontsize={_FONT:g}];',
     ]
+    reached = {end for _, end in edges}
     for box, (width, height) in enumerate(sizes):
         lines.append(f"{box} [width={width / _INCH:.4f}, height={height / _INCH:.4f}];")
     for number, ((start, end), words) in enumerate(zip(edges, labels, strict=True)):
-        label = f' [label="{f"{number}_":_<{len(words)}}"]' if words else f' [label="{number}_"]'
-        lines.append(f"{start} -> {end}{label};")
+        label = f"{f'{number}_':_<{len(words)}}"
+        lines.append(f'{start} -> {end} [label="{label}", weight={_STRAIGHT if start in reached else 1}];')
     return "\n".join([*lines, "}"])
 
 
