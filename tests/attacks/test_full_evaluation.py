@@ -270,6 +270,21 @@ def test_a_planted_defence_is_flagged(defence: Callable[[], nn.Module], signs: s
     assert len(serious) <= len(curve.doubts)
 
 
+def test_a_search_draws_by_the_names_of_images_not_by_their_places() -> None:
+    """Where the gradients are hidden everything is searched, and only that finds anything here."""
+    model = Quantized()
+    images, labels = IMAGES[:24], Quantized()(IMAGES[:24]).argmax(1)
+
+    def found(rows: Tensor) -> Tensor:
+        curve = evaluate(model, images[rows], labels[rows], "linf", [0.2], seed=0, indices=rows)
+        return curve.adversarial_inputs
+
+    everything = torch.arange(24)
+    whole = found(everything)
+    assert not torch.equal(whole, images)
+    assert torch.equal(found(everything[1::2].flip(0)), whole[1::2].flip(0))
+
+
 def test_a_plain_model_is_not_flagged() -> None:
     curve = evaluate(NETWORK, IMAGES, LABELS, "linf", [0.06], seed=0)
     assert [check.name for check in curve.checks if check.fired] == []

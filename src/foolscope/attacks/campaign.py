@@ -109,6 +109,11 @@ class Campaign:
         """The place of the first stage without gradients of the model."""
         return len(self.stages) - 2
 
+    @property
+    def longest(self) -> Stage:
+        """The stage that takes the most steps with gradients of the model."""
+        return max(self.stages[: self.black_box], key=lambda stage: stage.attack.steps)
+
     def waiting(self) -> Tensor:
         """Return the budget at which each image is to be attacked; 0 where it has fallen to all."""
         return self.standings.budgets(self.standings.smallest_found.new_tensor(self.case.epsilons))
@@ -137,7 +142,7 @@ class Campaign:
             budgets = torch.full_like(budgets, self.case.threat.epsilon) if everything else budgets
             fallen = int((standings.fooled_by[part] == turn).sum())
             result = self.case.attack(stage, part, standings, budgets)
-            late = _LATE * stage.attack.steps if turn == self.black_box - 1 else inf
+            late = _LATE * stage.attack.steps if stage is self.longest else inf
             standings.record(
                 part, result, budgets, turn, int(not self.stages[0].attack.stops_at_success), late
             )

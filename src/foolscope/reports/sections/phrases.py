@@ -31,7 +31,7 @@ _MONTHS = (
 )
 _THREATS = {
     "linf": "changes no pixel by more than {}",
-    "l2": "moves an image by at most {} in the L2 norm, the root of its summed squares",
+    "l2": "moves an image by at most {} in the L2 norm (the root of its summed squares)",
     "l1": "changes the pixels by at most {} in all",
 }
 _ATTACKS = {
@@ -39,6 +39,7 @@ _ATTACKS = {
     "apgd-next": "APGD towards the next two",
     "apgd-others": "APGD towards the other classes",
     "apgd-long": "long APGD",
+    "apgd-restarts": "APGD from other starts",
     "carlini-wagner": "Carlini-Wagner",
     "deepfool": "DeepFool",
     "gaussian-noise": "Gaussian noise",
