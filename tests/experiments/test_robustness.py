@@ -96,7 +96,10 @@ def test_what_has_been_attacked_is_read(trials, workplace, monkeypatch):
     ):
         with pytest.raises(AssertionError, match="attacked again"):
             curve_of(plan_of(**changes), trials, workplace)
-    assert len(calls) == 5
+    monkeypatch.setattr(robustness, "ATTACK_VERSION", "another")
+    with pytest.raises(AssertionError, match="attacked again"):
+        curve_of(plan_of(), trials, workplace)
+    assert len(calls) == 6
 
 
 def test_what_became_of_the_images_is_summed_over_the_seeds(trials, workplace):

@@ -183,7 +183,10 @@ def test_what_has_been_followed_is_read(trials, workplace, monkeypatch):
     for changes in others:
         with pytest.raises(AssertionError, match="attacked again"):
             followed(plan_of(**changes), trials, workplace)
-    assert len(calls) == len(others)
+    monkeypatch.setattr(traces, "ATTACK_VERSION", "another")
+    with pytest.raises(AssertionError, match="attacked again"):
+        followed(plan_of(), trials, workplace)
+    assert len(calls) == len(others) + 1
 
 
 def test_a_study_follows_each_attack_on_its_recipe(trials, workplace):

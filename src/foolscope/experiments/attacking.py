@@ -29,7 +29,7 @@ from foolscope.learning.checkpoints import load_tensors, save_tensors
 __all__ = ["ATTACK_VERSION", "Attacked", "attack_subject", "curve_summary", "evaluate_subject"]
 
 ATTACK_VERSION = 5
-"""Raised when a change to the attacks makes old results incomparable."""
+"""Raised when a change to the attacks, or to what is kept of them, makes old results incomparable."""
 
 _SAVED_EVERY_SECONDS = 10.0
 

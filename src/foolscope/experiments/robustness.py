@@ -19,7 +19,7 @@ from foolscope.experiments.attack_summary import (
     summed_checks,
     summed_details,
 )
-from foolscope.experiments.attacking import evaluate_subject
+from foolscope.experiments.attacking import ATTACK_VERSION, evaluate_subject
 from foolscope.experiments.by_seed import measured_by_seed
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Workplace
@@ -58,7 +58,7 @@ def robustness_curve(
         "epsilons": plan.budgets(),
         "attacks": [attack.model_dump(mode="json") for attack in plan.attacks] or "full",
         "images": plan.images,
-        "version": 2,
+        "version": ATTACK_VERSION,
     }
 
     def attack(trial: StoredTrial) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from foolscope.attacks import AttackResult, Threat, run
 from foolscope.experiments.ablation import mean_interval
 from foolscope.experiments.aims import Aimed, aimed_images
+from foolscope.experiments.attacking import ATTACK_VERSION
 from foolscope.experiments.by_seed import measured_by_seed
 from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Observer, Stage, Workplace
@@ -26,8 +27,6 @@ QUANTITIES = {
     "label_probability": "label_probabilities",
 }
 """What a claim can be about, and which field of a budget's record holds it, seed by seed."""
-
-_TRACE_VERSION = 1
 
 Interval = tuple[float | None, float | None, float | None]
 
@@ -75,7 +74,7 @@ def trace_record(
     determinants = {
         "plan": plan.model_dump(mode="json", exclude={"name", "recipe", "epsilons"}),
         "epsilons": plan.budgets(),
-        "version": _TRACE_VERSION,
+        "version": ATTACK_VERSION,
     }
 
     def follow(trial: StoredTrial) -> dict[str, Any]:
