@@ -23,8 +23,8 @@ def flow_blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the gradients by time step."""
     settings = record.settings
     bound = (
-        f"A recurrence {formula('h_t = φ(w h_t−1 + …)')} hands the gradient back as "
-        f"{formula('∂L/∂h_t−1 = wᵀ diag(φ′) ∂L/∂h_t')}. A factor of norm at most ‖w‖, where φ has slope at "
+        f"A recurrence {formula('hₜ = φ(w hₜ₋₁ + …)')} hands the gradient back as "
+        f"{formula('∂L/∂hₜ₋₁ = wᵀ diag(φ′) ∂L/∂hₜ')}. A factor of norm at most ‖w‖, where φ has slope at "
         f"most 1: over {formula('T − t')} steps the norm is at most ‖w‖^(T−t) times that of the "
         "last state, ‖w‖^(T−1) from the first. Below 1 it vanishes; above 1 it may explode. The recurrent "
         "matrices here are orthogonal times a factor, so that a linear recurrence attains the bound (to "
