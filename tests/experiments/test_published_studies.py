@@ -11,6 +11,7 @@ from foolscope.experiments.reproduction import EXPERIMENTS
 from foolscope.experiments.store import Store
 from foolscope.experiments.study_file import built_in_studies, read_study, study_from
 from foolscope.experiments.study_run import run_study
+from foolscope.reports.sections import answers
 
 STUDIES = tuple(dict.fromkeys(experiment.study for experiment in EXPERIMENTS.values()))
 
@@ -24,7 +25,11 @@ def tiny(name):
     for plan in (*values.get("attack_traces", ()), *values.get("galleries", ())):
         plan |= {key: digit for key, digit in (("source", "6"), ("target", "5")) if key in plan}
         plan |= {"confidence": 0.1} if "confidence" in plan else {}
-    for plan in (*values.get("attack_traces", ()), *values.get("attacks", ())):
+    for plan in (
+        *values.get("attack_traces", ()),
+        *values.get("attacks", ()),
+        *values.get("inspections", ()),
+    ):
         plan["images"] = 20
     for demonstration in values.get("demonstrations", ()):
         short = {"steps": 30, "training_steps": 2, "hidden": 8, "rows": 8}
@@ -120,6 +125,16 @@ def test_b4_takes_five_steps_of_two_gray_levels_where_the_budget_is_eight():
     taken = next(claim.published for claim in study.claims if "success_rate" in claim.metric)
     assert taken == pytest.approx((0.917 - 0.2564) / 0.917, abs=5e-5)
     assert f"{100 * taken:.2f} %" in text
+
+
+def test_b4_asks_for_what_can_be_seen_and_the_study_says_what_that_is():
+    study, text = read_study("robustness-cifar10")
+    (look,) = study.inspections
+    (claim,) = (each for each in study.claims if each.source == "B4, conclusion 1")
+    assert (claim.metric, claim.relation) == (f"inspection:{look.name}.edge_difference", "at least")
+    assert f'"Trace edges" is to mean at least {claim.value:g}' in text
+    assert claim.value == answers._CLEAR
+    assert f"the first {look.images} test images" in text
 
 
 def test_e4_is_about_predictions_as_confident_as_the_published_one():

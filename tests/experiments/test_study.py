@@ -14,6 +14,7 @@ CLAIM = {"sentence": "It is good", "kind": "value", "recipe": "one", "value": 0.
 ATTACK = {"name": "linf", "recipes": ["one"], "epsilons": [0.1], "attacks": ["fgsm"]}
 TRACE = {"name": "steps", "recipe": "one", "epsilons": [0.1], "attack": "fgsm"}
 GALLERY = {"recipe": "one", "epsilon": 0.1, "attack": "fgsm"}
+LOOK = {"name": "in", "recipe": "one"}
 
 
 def complaint(**changes):
@@ -109,6 +110,14 @@ def test_a_study_survives_being_written_as_toml():
             {"galleries": [{**GALLERY, "attack": {"name": "fgsm", "steps": 3}}]},
             ["'galleries.0.attack.steps'", "Known"],
         ),
+        (
+            {"inspections": [{**LOOK, "parts": ["edges", "filter"]}]},
+            ["inspections.0.parts", "unknown part 'edges'"],
+        ),
+        ({"inspections": [{**LOOK, "part": ["filters"]}]}, ["'inspections.0.part'", "'parts'"]),
+        ({"inspections": [{**LOOK, "recipe": "two"}]}, ["unknown recipe 'two'"]),
+        ({"inspections": [{**LOOK, "name": "a.b"}]}, ["inspections.0.name", "a.b"]),
+        ({"inspections": [LOOK, LOOK]}, ["two inspections are called 'in'"]),
         ({"inspection": {"check": ["one"]}}, ["'inspection.check'", "Did you mean 'checks'?"]),
         ({"inspection": {"worst": ["two"]}}, ["unknown recipe 'two'"]),
         ({"claims": [{**CLAIM, "tolerence": 0.1}]}, ["tolerence", "Did you mean 'tolerance'?"]),

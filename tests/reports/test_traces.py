@@ -122,8 +122,8 @@ def test_one_seed_has_no_intervals():
         ),
         (
             {"target": "ship", "source": "truck", "norm": "l2"},
-            "The attack bim, which moves an image by at most 8/255 in the L2 norm, the root of its summed "
-            "squares, turns 55.0 % of the test images of truck that mlp gets right into ship.",
+            "The attack bim, which moves an image by at most 8/255 in the L2 norm (the root of its summed "
+            "squares), turns 55.0 % of the test images of truck that mlp gets right into ship.",
         ),
         (
             {"budgets": trace().budgets[:2]},

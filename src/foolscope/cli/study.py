@@ -20,6 +20,7 @@ from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.sections.demonstrations import demonstration_sentence
+from foolscope.reports.sections.inspections import inspected_sentence
 from foolscope.reports.sections.traces import trace_sentence
 from foolscope.reports.study_report import read_pictures, write_study_report
 
@@ -55,8 +56,10 @@ def command(
 ) -> None:
     """Run STUDY, a built-in name or a TOML file, and write its report."""
     if list_only:
-        for name in built_in_studies():
-            click.echo(f"{name:<24} {read_study(name)[0].title}")
+        names = built_in_studies()
+        width = max(map(len, names))
+        for name in names:
+            click.echo(f"{name:<{width}}  {read_study(name)[0].title}")
         return
     plan, text = read_study(study)
     if target is not None:
@@ -106,10 +109,12 @@ def _print(record: StudyRecord, report: Path) -> None:
         console.print(_robustness(curves))
     for sentence in map(demonstration_sentence, record.demonstrations):
         console.print(f"\n{escape(sentence)}")
-    for sentence in filter(None, map(trace_sentence, record.traces)):
+    looks = [*map(inspected_sentence, record.inspections), *map(trace_sentence, record.traces)]
+    for sentence in filter(None, looks):
         console.print(f"\n{escape(sentence)}")
     doubts = [doubt for curve in record.curves for doubt in curve.doubts]
     doubts += [doubt for trace in record.traces for doubt in trace.doubts]
+    doubts += [doubt for inspection in record.inspections for doubt in inspection.doubts]
     for doubt in dict.fromkeys(doubts):
         console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
     trained = f"{record.trial_count} trials, " if record.recipes else ""

@@ -1,12 +1,17 @@
-"""What is measured on the trained model of every seed; what has been measured before is read."""
+"""Numbers of every seed: measured at most once on its trained model, and their mean with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from foolscope.experiments.ablation import mean_interval
+from foolscope.experiments.demonstration_records import MeasureRecord
+from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.store import Store, StoredTrial
 
-__all__ = ["measured_by_seed"]
+__all__ = ["measure_record", "measured_by_seed"]
 
 
 def measured_by_seed(
@@ -38,3 +43,27 @@ def measured_by_seed(
             kind, {**determinants, "trial": trial.identity}, partial(measure, trial)
         )
     return results
+
+
+def measure_record(
+    name: str, words: str, values: Sequence[float | None], seeds: Sequence[int]
+) -> MeasureRecord:
+    """Put one number of every seed together: its mean and 95 % interval, and whether it differs at all.
+
+    Args:
+        name: of the number, by which claims call it.
+        words: what it is.
+        values: one per seed; None where it is no finite number, so that there is no mean.
+        seeds: of the values.
+    """
+    design = BlockDesign((name,), tuple(seeds), np.array([values], dtype=float))
+    mean, low, high = mean_interval(design, name)
+    return MeasureRecord(
+        name=name,
+        words=words,
+        values=list(values),
+        mean=mean,
+        low=low,
+        high=high,
+        same=len(values) > 1 and mean is not None and low == high,
+    )

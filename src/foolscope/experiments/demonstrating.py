@@ -5,12 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from foolscope.experiments.ablation import mean_interval
-from foolscope.experiments.demonstration_records import DemonstrationRecord, MeasureRecord
+from foolscope.experiments.by_seed import measure_record
+from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.experiments.demonstrations import DEMONSTRATIONS, DemonstrationSettings
-from foolscope.experiments.design import BlockDesign
 from foolscope.experiments.execution import Observer, Stage, silent
 from foolscope.experiments.store import Store
 
@@ -69,27 +66,14 @@ def _record(
     plan: DemonstrationSettings, seeds: Sequence[int], outcomes: Sequence[dict[str, Any]]
 ) -> DemonstrationRecord:
     words = DEMONSTRATIONS[plan.kind].measures(plan)
-    measures = []
-    for name in words:
-        values = [outcome["measures"][name] for outcome in outcomes]
-        design = BlockDesign((name,), tuple(seeds), np.array([values], dtype=float))
-        mean, low, high = mean_interval(design, name)
-        measures.append(
-            MeasureRecord(
-                name=name,
-                words=words[name],
-                values=values,
-                mean=mean,
-                low=low,
-                high=high,
-                same=len(values) > 1 and mean is not None and low == high,
-            )
-        )
     return DemonstrationRecord(
         name=plan.name,
         kind=plan.kind,
         settings=plan.model_dump(mode="json", exclude={"name", "kind"}),
         seeds=list(seeds),
-        measures=measures,
+        measures=[
+            measure_record(name, words[name], [outcome["measures"][name] for outcome in outcomes], seeds)
+            for name in words
+        ],
         data=outcomes[0]["data"],
     )

@@ -19,6 +19,7 @@ from foolscope.experiments.attack_metrics import (
 )
 from foolscope.experiments.check_metrics import CHECK, CheckErrors, check_of
 from foolscope.experiments.claims import (
+    INSPECTION,
     MEASURE,
     ComparisonClaim,
     CurveClaim,
@@ -29,6 +30,8 @@ from foolscope.experiments.claims import (
 from foolscope.experiments.curves import EPOCHS, STEPS, Curves, check_curve, curve_evidence, curve_of
 from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.experiments.design import BlockDesign
+from foolscope.experiments.inspection_metrics import check_inspection, judge_inspection
+from foolscope.experiments.inspection_records import InspectedRecord
 from foolscope.experiments.judgements import ClaimResult, adjust, judge_claim, judge_evidence, untestable
 from foolscope.experiments.measure_metrics import check_measure, judge_measure
 from foolscope.experiments.prose import Scale, scale_of
@@ -62,6 +65,7 @@ class _Sources:
     traces: Sequence[TraceRecord]
     demonstrations: Sequence[DemonstrationRecord]
     checks: CheckErrors
+    inspections: Sequence[InspectedRecord]
 
 
 def claim_cells(claim: AnyClaim, study: Study) -> list[tuple[Selector, Recipe]]:
@@ -123,10 +127,13 @@ def check_claims(study: Study) -> None:
                 raise RecipeError(
                     f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
                 )
-            if claim.metric.startswith(MEASURE):
+            if claim.metric.startswith((MEASURE, INSPECTION)):
                 if not isinstance(claim, ValueClaim):
                     raise RecipeError(f'{claim.metric} is one number; it goes with kind = "value"')
-                check_measure(claim.metric, study.demonstrations)
+                if claim.metric.startswith(MEASURE):
+                    check_measure(claim.metric, study.demonstrations)
+                else:
+                    check_inspection(claim.metric, study.inspections)
             elif claim.metric.startswith(CHECK):
                 check_of(claim.metric)
                 if not isinstance(claim, ValueClaim) or claim.settings:
@@ -163,6 +170,7 @@ def judge_claims(
     traces: Sequence[TraceRecord] = (),
     demonstrations: Sequence[DemonstrationRecord] = (),
     checks: CheckErrors = MappingProxyType({}),
+    inspections: Sequence[InspectedRecord] = (),
 ) -> list[ClaimRecord]:
     """Test every claim of a study, adjusted for their number.
 
@@ -174,11 +182,12 @@ def judge_claims(
         traces: followed attacks, likewise.
         demonstrations: likewise.
         checks: errors of gradients, likewise.
+        inspections: looks into the models of every seed, likewise.
 
     Raises:
         RecipeError: a claim names a metric, attack or ε that the study does not have.
     """
-    sources = _Sources(study, ablations, trials, curves, traces, demonstrations, checks)
+    sources = _Sources(study, ablations, trials, curves, traces, demonstrations, checks, inspections)
     judged = [_judge(claim, sources) for claim in study.claims]
     results = adjust([each.result for each in judged])
     return [
@@ -201,6 +210,8 @@ def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
         return _judge_curve(claim, sources)
     if isinstance(claim, ValueClaim) and claim.metric.startswith(MEASURE):
         return _Judged(*judge_measure(claim, sources.demonstrations))
+    if isinstance(claim, ValueClaim) and claim.metric.startswith(INSPECTION):
+        return _Judged(*judge_inspection(claim, sources.study, sources.trials, sources.inspections))
     study = sources.study
     cells = claim_cells(claim, study)
     labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]

@@ -1,10 +1,11 @@
-"""What a look into one model found, as stored and reported."""
+"""What a look into one model found, or into those of every seed, as stored and reported."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from foolscope.core.settings import Settings
+from foolscope.experiments.demonstration_records import MeasureRecord
 
 __all__ = [
     "CalibrationBinRecord",
@@ -14,6 +15,7 @@ __all__ = [
     "FiltersRecord",
     "GradientPictureRecord",
     "InputGradientsRecord",
+    "InspectedRecord",
     "InspectionRecord",
     "LayerFlowRecord",
     "MeanRecord",
@@ -177,3 +179,23 @@ class InspectionRecord(Settings):
     compression: list[CompressionRecord]
     notes: list[str] = Field(default_factory=list, description="what could not be looked at, and why")
     doubts: list[str] = Field(default_factory=list)
+
+
+class InspectedRecord(Settings):
+    """What was found in the models of every seed of a recipe."""
+
+    name: str
+    recipe: str
+    seeds: list[int] = Field(description="those whose training did not diverge")
+    measures: list[MeasureRecord] = Field(description="one value for each of these seeds")
+    first: InspectionRecord = Field(description="of the first of them: what figures are drawn from")
+    doubts: list[str] = Field(default_factory=list, description="with their seeds")
+
+    @property
+    def prefix(self) -> str:
+        """With this the keys of its pixels and weights begin in the arrays of the study."""
+        return f"inspection-{self.name}-"
+
+    def measure(self, name: str) -> MeasureRecord | None:
+        """Return one of its measures by name; None where it was not looked at."""
+        return next((measure for measure in self.measures if measure.name == name), None)

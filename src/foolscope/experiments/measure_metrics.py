@@ -6,7 +6,7 @@ import numpy as np
 
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.claims import MEASURE, ValueClaim
-from foolscope.experiments.demonstration_records import DemonstrationRecord
+from foolscope.experiments.demonstration_records import DemonstrationRecord, MeasureRecord
 from foolscope.experiments.demonstrations import DEMONSTRATIONS, DemonstrationSettings
 from foolscope.experiments.design import BlockDesign, cell_mean
 from foolscope.experiments.judgements import ClaimResult, judge_evidence, untestable
@@ -16,7 +16,7 @@ from foolscope.experiments.relations import RelationName, Statement
 from foolscope.experiments.statements import Evidence
 from foolscope.experiments.statistics import shifted
 
-__all__ = ["check_measure", "judge_measure"]
+__all__ = ["check_measure", "judge_measure", "judge_measured"]
 
 _RELATIONS: dict[str, RelationName] = {"equal": "near", "at least": "at least", "at most": "at most"}
 
@@ -49,18 +49,30 @@ def check_measure(metric: str, demonstrations: Sequence[DemonstrationSettings]) 
 def judge_measure(
     claim: ValueClaim, records: Sequence[DemonstrationRecord]
 ) -> tuple[ClaimResult, list[FigureRecord]]:
-    """Test a claim about a measure; without any spread between the seeds it is decided exactly.
+    """Test a claim about a measure of a demonstration; see :func:`judge_measured`.
 
     Args:
         claim: from the study file.
         records: of the demonstrations.
+    """
+    name, _, measure = claim.metric.removeprefix(MEASURE).partition(".")
+    record = next(each for each in records if each.name == name)
+    return judge_measured(claim, record.measure(measure), record.seeds)
+
+
+def judge_measured(
+    claim: ValueClaim, found: MeasureRecord, seeds: Sequence[int]
+) -> tuple[ClaimResult, list[FigureRecord]]:
+    """Test a claim about one number of every seed; without any spread between them it is decided exactly.
+
+    Args:
+        claim: from the study file.
+        found: what it is about.
+        seeds: of its values.
 
     Returns:
         The result, undecided where the measure is no finite number with some seed, and the figure.
     """
-    name, _, measure = claim.metric.removeprefix(MEASURE).partition(".")
-    record = next(each for each in records if each.name == name)
-    found = record.measure(measure)
     figure = FigureRecord(
         label=found.words,
         metric=claim.metric,
@@ -76,11 +88,11 @@ def judge_measure(
             "so that the claim cannot be tested."
         )
         return untestable(claim.sentence, reason, scale=PLAIN), [figure]
-    design = BlockDesign((measure,), tuple(record.seeds), np.array([found.values], dtype=float))
+    design = BlockDesign((found.name,), tuple(seeds), np.array([found.values], dtype=float))
     statement = Statement(
         f"{found.words}:" if found.same else f"{found.words}, mean:",
         _RELATIONS[claim.relation],
-        shifted(cell_mean(design, measure), -claim.value),
+        shifted(cell_mean(design, found.name), -claim.value),
         claim.tolerance or 0.0,
         claim.value,
         exact=found.same,

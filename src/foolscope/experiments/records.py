@@ -8,6 +8,7 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.attack_records import AttackDetailsRecord, AttackedRecord, MaskingRecord
 from foolscope.experiments.demonstration_records import DemonstrationRecord
 from foolscope.experiments.graph_records import GraphRecord
+from foolscope.experiments.inspection_records import InspectedRecord
 from foolscope.experiments.trace_records import TraceRecord
 
 __all__ = [
@@ -336,3 +337,4 @@ class StudyRecord(Settings):
     traces: list[TraceRecord] = Field(default_factory=list)
     demonstrations: list[DemonstrationRecord] = Field(default_factory=list)
     graphs: list[GraphRecord] = Field(default_factory=list, description="one for each shape of model")
+    inspections: list[InspectedRecord] = Field(default_factory=list)

@@ -12,6 +12,7 @@ from foolscope.core.errors import FoolscopeError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims import Claim
 from foolscope.experiments.demonstrations import DEMONSTRATIONS, DemonstrationSettings
+from foolscope.experiments.inspecting import PARTS
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.search.plan import SearchPlan
 
@@ -20,6 +21,7 @@ __all__ = [
     "AimedPlan",
     "AttackPlan",
     "FoolingPlan",
+    "LookPlan",
     "SearchPlan",
     "Study",
     "TracePlan",
@@ -219,6 +221,28 @@ class TracePlan(AimedPlan):
         return _ascending(self.norm, self.epsilons)
 
 
+class LookPlan(Settings):
+    """A look into the models of every seed, as ``foolscope inspect`` takes it into one."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        description='how claims call it, as in metric = "inspection:NAME.edge_difference"',
+    )
+    recipe: str
+    parts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        tuple(PARTS), description="what is looked at; see :mod:`foolscope.experiments.inspecting`"
+    )
+    images: int = Field(1000, ge=1, description="the first so many test images")
+
+    @pydantic.field_validator("parts")
+    @classmethod
+    def _known_parts(cls, parts: tuple[str, ...]) -> tuple[str, ...]:
+        for part in parts:
+            if part not in PARTS:
+                raise ValueError(f"unknown part {part!r}. {did_you_mean(part, PARTS)}")
+        return parts
+
+
 class InspectionPlan(Settings):
     """What to look at."""
 
@@ -244,6 +268,7 @@ class Study(Settings):
         attacks: robust accuracy curves.
         attack_traces: attacks followed step by step.
         galleries: fooling images.
+        inspections: looks into the models of every seed.
         inspection: checks, learning rates, confusion, worst-classified images.
         claims: sentences to test.
     """
@@ -260,6 +285,7 @@ class Study(Settings):
     attacks: tuple[AttackPlan, ...] = ()
     attack_traces: tuple[TracePlan, ...] = ()
     galleries: tuple[FoolingPlan, ...] = ()
+    inspections: tuple[LookPlan, ...] = ()
     inspection: InspectionPlan = InspectionPlan()
     claims: tuple[Claim, ...] = ()
 
@@ -269,6 +295,7 @@ class Study(Settings):
             *(plan.recipe for plan in self.ablations),
             *(plan.recipe for plan in self.searches),
             *(plan.recipe for plan in (*self.attack_traces, *self.galleries)),
+            *(plan.recipe for plan in self.inspections),
             *(name for plan in self.attacks for name in plan.recipes),
             *self.inspection.checks,
             *self.inspection.learning_rates,
@@ -288,19 +315,16 @@ class Study(Settings):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _demonstrations_have_names_of_their_own(self) -> "Study":
-        names = [plan.name for plan in self.demonstrations]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two demonstrations are called {twice!r}; give each a name of its own")
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _attacks_have_names_of_their_own(self) -> "Study":
-        names = [*(plan.name for plan in self.attacks), *(plan.name for plan in self.attack_traces)]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two attacks are called {twice!r}; give each a name of its own")
+    def _names_are_their_own(self) -> "Study":
+        named = {
+            "demonstrations": [plan.name for plan in self.demonstrations],
+            "attacks": [each.name for each in self.attacks] + [each.name for each in self.attack_traces],
+            "inspections": [plan.name for plan in self.inspections],
+        }
+        for kind, names in named.items():
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"two {kind} are called {twice!r}; give each a name of its own")
         return self
 
 

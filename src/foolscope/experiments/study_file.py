@@ -20,6 +20,7 @@ from foolscope.experiments.study import (
     AttackPlan,
     FoolingPlan,
     InspectionPlan,
+    LookPlan,
     SearchPlan,
     Study,
     TracePlan,
@@ -55,6 +56,7 @@ def _allowed(table: Mapping[str, Any]) -> dict[str, list[str]]:
         "attacks": AttackPlan,
         "attack_traces": TracePlan,
         "galleries": FoolingPlan,
+        "inspections": LookPlan,
     }
     for name, plan in plans.items():
         for position, entry in enumerate(_tables(table.get(name))):

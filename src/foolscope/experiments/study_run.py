@@ -33,6 +33,8 @@ from foolscope.experiments.execution import (
     silent,
 )
 from foolscope.experiments.graphs import initial_graphs
+from foolscope.experiments.inspected_models import inspect_models
+from foolscope.experiments.inspection_metrics import check_layers
 from foolscope.experiments.recipe import Recipe, with_values
 from foolscope.experiments.records import (
     AblationRecord,
@@ -86,6 +88,7 @@ def run_study(
     check_claims(study)
     check_searches(study.searches, study.recipes, workplace)
     check_aims(study, workplace)
+    check_layers(study, workplace)
     gradient_errors = check_errors(study, workplace, observe)
     demonstrations = demonstrate(study.demonstrations, range(study.seeds), workplace.store, observe)
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
@@ -98,6 +101,7 @@ def run_study(
         observe=observe,
     )
     checks, range_tests = _checks(study, workplace, observe)
+    inspections, inspected = inspect_models(study, trials, workplace, observe)
     curves = _curves(study, trials, workplace, observe)
     traces = follow_attacks(study, trials, workplace, observe)
     observe(Stage("looking at the models", 0.0))
@@ -120,7 +124,9 @@ def run_study(
         checks=checks,
         curves=curves,
         galleries=galleries,
-        claims=judge_claims(study, named_ablations, trials, curves, traces, demonstrations, gradient_errors),
+        claims=judge_claims(
+            study, named_ablations, trials, curves, traces, demonstrations, gradient_errors, inspections
+        ),
         recipes={
             name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()
         },
@@ -142,9 +148,10 @@ def run_study(
         traces=traces,
         demonstrations=demonstrations,
         graphs=initial_graphs(study.recipes, workplace),
+        inspections=inspections,
     )
     folder = workplace.store.study_folder(study.name)
-    save_tensors(folder / "pictures.safetensors", arrays, {"study": study.name})
+    save_tensors(folder / "pictures.safetensors", {**inspected, **arrays}, {"study": study.name})
     workplace.store.write_study(record)
     observe(Stage("looking at the models", 1.0))
     return record

@@ -13,8 +13,12 @@ from foolscope.reports.document import (
     Document,
     Figure,
     Gallery,
+    Notice,
+    Paragraph,
+    Reference,
     Section,
     Table,
+    Text,
 )
 from foolscope.reports.text import format_number
 
@@ -26,6 +30,7 @@ __all__ = [
     "columns_of",
     "labels_of",
     "numbered",
+    "prefixed",
     "resolve",
     "walk",
 ]
@@ -55,6 +60,31 @@ def numbered(document: Document) -> Document:
         sections=[replace(section, blocks=_number(section.blocks, counts)) for section in document.sections],
         colophon=_number(document.colophon, counts),
     )
+
+
+def prefixed(blocks: Sequence[Block], prefix: str) -> list[Block]:
+    """Put a prefix before the keys of blocks and before the mentions of them in their texts.
+
+    So the same blocks, of several models, can stand in one document.
+    """
+    result: list[Block] = []
+    for block in blocks:
+        if isinstance(block, Section | Details):
+            result.append(replace(block, blocks=prefixed(block.blocks, prefix)))
+        elif isinstance(block, Table | Figure | Gallery):
+            key = block.key and prefix + block.key
+            result.append(replace(block, key=key, caption=_with_prefix(block.caption, prefix)))
+        elif isinstance(block, Paragraph | Notice):
+            result.append(replace(block, text=_with_prefix(block.text, prefix)))
+        else:
+            result.append(block)
+    return result
+
+
+def _with_prefix(text: Text, prefix: str) -> Text:
+    if isinstance(text, str):
+        return text
+    return tuple(Reference(prefix + each.key) if isinstance(each, Reference) else each for each in text)
 
 
 def labels_of(document: Document) -> dict[str, Label]:

@@ -28,6 +28,7 @@ from foolscope.reports.sections.checks import check_section
 from foolscope.reports.sections.colophon import colophon
 from foolscope.reports.sections.demonstrations import demonstration_section
 from foolscope.reports.sections.graphs import graph_blocks
+from foolscope.reports.sections.inspections import inspected_section
 from foolscope.reports.sections.mistakes import confusion_blocks, mistakes_section
 from foolscope.reports.sections.opening import factor_verdicts, opening, study_facts
 from foolscope.reports.sections.phrases import join_words, metric_words
@@ -69,6 +70,7 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
         sections.append(search_section(record.searches))
     if record.checks or record.range_tests:
         sections.append(check_section(record.checks, record.range_tests, classes))
+    sections += [inspected_section(each, arrays) for each in record.inspections]
     if record.curves or record.traces or fooling:
         sections.append(
             robustness_section(record.curves, fooling, arrays, classes, record.traces, record.classes)

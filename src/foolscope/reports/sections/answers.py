@@ -12,7 +12,13 @@ from foolscope.reports.document import Block, Column, Figure, Gallery, Panel, Pa
 from foolscope.reports.sections.phrases import one_or_many, with_interval
 from foolscope.reports.sections.pictures import Arrays, viewable
 
-__all__ = ["calibration_blocks", "calibration_sentence", "edges_sentence", "input_gradient_blocks"]
+__all__ = [
+    "calibration_blocks",
+    "calibration_sentence",
+    "edge_words",
+    "edges_sentence",
+    "input_gradient_blocks",
+]
 
 _CLEAR = 0.1  # a smaller difference of correlations is seen in the mean, not in a picture
 
@@ -90,10 +96,25 @@ def calibration_blocks(record: CalibrationRecord) -> list[Block]:
 
 def edges_sentence(record: InputGradientsRecord) -> str:
     """Say whether gradients follow the edges of their own image more than those of another."""
-    own, other, difference = record.own, record.other, record.difference
-    if own is None:
+    if record.own is None:
         return "The gradient by the pixels, or the edges, are flat in every image: nothing can be correlated."
-    found = f"The gradient by the pixels correlates {_mean(own)} with the edges of its own image"
+    counted = one_or_many(record.counted, "image")
+    return edge_words("The gradient by the pixels", record.own, record.other, record.difference, counted)
+
+
+def edge_words(
+    gradient: str, own: MeanRecord, other: MeanRecord | None, difference: MeanRecord | None, over: str
+) -> str:
+    """Say how far a gradient follows the edges of its own image, and what to make of it.
+
+    Args:
+        gradient: whose, such as "The gradient by the pixels".
+        own: correlation with the edges of its own image.
+        other: with those of another image.
+        difference: own minus other.
+        over: what the means are over, such as "500 images".
+    """
+    found = f"{gradient} correlates {_mean(own)} with the edges of its own image"
     if other is None or difference is None or difference.low is None or difference.high is None:
         return f"{found}."
     verdict = (
@@ -105,7 +126,7 @@ def edges_sentence(record: InputGradientsRecord) -> str:
     )
     return (
         f"{found} and {_mean(other)} with those of another, a difference of {_mean(difference)} over "
-        f"{one_or_many(record.counted, 'image')}: {verdict}."
+        f"{over}: {verdict}."
     )
 
 

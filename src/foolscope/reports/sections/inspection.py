@@ -22,7 +22,7 @@ from foolscope.reports.sections.phrases import one_or_many
 from foolscope.reports.sections.pictures import Arrays
 from foolscope.reports.sections.spectrum import compression_blocks, spectrum_blocks
 
-__all__ = ["inspection_document", "inspection_sentences"]
+__all__ = ["inspection_document", "inspection_sections", "inspection_sentences"]
 
 
 def inspection_sentences(record: InspectionRecord) -> list[str]:
@@ -52,6 +52,25 @@ def inspection_document(record: InspectionRecord, arrays: Arrays) -> Document:
         record: what was found.
         arrays: the pixels and weights that it names by key.
     """
+    doubts: list[Block] = [Notice(doubt) for doubt in record.doubts]
+    lead = [*doubts, Bullets([*inspection_sentences(record), *record.notes])]
+    facts = [(name.capitalize(), value) for name, value in record.facts.items() if value]
+    return Document(
+        f"Inside {record.name}",
+        "What does the model answer, and what are its layers like?",
+        lead=lead,
+        sections=inspection_sections(record, arrays),
+        facts=[*facts, ("Images", f"{record.images:,}")],
+    )
+
+
+def inspection_sections(record: InspectionRecord, arrays: Arrays) -> list[Section]:
+    """Build one section for each part of a model that was looked at.
+
+    Args:
+        record: what was found.
+        arrays: the pixels and weights that it names by key.
+    """
     blocks: dict[str, list[Block]] = {}
     if record.confusion is not None:
         confusion = record.confusion
@@ -70,16 +89,7 @@ def inspection_document(record: InspectionRecord, arrays: Arrays) -> Document:
         blocks["Spectra"] = spectrum_blocks(record)
     if record.compression:
         blocks["At lower ranks"] = compression_blocks(record)
-    doubts: list[Block] = [Notice(doubt) for doubt in record.doubts]
-    lead = [*doubts, Bullets([*inspection_sentences(record), *record.notes])]
-    facts = [(name.capitalize(), value) for name, value in record.facts.items() if value]
-    return Document(
-        f"Inside {record.name}",
-        "What does the model answer, and what are its layers like?",
-        lead=lead,
-        sections=[Section(title, each) for title, each in blocks.items() if each],
-        facts=[*facts, ("Images", f"{record.images:,}")],
-    )
+    return [Section(title, each) for title, each in blocks.items() if each]
 
 
 def _image(record: InspectionRecord) -> str:

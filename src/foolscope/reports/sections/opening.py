@@ -9,6 +9,7 @@ from foolscope.experiments.records import AblationRecord, ClaimRecord, CurveReco
 from foolscope.reports.document import Block, Inline, Outcome, Paragraph, Section, Strong, Verdict, Verdicts
 from foolscope.reports.sections.demonstrations import demonstration_sentence
 from foolscope.reports.sections.effects import factor_outcome, key_sentences
+from foolscope.reports.sections.inspections import inspected_sentence
 from foolscope.reports.sections.phrases import (
     date_words,
     duration_words,
@@ -37,6 +38,7 @@ def opening(record: StudyRecord) -> list[Block]:
         _accuracy_sentence(record),
         *map(_ablation_sentence, record.ablations),
         *(search.summary for search in record.searches),
+        *map(inspected_sentence, record.inspections),
         *_robustness_sentences(record.curves),
         *map(trace_sentence, record.traces),
         *map(demonstration_sentence, record.demonstrations),
