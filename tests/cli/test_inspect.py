@@ -1,6 +1,11 @@
 import json
+import signal
+import warnings
 
 import pytest
+import torch
+
+from foolscope.experiments.inspecting import PARTS
 
 NET = """
 from torch import nn
@@ -87,3 +92,25 @@ def test_inspect_refuses_in_one_line(refused, run_of, arguments, parts):
 
 def test_a_model_without_images_is_refused(refused):
     assert "--dataset" in refused("inspect", "nets.py:build")
+
+
+def test_what_cannot_be_seen_is_said_or_refused(foolscope, tmp_path):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is, and says so
+        torch.jit.trace(model, torch.zeros(2, 1, 8, 8)).save(str(tmp_path / "net.pt"))
+    looked = foolscope("inspect", "net.pt", "--dataset", "digits", "--limit", "20", "--spectrum")
+    assert looked.code == 0
+    assert "shows no affine layer or convolution" in looked.out
+    refused = foolscope("inspect", "net.pt", "--dataset", "digits", "--limit", "20", "--compress", "0.5")
+    assert refused.code == 2
+    assert refused.err.splitlines()[-1].startswith("foolscope: net.pt shows no affine layer or convolution")
+
+
+def test_a_look_that_is_interrupted_leaves_no_file(foolscope, run_of, monkeypatch, tmp_path):
+    arguments = ("inspect", run_of(), "--limit", "20", "--spectrum", "--graph", "--report", "page.html")
+    monkeypatch.setitem(PARTS, "spectrum", lambda look: signal.raise_signal(signal.SIGINT))
+    result = foolscope(*arguments)
+    assert result.code == 130
+    assert result.err.splitlines()[-1] == "foolscope: interrupted; the same command starts anew"
+    assert not [*tmp_path.glob("*.svg"), *tmp_path.glob("*.html")]

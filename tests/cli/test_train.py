@@ -115,6 +115,14 @@ def test_the_reference_engine_ends_with_1_where_the_runs_differ(foolscope, monke
     assert "differ by more than rounding from epoch 1 on" in result.out
 
 
+@pytest.mark.parametrize("engine", ["torch", "reference"])
+def test_a_minibatch_of_one_image_without_a_variance_is_refused(refused, engine):
+    four_stages = ("--model", "resnet", "--channels", "[2,2,2,2]")  # digits are then a single pixel
+    line = refused("train", "--engine", engine, *four_stages, "--limit", "33", "--batch-size", "32")
+    assert "at least 2 numbers per channel" in line
+    assert "Choose another batch_size" in line
+
+
 def test_the_reference_engine_refuses_what_it_has_not(refused):
     line = refused("train", "--engine", "reference", "--optimizer", "adam", *SMALLEST)
     assert "got adam" in line
@@ -331,3 +339,15 @@ def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(foolsco
     assert trials(tmp_path) == []
     assert foolscope(*arguments, "--store", tmp_path).code == 0
     assert len(trials(tmp_path)) == 1
+
+
+def test_ctrl_c_in_numpy_says_that_the_same_command_starts_anew(foolscope, monkeypatch):
+    def interrupted(*given):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Affine, "forward", interrupted)
+    result = foolscope("train", "--engine", "reference", *SMALLEST)
+    assert result.code == 130
+    assert result.out == ""
+    assert result.err.splitlines()[-1] == "foolscope: interrupted; the same command starts anew in NumPy"
+    assert not Path("foolscope-runs").exists()

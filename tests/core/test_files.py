@@ -91,7 +91,7 @@ def test_a_full_disk(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"cannot write .*choose another folder with --store"):
+    with pytest.raises(StoreError, match=r"cannot write .*choose another folder \(for runs: --store\)"):
         write_text(tmp_path / "file" / "value.txt", "new")
 
 

@@ -109,7 +109,8 @@ def test_every_part_of_a_recurrent_model_is_kept_and_read_back():
 
 def test_filters_are_the_strongest_ones():
     model = nn.Sequential(nn.Flatten(), nn.Linear(30, 40), nn.Linear(40, 2))
-    model[1].weight.data *= torch.arange(40.0)[:, None] + 1
+    directions = nn.functional.normalize(model[1].weight.data)
+    model[1].weight.data = (torch.arange(40.0)[:, None] + 1) * directions
     inspected = look(subject_of(model), ["filters"])
     found = inspected.record.filters
     assert (found.total, [each.unit for each in found.shown]) == (40, list(range(16, 40)))

@@ -203,10 +203,11 @@ def test_missing_and_damaged_weights_are_one_line(tmp_path):
     store, _, _ = saved(tmp_path)
     path = store.trial_folder("aa11") / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(StoreError, match="is damaged"):
+    advice = "is missing or damaged; delete the trial's folder and train it again"
+    with pytest.raises(StoreError, match=advice):
         store.load("aa11").model()
     path.unlink()
-    with pytest.raises(StoreError, match="no such file"):
+    with pytest.raises(StoreError, match=advice):
         store.load("aa11").model()
 
 

@@ -89,6 +89,17 @@ def test_a_model_without_a_gradient_has_norms_of_zero() -> None:
     np.testing.assert_array_equal(flow.norms, [0.0])
 
 
+def test_a_program_that_hides_its_layers_is_none_itself() -> None:
+    hidden = (nn.Linear(20, 4).double(),)
+
+    class Program(nn.Module):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            outputs: torch.Tensor = hidden[0](inputs.flatten(1))
+            return outputs
+
+    assert flow_by_layer(Program(), IMAGES, LABELS).layers == ("images",)
+
+
 def test_a_torchscript_program_tells_of_its_images_and_weights() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(20, 4)).double()
     with warnings.catch_warnings():

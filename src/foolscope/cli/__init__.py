@@ -21,9 +21,9 @@ COMMANDS: dict[str, str] = {
     "train": "Train one model, with live progress; keep the best checkpoint.",
     "ablate": "Vary one setting at a time around a baseline, with enough seeds for a verdict.",
     "search": "Search for better settings; re-run the winner on fresh seeds before it is reported.",
-    "check": "Check a recipe: loss at initialization, learning by heart, range of learning rates.",
-    "inspect": "Look into a model: its mistakes, its calibration, its weights, gradients and spectra.",
-    "attack": "Measure the robust accuracy of a trained model over a range of budgets.",
+    "check": "Check a recipe or a run: gradients, initial loss, learning by heart, learning rates.",
+    "inspect": "Look into a run, or anyone's model: mistakes, calibration, weights, gradients, spectra.",
+    "attack": "Measure the robust accuracy of a run, or of anyone's model, over a range of budgets.",
     "reproduce": "Run the published experiments: their figures beside ours, their claims upheld or not.",
     "report": "Rebuild the report of a stored study, without training.",
     "data": "List, fetch and verify data sets.",
@@ -98,8 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stop = "" if message.endswith(("?", ".")) else "."
             message = f"{message}{stop} Try: {error.ctx.command_path} --help"
         _fail(message)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("foolscope: interrupted; the same command goes on where it was", err=True)
+    except (KeyboardInterrupt, click.Abort) as error:
+        what_next = str(error) or "the same command goes on where it was"
+        click.echo(f"foolscope: interrupted; {what_next}", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         os.dup2(

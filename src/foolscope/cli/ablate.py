@@ -21,14 +21,15 @@ from foolscope.cli.options import (
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.ablation import ablate, plan_ablation
+from foolscope.experiments.ablation import METRICS, ablate, plan_ablation
 from foolscope.experiments.execution import Workplace
 from foolscope.experiments.explanation import explain_pack
 from foolscope.experiments.packs import Pack, Room
-from foolscope.experiments.prose import POINTS, number, scale_of
+from foolscope.experiments.prose import POINTS, scale_of
 from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.records import AblationRecord, LevelRecord
 from foolscope.reports import render_html
+from foolscope.reports.sections.phrases import join_words, with_interval
 from foolscope.reports.study_report import ablation_document
 
 _EXAMPLES = """\b
@@ -50,7 +51,13 @@ Examples:
     help="A field and its values; repeat for several factors.",
 )
 @click.option("--seeds", type=click.IntRange(2, 1000), default=5, show_default=True, help="Trials per cell.")
-@click.option("--metric", default="test_accuracy", show_default=True, help="Which result decides.")
+@click.option(
+    "--metric",
+    default="test_accuracy",
+    show_default=True,
+    metavar="NAME",
+    help=f"Which result decides: {join_words(METRICS, 'or')}.",
+)
 @click.option(
     "--practical-difference",
     type=click.FloatRange(0, min_open=True),
@@ -191,22 +198,11 @@ def _print(record: AblationRecord) -> None:
 
 def _row(level: LevelRecord, record: AblationRecord) -> list[str]:
     scale = scale_of(record.metric)
-
-    def with_interval(value: float | None, low: float | None, high: float | None) -> str:
-        if value is None:
-            return "" if level.outcome == "baseline" else "–"
-        if low is None or high is None:
-            return number(value, scale)
-        ends = [number(end, scale, (high - low) / 2) for end in (low, high)]
-        return f"{number(value, scale, (high - low) / 2)} ({ends[0]} to {ends[1]})"
-
-    return [
-        escape(level.label),
-        with_interval(level.mean, level.low, level.high),
-        with_interval(level.difference, level.difference_low, level.difference_high),
-        _p(level),
-        level.outcome,
-    ]
+    bounds = (0.0, 1.0) if scale is POINTS else None
+    mean = with_interval(level.mean, level.low, level.high, scale, bounds)
+    difference = with_interval(level.difference, level.difference_low, level.difference_high, scale)
+    nothing = "" if level.outcome == "baseline" else "–"
+    return [escape(level.label), mean or nothing, difference or nothing, _p(level), level.outcome]
 
 
 def _p(level: LevelRecord) -> str:

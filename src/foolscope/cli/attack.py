@@ -19,7 +19,7 @@ from foolscope.attacks import (
     Threat,
     parse_epsilons,
 )
-from foolscope.cli.console import live_progress, percent, results
+from foolscope.cli.console import live_progress, percent, results, starting_anew
 from foolscope.cli.options import one_of, place_options, report_option, workplace_of
 from foolscope.cli.subject_options import (
     Images,
@@ -138,21 +138,22 @@ def command(
     other = None if surrogate is None else _surrogate(surrogate, subject, images, workplace)
     with live_progress() as observe:
         if attacks:
-            attacked = attack_subject(
-                subject,
-                norm,
-                budgets,
-                attacks,
-                seed=seed,
-                store=workplace.store,
-                progress=lambda budget, left: observe(
-                    Stage(
-                        "attacking",
-                        (budgets.index(budget) + 1) / len(budgets),
-                        f"ε = {budget:.3g}, {left} left",
-                    )
-                ),
-            )
+            with starting_anew():
+                attacked = attack_subject(
+                    subject,
+                    norm,
+                    budgets,
+                    attacks,
+                    seed=seed,
+                    store=workplace.store,
+                    progress=lambda budget, left: observe(
+                        Stage(
+                            "attacking",
+                            (budgets.index(budget) + 1) / len(budgets),
+                            f"ε = {budget:.3g}, {left} left",
+                        )
+                    ),
+                )
         else:
             attacked = evaluate_subject(
                 subject,

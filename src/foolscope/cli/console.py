@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,7 +23,7 @@ from rich.table import Column
 
 from foolscope.experiments.execution import Observer, Progress, Stage
 
-__all__ = ["live_progress", "percent", "results"]
+__all__ = ["live_progress", "percent", "results", "starting_anew"]
 
 _LINE_SECONDS = 5.0
 _PIPE_WIDTH = 1000
@@ -60,6 +61,19 @@ def live_progress() -> Iterator[Observer]:
             yield _BarObserver(bars)
     else:
         yield _LineObserver(console)
+
+
+@contextmanager
+def starting_anew(words: str = "the same command starts anew") -> Iterator[None]:
+    """Say after Ctrl-C what becomes of work that is not kept, instead of that it goes on.
+
+    Raises:
+        click.Abort: in place of the interrupt, with these words.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise click.Abort(words) from error
 
 
 def _bars(console: Console) -> Bars:

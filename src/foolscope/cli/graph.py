@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 import click
 
 from foolscope.core.errors import RecipeError
+from foolscope.experiments.graph_records import GraphRecord
 from foolscope.experiments.graphs import graph_record
 from foolscope.experiments.subjects import Subject
 from foolscope.experiments.workplace import Workplace
-from foolscope.reports.graph_files import svg_path, write_graph
+from foolscope.reports.graph_files import svg_path
 
-__all__ = ["draw_graph", "graph_option"]
+__all__ = ["graph_of", "graph_option"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -25,7 +26,7 @@ def graph_option(function: _Function) -> _Function:
         is_flag=False,
         flag_value="graph.svg",
         callback=_path,
-        help="Draw its layers, with what goes forward and what flows back; after RUN.  [graph.svg]",
+        help="Draw its computational graph into a file; write this after RUN.  [file: graph.svg]",
     )(function)
 
 
@@ -39,12 +40,11 @@ def _path(context: click.Context, option: click.Parameter, value: str | None) ->
         raise RecipeError(f"--graph: {error}; RUN goes before it") from error
 
 
-def draw_graph(subject: Subject, path: Path, workplace: Workplace) -> str:
-    """Write the graph of a model on its first images, and return a sentence that says so.
+def graph_of(subject: Subject, workplace: Workplace) -> GraphRecord:
+    """Follow the first images of a subject through its model.
 
     Args:
         subject: a run, whose own loss is used, or anyone's model, with cross-entropy.
-        path: of the SVG file.
         workplace: has the run.
 
     Raises:
@@ -52,6 +52,4 @@ def draw_graph(subject: Subject, path: Path, workplace: Workplace) -> str:
     """
     run = subject.facts.get("run")
     loss = workplace.store.find(run).recipe.loss if run else None
-    record = graph_record(subject.name, subject.model, subject.images, subject.labels, loss=loss)
-    write_graph(record, path)
-    return f"The computational graph, for {record.images} images, is in {path}."
+    return graph_record(subject.name, subject.model, subject.images, subject.labels, loss=loss)

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from foolscope.attacks import NORMS, Threat
-from foolscope.cli.console import live_progress, percent, results
-from foolscope.cli.graph import draw_graph, graph_option
+from foolscope.cli.console import live_progress, percent, results, starting_anew
+from foolscope.cli.graph import graph_of, graph_option
 from foolscope.cli.options import one_of, place_options, report_option, workplace_of
 from foolscope.cli.subject_options import (
     Images,
@@ -28,13 +28,13 @@ from foolscope.core.files import write_text
 from foolscope.experiments.execution import Stage
 from foolscope.experiments.inspecting import inspect_subject
 from foolscope.experiments.inspection_records import InspectionRecord
-from foolscope.reports import render_html
+from foolscope.reports import render_html, write_graph
 from foolscope.reports.sections.inspection import inspection_document, inspection_sentences
 from foolscope.reports.sections.layers import learned_layers, significant, spread
 
 _EXAMPLES = """\b
 Examples:
-  foolscope inspect 09a8be8551                             everything but --compress
+  foolscope inspect 09a8be8551                             everything but --compress, --graph
   foolscope inspect 09a8be8551 --report page.html          the same with figures and pictures
   foolscope inspect 09a8be8551 --calibration --confusion   these parts alone
   foolscope inspect 09a8be8551 --compress 1,0.5,0.2,0.1    what is left at lower ranks
@@ -114,8 +114,8 @@ def command(
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
     subject = subject_of(model, weights, (mean, std), images, workplace)
     say_doubts(subject)
-    drawn = None if graph is None else draw_graph(subject, graph, workplace)
-    with live_progress() as observe:
+    followed = None if graph is None else graph_of(subject, workplace)
+    with starting_anew(), live_progress() as observe:
         inspected = inspect_subject(
             subject,
             named if named or fractions or graph else None,
@@ -124,14 +124,17 @@ def command(
             seed=seed,
             tell=lambda done, detail: observe(Stage("inspecting", done, detail)),
         )
+    if graph is not None and followed is not None:
+        write_graph(followed, graph)
     if page is not None:
         write_text(page, render_html(inspection_document(inspected.record, inspected.arrays)))
     if as_json:
         click.echo(json.dumps(inspected.record.model_dump(mode="json"), indent=1))
     else:
         _print(inspected.record, page, inspected.record.doubts[len(subject.doubts) :])
-        if drawn is not None:
-            results().print(escape(drawn))
+        if followed is not None:
+            words = f"The computational graph, for {followed.images} images, is in {graph}."
+            results().print(escape(words))
 
 
 def _fractions(text: str) -> list[float]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from foolscope.cli.console import live_progress, percent, results
+from foolscope.cli.console import live_progress, percent, results, starting_anew
 from foolscope.cli.options import (
     GroupedCommand,
     recipe_of,
@@ -101,7 +101,7 @@ def command(
 
 def _train_by_both(recipe: Recipe, workplace: Workplace, as_json: bool, page: Path | None) -> ReferenceRun:
     """Train with both engines, and say what came out."""
-    with live_progress() as observe:
+    with starting_anew("the same command starts anew in NumPy"), live_progress() as observe:
         run = reference_run(recipe, workplace, observe)
     if page is not None:
         write_text(page, render_html(engines_document(run.record)))

@@ -38,7 +38,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, StoreError):
             raise
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "free some space" if full else "choose another folder with --store"
+        advice = "free some space" if full else "choose another folder (for runs: --store)"
         reason = error.strerror or error
         raise StoreError(f"cannot write {path}: {reason}; {advice} and run the same command again") from error
 

@@ -10,9 +10,11 @@ from torch import nn
 from foolscope.attacks import PGD, Threat, run
 from foolscope.attacks.oracle import frozen
 from foolscope.attacks.runner import automatic_batch_size, predict
+from foolscope.core.errors import RecipeError
 from foolscope.experiments.inspection_records import CompressionRecord
 from foolscope.experiments.subjects import Subject
 from foolscope.inspection.compression import compressed, parameter_count
+from foolscope.inspection.spectrum import factored_layers
 
 __all__ = ["compression_records"]
 
@@ -36,7 +38,15 @@ def compression_records(
         threat: what the attacker may do.
         seed: root of the attack's randomness.
         tell: called with the fraction done and a detail.
+
+    Raises:
+        RecipeError: there is no layer to replace.
     """
+    if fractions and not factored_layers(subject.model):
+        raise RecipeError(
+            f"{subject.name} shows no affine layer or convolution that factors could replace; leave out "
+            "compress, or give the module that it was made of"
+        )
     records = []
     for place, fraction in enumerate(sorted(set(fractions), reverse=True)):
         tell(place / len(fractions), f"{100 * fraction:g} % of the rank")

@@ -123,16 +123,19 @@ def _by_layer(flow: FlowByLayer) -> list[LayerFlowRecord]:
 
 def spectrum_records(look: Look) -> dict[str, Any]:
     """Return the spectrum of every layer that has a weight matrix."""
-    return {
-        "spectra": [
-            SpectrumRecord(
-                layer=each.name,
-                rows=each.shape[0],
-                columns=each.shape[1],
-                singular_values=list(each.singular_values),
-                effective_rank=each.effective_rank,
-                energy_rank=each.energy_rank,
-            )
-            for each in spectra(look.subject.model)
-        ]
-    }
+    records = [
+        SpectrumRecord(
+            layer=each.name,
+            rows=each.shape[0],
+            columns=each.shape[1],
+            singular_values=list(each.singular_values),
+            effective_rank=each.effective_rank,
+            energy_rank=each.energy_rank,
+        )
+        for each in spectra(look.subject.model)
+    ]
+    if not records:
+        look.notes.append(
+            "The model shows no affine layer or convolution, whose weights would have singular values."
+        )
+    return {"spectra": records}

@@ -92,7 +92,12 @@ class StoredTrial:
             StoreError: the weights are missing, damaged or of another model.
         """
         path = self.folder / "weights.safetensors"
-        weights, document = load_tensors(path, torch.device("cpu"))
+        try:
+            weights, document = load_tensors(path, torch.device("cpu"))
+        except StoreError as error:
+            raise StoreError(
+                f"{path} is missing or damaged; delete the trial's folder and train it again"
+            ) from error
         facts = self.provenance["dataset"]
         channels = facts["image_shape"][0]
         model = build_model(

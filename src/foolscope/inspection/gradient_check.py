@@ -105,7 +105,7 @@ def _verdict(
         "images": float(images),
     }
     passed = worst.error <= GOALS[name]
-    of = f"{coordinates:,} numbers of {len(errors)} tensors".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    of = f"{coordinates:,} numbers of {len(errors)} tensors"
     left_out = f"; {kinks} more are at kinks" if kinks else ""
     sentence = (
         f"{what} agree to {_scientific(worst.error)} ({worst.tensor} is worst), {of}{left_out}."

@@ -62,7 +62,8 @@ def flow_by_layer(
     In evaluation mode, in the model's own precision; the model is left as it was. What a recurrent layer puts
     out counts only as the next layer's input:
     :func:`~foolscope.inspection.gradient_flow.flow_through_time` follows it back through its steps. The
-    layers of a TorchScript program cannot be watched: of them only the images and the weights are told.
+    layers of a TorchScript program cannot be watched: of them only the images and the weights are told; of an
+    archive of torch.export, only the images.
 
     Args:
         model: from images to logits; its layers may write over their inputs.
@@ -144,7 +145,10 @@ def _watched(model: nn.Module, outputs: dict[str, Tensor]) -> Iterator[None]:
         return keep
 
     leaves = [
-        (name, layer) for name, layer in model.named_modules() if not any(True for _ in layer.children())
+        (name, layer)
+        for name, layer in model.named_modules()
+        if not any(True for _ in layer.children())
+        and (name or any(True for _ in layer.parameters()))  # a program of torch.export is no layer
     ]
     handles = [
         layer.register_forward_hook(watch(name or "model"))

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from foolscope.core.errors import RecipeError
 from foolscope.learning.optimizers import PackTensors
 from foolscope.models.layers import Dropout, Normalize
 
@@ -189,6 +190,11 @@ def _batch_norm(layer: Layer, tensors: PackTensors, value: Activation, context: 
     assert variance is not None
     assert module.momentum is not None
     value = value.as_maps().for_each(mean.shape[0])
+    if context.training and value.tensor[:, 0].numel() < 2:
+        raise RecipeError(
+            "batch normalization in training needs at least 2 numbers per channel; got 1. "
+            "Choose another batch_size, so that no minibatch is a single image"
+        )
     maps = functional.batch_norm(
         value.tensor,
         mean.view(-1),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from foolscope.core.errors import RecipeError
 from foolscope.reference.layer import Array, Parameters
 
 __all__ = ["BatchNormalization", "FrozenBatchNormalization", "Normalize"]
@@ -98,13 +99,13 @@ class BatchNormalization:
         """Return γ x̂ + β; remembered are x̂, r, μ and v.
 
         Raises:
-            ValueError: there are fewer than two numbers in a channel, which have no variance.
+            RecipeError: there are fewer than two numbers in a channel, which have no variance.
         """
         axes = _all_but_channels(inputs)
         if inputs.size < 2 * inputs.shape[1]:
-            raise ValueError(
+            raise RecipeError(
                 "batch normalization in training needs at least 2 numbers per channel; got inputs of shape "
-                f"{inputs.shape}. Use a larger batch, or FrozenBatchNormalization"
+                f"{inputs.shape}. Choose another batch_size, so that no minibatch is a single image"
             )
         mean = inputs.mean(axis=axes)
         normalized = inputs - _along_channels(mean, inputs)
