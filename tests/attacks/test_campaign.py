@@ -1,6 +1,7 @@
 """What counts as attacked to the end when the time is up."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.attacks import Square, campaign, evaluate, full_evaluation, runner
-from foolscope.attacks.stages import Stage
+from foolscope.attacks.stages import Stage, evaluation_stages
+from foolscope.attacks.standings import Standings
 
 IMAGES = 0.5 + 0.02 * torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(2))
 HELD = 40
@@ -65,3 +67,25 @@ def test_a_search_of_the_sample_that_is_cut_short_is_unfinished(monkeypatch: pyt
     assert model.asked < whole - 20
     assert unfinished(whole - 10) == sampled
     assert unfinished(10) == HELD
+
+
+@pytest.mark.parametrize("epsilons", [[0.02], [0.01, 0.02]])
+def test_what_falls_late_is_told_of_the_longest_attack_alone(
+    monkeypatch: pytest.MonkeyPatch, epsilons: list[float]
+) -> None:
+    monkeypatch.setattr(campaign, "BLACK_BOX_SAMPLE", Stage("square", Square(steps=5)))
+    lates = {}
+    record = Standings.record
+
+    def watched(standings: Standings, *entry: Any) -> None:
+        lates[entry[3]] = entry[5]
+        record(standings, *entry)
+
+    monkeypatch.setattr(Standings, "record", watched)
+    monkeypatch.setattr(Standings, "near", lambda standings, labels, reach: labels >= 0)
+    evaluate(Counted().eval(), IMAGES, LABELS, "linf", epsilons, seed=0)
+    names = [stage.name for stage in evaluation_stages("linf", epsilons, 2)]
+    told = {names[turn]: late for turn, late in lates.items() if turn < len(names)}
+    assert told.pop("apgd-long") == 75
+    assert len(told) > 2
+    assert set(told.values()) == {inf}

@@ -5,7 +5,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from foolscope.attacks.oracle import frozen
+from foolscope.core.modes import frozen
 from foolscope.core.precision import multiplies_bfloat16
 
 __all__ = ["in_bfloat16"]

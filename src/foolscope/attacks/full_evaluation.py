@@ -12,12 +12,12 @@ from foolscope.attacks.coarse import in_bfloat16
 from foolscope.attacks.doubts import MaskingCheck, check, model_checks
 from foolscope.attacks.evaluation import RobustAccuracyCurve
 from foolscope.attacks.masking import budget_checks, gradient_checks, saturation_check
-from foolscope.attacks.oracle import frozen
 from foolscope.attacks.runner import automatic_batch_size, check_logits, predict
 from foolscope.attacks.stages import BLACK_BOX, TARGETS_TRIED, TRANSFER, evaluation_stages
 from foolscope.attacks.standings import Standings
 from foolscope.attacks.threat import Threat, check_images
 from foolscope.core.errors import ThreatError
+from foolscope.core.modes import frozen
 
 __all__ = ["evaluate"]
 
@@ -45,7 +45,7 @@ def evaluate(
 ) -> RobustAccuracyCurve:
     """Find what robustness a model has: everything tried, in the order that costs least.
 
-    A few steps fell most images; those that hold are attacked towards their nearest classes, the nearest
+    One step fells most images of an undefended model, and a few steps more; those that still hold are attacked towards their nearest classes, the nearest
     first; those that hold by little are attacked for long. A search without gradients looks at a sample of
     what is left, and at all of it if it finds anything or if the model seems to hide its gradients. With
     several budgets an image is attacked at the largest that it has not fallen to: what holds there holds at

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from foolscope.attacks.doubts import MaskingCheck, check
 from foolscope.attacks.losses import cross_entropy, margin
-from foolscope.attacks.oracle import frozen
 from foolscope.attacks.pgd import PGD
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
 from foolscope.attacks.threat import Threat
+from foolscope.core.modes import frozen
 
 __all__ = [
     "budget_checks",

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from foolscope.attacks.norms import Norm
-from foolscope.attacks.oracle import frozen
+from foolscope.core.modes import frozen
 
 __all__ = ["nearest_classes"]
 

@@ -1,7 +1,6 @@
 """An attack's only way to the model, so that every pass is counted and every image is seen."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +11,7 @@ from foolscope.attacks.ledger import Judge, Ledger
 from foolscope.attacks.losses import Loss
 from foolscope.attacks.problem import Problem
 
-__all__ = ["Evaluation", "Oracle", "frozen"]
+__all__ = ["Evaluation", "Oracle"]
 
 
 @dataclass(frozen=True)
@@ -109,23 +108,6 @@ class Oracle:
     def _losses(self, loss: Loss, logits: Tensor) -> Tensor:
         labels, targets = self.problem.labels, self.problem.targets
         return loss.untargeted(logits, labels) if targets is None else loss.targeted(logits, labels, targets)
-
-
-@contextmanager
-def frozen(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode without parameter gradients, and restore both whatever happens."""
-    modes = [(module, module.training) for module in model.modules()]
-    needs = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    try:
-        model.eval()
-        for parameter, _ in needs:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in needs:
-            parameter.requires_grad_(requires_grad)
 
 
 def _input_gradient(losses: Tensor, variables: Tensor, again: bool = False) -> Tensor:

@@ -12,7 +12,7 @@ from foolscope.attacks.attack import Attack, check_norm
 from foolscope.attacks.doubts import doubts_about_model, doubts_about_run
 from foolscope.attacks.ledger import FIRST, FIRST_BUT_GO_ON, SMALLEST, Judge, Keep, Ledger, Success
 from foolscope.attacks.losses import misclassified, target_reached
-from foolscope.attacks.oracle import Oracle, frozen
+from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.attacks.result import AttackResult
@@ -20,6 +20,7 @@ from foolscope.attacks.targets import choose_targets
 from foolscope.attacks.threat import Threat, check_images
 from foolscope.attacks.worklist import Batch, Worklist, refill
 from foolscope.core.errors import ThreatError
+from foolscope.core.modes import frozen
 
 __all__ = ["automatic_batch_size", "check_logits", "predict", "run"]
 

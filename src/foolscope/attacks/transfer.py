@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from foolscope.attacks.attack import Attack, State
 from foolscope.attacks.ledger import FIRST, Ledger
-from foolscope.attacks.oracle import Oracle, frozen
+from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import predict, run
 from foolscope.attacks.threat import Threat
 from foolscope.core.errors import ThreatError
+from foolscope.core.modes import frozen
 
 __all__ = ["black_box_beats_white_box", "transfer"]
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from foolscope.attacks import PGD, Threat, run
-from foolscope.attacks.oracle import frozen
 from foolscope.attacks.runner import automatic_batch_size, predict
 from foolscope.core.errors import RecipeError
+from foolscope.core.modes import frozen
 from foolscope.experiments.inspection_records import CompressionRecord
 from foolscope.experiments.subjects import Subject
 from foolscope.inspection.compression import compressed, parameter_count

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from torch import Tensor
 
-from foolscope.attacks.oracle import frozen
 from foolscope.attacks.runner import automatic_batch_size
+from foolscope.core.modes import frozen
 from foolscope.core.randomness import numpy_generator
 from foolscope.experiments.inspection_records import (
     CalibrationBinRecord,

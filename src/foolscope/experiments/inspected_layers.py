@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from foolscope.attacks.oracle import frozen
+from foolscope.core.modes import frozen
 from foolscope.experiments.inspection_records import (
     FiltersRecord,
     LayerFlowRecord,

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-from foolscope.attacks.oracle import frozen
 from foolscope.attacks.runner import automatic_batch_size, predict
 from foolscope.core.errors import RecipeError
+from foolscope.core.modes import frozen
 from foolscope.experiments.inspection_records import MeanRecord
 from foolscope.experiments.statistics import Estimate, interval
 from foolscope.experiments.subjects import Subject

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from foolscope.attacks.oracle import frozen
 from foolscope.core.errors import DataError, RecipeError, did_you_mean
+from foolscope.core.modes import frozen
 from foolscope.core.settings import one_line
 from foolscope.data import DATASETS, Dataset, DatasetSettings
 from foolscope.experiments.foreign_models import ForeignModel, load_foreign, normalized, place_of

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
+from foolscope.core.modes import differentiable
 from foolscope.learning.losses import PackLoss, cross_entropy
 
 __all__ = ["FlowByLayer", "WeightGradient", "flow_by_layer", "mean_norms", "weight_tensors"]
@@ -80,7 +81,7 @@ def flow_by_layer(
     """
     outputs: dict[str, Tensor] = {"images": images.detach().clone().requires_grad_()}
     weights = weight_tensors(model)
-    with _differentiable(model), _watched(model, outputs), torch.enable_grad():
+    with differentiable(model), _watched(model, outputs), torch.enable_grad():
         logits = model(outputs["images"] * 1)  # a copy, which the first layer may write over
         losses = loss(logits.double()[None], labels[None], None)[0]
         sources = [*outputs.values(), *weights.values()]
@@ -160,20 +161,3 @@ def _watched(model: nn.Module, outputs: dict[str, Tensor]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-@contextmanager
-def _differentiable(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode with gradients by all its parameters, and restore both."""
-    modes = [(module, module.training) for module in model.modules()]
-    needs = [(each, each.requires_grad) for each in model.parameters() if each.is_floating_point()]
-    try:
-        model.eval()
-        for parameter, _ in needs:
-            parameter.requires_grad_(True)
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-        for parameter, requires_grad in needs:
-            parameter.requires_grad_(requires_grad)
