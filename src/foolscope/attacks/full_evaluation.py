@@ -45,10 +45,11 @@ def evaluate(
 ) -> RobustAccuracyCurve:
     """Find what robustness a model has: everything tried, in the order that costs least.
 
-    One step fells most images of an undefended model, and a few steps more; those that still hold are attacked towards their nearest classes, the nearest
-    first; those that hold by little are attacked for long. A search without gradients looks at a sample of
-    what is left, and at all of it if it finds anything or if the model seems to hide its gradients. With
-    several budgets an image is attacked at the largest that it has not fallen to: what holds there holds at
+    One step fells most images of an undefended model, and a few steps more; those that still hold are
+    attacked towards their nearest classes, the nearest first; those that hold by little are attacked for
+    long, from several starts. A search without gradients looks at a sample of what is left, and at all of it
+    if it finds anything or if the model seems to hide its gradients. With several budgets
+    an image is attacked at the largest that it has not fallen to: what holds there holds at
     all smaller ones.
 
     Args:
