@@ -28,7 +28,7 @@ from ablation_ways.way import CORES, Training, Way, advance, measure
 from ablation_ways.work import WORKS, Work
 
 from foolscope.core.threads import thread_count
-from foolscope.experiments.provenance import machine_facts
+from foolscope.experiments.running.provenance import machine_facts
 
 _PACK_SIZES_ON_GPU = (1, 8, 32, 128, 256)
 

@@ -25,9 +25,9 @@ from attack_ways.tables import Goal, Price, budget_goals, budget_report, goals_o
 
 from foolscope.attacks import evaluate
 from foolscope.core.threads import thread_count
-from foolscope.experiments.execution import Workplace
-from foolscope.experiments.provenance import machine_facts
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.provenance import machine_facts
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.running.store import Store
 
 CORES = min(2, os.cpu_count() or 1)
 """How many cores may be used: two, as a small machine has."""
@@ -150,8 +150,8 @@ def _run(arguments: argparse.Namespace) -> None:
         _tell(f"the load is {load:.1f}: this machine does other work, and these figures will mean little")
     full.find_autoattack()
     begin = time.perf_counter()
-    workplace = Workplace(Store(arguments.store), device="cpu")
-    machine = machine_facts(workplace.device)
+    session = Session(Store(arguments.store), device="cpu")
+    machine = machine_facts(session.device)
     print(f"{machine['processor']}, {arguments.threads} threads, torch {machine['torch']}")
     document: dict[str, Any] = {
         "machine": {**machine, "load_before": load},
@@ -165,7 +165,7 @@ def _run(arguments: argparse.Namespace) -> None:
     names = ("fashion-mnist", "cifar10") if arguments.work == "all" else (arguments.work,)
     for name in names:
         _tell(f"{name}: the networks")
-        for case in cases_of(name, WORKS[name], workplace, arguments.images):
+        for case in cases_of(name, WORKS[name], session, arguments.images):
             for part in (*_PARTS, "budgets") if arguments.part == "all" else (arguments.part,):
                 _tell(f"{case.title}: {part}")
                 text, numbers = _measure_part(part, case, arguments)

@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional
 
 from foolscope.core.threads import thread_count
-from foolscope.experiments.provenance import machine_facts
+from foolscope.experiments.running.provenance import machine_facts
 from foolscope.inspection.mirroring import described, state_of
 from foolscope.models import MLP, build_model
 from foolscope.reference import SGD, CrossEntropy, TrainingState, reference_network, train

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.attacks import parse_epsilon
-from foolscope.experiments.execution import Workplace, run_trials
 from foolscope.experiments.recipe import Recipe, recipe_from
+from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.study_file import read_study
 from foolscope.learning.evaluation import to_pixels
 
@@ -80,24 +80,24 @@ WORKS = {
 }
 
 
-def cases_of(name: str, work: Work, workplace: Workplace, images: int) -> Iterator[Case]:
+def cases_of(name: str, work: Work, session: Session, images: int) -> Iterator[Case]:
     """Train the two networks, or read them from the store; yield the undefended one first.
 
     Args:
         name: of the work.
         work: the recipes and the budget.
-        workplace: store, data and device.
+        session: store, data and device.
         images: the first so many of the test split.
     """
-    trials = run_trials([work.undefended, work.defended], workplace)
+    trials = run_trials([work.undefended, work.defended], session)
     for defended, trial in enumerate(trials):
-        split = workplace.dataset(trial.recipe.dataset).test
+        split = session.dataset(trial.recipe.dataset).test
         yield Case(
             title=f"{name}, {'defended' if defended else 'undefended'}, {work.norm} {work.epsilon}",
             defended=bool(defended),
-            model=trial.model(workplace.device).eval().requires_grad_(False),
-            images=to_pixels(split.images[:images], torch.float32).to(workplace.device),
-            labels=split.labels[:images].to(workplace.device),
+            model=trial.model(session.device).eval().requires_grad_(False),
+            images=to_pixels(split.images[:images], torch.float32).to(session.device),
+            labels=split.labels[:images].to(session.device),
             norm=work.norm,
             epsilon=parse_epsilon(work.epsilon),
         )

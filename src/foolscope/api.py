@@ -9,22 +9,22 @@ from torch import Tensor, nn
 
 from foolscope.attacks import RobustAccuracyCurve, Threat, evaluate, robust_accuracy_curve
 from foolscope.core.errors import RecipeError
-from foolscope.experiments import ablation as ablations
-from foolscope.experiments.checking import check_records, range_test_record
-from foolscope.experiments.execution import Workplace, run_trials
-from foolscope.experiments.inspecting import inspect_subject
+from foolscope.experiments.engines.comparison import reference_run
+from foolscope.experiments.parts import ablation as ablations
+from foolscope.experiments.parts.checks import check_records, range_test_record
+from foolscope.experiments.parts.inspections.inspecting import inspect_subject
+from foolscope.experiments.parts.search import Over, search_settings
+from foolscope.experiments.parts.search import search as run_search
 from foolscope.experiments.recipe import Recipe, recipe_from, with_values
-from foolscope.experiments.reference_runs import reference_run
 from foolscope.experiments.reproduction import reproductions
-from foolscope.experiments.search import Over, search_settings
-from foolscope.experiments.search import search as run_search
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.run import Session, run_trials
+from foolscope.experiments.running.store import Store
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.study_file import read_study
 from foolscope.experiments.study_run import run_study, training_record
-from foolscope.experiments.subjects import Subject, dataset_settings, module_subject, run_subject
+from foolscope.experiments.subjects.subject import Subject, dataset_settings, module_subject, run_subject
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
-from foolscope.reports.study_report import read_pictures, write_study_report
+from foolscope.reports.pages import read_pictures, write_study_report
 from foolscope.results import Ablation, CheckResult, Inspection, Search, StudyResult, Training
 
 __all__ = ["ablate", "attack", "check", "inspect", "recipe", "reproduce", "search", "study", "train"]
@@ -32,15 +32,15 @@ __all__ = ["ablate", "attack", "check", "inspect", "recipe", "reproduce", "searc
 _DEFAULT_STORE = Path("foolscope-runs")
 
 
-def _workplace(
+def _session(
     store: str | Path,
     data_dir: str | Path | None,
     device: str,
     executor: str = "auto",
     workers: int | None = None,
-) -> Workplace:
+) -> Session:
     data_folder = None if data_dir is None else Path(data_dir)
-    return Workplace(Store(Path(store)), data_folder, device, executor, workers)
+    return Session(Store(Path(store)), data_folder, device, executor, workers)
 
 
 def recipe(values: Mapping[str, Any] | None = None) -> Recipe:
@@ -84,13 +84,13 @@ def train(
     Raises:
         RecipeError: there is no such engine, or the recipe asks for what has not been derived by hand.
     """
-    workplace = _workplace(store, data_dir, device, executor, workers)
+    session = _session(store, data_dir, device, executor, workers)
     if engine == "reference":
-        run = reference_run(recipe, workplace)
+        run = reference_run(recipe, session)
         return Training(run.torch, run.record.in_torch, data_dir, run.record)
     if engine != "torch":
         raise RecipeError(f"engine must be 'torch' or 'reference'; got {engine!r}")
-    (trial,) = run_trials([recipe], workplace)
+    (trial,) = run_trials([recipe], session)
     return Training(trial, training_record(recipe.model.name, [trial]), data_dir)
 
 
@@ -124,13 +124,13 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown field, or a value out of range.
     """
-    workplace = _workplace(store, data_dir, device, executor, workers)
+    session = _session(store, data_dir, device, executor, workers)
     return Ablation(
         ablations.ablate(
             recipe,
             vary,
             seeds=seeds,
-            workplace=workplace,
+            session=session,
             metric=metric,
             practical_difference=practical_difference,
         )
@@ -191,7 +191,7 @@ def search(
     record = run_search(
         recipe,
         over,
-        workplace=_workplace(store, data_dir, device, executor, workers),
+        session=_session(store, data_dir, device, executor, workers),
         settings=settings,
         practical_difference=practical_difference,
     )
@@ -220,11 +220,11 @@ def check(
     Raises:
         RecipeError: the rates or the number of steps make no sense.
     """
-    workplace, name = _workplace(store, data_dir, device), recipe.model.name
+    session, name = _session(store, data_dir, device), recipe.model.name
     return CheckResult(
-        check_records(name, recipe, workplace),
-        range_test_record(name, recipe, workplace, rates, steps),
-        len(workplace.dataset(recipe.dataset).classes),
+        check_records(name, recipe, session),
+        range_test_record(name, recipe, session, rates, steps),
+        len(session.dataset(recipe.dataset).classes),
     )
 
 
@@ -282,21 +282,19 @@ def attack(
         2
     """
     known = trained.data_dir if isinstance(trained, Training) else None
-    workplace = _workplace(_DEFAULT_STORE, data_dir or known, device)
+    session = _session(_DEFAULT_STORE, data_dir or known, device)
     if attacks is not None and (surrogate, levels, time_budget_seconds) != (None, None, None):
         raise RecipeError(
             "surrogate, levels and time_budget_seconds are for the full evaluation, not attacks"
         )
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks or ()]
-    subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), workplace)
+    subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), session)
     place = (subject.model, subject.images, subject.labels, norm, epsilons)
     if attacks is None:
         curve = evaluate(
             *place,
             seed=seed,
-            surrogate=surrogate.trial.model(workplace.device)
-            if isinstance(surrogate, Training)
-            else surrogate,
+            surrogate=surrogate.trial.model(session.device) if isinstance(surrogate, Training) else surrogate,
             levels=levels,
             time_budget_seconds=time_budget_seconds,
         )
@@ -353,8 +351,8 @@ def inspect(
         10
     """
     known = trained.data_dir if isinstance(trained, Training) else None
-    workplace = _workplace(_DEFAULT_STORE, data_dir or known, device)
-    subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), workplace)
+    session = _session(_DEFAULT_STORE, data_dir or known, device)
+    subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), session)
     found = inspect_subject(subject, parts, compress, Threat(norm, epsilon), seed=seed, tell=_tell_nobody)
     return Inspection(found.record, found.arrays)
 
@@ -366,15 +364,15 @@ def _subject(
     split: str,
     limit: int,
     scaling: tuple[Sequence[float] | None, Sequence[float] | None],
-    workplace: Workplace,
+    session: Session,
 ) -> Subject:
     """Put a model and its images together, whichever way they are named."""
     chosen = None if dataset is None else dataset_settings(str(dataset))
     if not isinstance(trained, Training):
-        return module_subject(trained, *given, chosen, split, limit, scaling, workplace)
+        return module_subject(trained, *given, chosen, split, limit, scaling, session)
     if any(each is not None for each in (*given, *scaling)):
         raise RecipeError("a training has its own normalization and data; name others with dataset")
-    return run_subject(trained.trial, chosen, split, limit, workplace)
+    return run_subject(trained.trial, chosen, split, limit, session)
 
 
 def _tell_nobody(done: float, detail: str) -> None:
@@ -401,9 +399,9 @@ def study(
         workers: at most so many packs at a time; as many as there are cores if not given.
     """
     plan, text = read_study(str(name_or_path))
-    workplace = _workplace(store, data_dir, device, executor, workers)
-    record = run_study(plan, workplace, text=text, command=f"foolscope study {name_or_path}")
-    folder = workplace.store.study_folder(record.name)
+    session = _session(store, data_dir, device, executor, workers)
+    record = run_study(plan, session, text=text, command=f"foolscope study {name_or_path}")
+    folder = session.store.study_folder(record.name)
     pictures = read_pictures(folder / "pictures.safetensors")
     files = write_study_report(record, pictures, folder)
     return StudyResult(record, pictures, files["html"])

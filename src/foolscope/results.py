@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from foolscope.experiments.engine_records import EnginesRecord
-from foolscope.experiments.inspection_records import InspectionRecord
+from foolscope.experiments.engines.records import EnginesRecord
+from foolscope.experiments.parts.inspections.records import InspectionRecord
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.records import (
     AblationRecord,
@@ -18,17 +18,17 @@ from foolscope.experiments.records import (
     StudyRecord,
     TrainingRecord,
 )
-from foolscope.experiments.store import StoredTrial
+from foolscope.experiments.running.store import StoredTrial
 from foolscope.reports import Document, render_html
-from foolscope.reports.sections.checks import check_document
-from foolscope.reports.sections.engines import engines_document
-from foolscope.reports.sections.inspection import inspection_document, inspection_sentences
-from foolscope.reports.study_report import (
+from foolscope.reports.engines import engines_document
+from foolscope.reports.pages import (
     ablation_document,
     search_document,
     study_document,
     training_document,
 )
+from foolscope.reports.parts.checks import check_document
+from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
 
 __all__ = ["Ablation", "CheckResult", "Inspection", "Search", "StudyResult", "Training"]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
 from foolscope.attacks.hyperplane import distance, smallest_step
-from foolscope.attacks.norms import NORMS
+from foolscope.threats.norms import NORMS
 
 NORM = pytest.mark.parametrize("name", NORMS)
 

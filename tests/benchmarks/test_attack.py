@@ -32,9 +32,9 @@ from attack_ways.referee import (
 )
 
 from foolscope.attacks import PGD, Threat, robust_accuracy_curve
-from foolscope.experiments.execution import Workplace
 from foolscope.experiments.recipe import with_values
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.running.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cases(digits, store):
-    return list(cases_of("digits", digits, Workplace(Store(store), device="cpu"), 40))
+    return list(cases_of("digits", digits, Session(Store(store), device="cpu"), 40))
 
 
 @pytest.fixture

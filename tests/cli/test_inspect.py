@@ -4,7 +4,7 @@ import warnings
 import pytest
 import torch
 
-from foolscope.experiments.inspecting import PARTS
+from foolscope.experiments.parts.inspections.inspecting import PARTS
 
 NET = """
 import torch

@@ -8,7 +8,7 @@ from pathlib import Path
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
-from foolscope.experiments.evidence import check_claims
+from foolscope.experiments.claims.evidence import check_claims
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.study_file import study_from
 

@@ -5,13 +5,13 @@ import tomllib
 
 import pytest
 
-from foolscope.experiments.evidence import check_claims
-from foolscope.experiments.execution import Workplace
+from foolscope.experiments.claims.evidence import check_claims
 from foolscope.experiments.reproduction import EXPERIMENTS
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import built_in_studies, read_study, study_from
 from foolscope.experiments.study_run import run_study
-from foolscope.reports.sections import answers
+from foolscope.reports.parts.inspections import answers
 
 STUDIES = tuple(dict.fromkeys(experiment.study for experiment in EXPERIMENTS.values()))
 
@@ -43,7 +43,7 @@ def tiny(name):
 @pytest.mark.parametrize("name", STUDIES)
 def test_they_run_and_every_claim_has_its_figures(tmp_path, name):
     study = tiny(name)
-    record = run_study(study, Workplace(Store(tmp_path), device="cpu"))
+    record = run_study(study, Session(Store(tmp_path), device="cpu"))
     assert [claim.sentence for claim in record.claims] == [claim.sentence for claim in study.claims]
     for claim in record.claims:
         assert claim.figures

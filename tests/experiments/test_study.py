@@ -4,7 +4,7 @@ import pytest
 import tomli_w
 
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError
-from foolscope.experiments.evidence import check_claims
+from foolscope.experiments.claims.evidence import check_claims
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.study_file import built_in_studies, read_study, study_from

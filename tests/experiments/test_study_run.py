@@ -11,19 +11,19 @@ import pytest
 import torch
 
 from foolscope.core.errors import FoolscopeError, RecipeError
-from foolscope.experiments import checking
-from foolscope.experiments.ablation import ablation_cells
-from foolscope.experiments.design import BlockDesign
-from foolscope.experiments.execution import Workplace, run_trials
-from foolscope.experiments.executors import job
+from foolscope.experiments.parts import checks as checking
+from foolscope.experiments.parts.ablation import ablation_cells
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.records import StudyRecord
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.executors import job
+from foolscope.experiments.running.run import Session, run_trials
+from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study, training_record
-from foolscope.experiments.verdicts import judge
 from foolscope.learning import training
 from foolscope.learning.checkpoints import load_tensors
+from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.verdicts import judge
 
 STUDY = """
 name = "tiny"
@@ -110,13 +110,13 @@ def study_of(**changes):
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    return Workplace(Store(tmp_path_factory.mktemp("store")), device="cpu")
+def session(tmp_path_factory):
+    return Session(Store(tmp_path_factory.mktemp("store")), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def record(workplace):
-    return run_study(study_of(), workplace, text=STUDY, command="foolscope study tiny.toml")
+def record(session):
+    return run_study(study_of(), session, text=STUDY, command="foolscope study tiny.toml")
 
 
 @pytest.fixture
@@ -140,8 +140,8 @@ def lasting(record):
     return document
 
 
-def stored(recipe, workplace, seeds=3):
-    return run_trials([with_values(recipe, {"seed": seed}) for seed in range(seeds)], workplace)
+def stored(recipe, session, seeds=3):
+    return run_trials([with_values(recipe, {"seed": seed}) for seed in range(seeds)], session)
 
 
 # ------------------------------------------------------------------ what the record says
@@ -157,8 +157,8 @@ def test_every_recipe_cell_and_claim_is_trained_with_every_seed(record):
     assert record.classes == [str(digit) for digit in range(10)]
 
 
-def test_trainings_are_means_of_the_stored_trials(record, workplace):
-    trials = stored(study_of().recipes["mlp"], workplace)
+def test_trainings_are_means_of_the_stored_trials(record, session):
+    trials = stored(study_of().recipes["mlp"], session)
     own = record.trainings[1]
     values = [trial.outcome["metrics"]["test_accuracy"] for trial in trials]
     assert own.identities == [trial.identity for trial in trials]
@@ -173,11 +173,11 @@ def test_trainings_are_means_of_the_stored_trials(record, workplace):
     assert np.trace(confusion) / confusion.sum() == pytest.approx(np.mean(values))
 
 
-def test_the_ablation_is_judged_on_all_its_cells(record, workplace):
+def test_the_ablation_is_judged_on_all_its_cells(record, session):
     study = study_of()
     cells = ablation_cells(study.recipes["mlp"], study.ablations[0].vary)
     values = np.array(
-        [[trial.metric("test_accuracy") for trial in stored(cell.recipe, workplace)] for cell in cells]
+        [[trial.metric("test_accuracy") for trial in stored(cell.recipe, session)] for cell in cells]
     )
     design = BlockDesign(tuple(cell.label for cell in cells), (0, 1, 2), values)
     verdicts = {verdict.cell: verdict for verdict in judge(design, "baseline", practical_difference=0.02)}
@@ -203,7 +203,7 @@ def test_claims_are_judged_in_order(record):
     assert record.claims[2].outcome == "upheld"
 
 
-def test_checks_curves_and_galleries_are_there(record, workplace):
+def test_checks_curves_and_galleries_are_there(record, session):
     assert [(check.recipe, check.check, check.passed) for check in record.checks] == [
         ("softmax", "loss at initialization", True),
         ("softmax", "overfits one batch", True),
@@ -215,7 +215,7 @@ def test_checks_curves_and_galleries_are_there(record, workplace):
     (trace,) = record.traces
     assert ([budget.epsilon for budget in trace.budgets], trace.images) == ([0, 0.1, 0.3], 40)
     assert [gallery.kind for gallery in record.galleries] == ["fooling", "worst"]
-    path = workplace.store.study_folder("tiny") / "pictures.safetensors"
+    path = session.store.study_folder("tiny") / "pictures.safetensors"
     arrays, _ = load_tensors(path, torch.device("cpu"))
     shown = [
         picture.key
@@ -234,8 +234,8 @@ def test_the_loss_that_the_claim_is_about_is_that_of_the_trace(record):
     assert [figure.value for figure in record.claims[3].figures] == pytest.approx(means)
 
 
-def test_the_record_is_stored(record, workplace):
-    assert workplace.store.read_study("tiny") == record
+def test_the_record_is_stored(record, session):
+    assert session.store.read_study("tiny") == record
 
 
 def test_records_from_before_attacks_were_followed_can_be_read(record):
@@ -252,21 +252,21 @@ def test_records_from_before_attacks_were_followed_can_be_read(record):
 # ------------------------------------------------------------------ nothing is done twice
 
 
-def test_a_second_run_computes_nothing_and_says_the_same(record, workplace, monkeypatch):
+def test_a_second_run_computes_nothing_and_says_the_same(record, session, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(job, "train_pack", refuse)
     monkeypatch.setattr(checking, "CHECKS", dict.fromkeys(checking.CHECKS, refuse))
     monkeypatch.setattr(checking, "GRADIENT_CHECKS", dict.fromkeys(checking.GRADIENT_CHECKS, refuse))
-    again = run_study(study_of(), Workplace(workplace.store, device="cpu"), text=STUDY)
+    again = run_study(study_of(), Session(session.store, device="cpu"), text=STUDY)
     assert lasting(again) == lasting(record)
 
 
-def test_a_new_value_or_seed_trains_only_the_new_cells(record, workplace, trained):
+def test_a_new_value_or_seed_trains_only_the_new_cells(record, session, trained):
     table = tomllib.loads(STUDY)
     table["ablations"][0]["vary"]["learning_rate"].append(0.5)
-    more = run_study(study_from(table), workplace)
+    more = run_study(study_from(table), session)
     assert {(recipe.optimizer.learning_rate, recipe.seed) for recipe in trained} == {
         (0.5, 0),
         (0.5, 1),
@@ -275,7 +275,7 @@ def test_a_new_value_or_seed_trains_only_the_new_cells(record, workplace, traine
     assert more.trial_count == record.trial_count + 3
 
     trained.clear()
-    run_study(study_of(seeds=4), workplace)
+    run_study(study_of(seeds=4), session)
     assert {recipe.seed for recipe in trained} == {3}
     assert len(trained) == 6
 
@@ -290,7 +290,7 @@ def test_recipes_that_diverge_are_results(tmp_path):
     table["seeds"] = 2
     table["ablations"][0]["vary"] = {"learning_rate": [1e39, 0.3]}
     del table["ablations"][0]["published"], table["inspection"]["checks"]
-    record = run_study(study_from(table), Workplace(Store(tmp_path), device="cpu"))
+    record = run_study(study_from(table), Session(Store(tmp_path), device="cpu"))
     assert [each.diverged for each in record.trainings] == [2, 2]
     assert [each.confusion for each in record.trainings] == [[], []]
     assert record.curves == []
@@ -315,38 +315,38 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, trained, change
     table = tomllib.loads(STUDY)
     change(table)
     with pytest.raises(RecipeError, match=message):
-        run_study(study_from(table), Workplace(Store(tmp_path), device="cpu"))
+        run_study(study_from(table), Session(Store(tmp_path), device="cpu"))
     assert trained == []
 
 
 def test_one_seed_is_enough_where_nothing_is_compared(tmp_path):
     study = study_of(seeds=1, ablations=[], claims=[], inspection={"confusion": ["mlp"]})
-    record = run_study(study, Workplace(Store(tmp_path), device="cpu"))
+    record = run_study(study, Session(Store(tmp_path), device="cpu"))
     assert record.trainings[0].means["test_accuracy"][1:] == (None, None)
     assert record.curves[0].low == [None, None]
 
 
 def test_the_study_is_written_as_toml_where_there_was_no_file(tmp_path):
     study = study_of(seeds=1, ablations=[], claims=[], attacks=[], galleries=[], inspection={})
-    record = run_study(study, Workplace(Store(tmp_path), device="cpu"))
+    record = run_study(study, Session(Store(tmp_path), device="cpu"))
     assert study_from(tomllib.loads(record.study_file)) == study
 
 
-def test_damaged_results_are_named(record, workplace, tmp_path):
+def test_damaged_results_are_named(record, session, tmp_path):
     identity = record.trainings[0].identities[0]
-    path = workplace.store.trial_folder(identity) / "trial.json"
+    path = session.store.trial_folder(identity) / "trial.json"
     text = path.read_text(encoding="utf-8")
     try:
         path.write_text(text[: len(text) // 2], encoding="utf-8")
         with pytest.raises(FoolscopeError, match=identity):
-            run_study(study_of(), workplace)
+            run_study(study_of(), session)
     finally:
         path.write_text(text, encoding="utf-8")
 
 
-def test_curves_of_trials_that_stopped_early_are_filled_up(workplace):
+def test_curves_of_trials_that_stopped_early_are_filled_up(session):
     recipe = with_values(study_of().recipes["softmax"], {"epochs": 9, "patience": 1, "learning_rate": 1.0})
-    trials = run_trials([with_values(recipe, {"seed": seed}) for seed in range(4)], workplace)
+    trials = run_trials([with_values(recipe, {"seed": seed}) for seed in range(4)], session)
     lengths = [len(trial.outcome["history"]) for trial in trials]
     record = training_record("softmax", trials)
     assert record.epochs == list(range(1, max(lengths) + 1))
@@ -356,11 +356,11 @@ def test_curves_of_trials_that_stopped_early_are_filled_up(workplace):
         assert curve[length:] == [None] * (max(lengths) - length)
 
 
-def test_costs_and_changing_learning_rates_are_kept_as_curves(workplace):
+def test_costs_and_changing_learning_rates_are_kept_as_curves(session):
     recipe = study_of().recipes["softmax"]
-    plain = training_record("softmax", stored(recipe, workplace))
+    plain = training_record("softmax", stored(recipe, session))
     assert not [name for name in plain.curves if name.endswith("cost") or name == "learning_rate"]
-    trials = stored(with_values(recipe, {"l2": 0.1, "schedule": "cosine"}), workplace)
+    trials = stored(with_values(recipe, {"l2": 0.1, "schedule": "cosine"}), session)
     record = training_record("softmax", trials)
     histories = [trial.outcome["history"] for trial in trials]
     for part in ("training", "validation"):
@@ -375,8 +375,8 @@ def test_costs_and_changing_learning_rates_are_kept_as_curves(workplace):
 DRIVER = """
 import sys, time, tomllib
 from pathlib import Path
-from foolscope.experiments.execution import Progress, Workplace
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.run import Progress, Session
+from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study
 from foolscope.learning import training
@@ -391,7 +391,7 @@ def slowly(setup, state):
 
 training._train_epoch = slowly
 study = study_from(tomllib.loads(Path(sys.argv[1]).read_text()))
-run_study(study, Workplace(Store(Path(sys.argv[2])), device="cpu"))
+run_study(study, Session(Store(Path(sys.argv[2])), device="cpu"))
 """
 
 
@@ -415,7 +415,7 @@ def test_a_study_killed_in_mid_epoch_goes_on_to_the_same_bits(tmp_path, monkeypa
         train_epoch(setup, state)
 
     monkeypatch.setattr(training, "_train_epoch", counted)
-    run_study(study_from(tomllib.loads(study_file.read_text())), Workplace(Store(undisturbed), device="cpu"))
+    run_study(study_from(tomllib.loads(study_file.read_text())), Session(Store(undisturbed), device="cpu"))
 
     with drive(study_file, killed, 0.05) as process:
         for _ in range(5):  # of three epochs a pack: the second pack has a checkpoint by then

@@ -7,9 +7,9 @@ from torch.nn import functional
 from foolscope.core.errors import RecipeError
 from foolscope.core.randomness import torch_generator
 from foolscope.data import load
-from foolscope.experiments.packs import PACKED_FIELDS, PendingTrial, plan_packs
 from foolscope.experiments.recipe import recipe_from, with_values
-from foolscope.experiments.store import trial_identity
+from foolscope.experiments.running.packs import PACKED_FIELDS, PendingTrial, plan_packs
+from foolscope.experiments.running.store import trial_identity
 from foolscope.learning import DEFENSES, EpochRecord, TrainingSettings, preparation, train_pack
 from foolscope.learning.adversarial import FGSM, PGD, TRADES, NoDefense, ascend, divergence
 from foolscope.learning.losses import SquaredError

@@ -7,16 +7,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from foolscope.experiments.attack_records import AttackDetailsRecord, AttackedRecord, MaskingRecord
+from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, AttackedRecord, MaskingRecord
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
 from foolscope.reports import Document, render_html, render_markdown
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Figure, Table
-from foolscope.reports.latex import latex_tables
 from foolscope.reports.numbering import walk
-from foolscope.reports.sections.attacks import robustness_section
-from foolscope.reports.sections.pictures import gallery_of
-from foolscope.reports.study_report import attack_document
+from foolscope.reports.pages import attack_document
+from foolscope.reports.parts.attacks.section import robustness_section
+from foolscope.reports.parts.pictures import gallery_of
+from foolscope.reports.render.latex import latex_tables
 
 DETAILS = AttackDetailsRecord(
     models=1,

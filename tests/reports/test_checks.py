@@ -20,8 +20,8 @@ from foolscope.reports import (
 )
 from foolscope.reports import figures as draw
 from foolscope.reports.numbering import walk
-from foolscope.reports.sections import gradients
-from foolscope.reports.sections.checks import check_document, check_section
+from foolscope.reports.parts import gradients
+from foolscope.reports.parts.checks import check_document, check_section
 
 
 def check(passed=True, name="overfits one batch"):

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from foolscope.experiments.demonstrating import demonstrate
-from foolscope.experiments.demonstration_records import MeasureRecord
-from foolscope.experiments.demonstrations import DEMONSTRATIONS
-from foolscope.experiments.store import Store
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS
+from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
+from foolscope.experiments.parts.demonstrations.records import MeasureRecord
+from foolscope.experiments.running.store import Store
 from foolscope.reports import Document, figures, render_html, render_latex, render_markdown
-from foolscope.reports.sections.demonstrations import demonstration_section, demonstration_sentence
-from foolscope.reports.sections.measures import measure_text, over_seeds
+from foolscope.reports.parts.demonstrations.measures import measure_text, over_seeds
+from foolscope.reports.parts.demonstrations.section import demonstration_section, demonstration_sentence
 
 QUICK = {
     "constructive-approximation": {

@@ -7,13 +7,13 @@ from itertools import pairwise
 import pytest
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.graph_records import GraphEdgeRecord, GraphNodeRecord, GraphRecord
+from foolscope.experiments.parts.graph_records import GraphEdgeRecord, GraphNodeRecord, GraphRecord
 from foolscope.reference.expression import Scalar, exp, sigmoid
 from foolscope.reports import Document, Section, render_html
 from foolscope.reports.figures import graphviz, layer_graph
 from foolscope.reports.figures.layered import layered
 from foolscope.reports.graph_files import write_graph
-from foolscope.reports.sections.graphs import graph_blocks
+from foolscope.reports.parts.graphs import graph_blocks
 
 HEIGHT = 40.0
 LABELS = (70.0, 14.0)

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from foolscope.experiments.inspection_records import (
+from foolscope.experiments.parts.inspections.records import (
     CalibrationBinRecord,
     CalibrationRecord,
     ConfusionRecord,
@@ -21,9 +21,9 @@ from foolscope.experiments.inspection_records import (
 )
 from foolscope.reports import figures as draw
 from foolscope.reports import render_html, render_markdown
-from foolscope.reports.sections.answers import calibration_sentence, edges_sentence
-from foolscope.reports.sections.inspection import inspection_document, inspection_sentences
-from foolscope.reports.sections.layers import flow_sentence, spread, time_sentence, weights_sentence
+from foolscope.reports.parts.inspections.answers import calibration_sentence, edges_sentence
+from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
+from foolscope.reports.parts.inspections.layers import flow_sentence, spread, time_sentence, weights_sentence
 
 
 def bins(*filled):

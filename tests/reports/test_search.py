@@ -14,8 +14,8 @@ from foolscope.experiments.records import (
 from foolscope.reports import figures as draw
 from foolscope.reports import render_html, render_latex, render_markdown
 from foolscope.reports.document import Figure, Notice, Section, Table, Verdicts
-from foolscope.reports.sections.search import search_blocks, search_section
-from foolscope.reports.study_report import search_document
+from foolscope.reports.pages import search_document
+from foolscope.reports.parts.search import search_blocks, search_section
 
 SVG = "{http://www.w3.org/2000/svg}"
 RATE = draw.SearchAxis("learning rate", "log", 1e-4, 10.0)

@@ -13,15 +13,15 @@ from foolscope.attacks.fmn import FMN
 from foolscope.attacks.full_evaluation import evaluate
 from foolscope.attacks.losses import LOSSES, misclassified, target_reached
 from foolscope.attacks.noise import GaussianNoise, UniformNoise
-from foolscope.attacks.norms import NORMS
 from foolscope.attacks.pgd import BIM, MIFGSM, PGD
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
 from foolscope.attacks.square import Square
 from foolscope.attacks.targets import TARGETS
-from foolscope.attacks.threat import Threat, parse_epsilon, parse_epsilons
 from foolscope.attacks.transfer import black_box_beats_white_box, transfer
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import NORMS
+from foolscope.threats.threat import Threat, parse_epsilon, parse_epsilons
 
 __all__ = [
     "APGD",

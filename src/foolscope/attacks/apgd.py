@@ -9,12 +9,12 @@ from torch import Tensor
 
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.norms import L1, L2, Linf, Norm
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.attacks.step_rules import AdaptiveSparsity, StepHalving, StepRule, where_rows
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import L1, L2, Linf, Norm
 
 __all__ = ["APGD"]
 

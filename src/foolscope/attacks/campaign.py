@@ -15,9 +15,9 @@ from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
 from foolscope.attacks.stages import BLACK_BOX, BLACK_BOX_SAMPLE, TRANSFER, Stage
 from foolscope.attacks.standings import Standings
-from foolscope.attacks.threat import Threat
 from foolscope.attacks.transfer import transfer
 from foolscope.core.randomness import derive_seed
+from foolscope.threats.threat import Threat
 
 __all__ = ["Campaign", "Case", "Progress", "Save"]
 

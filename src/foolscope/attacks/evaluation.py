@@ -14,9 +14,9 @@ from foolscope.attacks.coarse import in_bfloat16
 from foolscope.attacks.doubts import MaskingCheck
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import automatic_batch_size, check_logits, predict, run
-from foolscope.attacks.threat import Threat, check_images
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
+from foolscope.threats.threat import Threat, check_images
 
 __all__ = ["RobustAccuracyCurve", "robust_accuracy_curve"]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from foolscope.attacks.attack import State
 from foolscope.attacks.hyperplane import distance, smallest_step
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.norms import NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise, numbered_uniform
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import NORMS
 
 __all__ = ["FAB"]
 

@@ -6,11 +6,11 @@ import pydantic
 
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.norms import NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import NORMS
 
 __all__ = ["FGSM", "FGSMRS"]
 

@@ -7,11 +7,11 @@ import torch
 
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.norms import L2, NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import L2, NORMS
 
 __all__ = ["FMN"]
 

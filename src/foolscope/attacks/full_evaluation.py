@@ -15,9 +15,9 @@ from foolscope.attacks.masking import budget_checks, gradient_checks, saturation
 from foolscope.attacks.runner import automatic_batch_size, check_logits, predict
 from foolscope.attacks.stages import BLACK_BOX, TARGETS_TRIED, TRANSFER, evaluation_stages
 from foolscope.attacks.standings import Standings
-from foolscope.attacks.threat import Threat, check_images
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
+from foolscope.threats.threat import Threat, check_images
 
 __all__ = ["evaluate"]
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.norms import L1, L2, Linf, Norm
+from foolscope.threats.norms import L1, L2, Linf, Norm
 
 __all__ = ["distance", "smallest_step"]
 

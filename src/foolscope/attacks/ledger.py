@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from foolscope.attacks.losses import cross_entropy, margin, misclassified
-from foolscope.attacks.norms import rounding_slack
 from foolscope.attacks.problem import Problem
+from foolscope.threats.norms import rounding_slack
 
 __all__ = ["FIRST", "FIRST_BUT_GO_ON", "SMALLEST", "Judge", "Keep", "Ledger", "Success"]
 

@@ -18,8 +18,8 @@ from foolscope.attacks.losses import cross_entropy, margin
 from foolscope.attacks.pgd import PGD
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import run
-from foolscope.attacks.threat import Threat
 from foolscope.core.modes import frozen
+from foolscope.threats.threat import Threat
 
 __all__ = [
     "budget_checks",

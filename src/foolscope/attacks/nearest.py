@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from foolscope.attacks.norms import Norm
 from foolscope.core.modes import frozen
+from foolscope.threats.norms import Norm
 
 __all__ = ["nearest_classes"]
 

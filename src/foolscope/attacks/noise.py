@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import pydantic
 
 from foolscope.attacks.attack import State
-from foolscope.attacks.norms import NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import NORMS
 
 __all__ = ["GaussianNoise", "UniformNoise"]
 

@@ -7,12 +7,12 @@ import torch
 
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.norms import NORMS
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
-from foolscope.attacks.threat import parse_epsilon
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import NORMS
+from foolscope.threats.threat import parse_epsilon
 
 __all__ = ["BIM", "MIFGSM", "PGD"]
 

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from foolscope.attacks.norms import Norm
 from foolscope.attacks.randomness import Noise
+from foolscope.threats.norms import Norm
 
 __all__ = ["Problem"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from foolscope.attacks.threat import Threat
+from foolscope.threats.threat import Threat
 
 __all__ = ["AttackResult"]
 

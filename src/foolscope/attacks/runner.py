@@ -17,10 +17,10 @@ from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.targets import choose_targets
-from foolscope.attacks.threat import Threat, check_images
 from foolscope.attacks.worklist import Batch, Worklist, refill
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
+from foolscope.threats.threat import Threat, check_images
 
 __all__ = ["automatic_batch_size", "check_logits", "predict", "run"]
 

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.norms import L2, Linf, Norm
 from foolscope.attacks.oracle import Oracle
 from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise, numbered_uniform
 from foolscope.core.settings import Settings
+from foolscope.threats.norms import L2, Linf, Norm
 
 __all__ = ["Square", "bump", "square_sides"]
 

@@ -14,9 +14,9 @@ from foolscope.attacks.problem import Problem
 from foolscope.attacks.randomness import Noise
 from foolscope.attacks.result import AttackResult
 from foolscope.attacks.runner import predict, run
-from foolscope.attacks.threat import Threat
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
+from foolscope.threats.threat import Threat
 
 __all__ = ["black_box_beats_white_box", "transfer"]
 

@@ -16,21 +16,21 @@ from foolscope.cli.options import (
     recipe_of,
     recipe_options,
     report_option,
-    workplace_of,
-    workplace_options,
+    session_of,
+    session_options,
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.ablation import METRICS, ablate, plan_ablation
-from foolscope.experiments.execution import Workplace
-from foolscope.experiments.explanation import explain_pack
-from foolscope.experiments.packs import Pack, Room
-from foolscope.experiments.prose import POINTS, scale_of
+from foolscope.experiments.parts.ablation import METRICS, ablate, plan_ablation
 from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.records import AblationRecord, LevelRecord
+from foolscope.experiments.running.explanation import explain_pack
+from foolscope.experiments.running.packs import Pack, Room
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.wording.sentences import POINTS, scale_of
 from foolscope.reports import render_html
-from foolscope.reports.sections.phrases import join_words, with_interval
-from foolscope.reports.study_report import ablation_document
+from foolscope.reports.pages import ablation_document
+from foolscope.reports.phrases import join_words, with_interval
 
 _EXAMPLES = """\b
 Examples:
@@ -68,7 +68,7 @@ Examples:
 @click.option("--explain", is_flag=True, help="Print which trials would train side by side, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_option
-@workplace_options
+@session_options
 @recipe_options
 def command(
     factors: Sequence[str],
@@ -87,16 +87,16 @@ def command(
     """Vary one field at a time around a baseline and say which values help, hurt or make no difference."""
     recipe = recipe_of(flags, recipe_file)
     vary = _factors(factors)
-    workplace = workplace_of(store_folder, data_dir, device)
+    session = session_of(store_folder, data_dir, device)
     if explain:
-        _explain(*plan_ablation(recipe, vary, seeds=seeds, workplace=workplace), workplace)
+        _explain(*plan_ablation(recipe, vary, seeds=seeds, session=session), session)
         return
     with live_progress() as observe:
         record = ablate(
             recipe,
             vary,
             seeds=seeds,
-            workplace=workplace,
+            session=session,
             metric=metric,
             practical_difference=practical_difference,
             observe=observe,
@@ -128,7 +128,7 @@ def _factor(text: str) -> tuple[str, list[Any]]:
     return name.replace("-", "_"), [parse_value(value.strip()) for value in values.split(",")]
 
 
-def _explain(packs: Sequence[Pack], stored: int, workplace: Workplace) -> None:
+def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
     console = results()
     trials = sum(len(pack.trials) for pack in packs)
     console.print(
@@ -145,8 +145,8 @@ def _explain(packs: Sequence[Pack], stored: int, workplace: Workplace) -> None:
     rooms: dict[str, list[int]] = {}
     solo: dict[str, list[int]] = {}
     for position, pack in enumerate(packs, 1):
-        dataset = workplace.dataset(pack.trials[0].recipe.dataset)
-        words = explain_pack(pack, Room.on(workplace.device), dataset.image_shape, len(dataset.classes))
+        dataset = session.dataset(pack.trials[0].recipe.dataset)
+        words = explain_pack(pack, Room.on(session.device), dataset.image_shape, len(dataset.classes))
         table.add_row(
             str(position),
             str(words.trials),

@@ -20,7 +20,7 @@ from foolscope.attacks import (
     parse_epsilons,
 )
 from foolscope.cli.console import live_progress, percent, results, starting_anew
-from foolscope.cli.options import one_of, place_options, report_option, workplace_of
+from foolscope.cli.options import one_of, place_options, report_option, session_of
 from foolscope.cli.subject_options import (
     Images,
     image_options,
@@ -33,13 +33,13 @@ from foolscope.cli.subject_options import (
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
-from foolscope.experiments.attacking import Attacked, attack_subject, curve_summary, evaluate_subject
-from foolscope.experiments.execution import Stage, Workplace
-from foolscope.experiments.robustness import curve_gallery, curve_record
+from foolscope.experiments.parts.attacks.kept import Attacked, attack_subject, curve_summary, evaluate_subject
+from foolscope.experiments.parts.attacks.robustness import curve_gallery, curve_record
+from foolscope.experiments.running.run import Session, Stage
 from foolscope.experiments.study import as_attack, attack_from
-from foolscope.experiments.subjects import Subject
+from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports import render_html
-from foolscope.reports.study_report import attack_document
+from foolscope.reports.pages import attack_document
 
 _EXAMPLES = """\b
 Examples:
@@ -124,7 +124,7 @@ def command(
     package.module:factory, file.py:factory, or a TorchScript or torch.export file. It takes images in
     [0, 1] and returns logits.
     """
-    workplace = workplace_of(store_folder, data_dir, device)
+    session = session_of(store_folder, data_dir, device)
     one_of(norm, NORMS, "norm")
     budgets = [Threat(norm, each).epsilon for each in parse_epsilons(epsilon)]
     attacks = _attacks(names, steps, restarts)
@@ -133,9 +133,9 @@ def command(
         if attacks and value is not None:
             raise RecipeError(f"{option} is for the full evaluation; leave out --attack, or {option}")
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
-    subject = subject_of(model, weights, (mean, std), images, workplace)
+    subject = subject_of(model, weights, (mean, std), images, session)
     say_doubts(subject)
-    other = None if surrogate is None else _surrogate(surrogate, subject, images, workplace)
+    other = None if surrogate is None else _surrogate(surrogate, subject, images, session)
     with live_progress() as observe:
         if attacks:
             with starting_anew():
@@ -145,7 +145,7 @@ def command(
                     budgets,
                     attacks,
                     seed=seed,
-                    store=workplace.store,
+                    store=session.store,
                     progress=lambda budget, left: observe(
                         Stage(
                             "attacking",
@@ -160,7 +160,7 @@ def command(
                 norm,
                 budgets,
                 seed=seed,
-                store=workplace.store,
+                store=session.store,
                 surrogate=other,
                 levels=255 if eight_bit else None,
                 time_budget_seconds=time_budget,
@@ -176,10 +176,10 @@ def command(
         _print(subject, attacked)
 
 
-def _surrogate(model: str, subject: Subject, images: Images, workplace: Workplace) -> Subject:
+def _surrogate(model: str, subject: Subject, images: Images, session: Session) -> Subject:
     """Return another model that takes the same images."""
     dataset = images.dataset or str(subject.facts["dataset"])
-    other = subject_of(model, None, (None, None), replace(images, dataset=dataset), workplace)
+    other = subject_of(model, None, (None, None), replace(images, dataset=dataset), session)
     if other.identity == subject.identity:
         raise RecipeError(f"the surrogate {model} is the model itself; name another one")
     return other

@@ -17,19 +17,19 @@ from foolscope.cli.options import (
     recipe_of,
     recipe_options,
     report_option,
-    workplace_of,
+    session_of,
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.checking import check_records, range_test_record
-from foolscope.experiments.execution import Stage
+from foolscope.experiments.parts.checks import check_records, range_test_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.records import CheckRecord, RangeTestRecord
-from foolscope.experiments.store import StoredTrial
-from foolscope.experiments.workplace import Workplace
+from foolscope.experiments.running.run import Stage
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.learning_rate_range import DEFAULT_STEPS, log_spaced
 from foolscope.reports import render_html
-from foolscope.reports.sections.checks import check_document
+from foolscope.reports.parts.checks import check_document
 
 _EXAMPLES = """\b
 Exit code: 0 if every check passed, 1 if one failed, 2 for a mistake in the command.
@@ -85,10 +85,10 @@ def command(
     a small subset, by heart? Are the gradients those derived by hand, and those of finite differences? At
     which learning rates does the loss fall, and is the recipe's own stable?
     """
-    workplace = workplace_of(store_folder, data_dir, device)
+    session = session_of(store_folder, data_dir, device)
     grid = _rates(rates)
-    recipe, trial = _recipe(subject, flags, recipe_file, workplace)
-    model = None if trial is None or trial.status == "diverged" else trial.model(workplace.device)
+    recipe, trial = _recipe(subject, flags, recipe_file, session)
+    model = None if trial is None or trial.status == "diverged" else trial.model(session.device)
     name = recipe.model.name
     with live_progress() as observe:
 
@@ -96,18 +96,18 @@ def command(
             observe(Stage("checking", done, what))
 
         checks = check_records(
-            name, recipe, workplace, lambda done, what: tell(_SHARE * done, what), model=model
+            name, recipe, session, lambda done, what: tell(_SHARE * done, what), model=model
         )
         range_test = range_test_record(
             name,
             recipe,
-            workplace,
+            session,
             grid,
             steps,
             tell=lambda done, what: tell(_SHARE + (1.0 - _SHARE) * done, what),
         )
     if page is not None:
-        classes = len(workplace.dataset(recipe.dataset).classes)
+        classes = len(session.dataset(recipe.dataset).classes)
         write_text(page, render_html(check_document(checks, range_test, classes)))
     passed = range_test.passed and all(check.passed for check in checks)
     if as_json:
@@ -138,7 +138,7 @@ def _rates(text: str) -> tuple[float, ...]:
 
 
 def _recipe(
-    subject: str | None, flags: dict[str, Any], recipe_file: Path | None, workplace: Workplace
+    subject: str | None, flags: dict[str, Any], recipe_file: Path | None, session: Session
 ) -> tuple[Recipe, StoredTrial | None]:
     """Return the recipe of a file with flags, or a stored run with its recipe as it is."""
     if subject is None:
@@ -151,7 +151,7 @@ def _recipe(
     if given:
         flag = "--" + given[0].removeprefix("recipe_").replace("_", "-")
         raise RecipeError(f"a stored run is checked as it was trained; leave out {flag}, or check a recipe")
-    trial = workplace.store.find(subject)
+    trial = session.store.find(subject)
     return trial.recipe, trial
 
 

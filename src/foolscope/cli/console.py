@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from foolscope.experiments.execution import Observer, Progress, Stage
+from foolscope.experiments.running.run import Observer, Progress, Stage
 
 __all__ = ["live_progress", "percent", "results", "starting_anew"]
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import click
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.graph_records import GraphRecord
-from foolscope.experiments.graphs import graph_record
-from foolscope.experiments.subjects import Subject
-from foolscope.experiments.workplace import Workplace
+from foolscope.experiments.parts.graph_records import GraphRecord
+from foolscope.experiments.parts.graphs import graph_record
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports.graph_files import svg_path
 
 __all__ = ["graph_of", "graph_option"]
@@ -40,16 +40,16 @@ def _path(context: click.Context, option: click.Parameter, value: str | None) ->
         raise RecipeError(f"--graph: {error}; RUN goes before it") from error
 
 
-def graph_of(subject: Subject, workplace: Workplace) -> GraphRecord:
+def graph_of(subject: Subject, session: Session) -> GraphRecord:
     """Follow the first images of a subject through its model.
 
     Args:
         subject: a run, whose own loss is used, or anyone's model, with cross-entropy.
-        workplace: has the run.
+        session: has the run.
 
     Raises:
         RecipeError: the model cannot be followed layer by layer.
     """
     run = subject.facts.get("run")
-    loss = workplace.store.find(run).recipe.loss if run else None
+    loss = session.store.find(run).recipe.loss if run else None
     return graph_record(subject.name, subject.model, subject.images, subject.labels, loss=loss)

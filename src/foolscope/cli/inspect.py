@@ -13,7 +13,7 @@ from rich.table import Table
 from foolscope.attacks import NORMS, Threat
 from foolscope.cli.console import live_progress, percent, results, starting_anew
 from foolscope.cli.graph import graph_of, graph_option
-from foolscope.cli.options import one_of, place_options, report_option, workplace_of
+from foolscope.cli.options import one_of, place_options, report_option, session_of
 from foolscope.cli.subject_options import (
     Images,
     image_options,
@@ -25,12 +25,12 @@ from foolscope.cli.subject_options import (
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.execution import Stage
-from foolscope.experiments.inspecting import inspect_subject
-from foolscope.experiments.inspection_records import InspectionRecord
+from foolscope.experiments.parts.inspections.inspecting import inspect_subject
+from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.running.run import Stage
 from foolscope.reports import render_html, write_graph
-from foolscope.reports.sections.inspection import inspection_document, inspection_sentences
-from foolscope.reports.sections.layers import learned_layers, significant, spread
+from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
+from foolscope.reports.parts.inspections.layers import learned_layers, significant, spread
 
 _EXAMPLES = """\b
 Examples:
@@ -106,15 +106,15 @@ def command(
     letters, or a MODEL of anyone's: package.module:factory, file.py:factory, or a TorchScript or
     torch.export file. It takes images in [0, 1] and returns logits.
     """
-    workplace = workplace_of(store_folder, data_dir, device)
+    session = session_of(store_folder, data_dir, device)
     one_of(norm, NORMS, "norm")
     threat = Threat(norm, epsilon)
     fractions = [] if compress is None else _fractions(compress)
     named = [name for name in _PARTS if flags[name.replace("-", "_")]]
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
-    subject = subject_of(model, weights, (mean, std), images, workplace)
+    subject = subject_of(model, weights, (mean, std), images, session)
     say_doubts(subject)
-    followed = None if graph is None else graph_of(subject, workplace)
+    followed = None if graph is None else graph_of(subject, session)
     with starting_anew(), live_progress() as observe:
         inspected = inspect_subject(
             subject,

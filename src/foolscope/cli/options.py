@@ -14,10 +14,10 @@ from pydantic.fields import FieldInfo
 
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings, plain_words
-from foolscope.experiments.execution import Workplace
-from foolscope.experiments.executors import EXECUTORS
 from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
-from foolscope.experiments.store import Store
+from foolscope.experiments.running.executors import EXECUTORS
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.running.store import Store
 from foolscope.learning import TrainingSettings
 from foolscope.learning.regularizers import RegularizationSettings
 
@@ -29,10 +29,10 @@ __all__ = [
     "recipe_of",
     "recipe_options",
     "report_option",
+    "session_of",
+    "session_options",
     "store_flag",
     "store_option",
-    "workplace_of",
-    "workplace_options",
 ]
 
 _DEFAULT_STORE = Path("foolscope-runs")
@@ -190,8 +190,8 @@ def _read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def workplace_options(function: Function) -> Function:
-    """Add where to train and who does it; :func:`workplace_of` gathers them.
+def session_options(function: Function) -> Function:
+    """Add where to train and who does it; :func:`session_of` gathers them.
 
     Commands only hand these on, so executor and workers are not among their arguments.
     """
@@ -263,11 +263,11 @@ def store_flag(folder: Path) -> str:
     return "" if folder == default else f" --store {shlex.quote(str(folder))}"
 
 
-def workplace_of(store_folder: Path, data_dir: Path | None, device: str) -> Workplace:
-    """Gather the workplace options of the command that runs."""
+def session_of(store_folder: Path, data_dir: Path | None, device: str) -> Session:
+    """Gather the session options of the command that runs."""
     said = click.get_current_context().meta
     executor, workers = said.get("foolscope.executor", "auto"), said.get("foolscope.workers")
-    return Workplace(Store(store_folder), data_dir, device, executor, workers)
+    return Session(Store(store_folder), data_dir, device, executor, workers)
 
 
 def command_line() -> str:

@@ -6,8 +6,8 @@ import click
 
 from foolscope.cli.options import store_option
 from foolscope.core.errors import StoreError
-from foolscope.experiments.store import Store
-from foolscope.reports.study_report import read_pictures, write_study_report
+from foolscope.experiments.running.store import Store
+from foolscope.reports.pages import read_pictures, write_study_report
 
 _EXAMPLES = """\b
 Examples:

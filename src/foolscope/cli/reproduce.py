@@ -10,13 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from foolscope.cli.console import results
-from foolscope.cli.options import workplace_of, workplace_options
+from foolscope.cli.options import session_of, session_options
 from foolscope.cli.study import OUTCOME_COLORS, run_and_report
-from foolscope.experiments.prose import POINTS, scale_of
 from foolscope.experiments.records import ClaimRecord, FigureRecord, StudyRecord
 from foolscope.experiments.reproduction import EXPERIMENTS, Reproduction, claims_about, reproductions
 from foolscope.experiments.study_file import read_study
-from foolscope.reports.sections.phrases import join_words, one_or_many, with_interval
+from foolscope.experiments.wording.sentences import POINTS, scale_of
+from foolscope.reports.phrases import join_words, one_or_many, with_interval
 
 _EXAMPLES = """\b
 Examples:
@@ -33,7 +33,7 @@ _WITHIN = "within noise"
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--seeds", type=click.IntRange(2, 1000), help="Trials per cell, instead of the study's.")
 @click.option("--json", "as_json", is_flag=True, help="Print claims and figures as JSON.")
-@workplace_options
+@session_options
 def command(
     name: str | None,
     seeds: int | None,
@@ -46,13 +46,13 @@ def command(
     if name is None:
         _print_experiments()
         return
-    workplace = workplace_of(store_folder, data_dir, device)
+    session = session_of(store_folder, data_dir, device)
     documents = []
     for reproduction in reproductions(name):
         plan, text = read_study(reproduction.study)
         if seeds is not None:
             plan = plan.model_copy(update={"seeds": seeds})
-        record, report = run_and_report(plan, text, workplace)
+        record, report = run_and_report(plan, text, session)
         if as_json:
             documents.append(_document(reproduction, record, report))
         else:

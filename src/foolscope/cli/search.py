@@ -18,17 +18,17 @@ from foolscope.cli.options import (
     recipe_of,
     recipe_options,
     report_option,
-    workplace_of,
-    workplace_options,
+    session_of,
+    session_options,
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.prose import POINTS, capitalized, number
+from foolscope.experiments.parts.search import SAMPLERS, SearchSettings, search, search_settings
 from foolscope.experiments.records import ContenderRecord, SearchRecord
-from foolscope.experiments.search import SAMPLERS, SearchSettings, search, search_settings
-from foolscope.experiments.words import value_words
+from foolscope.experiments.wording.fields import value_words
+from foolscope.experiments.wording.sentences import POINTS, capitalized, number
 from foolscope.reports import render_html
-from foolscope.reports.study_report import search_document
+from foolscope.reports.pages import search_document
 
 _SHOWN = 5  # of the settings tried
 
@@ -78,7 +78,7 @@ def _option(name: str, kind: Any = None, **attributes: Any) -> Callable[[Functio
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_option
-@workplace_options
+@session_options
 @recipe_options
 def command(
     dimensions: Sequence[str],
@@ -99,7 +99,7 @@ def command(
         record = search(
             recipe,
             over,
-            workplace=workplace_of(store_folder, data_dir, device),
+            session=session_of(store_folder, data_dir, device),
             settings=settings,
             practical_difference=practical_difference,
             observe=observe,

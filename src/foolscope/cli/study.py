@@ -11,18 +11,18 @@ from rich.padding import Padding
 from rich.table import Table
 
 from foolscope.cli.console import live_progress, percent, results
-from foolscope.cli.options import command_line, workplace_of, workplace_options
+from foolscope.cli.options import command_line, session_of, session_options
 from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
-from foolscope.experiments.execution import Workplace
 from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
+from foolscope.experiments.running.run import Session
 from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
 from foolscope.experiments.study_run import run_study
-from foolscope.reports.sections.demonstrations import demonstration_sentence
-from foolscope.reports.sections.inspections import inspected_sentence
-from foolscope.reports.sections.traces import trace_sentence
-from foolscope.reports.study_report import read_pictures, write_study_report
+from foolscope.reports.pages import read_pictures, write_study_report
+from foolscope.reports.parts.demonstrations.section import demonstration_sentence
+from foolscope.reports.parts.inspections.section import inspected_sentence
+from foolscope.reports.parts.traces import trace_sentence
 
 _EXAMPLES = """\b
 Examples:
@@ -43,7 +43,7 @@ OUTCOME_COLORS = {"upheld": "green", "contradicted": "red", "undecided": "yellow
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Trials per cell, instead of the file's.")
 @click.option("--list", "list_only", is_flag=True, help="List the built-in studies; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
-@workplace_options
+@session_options
 def command(
     study: str,
     target: Path | None,
@@ -70,18 +70,18 @@ def command(
         return
     if seeds is not None:
         plan = plan.model_copy(update={"seeds": seeds})
-    record, report = run_and_report(plan, text, workplace_of(store_folder, data_dir, device))
+    record, report = run_and_report(plan, text, session_of(store_folder, data_dir, device))
     if as_json:
         click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
     else:
         _print(record, report)
 
 
-def run_and_report(plan: Study, text: str, workplace: Workplace) -> tuple[StudyRecord, Path]:
+def run_and_report(plan: Study, text: str, session: Session) -> tuple[StudyRecord, Path]:
     """Run a study with live progress and write its report; return its record and the page."""
     with live_progress() as observe:
-        record = run_study(plan, workplace, text=text, command=command_line(), observe=observe)
-    folder = workplace.store.study_folder(record.name)
+        record = run_study(plan, session, text=text, command=command_line(), observe=observe)
+    folder = session.store.study_folder(record.name)
     files = write_study_report(record, read_pictures(folder / "pictures.safetensors"), folder)
     return record, files["html"]
 

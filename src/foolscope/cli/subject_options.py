@@ -11,9 +11,9 @@ from rich.markup import escape
 
 from foolscope.attacks import NORMS, parse_epsilon
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.foreign_models import is_foreign
-from foolscope.experiments.subjects import Subject, dataset_settings, foreign_subject, run_subject
-from foolscope.experiments.workplace import Workplace
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.subjects.foreign_models import is_foreign
+from foolscope.experiments.subjects.subject import Subject, dataset_settings, foreign_subject, run_subject
 
 __all__ = [
     "Images",
@@ -101,7 +101,7 @@ def subject_of(
     weights: Path | None,
     scaling: tuple[str | None, str | None],
     images: Images,
-    workplace: Workplace,
+    session: Session,
 ) -> Subject:
     """Gather the options into a model with its images.
 
@@ -110,7 +110,7 @@ def subject_of(
         weights: for a model that a factory builds.
         scaling: mean and deviation that it wants its inputs normalized with, as they were typed.
         images: which ones.
-        workplace: store, data and device.
+        session: store, data and device.
 
     Raises:
         RecipeError: options contradict each other, or the model does not fit the images.
@@ -127,11 +127,11 @@ def subject_of(
         if settings is None:
             raise RecipeError(f"{model} comes without images; say on which with --dataset NAME|PATH")
         numbers = None if mean is None or std is None else (_numbers(mean, "mean"), _numbers(std, "std"))
-        return foreign_subject(model, weights, settings, images.split, images.limit, numbers, workplace)
+        return foreign_subject(model, weights, settings, images.split, images.limit, numbers, session)
     for option, value in (("--weights", weights), ("--mean and --std", mean)):
         if value is not None:
             raise RecipeError(f"{option} is for a model of your own, file.py:factory; {model} names a run")
-    return run_subject(workplace.store.find(model), settings, images.split, images.limit, workplace)
+    return run_subject(session.store.find(model), settings, images.split, images.limit, session)
 
 
 def say_doubts(subject: Subject) -> None:

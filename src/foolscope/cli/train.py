@@ -17,20 +17,20 @@ from foolscope.cli.options import (
     recipe_of,
     recipe_options,
     report_option,
+    session_of,
+    session_options,
     store_flag,
-    workplace_of,
-    workplace_options,
 )
 from foolscope.core.files import write_text
-from foolscope.experiments.engine_records import DifferenceRecord
-from foolscope.experiments.execution import Workplace, run_trials
+from foolscope.experiments.engines.comparison import ReferenceRun, reference_run
+from foolscope.experiments.engines.records import DifferenceRecord
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.reference_runs import ReferenceRun, reference_run
-from foolscope.experiments.store import StoredTrial
+from foolscope.experiments.running.run import Session, run_trials
+from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study_run import training_record
 from foolscope.reports import render_html
-from foolscope.reports.sections.engines import engines_document
-from foolscope.reports.study_report import training_document
+from foolscope.reports.engines import engines_document
+from foolscope.reports.pages import training_document
 
 _EXAMPLES = """\b
 Examples:
@@ -53,7 +53,7 @@ Examples:
     show_default=True,
     help="Who trains: torch, or NumPy with gradients derived by hand.",
 )
-@workplace_options
+@session_options
 @recipe_options
 def command(
     as_json: bool,
@@ -73,13 +73,13 @@ def command(
     run in NumPy that is interrupted starts anew.
     """
     recipe = recipe_of(flags, recipe_file)
-    workplace = workplace_of(store_folder, data_dir, device)
+    session = session_of(store_folder, data_dir, device)
     if engine == "reference":
-        run = _train_by_both(recipe, workplace, as_json, page)
+        run = _train_by_both(recipe, session, as_json, page)
         click.get_current_context().exit(0 if run.record.agrees else 1)
-    known = workplace.store.has(workplace.identify(recipe))
+    known = session.store.has(session.identify(recipe))
     with live_progress() as observe:
-        (trial,) = run_trials([recipe], workplace, observe)
+        (trial,) = run_trials([recipe], session, observe)
     if page is not None:
         record = training_record(recipe.model.name, [trial])
         write_text(page, render_html(training_document(record)))
@@ -99,10 +99,10 @@ def command(
     _suggest_attack(console, trial)
 
 
-def _train_by_both(recipe: Recipe, workplace: Workplace, as_json: bool, page: Path | None) -> ReferenceRun:
+def _train_by_both(recipe: Recipe, session: Session, as_json: bool, page: Path | None) -> ReferenceRun:
     """Train with both engines, and say what came out."""
     with starting_anew("the same command starts anew in NumPy"), live_progress() as observe:
-        run = reference_run(recipe, workplace, observe)
+        run = reference_run(recipe, session, observe)
     if page is not None:
         write_text(page, render_html(engines_document(run.record)))
     if as_json:

@@ -1,13 +1,28 @@
 """The base of every settings class: validated once, frozen, closed to unknown fields."""
 
+import math
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import pydantic
 
 from foolscope.core.errors import RecipeError, did_you_mean
 
-__all__ = ["Settings", "one_line", "plain_words"]
+__all__ = ["FiniteFloat", "Settings", "finite_or_none", "one_line", "plain_words"]
+
+
+def finite_or_none(value: Any) -> Any:
+    """Return a number, or None for NaN and infinities, which JSON cannot represent; anything else unchanged.
+
+    Example:
+        >>> finite_or_none(float("nan")), finite_or_none(0.5)
+        (None, 0.5)
+    """
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+FiniteFloat = Annotated[float | None, pydantic.BeforeValidator(finite_or_none)]
+"""A number in a stored result: what is not finite becomes None, and null in JSON."""
 
 
 class Settings(pydantic.BaseModel):

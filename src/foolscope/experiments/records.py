@@ -5,11 +5,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from foolscope.core.settings import Settings
-from foolscope.experiments.attack_records import AttackDetailsRecord, AttackedRecord, MaskingRecord
-from foolscope.experiments.demonstration_records import DemonstrationRecord
-from foolscope.experiments.graph_records import GraphRecord
-from foolscope.experiments.inspection_records import InspectedRecord
-from foolscope.experiments.trace_records import TraceRecord
+from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, AttackedRecord, MaskingRecord
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.graph_records import GraphRecord
+from foolscope.experiments.parts.inspections.records import InspectedRecord
+from foolscope.experiments.parts.trace_records import TraceRecord
 
 __all__ = [
     "AblationRecord",

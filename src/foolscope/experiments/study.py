@@ -10,11 +10,11 @@ from foolscope.attacks import ATTACKS, NORMS, Attack, Threat
 from foolscope.attacks.attack import check_norm
 from foolscope.core.errors import FoolscopeError, did_you_mean
 from foolscope.core.settings import Settings, one_line
-from foolscope.experiments.claims import Claim
-from foolscope.experiments.demonstrations import DEMONSTRATIONS, DemonstrationSettings
-from foolscope.experiments.inspecting import PARTS
+from foolscope.experiments.claims.claim import Claim
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, DemonstrationSettings
+from foolscope.experiments.parts.inspections.inspecting import PARTS
+from foolscope.experiments.parts.search.plan import SearchPlan
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.search.plan import SearchPlan
 
 __all__ = [
     "AblationPlan",
@@ -157,7 +157,7 @@ class AttackPlan(_Threatened):
 
 
 class AimedPlan(_Threatened):
-    """One attack on one recipe, with the classes that it is about; see :mod:`foolscope.experiments.aims`."""
+    """One attack on one recipe, with the classes that it is about."""
 
     recipe: str
     attack: AnyAttack
@@ -230,7 +230,8 @@ class LookPlan(Settings):
     )
     recipe: str
     parts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        tuple(PARTS), description="what is looked at; see :mod:`foolscope.experiments.inspecting`"
+        tuple(PARTS),
+        description="what is looked at",
     )
     images: int = Field(1000, ge=1, description="the first so many test images")
 

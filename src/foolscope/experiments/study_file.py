@@ -12,8 +12,8 @@ import pydantic
 from foolscope.attacks import ATTACKS
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings, one_line
-from foolscope.experiments.claims import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
-from foolscope.experiments.demonstrations import DEMONSTRATIONS
+from foolscope.experiments.claims.claim import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.study import (
     AblationPlan,

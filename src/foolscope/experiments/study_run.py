@@ -9,32 +9,25 @@ import tomli_w
 from torch import Tensor
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.ablation import (
+from foolscope.experiments.claims.curves import CURVES, curve_of
+from foolscope.experiments.claims.evidence import check_claims, claim_cells, judge_claims
+from foolscope.experiments.parts.ablation import (
     AblationCell,
     ablation_cells,
     check_metric,
     mean_interval,
     summarize,
 )
-from foolscope.experiments.aims import check_aims
-from foolscope.experiments.check_metrics import check_errors
-from foolscope.experiments.checking import check_records, range_test_record
-from foolscope.experiments.curves import CURVES, curve_of
-from foolscope.experiments.demonstrating import demonstrate
-from foolscope.experiments.design import BlockDesign
-from foolscope.experiments.evidence import check_claims, claim_cells, judge_claims
-from foolscope.experiments.execution import (
-    Observer,
-    Stage,
-    Workplace,
-    dataset_facts,
-    machine_facts,
-    run_trials,
-    silent,
-)
-from foolscope.experiments.graphs import initial_graphs
-from foolscope.experiments.inspected_models import inspect_models
-from foolscope.experiments.inspection_metrics import check_layers
+from foolscope.experiments.parts.attacks.aims import check_aims
+from foolscope.experiments.parts.attacks.robustness import fooling_gallery, robustness_curve, worst_gallery
+from foolscope.experiments.parts.check_metrics import check_errors
+from foolscope.experiments.parts.checks import check_records, range_test_record
+from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
+from foolscope.experiments.parts.graphs import initial_graphs
+from foolscope.experiments.parts.inspections.inspected_models import inspect_models
+from foolscope.experiments.parts.inspections.metrics import check_layers
+from foolscope.experiments.parts.search.plan import check_searches, run_searches, searched_trials
+from foolscope.experiments.parts.traces import follow_attacks
 from foolscope.experiments.recipe import Recipe, with_values
 from foolscope.experiments.records import (
     AblationRecord,
@@ -45,12 +38,19 @@ from foolscope.experiments.records import (
     StudyRecord,
     TrainingRecord,
 )
-from foolscope.experiments.robustness import fooling_gallery, robustness_curve, worst_gallery
-from foolscope.experiments.search.plan import check_searches, run_searches, searched_trials
-from foolscope.experiments.store import TRAINING_VERSION, StoredTrial
+from foolscope.experiments.running.run import (
+    Observer,
+    Session,
+    Stage,
+    dataset_facts,
+    machine_facts,
+    run_trials,
+    silent,
+)
+from foolscope.experiments.running.store import TRAINING_VERSION, StoredTrial
 from foolscope.experiments.study import Study
-from foolscope.experiments.traces import follow_attacks
 from foolscope.learning.checkpoints import save_tensors
+from foolscope.statistics.blocks import BlockDesign
 
 __all__ = ["run_study", "training_record"]
 
@@ -58,13 +58,13 @@ Trials = dict[Recipe, list[StoredTrial]]
 
 
 def run_study(
-    study: Study, workplace: Workplace, *, text: str = "", command: str = "", observe: Observer = silent
+    study: Study, session: Session, *, text: str = "", command: str = "", observe: Observer = silent
 ) -> StudyRecord:
     """Run a study, or what of it the store lacks, and store its record and pictures.
 
     Args:
         study: what to do.
-        workplace: store, data and device.
+        session: store, data and device.
         text: the study file, for the colophon.
         command: what the person typed, likewise.
         observe: called as the study goes on.
@@ -86,39 +86,39 @@ def run_study(
         except RecipeError as error:
             raise RecipeError(f"ablations.{number}: {error}") from error
     check_claims(study)
-    check_searches(study.searches, study.recipes, workplace)
-    check_aims(study, workplace)
-    check_layers(study, workplace)
-    gradient_errors = check_errors(study, workplace, observe)
-    demonstrations = demonstrate(study.demonstrations, range(study.seeds), workplace.store, observe)
+    check_searches(study.searches, study.recipes, session)
+    check_aims(study, session)
+    check_layers(study, session)
+    gradient_errors = check_errors(study, session, observe)
+    demonstrations = demonstrate(study.demonstrations, range(study.seeds), session.store, observe)
     named_ablations = [(plan.recipe, cells) for plan, cells in ablations]
-    trials = _train(study, named_ablations, workplace, observe)
+    trials = _train(study, named_ablations, session, observe)
     searches = run_searches(
         study.searches,
         study.recipes,
-        workplace,
+        session,
         practical_difference=study.practical_difference,
         observe=observe,
     )
-    checks, range_tests = _checks(study, workplace, observe)
-    inspections, inspected = inspect_models(study, trials, workplace, observe)
-    curves = _curves(study, trials, workplace, observe)
-    traces = follow_attacks(study, trials, workplace, observe)
+    checks, range_tests = _checks(study, session, observe)
+    inspections, inspected = inspect_models(study, trials, session, observe)
+    curves = _curves(study, trials, session, observe)
+    traces = follow_attacks(study, trials, session, observe)
     observe(Stage("looking at the models", 0.0))
-    galleries, arrays = _galleries(study, trials, workplace)
+    galleries, arrays = _galleries(study, trials, session)
     ablation_records = [
         _ablation_record(study, position, cells, trials) for position, (_, cells) in enumerate(ablations)
     ]
     datasets = {recipe.dataset for recipe in study.recipes.values()}
     every = [trial for own in trials.values() for trial in own]
-    every += searched_trials(searches, {trial.identity for trial in every}, workplace.store)
+    every += searched_trials(searches, {trial.identity for trial in every}, session.store)
     record = StudyRecord(
         name=study.name,
         title=study.title,
         question=study.question,
         seeds=list(range(study.seeds)),
         practical_difference=study.practical_difference,
-        classes=_classes(study, workplace),
+        classes=_classes(study, session),
         trainings=[training_record(name, trials[recipe]) for name, recipe in study.recipes.items()],
         ablations=ablation_records,
         checks=checks,
@@ -132,10 +132,10 @@ def run_study(
         },
         trial_count=len(every),
         provenance={
-            **machine_facts(workplace.device),
+            **machine_facts(session.device),
             "training_version": TRAINING_VERSION,
             "precision": sorted({trial.provenance["precision"] for trial in every}),
-            "datasets": [dataset_facts(workplace.dataset(dataset)) for dataset in sorted(datasets, key=str)],
+            "datasets": [dataset_facts(session.dataset(dataset)) for dataset in sorted(datasets, key=str)],
             "training_seconds": sum(trial.outcome["duration_seconds"] for trial in every),
         },
         command=command,
@@ -147,19 +147,19 @@ def run_study(
         range_tests=range_tests,
         traces=traces,
         demonstrations=demonstrations,
-        graphs=initial_graphs(study.recipes, workplace),
+        graphs=initial_graphs(study.recipes, session),
         inspections=inspections,
     )
-    folder = workplace.store.study_folder(study.name)
+    folder = session.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", {**inspected, **arrays}, {"study": study.name})
-    workplace.store.write_study(record)
+    session.store.write_study(record)
     observe(Stage("looking at the models", 1.0))
     return record
 
 
-def _classes(study: Study, workplace: Workplace) -> list[str]:
+def _classes(study: Study, session: Session) -> list[str]:
     """Name the classes of the first recipe's data; a study that only demonstrates has none."""
-    return next((list(workplace.dataset(each.dataset).classes) for each in study.recipes.values()), [])
+    return next((list(session.dataset(each.dataset).classes) for each in study.recipes.values()), [])
 
 
 def _as_toml(study: Study) -> str:
@@ -169,7 +169,7 @@ def _as_toml(study: Study) -> str:
 def _train(
     study: Study,
     ablations: Sequence[tuple[str, Sequence[AblationCell]]],
-    workplace: Workplace,
+    session: Session,
     observe: Observer,
 ) -> Trials:
     """Train every recipe, every cell of every ablation and every cell of every claim, with every seed."""
@@ -183,7 +183,7 @@ def _train(
     seeded = [
         with_values(recipe, {"seed": recipe.seed + seed}) for recipe in wanted for seed in range(study.seeds)
     ]
-    finished = run_trials(seeded, workplace, observe)
+    finished = run_trials(seeded, session, observe)
     return {
         recipe: finished[position * study.seeds : (position + 1) * study.seeds]
         for position, recipe in enumerate(wanted)
@@ -244,7 +244,7 @@ def _drawn_curves(trials: Sequence[StoredTrial]) -> list[str]:
 
 
 def _checks(
-    study: Study, workplace: Workplace, observe: Observer
+    study: Study, session: Session, observe: Observer
 ) -> tuple[list[CheckRecord], list[RangeTestRecord]]:
     plan = study.inspection
     parts = len(plan.checks) + len(plan.learning_rates)
@@ -256,13 +256,13 @@ def _checks(
         observe(Stage("checking", (done + fraction) / parts, f"{name}, {detail}"))
 
     for name in plan.checks:
-        checks += check_records(name, study.recipes[name], workplace, tell)
+        checks += check_records(name, study.recipes[name], session, tell)
     for name in plan.learning_rates:
-        range_tests.append(range_test_record(name, study.recipes[name], workplace, tell=tell))
+        range_tests.append(range_test_record(name, study.recipes[name], session, tell=tell))
     return checks, range_tests
 
 
-def _curves(study: Study, trials: Trials, workplace: Workplace, observe: Observer) -> list[CurveRecord]:
+def _curves(study: Study, trials: Trials, session: Session, observe: Observer) -> list[CurveRecord]:
     records = []
     work = [
         (plan, name)
@@ -275,14 +275,14 @@ def _curves(study: Study, trials: Trials, workplace: Workplace, observe: Observe
         def tell(fraction: float, detail: str, position: int = position, name: str = name) -> None:
             observe(Stage("attacking", (position + fraction) / len(work), f"{name}, {detail}"))
 
-        curve = robustness_curve(plan, name, trials[study.recipes[name]], workplace, tell)
+        curve = robustness_curve(plan, name, trials[study.recipes[name]], session, tell)
         settings = [attack.model_dump(mode="json", exclude_none=True) for attack in plan.attacks]
         records.append(curve.model_copy(update={"settings": settings}))
     return records
 
 
 def _galleries(
-    study: Study, trials: Trials, workplace: Workplace
+    study: Study, trials: Trials, session: Session
 ) -> tuple[list[GalleryRecord], dict[str, Tensor]]:
     records: list[GalleryRecord] = []
     arrays: dict[str, Tensor] = {}
@@ -293,13 +293,13 @@ def _galleries(
     for position, plan in enumerate(study.galleries):
         trial = first(plan.recipe)
         if trial is not None:
-            record, own = fooling_gallery(plan, trial, workplace, f"fooling-{position}")
+            record, own = fooling_gallery(plan, trial, session, f"fooling-{position}")
             records.append(record)
             arrays |= own
     for position, name in enumerate(study.inspection.worst):
         trial = first(name)
         if trial is not None:
-            record, own = worst_gallery(name, trial, workplace, f"worst-{position}")
+            record, own = worst_gallery(name, trial, session, f"worst-{position}")
             records.append(record)
             arrays |= own
     return records, arrays

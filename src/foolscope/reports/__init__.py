@@ -24,9 +24,9 @@ from foolscope.reports.document import (
     Verdicts,
 )
 from foolscope.reports.graph_files import write_graph
-from foolscope.reports.html import render_html
-from foolscope.reports.latex import latex_tables, render_latex
-from foolscope.reports.markdown import render_markdown
+from foolscope.reports.render.html import render_html
+from foolscope.reports.render.latex import latex_tables, render_latex
+from foolscope.reports.render.markdown import render_markdown
 
 __all__ = [
     "Bullets",

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.graph_records import GraphRecord
+from foolscope.experiments.parts.graph_records import GraphRecord
 from foolscope.reference.expression import Scalar, drawn
 from foolscope.reports.figures import computational_graph, standalone_svg
 from foolscope.reports.figures.graphviz import has_graphviz
-from foolscope.reports.sections.graphs import graph_drawing
+from foolscope.reports.parts.graphs import graph_drawing
 
 __all__ = ["svg_path", "write_graph"]
 

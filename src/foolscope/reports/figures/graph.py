@@ -65,8 +65,8 @@ def layer_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graphviz: boo
 
     Args:
         nodes: in the order of computing, with the fields of
-            :class:`~foolscope.experiments.graph_records.GraphNodeRecord`.
-        edges: with those of :class:`~foolscope.experiments.graph_records.GraphEdgeRecord`.
+            :class:`~foolscope.experiments.parts.graph_records.GraphNodeRecord`.
+        edges: with those of :class:`~foolscope.experiments.parts.graph_records.GraphEdgeRecord`.
         graphviz: whether Graphviz places them.
 
     Returns:

@@ -1,0 +1,1 @@
+"""Sentences that a test upholds or contradicts."""

@@ -1,0 +1,1 @@
+"""The NumPy engine beside the torch one."""

@@ -1,0 +1,261 @@
+"""Trains a recipe in NumPy, with gradients derived by hand, on the minibatches that torch would take."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+
+from foolscope.core.randomness import torch_generator
+from foolscope.data import Dataset
+from foolscope.data.dataset import LabeledImages
+from foolscope.experiments.engines.coverage import check_coverage, mirrored_network, reference_precision
+from foolscope.experiments.recipe import Recipe
+from foolscope.inspection import initial_model
+from foolscope.inspection.mirroring import mirrored_loss, state_of
+from foolscope.learning import EpochRecord, EpochReport, TrialOutcome, optimizers
+from foolscope.learning.losses import CrossEntropy, LossSettings
+from foolscope.learning.outcome import Status
+from foolscope.learning.schedules import learning_rates
+from foolscope.reference import L1, L2, SGD, Array, Loss, Network, Parameters, TrainingState, train
+from foolscope.reference import in_evaluation as evaluated
+
+__all__ = ["train_in_numpy"]
+
+_EVALUATED_AT_ONCE = 256  # images: a convolution copies its windows out
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Images and labels in NumPy's memory."""
+
+    images: UInt8[np.ndarray, "count channel height width"]
+    labels: Int64[np.ndarray, " count"]
+
+    @classmethod
+    def of(cls, split: LabeledImages) -> "_Split":
+        return cls(split.images.cpu().numpy(), split.labels.cpu().numpy())
+
+    def take(
+        self, chosen: Int64[np.ndarray, " some"] | slice, dtype: str
+    ) -> tuple[Array, Int64[np.ndarray, " some"]]:
+        """Return some images, in [0, 1], with their labels."""
+        images: Array = self.images[chosen].astype(dtype)
+        images /= 255
+        return images, self.labels[chosen]
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """What stays the same from step to step."""
+
+    recipe: Recipe
+    dtype: Literal["float32", "float64"]
+    train: _Split
+    validation: _Split | None
+    network: Network
+    loss: Loss
+    unsmoothed_loss: Loss
+    sgd: SGD
+    parameter_count: int
+
+
+def train_in_numpy(
+    recipe: Recipe,
+    dataset: Dataset,
+    report: Callable[[EpochReport], None] | None = None,
+    *,
+    start: Callable[[Parameters], Parameters] | None = None,
+) -> TrialOutcome:
+    """Train a recipe without torch's gradients, from the weights and on the minibatches that torch has.
+
+    Checkpoint, early stopping and metrics are those of :func:`foolscope.learning.train_pack`. From torch come
+    the random numbers and nothing else.
+
+    Args:
+        recipe: everything in it must have a counterpart in NumPy.
+        dataset: on any device; the work is done on the CPU.
+        report: called after every epoch.
+        start: changes the initial weights.
+
+    Returns:
+        The outcome, its weights in the data type that was trained in.
+
+    Raises:
+        RecipeError: the recipe asks for what has not been derived by hand, or the model does not fit the
+            images.
+    """
+    setup, state = _prepare(recipe, dataset)
+    if start is not None:
+        state = TrainingState(start(state.parameters), {})
+    started = time.perf_counter()
+    history: list[EpochRecord] = []
+    status: Status | None = None
+    best_epoch, best = 0, state.parameters
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what diverges is found out below
+        while status is None:
+            state, record = _train_epoch(setup, state, len(history))
+            history.append(record)
+            status = _status(recipe, history)
+            if status != "diverged" and (
+                recipe.training.keep == "last" or _best_epoch(history) == record.epoch
+            ):
+                best_epoch, best = record.epoch, state.parameters
+            if report is not None:
+                report(_report(recipe, record, status))
+        duration = time.perf_counter() - started
+        tested = _evaluate(setup, best, _Split.of(dataset.test))
+    if not math.isfinite(tested.loss):
+        status = "diverged"
+    diverged, classes = status == "diverged", len(dataset.classes)
+    pairs = tested.labels * classes + tested.predictions
+    return TrialOutcome(
+        status=status,
+        history=tuple(history),
+        best_epoch=None if diverged else best_epoch,
+        metrics={} if diverged else _metrics(tested, history[best_epoch - 1]),
+        confusion=tuple(
+            map(tuple, np.bincount(pairs, minlength=classes**2).reshape(classes, classes).tolist())
+        ),
+        parameter_count=setup.parameter_count,
+        steps=len(history) * math.ceil(len(dataset.train) / recipe.training.batch_size),
+        duration_seconds=duration,
+        weights={name: torch.from_numpy(value) for name, value in best.items()},
+    )
+
+
+def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[_Setup, TrainingState]:
+    check_coverage(recipe)
+    dtype = reference_precision(recipe)
+    model = initial_model(recipe, dataset).cpu().to(torch.float32 if dtype == "float32" else torch.float64)
+    optimizer = recipe.optimizer
+    assert isinstance(optimizer, optimizers.SGD)
+    setup = _Setup(
+        recipe=recipe,
+        dtype=dtype,
+        train=_Split.of(dataset.train),
+        validation=None if dataset.validation is None else _Split.of(dataset.validation),
+        network=mirrored_network(recipe, model),
+        loss=mirrored_loss(recipe.loss),
+        unsmoothed_loss=mirrored_loss(_unsmoothed(recipe.loss)),
+        sgd=SGD(
+            momentum=optimizer.momentum,
+            l1=recipe.regularization.l1,
+            l2=recipe.regularization.l2,
+            weight_decay=optimizer.weight_decay,
+            clipping=recipe.training.clipping or math.inf,
+        ),
+        parameter_count=sum(parameter.numel() for parameter in model.parameters()),
+    )
+    return setup, TrainingState(state_of(model), {})
+
+
+def _unsmoothed(settings: LossSettings) -> LossSettings:
+    """Return the loss that evaluation measures."""
+    return CrossEntropy() if isinstance(settings, CrossEntropy) else settings
+
+
+def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[TrainingState, EpochRecord]:
+    """Train for an epoch, after as many as are done, and validate."""
+    recipe, images = setup.recipe, len(setup.train.labels)
+    starts = range(0, images, recipe.training.batch_size)
+    generator = torch_generator(recipe.seed, "batches", done)
+    order = torch.randperm(images, generator=generator).numpy()
+    batches = np.split(order, starts[1:])
+    rates = learning_rates(
+        recipe.schedule,
+        recipe.optimizer.learning_rate,
+        np.arange(len(starts)) + done * len(starts),
+        steps_per_epoch=len(starts),
+        epochs=recipe.training.epochs,
+    )
+    state, steps = train(
+        setup.network,
+        state,
+        (setup.train.take(batch, setup.dtype) for batch in batches),
+        rates,
+        loss=setup.loss,
+        sgd=setup.sgd,
+    )
+    validated = None if setup.validation is None else _evaluate(setup, state.parameters, setup.validation)
+    record = EpochRecord(
+        epoch=done + 1,
+        learning_rate=float(rates[-1]),
+        training_loss=_finite(float(steps.losses @ [len(batch) for batch in batches]) / images),
+        penalty=_finite(
+            L1(setup.sgd.l1).forward(state.parameters) + L2(setup.sgd.l2).forward(state.parameters)
+        ),
+        training_accuracy=float(steps.correct.sum() / images),
+        validation_loss=None if validated is None else _finite(validated.loss),
+        validation_accuracy=None if validated is None else validated.accuracy,
+    )
+    return state, record
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    loss: float
+    accuracy: float
+    labels: Int64[np.ndarray, " count"]
+    predictions: Int64[np.ndarray, " count"]
+
+
+def _evaluate(setup: _Setup, parameters: Parameters, split: _Split) -> _Evaluation:
+    """Evaluate on every image, without label smoothing or penalties."""
+    network, total = evaluated(setup.network), 0.0
+    predictions = []
+    for start in range(0, len(split.labels), _EVALUATED_AT_ONCE):
+        images, labels = split.take(slice(start, start + _EVALUATED_AT_ONCE), setup.dtype)
+        logits = network.forward(parameters, images)[0]
+        total += setup.unsmoothed_loss.forward(logits, labels)[0] * len(labels)
+        predictions.append(logits.argmax(axis=1))
+    predicted = np.concatenate(predictions)
+    accuracy = float((predicted == split.labels).mean())
+    return _Evaluation(total / len(split.labels), accuracy, split.labels, predicted)
+
+
+def _metrics(tested: _Evaluation, kept: EpochRecord) -> dict[str, float]:
+    """Return the metrics of the kept checkpoint."""
+    measured = {
+        "test_accuracy": tested.accuracy,
+        "test_loss": tested.loss,
+        "training_accuracy": kept.training_accuracy,
+        "validation_accuracy": kept.validation_accuracy,
+        "validation_loss": kept.validation_loss,
+    }
+    return {name: value for name, value in measured.items() if value is not None}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _best_epoch(history: Sequence[EpochRecord]) -> int:
+    """Return the first epoch of the best validation accuracy; the last epoch without a validation set."""
+    accuracies = [record.validation_accuracy for record in history if record.validation_accuracy is not None]
+    return 1 + accuracies.index(max(accuracies)) if accuracies else len(history)
+
+
+def _status(recipe: Recipe, history: Sequence[EpochRecord]) -> Status | None:
+    """Return how the training has ended; ``None`` while it goes on."""
+    last, settings = history[-1], recipe.training
+    if last.training_loss is None or (last.validation_accuracy is not None and last.validation_loss is None):
+        return "diverged"
+    if last.epoch == settings.epochs:
+        return "finished"
+    patient = settings.patience is None or last.epoch - _best_epoch(history) < settings.patience
+    return None if patient else "stopped early"
+
+
+def _report(recipe: Recipe, record: EpochRecord, status: Status | None) -> EpochReport:
+    diverged = status == "diverged"
+    return EpochReport(
+        epoch=record.epoch,
+        epochs=recipe.training.epochs,
+        training_losses=(None if diverged else record.training_loss,),
+        validation_accuracies=(None if diverged else record.validation_accuracy,),
+    )

@@ -1,0 +1,320 @@
+"""One-factor ablations: cells around a baseline, crossed with seeds, and what they show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.experiments.claims.noise import single_run_difference
+from foolscope.experiments.recipe import COMPONENTS, Recipe, short_name, value_of, with_values
+from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.running.packs import Pack
+from foolscope.experiments.running.run import Observer, Session, plan_trials, run_trials, silent
+from foolscope.experiments.wording.fields import field_words, value_words
+from foolscope.experiments.wording.sentences import factor_sentence, scale_of, verdict_sentence
+from foolscope.statistics.blocks import BlockDesign, cell_mean, fit_additive
+from foolscope.statistics.estimate import interval
+from foolscope.statistics.verdicts import Verdict, judge
+
+__all__ = [
+    "BASELINE",
+    "METRICS",
+    "AblationCell",
+    "ablate",
+    "ablation_cells",
+    "check_metric",
+    "mean_interval",
+    "plan_ablation",
+    "setting_words",
+    "summarize",
+]
+
+BASELINE = "baseline"
+
+METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
+"""What every trial measures; those of validation only where there is a validation set."""
+
+
+@dataclass(frozen=True)
+class AblationCell:
+    """One setting of an ablation.
+
+    Args:
+        label: "baseline", or field and value as in ``batch_size = 512``.
+        factor: short name of the field that differs from the baseline; ``None`` for the baseline.
+        value: its value; ``None`` for the baseline.
+        recipe: with the baseline's seed.
+    """
+
+    label: str
+    factor: str | None
+    value: Any
+    recipe: Recipe
+
+
+def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple[AblationCell, ...]:
+    """List the cells of a one-factor ablation, the baseline first.
+
+    Args:
+        baseline: what every other cell differs from in one field.
+        vary: field to values, by short or dotted name; a value equal to the baseline's is the baseline.
+
+    Raises:
+        RecipeError: an unknown field, a value out of range, or a factor with nothing to compare.
+
+    Example:
+        >>> [cell.label for cell in ablation_cells(Recipe(), {"batch_size": [64, 128, 256]})]
+        ['baseline', 'batch_size = 64', 'batch_size = 256']
+    """
+    cells = [AblationCell(BASELINE, None, None, baseline)]
+    factors: set[str] = set()
+    for name, values in vary.items():
+        factor = name if name == "seed" else short_name(baseline, name)
+        if factor in factors:
+            raise RecipeError(f"{name!r} is varied twice; put all its values into one list")
+        factors.add(factor)
+        if factor == "seed":
+            raise RecipeError("seed cannot be varied as a factor; give the number of seeds with seeds")
+        others = 0
+        for value in values:
+            recipe = with_values(baseline, {factor: value})
+            if recipe == baseline or any(recipe == cell.recipe for cell in cells):
+                continue
+            cells.append(AblationCell(f"{factor} = {setting_words(recipe, factor)}", factor, value, recipe))
+            others += 1
+        if others == 0:
+            raise RecipeError(
+                f"factor {factor!r} needs at least one value other than the baseline's; got {list(values)}"
+            )
+    return tuple(cells)
+
+
+def setting_words(recipe: Recipe, field: str) -> str:
+    """Write the value of a field; of a component its name, and what of its settings is not the default.
+
+    Example:
+        >>> recipe = with_values(Recipe(), {"schedule": {"name": "exponential", "decay": 0.8}})
+        >>> setting_words(recipe, "schedule"), setting_words(recipe, "batch_size")
+        ('exponential (learning-rate decay 0.8)', '128')
+    """
+    value = value_words(value_of(recipe, field))
+    if field not in COMPONENTS:
+        return value
+    settings = getattr(recipe, field)
+    own = [
+        f"{field_words(name)} {value_words(getattr(settings, name))}"
+        for name, info in type(settings).model_fields.items()
+        if name != "name" and getattr(settings, name) != info.get_default(call_default_factory=True)
+    ]
+    return f"{value} ({', '.join(own)})" if own else value
+
+
+def check_metric(metric: str) -> None:
+    """Refuse a metric that no trial has, before anything is trained for it.
+
+    Raises:
+        RecipeError: with the metrics that there are.
+    """
+    if metric not in METRICS:
+        raise RecipeError(f"unknown metric {metric!r}. {did_you_mean(metric, METRICS)}")
+
+
+def ablate(
+    baseline: Recipe,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int,
+    session: Session,
+    metric: str = "test_accuracy",
+    practical_difference: float = 0.005,
+    observe: Observer = silent,
+) -> AblationRecord:
+    """Run a one-factor ablation, or read what of it the store has, and judge every cell against the baseline.
+
+    Args:
+        baseline: the recipe around which to vary.
+        vary: field to values.
+        seeds: how many, from the baseline's seed upwards; at least 2 for a verdict.
+        session: store, data and device.
+        metric: which result decides.
+        practical_difference: δ, the smallest difference that matters, in the metric's own unit.
+        observe: called after every epoch.
+
+    Returns:
+        Verdicts and the numbers they rest on.
+
+    Raises:
+        RecipeError: fewer than 2 seeds, an unknown metric or field, or a value out of range.
+    """
+    check_metric(metric)
+    cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
+    trials = run_trials(_crossed(cells, seed_numbers), session, observe)
+    values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
+    design = BlockDesign(tuple(cell.label for cell in cells), seed_numbers, values)
+    return summarize(
+        baseline.model.name, cells, design, vary, metric=metric, practical_difference=practical_difference
+    )
+
+
+def plan_ablation(
+    baseline: Recipe, vary: Mapping[str, Sequence[Any]], *, seeds: int, session: Session
+) -> tuple[list[Pack], int]:
+    """Return the packs that :func:`ablate` would train, and how many of its trials the store already has.
+
+    Args:
+        baseline: as for :func:`ablate`.
+        vary: likewise.
+        seeds: likewise.
+        session: likewise.
+    """
+    recipes = _crossed(*_cells_and_seeds(baseline, vary, seeds))
+    packs = plan_trials(recipes, session)
+    return packs, len(recipes) - sum(len(pack.trials) for pack in packs)
+
+
+def _cells_and_seeds(
+    baseline: Recipe, vary: Mapping[str, Sequence[Any]], seeds: int
+) -> tuple[tuple[AblationCell, ...], tuple[int, ...]]:
+    if seeds < 2:
+        raise RecipeError(f"a verdict needs at least 2 seeds; got {seeds}")
+    return ablation_cells(baseline, vary), tuple(range(baseline.seed, baseline.seed + seeds))
+
+
+def _crossed(cells: Sequence[AblationCell], seeds: Sequence[int]) -> list[Recipe]:
+    return [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in seeds]
+
+
+def summarize(
+    name: str,
+    cells: Sequence[AblationCell],
+    design: BlockDesign,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    metric: str,
+    practical_difference: float,
+    alpha: float = 0.05,
+    published: Mapping[str, Sequence[float | None]] | None = None,
+) -> AblationRecord:
+    """Judge the cells of an ablation and put the verdicts into words.
+
+    Args:
+        name: how the report calls the baseline.
+        cells: of :func:`ablation_cells`.
+        design: their metric, by cell label.
+        vary: field to values, in the order in which the report shows them.
+        metric: what the design holds.
+        practical_difference: δ.
+        alpha: level of the tests.
+        published: field to published figures, one per value, in the order of ``vary``.
+    """
+    higher = not metric.endswith("loss")
+    verdicts = judge(
+        design, BASELINE, practical_difference=practical_difference, alpha=alpha, higher_is_better=higher
+    )
+    by_cell = {verdict.cell: verdict for verdict in verdicts}
+    baseline = cells[0].recipe
+    fit = fit_additive(design)
+    noise = _finite(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - alpha))
+    factors = []
+    for field, values in vary.items():
+        factor = short_name(baseline, field)
+        figures = (published or {}).get(field) or [None] * len(values)
+        if len(figures) != len(values):
+            raise RecipeError(
+                f"published figures of {field!r}: {len(figures)} for {len(values)} values; give one per value"
+            )
+        levels = [
+            _level(cells, design, by_cell, factor, value, metric, figure)
+            for value, figure in zip(values, figures, strict=True)
+        ]
+        levels = _beside_published_baseline(levels, noise)
+        base = setting_words(baseline, factor)
+        own = {level.label: by_cell[level.cell] for level in levels if level.cell in by_cell}
+        summary = factor_sentence(own, field_words(factor), base, scale_of(metric))
+        factors.append(
+            FactorRecord(
+                field=factor, words=field_words(factor), baseline=base, levels=levels, summary=summary
+            )
+        )
+    detectable = [verdict.minimum_detectable_effect for verdict in verdicts]
+    return AblationRecord(
+        recipe=name,
+        metric=metric,
+        seeds=list(design.blocks),
+        practical_difference=practical_difference,
+        factors=factors,
+        residual_deviation=_finite(fit.residual_deviation),
+        degrees_of_freedom=fit.degrees_of_freedom,
+        minimum_detectable_effect=_finite(max(detectable, default=float("nan"))),
+        doubts=list(dict.fromkeys(doubt for verdict in verdicts for doubt in verdict.doubts)),
+        single_run_difference=noise,
+    )
+
+
+def _beside_published_baseline(levels: Sequence[LevelRecord], noise: float | None) -> list[LevelRecord]:
+    """Say how far each published figure is from the baseline's, and whether chance takes runs as far."""
+    base = next((level.published for level in levels if level.outcome == "baseline"), None)
+    if base is None:
+        return list(levels)
+    compared = []
+    for level in levels:
+        if level.published is not None and level.outcome != "baseline":
+            gap = level.published - base
+            within = None if noise is None else abs(gap) <= noise
+            level = level.model_copy(update={"published_difference": gap, "rests_on_noise": within})
+        compared.append(level)
+    return compared
+
+
+def _level(
+    cells: Sequence[AblationCell],
+    design: BlockDesign,
+    verdicts: Mapping[str, Verdict],
+    factor: str,
+    value: Any,
+    metric: str,
+    published: float | None,
+) -> LevelRecord:
+    baseline = cells[0].recipe
+    recipe = with_values(baseline, {factor: value})
+    cell = next(each for each in cells if each.recipe == recipe)
+    label, verdict = setting_words(recipe, factor), verdicts.get(cell.label)
+    mean, low, high = mean_interval(design, cell.label)
+    shared = {
+        "label": label,
+        "cell": cell.label,
+        "values": [_finite(each) for each in design.row(cell.label)],
+        "mean": mean,
+        "low": low,
+        "high": high,
+        "published": published,
+    }
+    if verdict is None:
+        return LevelRecord(**shared, outcome="baseline", sentence="")
+    base = setting_words(baseline, factor)
+    return LevelRecord(
+        **shared,
+        outcome=verdict.outcome,
+        sentence=verdict_sentence(verdict, field_words(factor), label, base, scale_of(metric)),
+        difference=_finite(verdict.estimate),
+        difference_low=_finite(verdict.interval[0]),
+        difference_high=_finite(verdict.interval[1]),
+        p_different=verdict.p_different,
+        p_equivalent=verdict.p_equivalent,
+        seeds_needed=verdict.seeds_needed,
+    )
+
+
+def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
+    """Return a cell's mean over seeds and its 95 % t interval; ``None`` where there is none."""
+    if design.diverged(cell):
+        return None, None, None
+    estimate = cell_mean(design, cell)
+    low, high = interval(estimate, 0.95)
+    return estimate.value, _finite(low), _finite(high)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""Robust accuracy over a range of budgets."""

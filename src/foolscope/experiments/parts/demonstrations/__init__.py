@@ -1,0 +1,42 @@
+"""Numerical experiments that train no image classifier: named, with settings, measures and figures.
+
+Adding one is one file here with a :class:`Demonstration`, one line in :data:`DEMONSTRATIONS`, and one line in
+the table of :mod:`foolscope.reports.parts.demonstrations.section`.
+"""
+
+from foolscope.experiments.parts.demonstrations.constructive_approximation import (
+    CONSTRUCTIVE_APPROXIMATION,
+    ConstructiveApproximation,
+)
+from foolscope.experiments.parts.demonstrations.curve_fit import CURVE_FIT, CurveFit
+from foolscope.experiments.parts.demonstrations.demonstration import (
+    Demonstration,
+    DemonstrationSettings,
+    Outcome,
+)
+from foolscope.experiments.parts.demonstrations.gradient_flow import GRADIENT_FLOW, GradientFlow
+from foolscope.experiments.parts.demonstrations.linear_regression import LINEAR_REGRESSION, LinearRegression
+from foolscope.experiments.parts.demonstrations.low_rank import LOW_RANK, LowRank
+from foolscope.experiments.parts.demonstrations.shifted_relu import SHIFTED_RELU, ShiftedReLUDemonstration
+
+__all__ = [
+    "DEMONSTRATIONS",
+    "ConstructiveApproximation",
+    "CurveFit",
+    "Demonstration",
+    "DemonstrationSettings",
+    "GradientFlow",
+    "LinearRegression",
+    "LowRank",
+    "Outcome",
+    "ShiftedReLUDemonstration",
+]
+
+DEMONSTRATIONS: dict[str, Demonstration] = {
+    "constructive-approximation": CONSTRUCTIVE_APPROXIMATION,
+    "curve-fit": CURVE_FIT,
+    "gradient-flow": GRADIENT_FLOW,
+    "linear-regression": LINEAR_REGRESSION,
+    "low-rank": LOW_RANK,
+    "shifted-relu": SHIFTED_RELU,
+}

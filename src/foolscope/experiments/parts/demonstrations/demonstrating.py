@@ -1,0 +1,79 @@
+"""Runs the demonstrations of a study, seed by seed; what has been run before is read from the store."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from foolscope.experiments.parts.by_seed import measure_record
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, DemonstrationSettings
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.running.run import Observer, Stage, silent
+from foolscope.experiments.running.store import Store
+
+__all__ = ["demonstrate"]
+
+
+def demonstrate(
+    plans: Sequence[DemonstrationSettings], seeds: Sequence[int], store: Store, observe: Observer = silent
+) -> list[DemonstrationRecord]:
+    """Run every demonstration with every seed.
+
+    Args:
+        plans: the demonstrations.
+        seeds: of the runs.
+        store: where outcomes are remembered.
+        observe: called before each run.
+
+    Returns:
+        One record each, in order.
+    """
+    records = []
+    for position, plan in enumerate(plans):
+        outcomes: list[dict[str, Any]] = []
+        for seed in seeds:
+            done = (position * len(seeds) + len(outcomes)) / (len(plans) * len(seeds))
+            observe(Stage("demonstrating", done, f"{plan.name}, seed {seed}"))
+            determinants = {
+                "settings": plan.model_dump(mode="json", exclude={"name"}),
+                "seed": seed,
+                "version": DEMONSTRATIONS[plan.kind].version,
+            }
+            outcomes.append(store.remembered("demonstrations", determinants, partial(_outcome, plan, seed)))
+        records.append(_record(plan, seeds, outcomes))
+    return records
+
+
+def _outcome(plan: DemonstrationSettings, seed: int) -> dict[str, Any]:
+    """Run one seed; what JSON cannot say of its measures becomes null."""
+    outcome = DEMONSTRATIONS[plan.kind].run(plan, seed)
+    measures = {
+        name: float(value) if math.isfinite(value) else None for name, value in outcome.measures.items()
+    }
+    return {"measures": measures, "data": _finite(outcome.data)}
+
+
+def _finite(value: Any) -> Any:
+    """Copy JSON-able data with null for every number that is not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _record(
+    plan: DemonstrationSettings, seeds: Sequence[int], outcomes: Sequence[dict[str, Any]]
+) -> DemonstrationRecord:
+    words = DEMONSTRATIONS[plan.kind].measures(plan)
+    return DemonstrationRecord(
+        name=plan.name,
+        kind=plan.kind,
+        settings=plan.model_dump(mode="json", exclude={"name", "kind"}),
+        seeds=list(seeds),
+        measures=[
+            measure_record(name, words[name], [outcome["measures"][name] for outcome in outcomes], seeds)
+            for name in words
+        ],
+        data=outcomes[0]["data"],
+    )

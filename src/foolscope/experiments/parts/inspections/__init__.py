@@ -1,0 +1,1 @@
+"""What models answer and what their layers are like."""

@@ -1,0 +1,108 @@
+"""Looks of a study into its models: numbers of every seed, pictures of the first."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from foolscope.experiments.parts.by_seed import measure_record, measured_by_seed
+from foolscope.experiments.parts.inspections.inspecting import PARTS, Inspected, inspect_subject
+from foolscope.experiments.parts.inspections.metrics import measures_of
+from foolscope.experiments.parts.inspections.records import InspectedRecord, InspectionRecord
+from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.run import Observer, Session, Stage
+from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.study import LookPlan, Study
+from foolscope.experiments.subjects.subject import run_subject
+
+__all__ = ["inspect_models", "inspected_record"]
+
+_INSPECTION_VERSION = 1
+_PICTURED = ("input-gradients", "filters")  # parts with pixels or weights to draw
+
+
+def inspect_models(
+    study: Study, trials: Mapping[Recipe, Sequence[StoredTrial]], session: Session, observe: Observer
+) -> tuple[list[InspectedRecord], dict[str, Tensor]]:
+    """Look into the models as a study asks for it; without one that did not diverge there is nothing to see.
+
+    Args:
+        study: its ``inspections`` are made.
+        trials: of every recipe, one per seed.
+        session: store and data.
+        observe: called as it goes on.
+
+    Returns:
+        One record for each look, and the pixels and weights that they name.
+    """
+    work = [
+        plan
+        for plan in study.inspections
+        if any(trial.status != "diverged" for trial in trials[study.recipes[plan.recipe]])
+    ]
+    records: list[InspectedRecord] = []
+    arrays: dict[str, Tensor] = {}
+
+    def tell(fraction: float, detail: str) -> None:
+        observe(Stage("inspecting", (len(records) + fraction) / len(work), f"{plan.name}, {detail}"))
+
+    for plan in work:
+        record, own = inspected_record(plan, trials[study.recipes[plan.recipe]], session, tell)
+        records.append(record)
+        arrays |= own
+    return records, arrays
+
+
+def inspected_record(
+    plan: LookPlan,
+    trials: Sequence[StoredTrial],
+    session: Session,
+    tell: Callable[[float, str], None],
+) -> tuple[InspectedRecord, dict[str, Tensor]]:
+    """Look into the model of every seed; numbers that were found before are read, pictures are made anew.
+
+    Args:
+        plan: parts, number of images.
+        trials: one per seed; those that diverged are left out.
+        session: store and data.
+        tell: called with the fraction done and a detail.
+    """
+    parts = [part for part in PARTS if part in plan.parts]
+    determinants = {"parts": parts, "images": plan.images, "version": _INSPECTION_VERSION}
+    drawn: dict[str, Inspected] = {}
+
+    def look(trial: StoredTrial) -> dict[str, Any]:
+        drawn[trial.identity] = inspected = _look(trial, parts, plan.images, session)
+        return inspected.record.model_dump(mode="json")
+
+    by_seed = measured_by_seed("inspections", determinants, look, trials, session.store, tell)
+    found = [InspectionRecord.model_validate(each) for each in by_seed.values()]
+    first = next(trial for trial in trials if trial.status != "diverged")
+    pictured = [part for part in parts if part in _PICTURED]
+    if pictured and first.identity not in drawn:
+        drawn[first.identity] = _look(first, pictured, plan.images, session)
+    pixels = drawn[first.identity].arrays if pictured else {}
+    seeds = list(by_seed)
+    measured = [measures_of(each, parts) for each in found]
+    record = InspectedRecord(
+        name=plan.name,
+        recipe=plan.recipe,
+        seeds=seeds,
+        measures=[
+            measure_record(name, each.words, [own[name].value for own in measured], seeds)
+            for name, each in measured[0].items()
+        ],
+        first=found[0].model_copy(update={"name": plan.recipe}),
+        doubts=[
+            f"seed {seed}: {doubt}" if len(seeds) > 1 else doubt
+            for seed, each in zip(seeds, found, strict=True)
+            for doubt in each.doubts
+        ],
+    )
+    return record, {record.prefix + key: torch.tensor(array) for key, array in pixels.items()}
+
+
+def _look(trial: StoredTrial, parts: Sequence[str], images: int, session: Session) -> Inspected:
+    subject = run_subject(trial, None, "test", images, session)
+    return inspect_subject(subject, parts, seed=trial.recipe.seed, tell=lambda done, detail: None)

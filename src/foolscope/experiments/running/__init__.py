@@ -1,0 +1,1 @@
+"""How trials come to be: the store, packs, runs, executors."""

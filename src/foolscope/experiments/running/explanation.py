@@ -1,0 +1,98 @@
+"""The plan of packs in words: what ``foolscope ablate --explain`` prints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foolscope.experiments.recipe import COMPONENTS, Recipe, fields_of
+from foolscope.experiments.running.packs import Pack, Room, pack_size, seeds_per_pack
+from foolscope.experiments.wording.fields import field_words, value_words
+from foolscope.learning.packing import solo_reason
+from foolscope.models import ImageShape, build_model
+
+__all__ = ["PackExplanation", "explain_pack"]
+
+_MOST_VALUES = 4
+
+
+@dataclass(frozen=True)
+class PackExplanation:
+    """One pack in words.
+
+    Args:
+        trials: how many train side by side.
+        seeds: of how many seeds; those of one seed share their minibatches.
+        common: model and batch size.
+        differences: a phrase for each field in which the trials differ, beside the seed.
+        step_flops: floating-point operations of one step of the whole pack.
+        room: how much of the machine it takes, and how many trials there would be room for.
+        solo: why its trials run one after another all the same; ``None`` if they do not.
+    """
+
+    trials: int
+    seeds: int
+    common: str
+    differences: tuple[str, ...]
+    step_flops: float
+    room: str
+    solo: str | None
+
+
+def explain_pack(pack: Pack, room: Room, image_shape: ImageShape, classes: int) -> PackExplanation:
+    """Say which trials a pack has, what they share, in what they differ, and why there are not more.
+
+    Args:
+        pack: of a plan.
+        room: with which it was planned.
+        image_shape: channel, height, width of its data.
+        classes: how many they have.
+    """
+    recipes = [trial.recipe for trial in pack.trials]
+    widest = max(pack.trials, key=lambda trial: trial.flops)
+    first = recipes[0]
+    settings = first.model.model_copy(update={"normalization": "none"})
+    return PackExplanation(
+        trials=len(recipes),
+        seeds=len({recipe.seed for recipe in recipes}),
+        common=f"{first.model.name} on {first.dataset.name}, batch size {first.training.batch_size}",
+        differences=tuple(_differences(recipes)),
+        step_flops=sum(trial.step_flops for trial in pack.trials),
+        room=_room_words(pack, room, pack_size(widest, room), seeds_per_pack(widest, room)),
+        solo=solo_reason(build_model(settings, image_shape, classes, seed=0)),
+    )
+
+
+def _differences(recipes: Sequence[Recipe]) -> list[str]:
+    tables = [
+        {**{part: getattr(recipe, part).name for part in COMPONENTS}, **fields_of(recipe)}
+        for recipe in recipes
+    ]
+    phrases = []
+    for path in dict.fromkeys(path for table in tables for path in table if path != "seed"):
+        values = list(dict.fromkeys(table[path] for table in tables if path in table))
+        if len(values) > 1:
+            phrases.append(f"{field_words(path)} {_listed(values)}")
+    return phrases
+
+
+def _listed(values: Sequence[Any]) -> str:
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        values = sorted(values)
+    words = [value_words(value) for value in values]
+    if len(words) > _MOST_VALUES:
+        words = [*words[: _MOST_VALUES - 2], "…", words[-1]]
+    return ", ".join(words)
+
+
+def _room_words(pack: Pack, room: Room, most: int, most_seeds: int) -> str:
+    where = f"in {room.bytes / 2**20:.0f} MB of {'cache' if room.in_cache else 'free memory'}"
+    per_seed = len(pack.trials) // len({trial.recipe.seed for trial in pack.trials})
+    if most_seeds * per_seed < most:
+        return f"room for {_counted(most_seeds, 'minibatch', 'minibatches')} of this size {where}"
+    if most == room.most_trials:
+        return f"room for {most} trials, beyond which a pack gains nothing"
+    return f"room for {_counted(most, 'trial', 'trials')} of this size {where}"
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"

@@ -1,0 +1,181 @@
+"""Runs recipes: what the store has is read, the rest is planned into packs that an executor trains."""
+
+import functools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from foolscope.core.precision import resolve_precision
+from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.executors import EXECUTORS, PackJob
+from foolscope.experiments.running.executors.choice import choose_executor
+from foolscope.experiments.running.packs import Pack, PendingTrial, Room, plan_packs
+from foolscope.experiments.running.provenance import dataset_facts, machine_facts
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.running.store import StoredTrial
+from foolscope.learning import EpochReport
+from foolscope.learning.packing import solo_reason
+from foolscope.models import ImageShape, ModelSettings, build_model
+
+__all__ = [
+    "Observer",
+    "Progress",
+    "Session",
+    "Stage",
+    "dataset_facts",
+    "machine_facts",
+    "plan_trials",
+    "run_trials",
+    "silent",
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells while it goes on: which trials, how far, and the last epoch."""
+
+    trials: tuple[Recipe, ...]
+    done_fraction: float
+    report: EpochReport
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a study tells between trainings: what it does now, and how far that is, in [0, 1]."""
+
+    name: str
+    done_fraction: float
+    detail: str = ""
+
+
+Observer = Callable[[Progress | Stage], None]
+
+
+_STEP_FLOPS = 5e6  # that a step could do in the time it takes beside its arithmetic
+
+
+def silent(event: Progress | Stage) -> None:
+    """Tell nothing."""
+
+
+def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
+    """Return the packs of what the store lacks of these recipes; nothing is trained.
+
+    Args:
+        recipes: in any order, with repetitions.
+        session: store, data and device.
+
+    Raises:
+        DataError: a data set cannot be read.
+        RecipeError: a model does not fit its images.
+    """
+    missing = {
+        identity: recipe
+        for identity, recipe in ((session.identify(recipe), recipe) for recipe in recipes)
+        if not session.store.has(identity)
+    }
+    pending = []
+    for identity, recipe in missing.items():
+        dataset = session.dataset(recipe.dataset)
+        size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
+        batch_size = recipe.training.batch_size
+        pending.append(
+            PendingTrial(
+                identity,
+                recipe,
+                parameter_count=size.parameters,
+                flops=size.flops,
+                input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
+                activation_bytes=4 * size.activations * batch_size,
+            )
+        )
+    return plan_packs(pending, Room.on(session.device))
+
+
+def run_trials(recipes: Sequence[Recipe], session: Session, observe: Observer = silent) -> list[StoredTrial]:
+    """Return the finished trial of every recipe, training those that the store lacks.
+
+    Args:
+        recipes: in any order, with repetitions.
+        session: store, data and device, and who trains.
+        observe: called after every epoch.
+
+    Raises:
+        DataError: a data set cannot be read.
+        RecipeError: a model does not fit its images, or there is no such executor.
+        StoreError: a result cannot be written.
+    """
+    store = session.store
+    store.complete_packs()
+    packs = plan_trials(recipes, session)
+    for line in dict.fromkeys(_solo_lines(packs, session)):
+        observe(Stage("training", 0.0, line))
+    jobs = [_job(pack, session) for pack in packs]
+    executor = EXECUTORS[choose_executor(jobs, session, tuple(EXECUTORS))]
+    if jobs:
+        work = [job.work for job in jobs]
+        done = [0.0] * len(jobs)
+
+        def tell(position: int, report: EpochReport) -> None:
+            done[position] = max(done[position], work[position] * (report.epoch / report.epochs))
+            observe(Progress(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
+
+        with closing(executor(jobs, session, tell)) as finished:
+            for position in finished:
+                done[position] = work[position]
+    return [store.load(session.identify(recipe)) for recipe in recipes]
+
+
+def _solo_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
+    """Say which models do not pack, and why."""
+    for pack in packs:
+        recipe = pack.trials[0].recipe
+        dataset = session.dataset(recipe.dataset)
+        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).solo
+        if reason is not None and len(pack.trials) > 1:
+            yield f"{recipe.model.name} trains one trial after another: {reason}"
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Parameters of a model, operations and layer outputs of one image's forward pass, why it trains solo."""
+
+    parameters: int
+    flops: float
+    activations: int
+    solo: str | None
+
+
+@functools.lru_cache
+def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Size:
+    plain = settings.model_copy(update={"normalization": "none"})
+    model = build_model(plain, image_shape, classes, seed=0).eval()
+    outputs: list[int] = []
+    for layer in model.modules():
+        if not any(True for _ in layer.children()):
+            layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output.numel()))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, *image_shape))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return _Size(parameters, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
+
+
+def _job(pack: Pack, session: Session) -> PackJob:
+    """Return what a worker is told of a pack."""
+    recipes = tuple(trial.recipe for trial in pack.trials)
+    dataset, training = session.dataset(recipes[0].dataset), recipes[0].training
+    images = len(dataset.train)
+    steps = training.epochs * math.ceil(images / training.batch_size)
+    return PackJob(
+        pack=pack.identity,
+        identities=tuple(trial.identity for trial in pack.trials),
+        recipes=recipes,
+        precision=resolve_precision(recipes[0].precision, session.device),
+        fingerprint=dataset.fingerprint,
+        step_flops=3 * pack.flops_per_image * training.batch_size,
+        work=3 * pack.flops_per_image * images * training.epochs + _STEP_FLOPS * steps,
+    )

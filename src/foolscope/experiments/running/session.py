@@ -1,0 +1,54 @@
+"""Where work is done: the store, the data, the device, and who does it."""
+
+from pathlib import Path
+
+from foolscope.core.errors import RecipeError
+from foolscope.core.precision import resolve_device, resolve_precision
+from foolscope.data import Dataset, DatasetSettings, load
+from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.store import Store, trial_identity
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Where work is done: the store, the data folder, the device, the data sets already in memory.
+
+    Args:
+        store: where results are kept.
+        data_dir: where the data sets are.
+        device: "auto" or any torch device name.
+        executor: a name in :data:`~foolscope.experiments.running.executors.EXECUTORS`, or "auto".
+        workers: the most packs that train at the same time; as many as there are cores if not given.
+
+    Raises:
+        RecipeError: the device is not there, or there are no workers.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        data_dir: Path | None = None,
+        device: str = "auto",
+        executor: str = "auto",
+        workers: int | None = None,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise RecipeError(f"workers must be at least 1; got {workers}")
+        self.store = store
+        self.data_dir = data_dir
+        self.device = resolve_device(device)
+        self.executor = executor
+        self.workers = workers
+        self._loaded: dict[DatasetSettings, Dataset] = {}
+
+    def dataset(self, settings: DatasetSettings) -> Dataset:
+        """Return a data set on the device, read at most once."""
+        if settings not in self._loaded:
+            self._loaded[settings] = load(settings, self.data_dir, self.device)
+        return self._loaded[settings]
+
+    def identify(self, recipe: Recipe) -> str:
+        """Return the identity of a recipe's trial on this machine."""
+        precision = resolve_precision(recipe.precision, self.device)
+        return trial_identity(recipe, self.dataset(recipe.dataset).fingerprint, precision)

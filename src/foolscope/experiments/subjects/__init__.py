@@ -1,0 +1,1 @@
+"""Whose model, on which images: runs, anyone's models, weights, plausibility."""

@@ -1,0 +1,281 @@
+"""Anyone's model: from a factory in a package or a file, with weights, or whole from one file."""
+
+import contextlib
+import copy
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+
+import torch
+from torch import nn
+
+from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.experiments.subjects.foreign_archives import ARCHIVES, load_archive
+from foolscope.experiments.subjects.foreign_weights import fit_weights, read_weights, state_fingerprint
+from foolscope.models import Normalize
+
+__all__ = ["ForeignModel", "is_foreign", "load_foreign", "normalized"]
+
+
+@dataclass(frozen=True)
+class ForeignModel:
+    """Somebody's model, as it came, without a normalization of ours.
+
+    Args:
+        name: what the person called it.
+        body: from inputs to logits, in evaluation mode.
+        fingerprint: hash of its parameters and of the code that it is made of.
+        remarks: what was done to make it fit, in words.
+        has_weights: whether it came with weights, and not from a factory alone.
+    """
+
+    name: str
+    body: nn.Module
+    fingerprint: str
+    remarks: tuple[str, ...]
+    has_weights: bool
+
+
+def is_foreign(text: str) -> bool:
+    """Whether this is the place of a model and not the identity of a run.
+
+    Example:
+        >>> is_foreign("nets.py:build"), is_foreign("timm.models:resnet18"), is_foreign("09a8be8551")
+        (True, True, False)
+    """
+    return ":" in text or text.endswith((".py", *ARCHIVES))
+
+
+def load_foreign(place: str, weights: Path | None, device: torch.device) -> ForeignModel:
+    """Load a model.
+
+    A file of Python is run as a module of its own; its folder can be imported from while it runs and while
+    the factory does, and what it imported from there is forgotten afterwards.
+
+    Args:
+        place: ``package.module:factory`` or ``path/to/file.py:factory``, where the factory is a module, or
+            returns one when it is called without arguments; or the path of a TorchScript file or of an
+            archive of ``torch.export``.
+        weights: safetensors, or a state dict from ``torch.save``; every key must fit.
+        device: where the model goes.
+
+    Raises:
+        RecipeError: anything is wrong with place or weights, in one line; an error in the person's own code
+            is told with its file and line.
+    """
+    if place.endswith(ARCHIVES):
+        if weights is not None:
+            raise RecipeError(f"{place} has its weights inside; leave out --weights, or give file.py:factory")
+        body = load_archive(Path(place).expanduser(), device)
+        content = hashlib.sha256(Path(place).expanduser().read_bytes()).hexdigest()
+        return ForeignModel(place, body.eval(), content, (), has_weights=True)
+    source, colon, factory = place.rpartition(":")
+    if not colon or not source or not factory:
+        example = f"{place.strip(':') or 'nets.py'}:build"
+        raise RecipeError(f"{place} does not say which factory builds the model; write it as {example}")
+    with contextlib.redirect_stdout(sys.stderr):  # what their code prints is no result of ours
+        if source.endswith(".py"):
+            body, sources = _from_file(Path(source).expanduser(), factory)
+        else:
+            body, sources = _from_package(source, factory)
+    remarks: tuple[str, ...] = ()
+    if weights is not None:
+        tensors, remarks = read_weights(weights.expanduser())
+        remarks += fit_weights(body, tensors, str(weights))
+    fingerprint = state_fingerprint(body, factory.encode(), *sources, *_sources_of_layers(body))
+    return ForeignModel(place, body.eval().to(device), fingerprint, remarks, weights is not None)
+
+
+def normalized(
+    body: nn.Module, mean: Sequence[float], deviation: Sequence[float], channels: int
+) -> nn.Module:
+    """Put the normalization that a model wants in front of it, so that images stay in [0, 1] outside.
+
+    Args:
+        body: wants inputs (pixels − mean) / deviation.
+        mean: one value, or one per channel, in pixel units.
+        deviation: likewise, positive.
+        channels: of the images.
+
+    Raises:
+        RecipeError: another number of values, a deviation that is not positive, or values in [0, 255] units.
+    """
+    parts = []
+    for option, values in (("mean", mean), ("std", deviation)):
+        if len(values) not in (1, channels):
+            raise RecipeError(
+                f"{option} needs one value, or one for each of the {channels} channels; got {len(values)}"
+            )
+        if max(map(abs, values)) > 2:
+            raise RecipeError(
+                f"{option} is in pixel units, images in [0, 1]; got {max(values):g}. "
+                f"Did you mean {max(values):g}/255?"
+            )
+        parts.append(torch.tensor(list(values) * (channels // len(values))))
+    if bool((parts[1] <= 0).any()):
+        raise RecipeError(f"std must be above 0; got {min(deviation):g}")
+    tensor = next(body.parameters(), torch.empty(0))
+    wrapped = OrderedDict(normalization=Normalize(*parts).to(tensor.device), body=body)
+    return nn.Sequential(wrapped).train(body.training)
+
+
+# ------------------------------------------------------------------ their code
+
+
+def _from_file(path: Path, factory: str) -> tuple[nn.Module, list[bytes]]:
+    """Run a file as a module of its own and build the model, with its folder to import from meanwhile."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"cannot read the model's code {path}: {error.strerror}") from error
+    folder = path.resolve().parent
+    name = f"_foolscope_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    before = set(sys.modules)
+    sys.modules[name] = module  # where dataclasses and others look for the module of a class
+    try:
+        with _importable(folder):
+            try:
+                # Not through the loader: its cache takes a file changed within a second for the old one.
+                exec(compile(text, str(path), "exec"), module.__dict__)
+            except (Exception, SystemExit) as error:
+                _tell(error, f"cannot import {path}", folder)
+            body = _build(module, factory, str(path), folder)
+    finally:
+        siblings = {
+            key: sys.modules.pop(key) for key in _from_folder(folder, set(sys.modules) - before - {name})
+        }
+    return body, [text, *(_source(siblings[key]) for key in sorted(siblings))]
+
+
+def _from_folder(folder: Path, names: set[str]) -> list[str]:
+    files = {name: getattr(sys.modules[name], "__file__", None) for name in names}
+    return [name for name, file in files.items() if file and folder in Path(file).resolve().parents]
+
+
+def _from_package(source: str, factory: str) -> tuple[nn.Module, list[bytes]]:
+    """Import a module as Python would where the person is, and build the model."""
+    folder = Path.cwd()
+    with _importable(folder):
+        try:
+            module = importlib.import_module(source)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{source}.".startswith(f"{error.name}."):
+                _tell(error, f"cannot import {source}", folder)
+            raise RecipeError(
+                f"there is no module {error.name!r}; install it, or give the file: path/to/file.py:{factory}"
+            ) from error
+        except (Exception, SystemExit) as error:
+            _tell(error, f"cannot import {source}", folder)
+        body = _build(module, factory, source, folder)
+    return body, [_source(module)]
+
+
+def _build(module: ModuleType, factory: str, source: str, folder: Path) -> nn.Module:
+    made = module
+    for part in factory.split("."):
+        if not hasattr(made, part):
+            known = [name for name in vars(module) if not name.startswith("_") and _builds(module, name)]
+            raise RecipeError(f"{source} has no {factory!r}. {did_you_mean(factory, known)}")
+        made = getattr(made, part)
+    if isinstance(made, nn.Module):
+        return copy.deepcopy(made)  # theirs stays as it is
+    if not callable(made):
+        raise RecipeError(
+            f"{source}: {factory} must be a module or a function that returns one; got {made!r}"
+        )
+    try:
+        built = made()
+    except (Exception, SystemExit) as error:
+        _tell(error, f"{factory}() of {source} failed", folder)
+    if not isinstance(built, nn.Module):
+        raise RecipeError(
+            f"{factory}() of {source} must return a torch.nn.Module; got {type(built).__name__}"
+        )
+    return built
+
+
+def _builds(module: ModuleType, name: str) -> bool:
+    value = getattr(module, name)
+    return callable(value) and getattr(value, "__module__", "") == module.__name__
+
+
+@contextlib.contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a folder be imported from; nothing is written to it, and no random number drawn is missed."""
+    entry, writes_nothing = str(folder), sys.dont_write_bytecode
+    importlib.invalidate_caches()  # files may have been written within the clock's last tick
+    sys.path.insert(0, entry)
+    sys.dont_write_bytecode = True
+    try:
+        with torch.random.fork_rng(devices=[]):  # constructors of torch layers draw from the global generator
+            yield
+    finally:
+        sys.dont_write_bytecode = writes_nothing
+        with contextlib.suppress(ValueError):  # their code may have taken it out
+            sys.path.remove(entry)
+
+
+def _tell(error: BaseException, what: str, folder: Path) -> NoReturn:
+    """Say an error of the person's code in one line, with its place there.
+
+    Raises:
+        RecipeError: always.
+    """
+    reason = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
+    advice = ""
+    if "no known parent package" in reason:
+        advice = "; give a file that is part of a package as package.module:factory"
+    raise RecipeError(
+        f"{what}: {type(error).__name__}{': ' if reason else ''}{reason}{place_of(error, folder)}{advice}"
+    ) from error
+
+
+def place_of(error: BaseException, folder: Path | None = None) -> str:
+    """Return ``(file, line n)`` of the last line of the person's own code that an error went through.
+
+    Args:
+        error: that was raised.
+        folder: where their code is; without it, whatever is neither torch's, ours, nor Python's.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}, line {error.lineno})"
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    ours = str(Path(__file__).parents[1])
+    theirs = [
+        (name, line)
+        for name, line in frames
+        if not name.startswith(("<", ours)) and "site-packages" not in name and name != importlib.__file__
+    ]
+    inside = [
+        (name, line) for name, line in theirs if folder is not None and folder in Path(name).resolve().parents
+    ]
+    name, line = (inside or theirs or [("", 0)])[-1]
+    return f" ({name}, line {line})" if name else ""
+
+
+def _source(module: Any) -> bytes:
+    file = getattr(module, "__file__", None)
+    return Path(file).read_bytes() if file and Path(file).is_file() else b""
+
+
+def _sources_of_layers(body: nn.Module) -> list[bytes]:
+    """Return the files that define the layers which are not torch's own."""
+    names = {type(layer).__module__ for layer in body.modules()}
+    return [
+        _source(sys.modules[name])
+        for name in sorted(names)
+        if name in sys.modules and name.partition(".")[0] != "torch"
+    ]

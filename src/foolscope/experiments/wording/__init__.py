@@ -1,0 +1,1 @@
+"""Sentences about results, scales of display, and recipe fields in words."""

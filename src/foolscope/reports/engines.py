@@ -1,0 +1,137 @@
+"""One recipe trained in NumPy and by PyTorch: how well it does, and how far the two runs are apart."""
+
+import math
+
+import numpy as np
+
+from foolscope.experiments.engines.records import EnginesRecord
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    Block,
+    Cell,
+    CellValue,
+    Column,
+    Document,
+    Figure,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+)
+from foolscope.reports.parts.mistakes import confusion_blocks
+from foolscope.reports.parts.training import classifier_table, training_figure
+
+__all__ = ["engines_document"]
+
+
+def engines_document(record: EnginesRecord) -> Document:
+    """Build the report of a recipe that was trained by both engines."""
+    in_numpy = record.in_numpy
+    evidence: list[Block] = [classifier_table([in_numpy, record.in_torch])]
+    curves = training_figure(in_numpy)
+    if curves is not None:
+        evidence.append(curves)
+    sections = [Section("Training", evidence), Section("Beside PyTorch", _comparison(record))]
+    mistakes = confusion_blocks(in_numpy) if in_numpy.confusion else []
+    if mistakes:
+        sections.append(Section("Mistakes", mistakes))
+    return Document(
+        f"Training of {in_numpy.model} in NumPy",
+        "How well does it do with gradients derived by hand, and does PyTorch's training come to the same?",
+        sections=sections,
+        facts=[
+            ("Model", in_numpy.model),
+            ("Parameters", f"{in_numpy.parameter_count:,}"),
+            ("Data type", record.precision),
+        ],
+    )
+
+
+def _comparison(record: EnginesRecord) -> list[Block]:
+    verdict: Block = (
+        Paragraph((Strong(record.sentence),)) if record.agrees else Notice(record.sentence, tone="bad")
+    )
+    if record.agrees and record.magnified:
+        verdict = Notice(record.sentence)
+    if not record.differences:
+        return [verdict]
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                "The layers of the reference are written in NumPy, and their gradients were derived by hand. "
+                "Both runs begin with the same weights and see the same minibatches at the same learning "
+                "rates; all that may differ is the rounding of sums that are added up in another order. ",
+                Reference("differences"),
+                " says what it comes to.",
+            )
+        ),
+        verdict,
+        _table(record),
+    ]
+    figure = _figure(record)
+    return [*blocks, figure] if figure is not None else blocks
+
+
+def _table(record: EnginesRecord) -> Table:
+    tried = any(each.last_digit for each in record.differences)
+    rows: list[list[Cell | CellValue]] = [
+        [
+            each.quantity,
+            Cell(_amount(each.largest), tone="plain" if each.agrees else "bad", emphasis=not each.agrees),
+            None if each.largest == 0 else each.where,
+            _amount(each.goal, decimals=0),
+            *[_amount(each.largest_of_last_digit)] * tried,
+        ]
+        for each in record.differences
+    ]
+    return Table(
+        [
+            "quantity",
+            Column("largest difference", align="right"),
+            "where",
+            Column("goal", align="right"),
+            *[Column("by a last digit", align="right")] * tried,
+        ],
+        rows,
+        "How far the run in NumPy and PyTorch's are apart, in units of the largest value of each curve or "
+        "tensor.",
+        note="Weights are those of the kept checkpoint, in float32 as runs are kept."
+        + " By a last digit: the run in NumPy beside itself, its initial weights changed there." * tried,
+        key="differences",
+    )
+
+
+def _amount(value: float | None, decimals: int = 1) -> str:
+    """Write a small number: ``2.4e−16``, ``1e−9``."""
+    if value is None:
+        return "not finite"
+    return f"{value:.{decimals}e}".replace("e-0", "e-").replace("-", "\N{MINUS SIGN}") if value else "0"
+
+
+def _figure(record: EnginesRecord) -> Figure | None:
+    """Draw the differences by epoch; None where there is none in any epoch."""
+    drawn = [each for each in record.differences if any(each.by_epoch)]
+    if not drawn:
+        return None
+    floor = float(np.finfo(record.precision).eps) / 10
+    curves = {
+        each.quantity: draw.Band(
+            [None if value is None else math.log10(max(value, floor)) for value in each.by_epoch]
+        )
+        for each in drawn
+    }
+    return Figure(
+        draw.line_panels(
+            range(1, len(drawn[0].by_epoch) + 1),
+            {"Difference, power of ten": curves},
+            x_label="epoch",
+            levels={"goal": math.log10(drawn[0].goal)},
+            width=640,
+        ),
+        "Differences between the two runs by epoch, as powers of ten; what is less than a tenth of the last "
+        "digit is drawn as that.",
+        f"Differences by epoch. {record.sentence}",
+        key="differences-by-epoch",
+    )

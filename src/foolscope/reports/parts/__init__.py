@@ -1,0 +1,1 @@
+"""The parts of a study as sections of its report."""

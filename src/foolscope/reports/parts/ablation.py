@@ -1,0 +1,241 @@
+"""One factor at a time: the figure, the table, how verdicts were reached, and every run."""
+
+from collections.abc import Sequence
+
+from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.wording.sentences import POINTS, amount, number, scale_of
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    OUTCOME_TONES,
+    Block,
+    Bullets,
+    Cell,
+    CellValue,
+    Column,
+    Details,
+    Figure,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+    Tone,
+)
+from foolscope.reports.parts.effects import (
+    baseline_level,
+    comparisons,
+    levels_with_baseline,
+    published_within_noise,
+)
+from foolscope.reports.phrases import (
+    columns_unit,
+    full_stop,
+    join_words,
+    metric_words,
+    one_or_many,
+    p_cell,
+    with_interval,
+)
+
+__all__ = ["ablation_blocks", "ablation_section", "effects_table"]
+
+
+def ablation_section(ablations: Sequence[AblationRecord]) -> Section:
+    """Build the section about one-factor ablations, a subsection each where there are several."""
+    title = "One factor at a time"
+    if len(ablations) == 1:
+        return Section(title, ablation_blocks(ablations[0]))
+    return Section(
+        title,
+        [
+            Section(f"Around {ablation.recipe}", ablation_blocks(ablation, f"-{position}"))
+            for position, ablation in enumerate(ablations)
+        ],
+    )
+
+
+def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[Block]:
+    """Show one ablation.
+
+    Args:
+        ablation: its record.
+        suffix: makes the keys of its figure and table unique.
+    """
+    figure, table = f"ablation{suffix}", f"effects{suffix}"
+    factors = join_words([factor.words for factor in ablation.factors])
+    many = one_or_many(len(ablation.seeds), "seed")
+    noise = published_within_noise(ablation)
+    return [
+        Paragraph(
+            (
+                f"Starting from {ablation.recipe}, one thing was changed at a time: {factors}. "
+                f"Every setting was trained with the same {many}; ",
+                Reference(figure),
+                " shows each run, ",
+                Reference(table),
+                " what the runs amount to.",
+            )
+        ),
+        _figure(ablation, figure),
+        effects_table(ablation, table),
+        *[Notice((Strong("Doubt:"), f" {full_stop(doubt)}")) for doubt in ablation.doubts],
+        *[Notice(noise)] * bool(noise),
+        _method(ablation),
+        Details("Every verdict in words", [Bullets(ablation.sentences)]),
+        Details("Every run", [_runs_table(ablation, f"runs{suffix}")]),
+    ]
+
+
+def effects_table(ablation: AblationRecord, key: str = "effects") -> Table:
+    """Tabulate every value of every factor: mean, difference, p values, verdict, published figure."""
+    has_published = any(level.published is not None for factor in ablation.factors for level in factor.levels)
+    scale = scale_of(ablation.metric)
+    unit = scale.unit.strip()
+    columns = [
+        Column("factor"),
+        Column("value", align="left"),
+        Column(columns_unit(ablation.metric), align="right"),
+        Column(f"difference, {unit}" if unit else "difference", align="right"),
+        Column("p different", align="right"),
+        Column("p equal", align="right"),
+        *[Column(f"published{', %' if scale is POINTS else ''}", align="right")] * has_published,
+        Column("verdict"),
+    ]
+    rows = [
+        [factor.words if first else "", *_level_cells(level, ablation, has_published)]
+        for factor in ablation.factors
+        for first, level in _numbered(levels_with_baseline(ablation, factor))
+    ]
+    margin = amount(ablation.practical_difference, scale)
+    several = len(ablation.seeds) > 1
+    return Table(
+        columns,
+        rows,
+        f"One factor at a time around {ablation.recipe}: {metric_words(ablation.metric)}, "
+        "and the difference from the baseline (in bold).",
+        note=(
+            f"Means over {one_or_many(len(ablation.seeds), 'seed')}"
+            + (", with 95 % intervals in brackets" if several else "")
+            + ". p different: how likely so large a difference would be if there were none. "
+            f"p equal: how likely so small a one would be if the true one were {margin} or more. "
+            "Both are adjusted for "
+            f"{one_or_many(len(comparisons(ablation)), 'comparison')}."
+        ),
+        key=key,
+    )
+
+
+def _numbered(levels: Sequence[LevelRecord]) -> list[tuple[bool, LevelRecord]]:
+    return [(position == 0, level) for position, level in enumerate(levels)]
+
+
+def _level_cells(level: LevelRecord, ablation: AblationRecord, has_published: bool) -> list[Cell | CellValue]:
+    scale = scale_of(ablation.metric)
+    bounds = (0.0, 1.0) if scale is POINTS else None
+    is_baseline = level.outcome == "baseline"
+    known = level.difference is not None
+    published = None if level.published is None else amount(level.published, scale).removesuffix(scale.unit)
+    difference = with_interval(level.difference, level.difference_low, level.difference_high, scale)
+    return [
+        Cell(level.label, emphasis=is_baseline),
+        with_interval(level.mean, level.low, level.high, scale, bounds),
+        "" if is_baseline else difference,
+        "" if is_baseline else p_cell(level.p_different if known else None),
+        "" if is_baseline else p_cell(level.p_equivalent if known else None),
+        *[published] * has_published,
+        Cell("baseline" if level.outcome == "baseline" else level.outcome, tone=_tone(level)),
+    ]
+
+
+def _tone(level: LevelRecord) -> Tone:
+    return "plain" if level.outcome == "baseline" else OUTCOME_TONES[level.outcome]
+
+
+def _figure(ablation: AblationRecord, key: str) -> Figure:
+    scale = scale_of(ablation.metric)
+    best = baseline_level(ablation)
+    against = "; the dashed line is the baseline's mean" if best is not None and best.mean is not None else ""
+    several = len(ablation.seeds) > 1
+    mark = "the large mark is their mean with its 95 % interval" if several else "the large mark is the run"
+    names = join_words([factor.words for factor in ablation.factors])
+    return Figure(
+        draw.ablation_effects(
+            [_drawn(ablation, factor) for factor in ablation.factors], quantity=columns_unit(ablation.metric)
+        ),
+        f"{metric_words(ablation.metric).capitalize()} by value of each factor"
+        f"{', in %' if scale is POINTS else ''}. Small dots are runs, one per seed; {mark}{against}.",
+        f"Panels of {metric_words(ablation.metric)} by value of {names}.",
+        key=key,
+    )
+
+
+def _drawn(ablation: AblationRecord, factor: FactorRecord) -> draw.Factor:
+    times = scale_of(ablation.metric).factor
+
+    def scaled(value: float | None) -> float | None:
+        return None if value is None else value * times
+
+    return draw.Factor(
+        factor.words,
+        [
+            draw.Level(
+                level.label,
+                [value * times for value in level.values if value is not None],
+                scaled(level.mean),
+                scaled(level.low),
+                scaled(level.high),
+                level.outcome,
+                scaled(level.published),
+            )
+            for level in levels_with_baseline(ablation, factor)
+        ],
+    )
+
+
+def _method(ablation: AblationRecord) -> Paragraph:
+    """Explain in a few sentences how verdicts come about, with the numbers they rest on."""
+    scale = scale_of(ablation.metric)
+    margin = amount(ablation.practical_difference, scale)
+    spread = ""
+    if ablation.residual_deviation is not None:
+        deviation = number(ablation.residual_deviation, scale, ablation.residual_deviation / 10)
+        spread = (
+            f" What is left has a standard deviation of {deviation}{scale.unit}, pooled over all settings "
+            f"({one_or_many(ablation.degrees_of_freedom, 'degree')} of freedom)."
+        )
+    detectable = ""
+    if ablation.minimum_detectable_effect is not None:
+        size = number(ablation.minimum_detectable_effect, scale)
+        detectable = f" A true difference of {size}{scale.unit} would be found four times in five."
+    return Paragraph(
+        (
+            Strong("How a verdict is reached."),
+            " All settings of a seed see the images in the same order and, where shapes agree, start from "
+            "the same weights; so they are compared within seeds, and what the seeds differ by cancels."
+            f"{spread} A value has no effect if two one-sided t tests rule out a difference of {margin} "
+            "or more either way; it helps or hurts if a two-sided t test rules out that there is none; "
+            f"otherwise it is undecided.{detectable} Holm's method keeps the chance of even one false “helps”"
+            " or “hurts” in the table below 5 %, and likewise that of a false “no effect”.",
+        )
+    )
+
+
+def _runs_table(ablation: AblationRecord, key: str) -> Table:
+    scale = scale_of(ablation.metric)
+    base = baseline_level(ablation)
+    own = [level for level in comparisons(ablation) if level.values]
+    rows: list[list[CellValue]] = [
+        [name, *[None if value is None else number(value, scale, 0.0001) for value in level.values]]
+        for name, level in [
+            *[("baseline", base)] * (base is not None),
+            *[(level.cell, level) for level in own],
+        ]
+        if level is not None
+    ]
+    return Table(
+        [Column("setting"), *[Column(f"seed {seed}", align="right") for seed in ablation.seeds]],
+        rows,
+        f"{columns_unit(ablation.metric)}, of every run; a dash where training diverged.".capitalize(),
+        key=key,
+    )

@@ -1,0 +1,70 @@
+"""Does a model hide its gradients? One row for each sign that an evaluation looked for."""
+
+from collections.abc import Sequence
+
+from foolscope.experiments.parts.attacks.records import MaskingRecord
+from foolscope.experiments.records import CurveRecord
+from foolscope.reports.document import Block, Cell, Column, Details, Paragraph, Section, Table
+from foolscope.reports.phrases import join_words, one_or_many
+
+__all__ = ["masking_section"]
+
+
+def masking_section(curves: Sequence[CurveRecord], plan: str) -> Section:
+    """Say which signs of hidden gradients were seen, and tabulate all of them.
+
+    Args:
+        curves: of one plan, those with checks.
+        plan: its name, for the keys.
+    """
+    blocks: list[Block] = [
+        Paragraph(
+            "An attack may fail because the model is robust, or because its gradients vanish, are random or "
+            f"mislead. Such a model falls to the next attack that finds its way. {_seen_words(curves)}"
+        )
+    ]
+    for curve in curves:
+        table = _table(curve, f"masking-{plan}-{curve.recipe}")
+        blocks.append(table if len(curves) == 1 else Details(f"The signs in {curve.recipe}", [table]))
+    return Section("Does the model hide its gradients?", blocks)
+
+
+def _seen_words(curves: Sequence[CurveRecord]) -> str:
+    """Say which signs were seen in which recipe, and what that means."""
+    count = max(len(curve.checks) for curve in curves)
+    said = [f"{one_or_many(count, 'sign')} of that {'was' if count == 1 else 'were'} looked for."]
+    clear = [curve.recipe for curve in curves if not any(each.seen for each in curve.checks)]
+    if clear:
+        said.append(f"None was seen in {join_words(clear)}.")
+    for curve in curves:
+        serious = [each.name for each in curve.checks if each.seen and each.is_serious]
+        harmless = [each.name for each in curve.checks if each.seen and not each.is_serious]
+        if serious:
+            said.append(
+                f"Seen in {curve.recipe}: {join_words(serious)}, so its accuracies may be far too high; the "
+                "table says what to do."
+            )
+        if harmless:
+            said.append(
+                f"Seen in {curve.recipe}, but harmless here: {join_words(harmless)}, which may deceive other "
+                "evaluations."
+            )
+    return " ".join(said)
+
+
+def _table(curve: CurveRecord, key: str) -> Table:
+    ordered = sorted(curve.checks, key=lambda each: (not each.seen, not each.is_serious))
+    return Table(
+        [Column("sign", align="left"), Column("seen?", align="left"), Column("what was found", align="left")],
+        [[Cell(each.name, emphasis=each.seen > 0), _seen_cell(each), each.sentence] for each in ordered],
+        f"Signs that {curve.recipe} hides its gradients from attacks.",
+        key=key,
+    )
+
+
+def _seen_cell(record: MaskingRecord) -> Cell:
+    if not record.seen:
+        return Cell("not\u00a0seen")
+    part = f" in {record.seen} of {record.models} models" if record.models > 1 else ""
+    harmless = "" if record.is_serious else ", harmless here"
+    return Cell(f"seen{part}{harmless}", emphasis=True, tone="bad" if record.is_serious else "caution")

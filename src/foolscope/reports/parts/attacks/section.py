@@ -1,0 +1,211 @@
+"""Robustness: the accuracy that attacks leave, by budget, and images that fool."""
+
+from collections.abc import Sequence
+
+from foolscope.experiments.parts.trace_records import TraceRecord
+from foolscope.experiments.records import CurveRecord, GalleryRecord
+from foolscope.experiments.wording.fields import norm_words
+from foolscope.experiments.wording.sentences import POINTS
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    Block,
+    CellValue,
+    Column,
+    Figure,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+)
+from foolscope.reports.parts.attacks.details import attack_detail_sections, stages_not_made
+from foolscope.reports.parts.pictures import Arrays, gallery_of
+from foolscope.reports.parts.traces import trace_section
+from foolscope.reports.phrases import (
+    attack_words,
+    count_words,
+    epsilon_words,
+    full_stop,
+    join_words,
+    one_or_many,
+    threat_words,
+    with_interval,
+    with_unit,
+)
+
+__all__ = ["robustness_section"]
+
+
+def robustness_section(
+    curves: Sequence[CurveRecord],
+    galleries: Sequence[GalleryRecord],
+    arrays: Arrays,
+    classes: int,
+    traces: Sequence[TraceRecord] = (),
+    names: Sequence[str] = (),
+) -> Section:
+    """Build the section about attacks: a figure and a table for each plan, followed attacks, galleries."""
+    plans = list(dict.fromkeys(curve.attack for curve in curves))
+    blocks: list[Block] = []
+    for plan in plans:
+        own = [curve for curve in curves if curve.attack == plan]
+        parts = _plan_blocks(own, plan, classes)
+        blocks += parts if len(plans) == 1 and not traces else [Section(f"Attack {plan}", parts)]
+    blocks += [trace_section(trace) for trace in traces]
+    drawn: list[Block] = [
+        gallery
+        for position, record in enumerate(galleries)
+        if (gallery := gallery_of(record, arrays, f"fooling-{position}", names)) is not None
+    ]
+    if drawn and blocks:
+        blocks.append(Section("Images that fool", drawn))
+    else:
+        blocks += drawn
+    return Section("Robustness", blocks)
+
+
+def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list[Block]:
+    first = curves[0]
+    largest = first.epsilons[-1]
+    forwards = sum(curve.forward_count for curve in curves)
+    backwards = sum(curve.backward_count for curve in curves)
+    several = len(first.epsilons) > 1  # of one budget the table says it all
+    figure: list[Block] = [_figure(curves, plan, classes)] if several else []
+    in_figure = (Reference(f"robust-{plan}"), " and ") if several else ()
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                "The budget ε is how far an attacker may move an image whose pixels go from 0 (black) to 1 "
+                f"(white), here in the norm {norm_words(first.norm)}: an attack with "
+                f"ε = {epsilon_words(largest)} {threat_words(first.norm, largest)}. "
+                f"An image counts as right only if it withstands {_attack_words(first)}. "
+                "A stronger attack may fool more images, so the accuracies in ",
+                *in_figure,
+                Reference(f"robust-table-{plan}"),
+                " are upper bounds.",
+            )
+        ),
+        *figure,
+        _table(curves, plan),
+        Paragraph(
+            f"{_attacked_words(curves)} {_clean_words(curves)}It took {count_words(forwards)} forward and "
+            f"{count_words(backwards)} backward passes, counted in images."
+        ),
+    ]
+    for curve in curves:
+        blocks += [
+            Notice((Strong(f"Doubt about {curve.recipe}:"), f" {full_stop(doubt)}")) for doubt in curve.doubts
+        ]
+    return [*blocks, *attack_detail_sections(curves, plan, _unit(curves)[0])]
+
+
+def _attacked_words(curves: Sequence[CurveRecord]) -> str:
+    """Say which models were attacked on which images."""
+    first = curves[0]
+    subject, count = first.attacked, first.images
+    if subject is None:
+        seeds = max(len(curve.accuracies) for curve in curves)
+        recipes = "each recipe" if len(curves) > 1 else first.recipe
+        models = f"The models of {seeds} seeds" if seeds > 1 else "One model"
+        verb = "were" if seeds > 1 else "was"
+        return f"{models} of {recipes} {verb} attacked, on the first {one_or_many(count, 'test image')}."
+    model = f"Run {subject.run[:10]}" if subject.run else f"The model {subject.model or first.recipe}"
+    images = one_or_many(count, f"{subject.split or ''} image".strip())
+    if not subject.dataset:
+        return f"{model} was attacked, on {images}."
+    return f"{model} was attacked, on the first {images} of {subject.dataset}."
+
+
+def _clean_words(curves: Sequence[CurveRecord]) -> str:
+    """Say how many images are right without attack, where no budget of 0 says so; ends with a space."""
+    right = [
+        f"{with_unit(sum(curve.details.class_clean) / sum(curve.details.class_images))} for {curve.recipe}"
+        for curve in curves
+        if curve.details is not None and curve.images
+    ]
+    if 0 in curves[0].epsilons or not right:
+        return ""
+    return f"Without attack, accuracy is {join_words(right)}. "
+
+
+def _attack_words(curve: CurveRecord) -> str:
+    settings = {str(each.get("name")): each for each in curve.settings}
+    made = [name for name in curve.attacks if name not in stages_not_made(curve)]
+    on_some = ", which needs no gradients and looks at a sample of what is left unless something is amiss"
+    words = [attack_words(name, settings.get(name, {})) for name in made]
+    return join_words(words) + (on_some if curve.checks and made[-1] == "square" else "")
+
+
+def _unit(curves: Sequence[CurveRecord]) -> tuple[float, str]:
+    """Choose gray levels for the axis where every budget is a fraction of 255."""
+    budgets = curves[0].epsilons
+    gray = curves[0].norm == "linf" and all("/" in epsilon_words(epsilon) for epsilon in budgets if epsilon)
+    norm = norm_words(curves[0].norm)
+    return (
+        (255.0, f"budget ε ({norm}), in 1/255") if gray else (1.0, f"budget ε ({norm}), pixels from 0 to 1")
+    )
+
+
+def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
+    times, x_label = _unit(curves)
+    bands = {
+        curve.recipe: draw.Band(
+            [100 * value for value in curve.mean], _percent(curve.low), _percent(curve.high)
+        )
+        for curve in curves
+    }
+    return Figure(
+        draw.line_panels(
+            [epsilon * times for epsilon in curves[0].epsilons],
+            {"Accuracy under attack, %": bands},
+            x_label=x_label,
+            y_limits=(0.0, 102.0),
+            levels={"guessing": 100 / classes} if classes > 1 else {},
+            width=680,
+            height=330,
+        ),
+        "Accuracy that the attack leaves, by budget"
+        + (f": {_interval_words(curves)}." if _has_intervals(curves) else "."),
+        f"Curves of accuracy against budget for {join_words([curve.recipe for curve in curves])}.",
+        key=f"robust-{plan}",
+    )
+
+
+def _percent(ends: Sequence[float | None]) -> list[float] | None:
+    """Scale the ends of intervals; None where there is none."""
+    if all(end is None for end in ends):
+        return None
+    return [float("nan") if end is None else 100 * end for end in ends]
+
+
+def _interval_words(curves: Sequence[CurveRecord]) -> str:
+    """Say what the intervals are about: with one model they can only be about the choice of images."""
+    if all(len(curve.accuracies) == 1 for curve in curves):
+        return "95 % intervals for images drawn like these"
+    return "means over the seeds, with 95 % intervals"
+
+
+def _has_intervals(curves: Sequence[CurveRecord]) -> bool:
+    return any(low is not None for curve in curves for low in curve.low)
+
+
+def _table(curves: Sequence[CurveRecord], plan: str) -> Table:
+    rows: list[list[CellValue]] = [
+        [
+            epsilon_words(epsilon),
+            *[
+                with_interval(curve.mean[place], curve.low[place], curve.high[place], POINTS, (0.0, 1.0))
+                for curve in curves
+            ],
+        ]
+        for place, epsilon in enumerate(curves[0].epsilons)
+    ]
+    bands = " and as bands" if len(rows) > 1 else ""
+    return Table(
+        [Column("ε", align="right"), *[Column(f"{curve.recipe}, %", align="right") for curve in curves]],
+        rows,
+        "Accuracy under attack, by budget.",
+        note=f"In brackets{bands}: {_interval_words(curves)}." if _has_intervals(curves) else "",
+        key=f"robust-table-{plan}",
+    )

@@ -1,0 +1,75 @@
+"""Constructive approximation: what stated weights guarantee and cost, and trained networks beside them."""
+
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.reports import figures as draw
+from foolscope.reports.document import Block, Figure, Paragraph
+from foolscope.reports.parts.demonstrations.measures import formula, mean_text
+from foolscope.reports.phrases import join_words
+
+__all__ = ["construction_blocks", "construction_sentence"]
+
+
+def construction_sentence(record: DemonstrationRecord) -> str:
+    """Say what the hidden units grow with, and that the guarantee held."""
+    return (
+        f"The errors of networks with stated weights are at most {_share(record, 'error_share')} of the "
+        "guaranteed ones; hidden units grow with t/ε to the power of "
+        f"{mean_text(record, 'line_slope')} on the line and of {mean_text(record, 'plane_slope')} in the "
+        "plane."
+    )
+
+
+def construction_blocks(record: DemonstrationRecord) -> list[Block]:
+    """Explain and show the construction and its cost."""
+    settings, stated = record.settings, record.data["stated"]
+    ratios = {
+        place: join_words([f"{each:g}" for each in settings[f"{place}_ratios"]])
+        for place in ("line", "plane")
+    }
+    pieces = (
+        f"A sigmoid unit {formula('σ(wx + b)')} is a step at −b/w, as steep as w, as high as its output "
+        f"weight. Two of them make a bump: {formula('σ(500x − 200) + σ(−500x + 300) − 1')} is "
+        f"{mean_text(record, 'bump_height')} at 0.5 "
+        f"and at most {mean_text(record, 'bump_outside')} further than 0.02 from [0.4, 0.6]. Four hidden "
+        f"units and one output unit make a tower, {mean_text(record, 'tower_height')} high at its center and "
+        f"at most {mean_text(record, 'tower_outside')} further than 0.05 from its sides."
+    )
+    cost = (
+        "A function whose slope in each direction is at most t changes within a cell by no more than t times "
+        "its width, so that cells of a width proportional to ε/t, each with one height, come within ε: about "
+        "t/ε hidden units on the line and (t/ε)² in the plane. Overlaps of neighbors and the finite "
+        f"steepness are part of the guaranteed bound, which is at most {mean_text(record, 'bound_share')} of "
+        f"the ε asked for; the largest measured error on a fine grid is {_share(record, 'error_share')} "
+        f"of that bound, over three functions on the line (t/ε = {ratios['line']}) and three in the plane "
+        f"(t/ε = {ratios['plane']})."
+    )
+    trained = (
+        f"Beside them, networks of one hidden layer trained by {settings['training_steps']:,} steps of Adam: "
+        f"with as many units they were nearer to the function in {_share(record, 'line_trained_nearer')} of "
+        f"the cases on the line and {_share(record, 'plane_trained_nearer')} in the plane; fewer units did "
+        f"in {_share(record, 'line_trained_fewer')} and {_share(record, 'plane_trained_fewer')}. Training "
+        "comes with no guarantee, and longer training may need fewer."
+    )
+    costs = []
+    for place in ("line", "plane"):
+        found = record.data[place]
+        where = "on the line" if place == "line" else "in the plane"
+        costs += [
+            draw.Cost(f"stated, {where}", found["reached"], found["units"], found["slope"]),
+            draw.Cost(f"trained, {where}", found["trained_reached"], found["trained_units"]),
+        ]
+    figure = Figure(
+        draw.approximation(stated["x"], stated["function"], stated["network"], stated["epsilon"], costs),
+        f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units whose weights are "
+        f"stated, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
+        "for ε; the lines have the fitted slopes. First seed.",
+        "A curve with a staircase along it inside a band, and hidden units rising with t/ε along straight "
+        "lines.",
+        key=f"approximation-{record.name}",
+    )
+    return [Paragraph(pieces), Paragraph(cost), figure, Paragraph(trained)]
+
+
+def _share(record: DemonstrationRecord, name: str) -> str:
+    mean = record.measure(name).mean
+    return "no known share" if mean is None else f"{100 * mean:.0f} %"

@@ -1,0 +1,116 @@
+"""Fits by gradient descent: a curve, and a linear regression against its stability bound."""
+
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.reports import figures as draw
+from foolscope.reports.document import Block, Figure, Paragraph
+from foolscope.reports.parts.demonstrations.measures import formula, mean_text
+from foolscope.reports.phrases import join_words, one_or_many
+
+__all__ = ["curve_fit_blocks", "curve_fit_sentence", "regression_blocks", "regression_sentence"]
+
+_CURVES = {"sine": "sin x", "cubic": "0.1 x³ − 0.5 x + 0.5"}
+
+
+def curve_fit_sentence(record: DemonstrationRecord) -> str:
+    """Say how near the fit came, and whether the loss ever rose."""
+    rises = record.measure("rises")
+    fell = (
+        "fell at every step"
+        if rises.mean == 0
+        else f"rose at {mean_text(record, 'rises')} steps, on average,"
+    )
+    return (
+        f"Gradient descent at learning rate {record.settings['learning_rate']:g} ends at "
+        f"{mean_text(record, 'loss_ratio')} times the least loss there is; the loss {fell} of "
+        f"{record.settings['steps']:,}."
+    )
+
+
+def curve_fit_blocks(record: DemonstrationRecord) -> list[Block]:
+    """Explain and show a fitted curve."""
+    settings, data = record.settings, record.data
+    text = (
+        f"{one_or_many(settings['points'], 'point')} of {_CURVES[settings['function']]}, x uniform between "
+        f"−{settings['half_width']:g} and {settings['half_width']:g}, with normal noise of standard "
+        f"deviation {settings['noise']:g}. A polynomial of degree {settings['degree']} is an affine layer "
+        f"over the powers of x; its mean squared error {formula('L = (1/N) Σ (ŷ − y)²')} has the gradients "
+        f"{formula('∂L/∂wₖ = (2/N) Σ (ŷ − y) xᵏ')} and {formula('∂L/∂b = (2/N) Σ (ŷ − y)')}, derived by "
+        f"hand, and plain gradient descent takes {formula('w ← w − η ∂L/∂w')} from zero, "
+        f"{settings['steps']:,} times with η = {settings['learning_rate']:g}. The "
+        f"gradient agrees with central differences of the loss to {mean_text(record, 'gradient_error')}. "
+        "Because the loss is a parabola in w and b, one system of linear equations has its lowest point: "
+        "that is what the descent is held to."
+    )
+    figure = Figure(
+        draw.fitted_curve(
+            (data["x"], data["heights"]),
+            data["grid"],
+            {
+                "gradient descent": data["fitted"],
+                "closed form": data["least_squares"],
+                "without noise": data["true"],
+            },
+            (data["steps"], data["losses"]),
+            levels={"closed form": record.measure("least_squares_loss").values[0] or float("nan")},
+        ),
+        "Left: the data with the fitted curve. Right: the loss by step, both axes logarithmic. First seed.",
+        "Points with a fitted curve through them, and a falling curve of the loss by step.",
+        key=f"fit-{record.name}",
+    )
+    return [Paragraph(text), figure]
+
+
+def regression_sentence(record: DemonstrationRecord) -> str:
+    """Say where each rate stands to the bound and what its loss did."""
+    said = []
+    for rate in record.settings["learning_rates"]:
+        rises = record.measure(f"rises@{rate:g}")
+        deed = (
+            "never rises"
+            if rises.mean == 0
+            else f"rises at {mean_text(record, rises.name)} steps, on average"
+        )
+        said.append(f"at {rate:g} ({mean_text(record, f'share_of_bound@{rate:g}')} of it) the loss {deed}")
+    return f"The stability bound 2/λ_max is {mean_text(record, 'bound')}: {join_words(said)}."
+
+
+def regression_blocks(record: DemonstrationRecord) -> list[Block]:
+    """Explain and show the descents at every rate, with the bound and the closed form."""
+    settings, data = record.settings, record.data
+    deviations = join_words([f"{each:g}" for each in settings["deviations"]])
+    explanation = (
+        f"{settings['examples']:,} examples with {one_or_many(len(settings['deviations']), 'feature')} of "
+        f"standard deviation {deviations}, not scaled to one size, as raw measurements are; targets are a "
+        f"weighted sum, a constant, and normal noise of standard deviation {settings['noise']:g}. Plain "
+        "gradient descent from zero on the mean squared error."
+    )
+    curvature = (
+        "The loss is a parabola whose curvatures are the eigenvalues λ of its Hessian "
+        f"{formula('H = (2/N) XᵀX')}, X with a column of ones for the bias. Along an eigenvector the "
+        f"distance from the lowest point is multiplied by {formula('1 − ηλ')} in every step: it shrinks if "
+        f"{formula('η < 2/λ')}, and beyond that it changes sign and grows. The steepest direction decides: "
+        f"{formula('λ_max = ' + mean_text(record, 'curvature'))}, so that rates must stay below "
+        f"{formula('2/λ_max = ' + mean_text(record, 'bound'))}. The flattest one, "
+        f"{mean_text(record, 'condition')} times flatter, decides how long it takes. The bound is sharp: at "
+        f"0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of {settings['steps']:,}; at "
+        f"1.01 of it the last loss is {mean_text(record, 'growth_above')} times the lowest. A descent beyond "
+        "a million times its first loss is given up."
+    )
+    figure = Figure(
+        draw.descent_curves(
+            {
+                f"η = {run['rate']:g}, {run['rate'] / data['bound']:.3g} of the bound": (
+                    run["steps"],
+                    run["losses"],
+                )
+                for run in data["runs"]
+            },
+            levels={"closed form": data["least_loss"]},
+            title="Mean squared error",
+        ),
+        "The loss by step at each learning rate, both axes logarithmic, with the closed-form solution as the "
+        "line to reach. First seed.",
+        "Curves of the loss by step, one for each learning rate.",
+        key=f"descents-{record.name}",
+    )
+    return [Paragraph(explanation), Paragraph(curvature), figure]

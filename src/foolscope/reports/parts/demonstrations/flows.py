@@ -1,0 +1,106 @@
+"""Gradients through time: the bound, what vanishes and explodes, and what mitigates it."""
+
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.reports import figures as draw
+from foolscope.reports.document import Block, Figure, Paragraph
+from foolscope.reports.parts.demonstrations.measures import formula, mean_text
+from foolscope.reports.phrases import join_words
+
+__all__ = ["flow_blocks", "flow_sentence"]
+
+
+def flow_sentence(record: DemonstrationRecord) -> str:
+    """Say how much of the gradient arrives at the first step, by spectral norm."""
+    norms = record.settings["spectral_norms"]
+    said = [f"{mean_text(record, f'linear@{norm:g}')} {_of(norm)}" for norm in norms]
+    return (
+        f"Over {record.settings['rows']} time steps a linear recurrence hands back {join_words(said)} times "
+        "the gradient that arrives at its last state."
+    )
+
+
+def flow_blocks(record: DemonstrationRecord) -> list[Block]:
+    """Explain and show the gradients by time step."""
+    settings = record.settings
+    bound = (
+        f"A recurrence {formula('hₜ = φ(w hₜ₋₁ + …)')} hands the gradient back as "
+        f"{formula('∂L/∂hₜ₋₁ = wᵀ diag(φ′) ∂L/∂hₜ')}. A factor of norm at most ‖w‖, where φ has slope at "
+        f"most 1: over {formula('T − t')} steps the norm is at most ‖w‖^(T−t) times that of the "
+        "last state, ‖w‖^(T−1) from the first. Below 1 it vanishes; above 1 it may explode. The recurrent "
+        "matrices here are orthogonal times a factor, so that a linear recurrence attains the bound (to "
+        f"{mean_text(record, 'theory_error')}, their weights being in float32); no RNN exceeds it (the "
+        f"largest share is {mean_text(record, 'bound_share')}). The networks are as initialized and read "
+        f"{settings['images']} images of noise, {settings['rows']} rows of {settings['width']} numbers each."
+    )
+    said = [
+        f"{mean_text(record, f'tanh@{norm:g}')} instead of {mean_text(record, f'linear@{norm:g}')} "
+        + _of(norm)
+        for norm in settings["spectral_norms"]
+    ]
+    gates = [f"{mean_text(record, f'lstm@{bias:g}')} with {bias:g}" for bias in settings["forget_biases"]]
+    cures = (
+        f"A bounded activation damps: tanh hands back {join_words(said)}. An LSTM carries its memory through "
+        "a gate instead of a matrix; how much of the gradient by its last cell arrives at the first depends "
+        f"on the bias of the forget gate: {join_words(gates)}."
+    )
+    return [
+        Paragraph(bound),
+        Paragraph(cures),
+        Figure(
+            draw.gradient_flow(_panels(record, "panels")),
+            "The norm of the loss\u2019s gradient by the state after each time step, in units of the last, "
+            "at initialization; dashed, the bound. For the LSTM it is the cell\u2019s. First seed.",
+            "Curves over the time steps on a logarithmic axis: straight for linear recurrences, below them "
+            "for tanh.",
+            key=f"flow-{record.name}",
+        ),
+        Paragraph(_training(record)),
+        Figure(
+            draw.gradient_flow(_panels(record, "trained_panels")),
+            f"The same after {settings['training_steps']} steps of training. First seed.",
+            "Curves over the time steps on a logarithmic axis; what diverged is named.",
+            key=f"trained-flow-{record.name}",
+        ),
+    ]
+
+
+def _training(record: DemonstrationRecord) -> str:
+    """Say what training does to the gradients, and what clipping and weight decay do to training."""
+    settings = record.settings
+    steepest = f"{max(settings['spectral_norms']):g}"
+    ends = record.measure("free_loss")
+    free = (
+        f"ends at {mean_text(record, 'free_loss')} times its first loss"
+        if ends.mean is not None
+        else f"ends in numbers that are not finite in {ends.values.count(None)} of {len(ends.values)} seeds"
+    )
+    reached = [
+        f"{mean_text(record, f'tanh_trained@{norm:g}')} {_of(norm)}" for norm in settings["spectral_norms"]
+    ]
+    gates = [
+        f"{mean_text(record, f'lstm_trained@{bias:g}')} with {bias:g}" for bias in settings["forget_biases"]
+    ]
+    return (
+        f"In training: the same networks after {settings['training_steps']} steps of plain gradient descent "
+        f"at {settings['training_rate']:g} on digits, enlarged to as many rows. The linear recurrence with "
+        f"{formula('‖w‖ = ' + steepest)} has a first step of {mean_text(record, 'free_step')} times the "
+        f"learning rate and {free}. Clipping by norm changes the length of a step, not its direction: with "
+        f"steps of at most {mean_text(record, 'clipped_step')} times the learning rate the same network ends "
+        f"at {mean_text(record, 'clipped_loss')} times its first loss. Weight decay (an L2 coefficient of "
+        f"{settings['l2']:g}) works on ‖w‖ itself, but slowly: with it the tanh recurrence that began at "
+        f"{steepest} ends at {mean_text(record, 'decayed_norm')} of the ‖w‖ that it ends at without. Then "
+        f"tanh hands back {join_words(reached)}, an LSTM {join_words(gates)}."
+    )
+
+
+def _of(norm: float) -> str:
+    return f"for {formula(f'‖w‖ = {norm:g}')}"
+
+
+def _panels(record: DemonstrationRecord, name: str) -> dict[str, dict[str, draw.FlowLine]]:
+    return {
+        panel["title"]: {
+            line["words"]: draw.FlowLine(line["norms"], line["spectral_norm"]) for line in panel["lines"]
+        }
+        for panel in record.data[name]
+    }

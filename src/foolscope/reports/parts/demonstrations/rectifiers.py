@@ -1,0 +1,119 @@
+"""The shifted ReLU: what a bias absorbs, and what is lost without it; the graph of the sigmoid."""
+
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.reports import figures as draw
+from foolscope.reports.document import Block, Bullets, Figure, Paragraph, Strong
+from foolscope.reports.parts.demonstrations.measures import formula, mean_text
+
+__all__ = ["rectifier_blocks", "rectifier_sentence"]
+
+
+def rectifier_sentence(record: DemonstrationRecord) -> str:
+    """Say what the conversion keeps, and what is lost without a bias."""
+    return (
+        "With biases a network of max(t, o) and its conversion to max(t, 0) differ by at most "
+        f"{mean_text(record, 'output_difference')}; without biases the best loss of a ReLU network is "
+        f"{mean_text(record, 'loss_without_bias')} of the mean square of what a shifted one computes."
+    )
+
+
+def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
+    """Explain and show the conversion, the training, the loss without biases, the sigmoid's derivative."""
+    settings = record.settings
+    conversion = (
+        f"A hidden unit {formula('max(t, o)')} with a learned offset o is {formula('max(t − o, 0) + o')}. So "
+        f"the offset goes into the biases around it: a network with {formula('t = W₁x + b₁')} and "
+        f"{formula('y = W₂ max(t, o) + b₂')} computes the same as one of ordinary ReLUs with the biases "
+        f"{formula('b₁ − o')} and {formula('b₂ + W₂ o')}, and the other way round. The offset adds "
+        f"nothing to what the networks can compute. Here, with {settings['inputs']} inputs, "
+        f"{settings['hidden']} hidden units and {settings['outputs']} outputs, in float64, the outputs "
+        f"differ by at most {mean_text(record, 'output_difference')}."
+    )
+    condition = (
+        "Whether they also train alike depends on the step. The chain rule through the conversion gives the "
+        "gradients of the shifted network from those of the ReLU network (with a prime): "
+        f"{formula('∂W₁ = ∂W₁′')}, {formula('∂b₁ = ∂b₁′')}, {formula('∂b₂ = ∂b₂′')}, but "
+        f"{formula('∂W₂ = ∂W₂′ + ∂b₂′ oᵀ')} and {formula('∂o = W₂ᵀ ∂b₂′ − ∂b₁′')}. After "
+        f"{settings['steps']} steps of η = {settings['learning_rate']:g} from matched starts the parameters, "
+        "converted, differ by at most"
+    )
+    items = [
+        (
+            Strong(mean_text(record, "matched_difference")),
+            " with matched steps: the ReLU network takes the steps of the shifted one, by these equations. "
+            "Training is the same, seen in other coordinates.",
+        ),
+        (
+            Strong(mean_text(record, "held_difference")),
+            " with equal steps where the offset and W₂ are held: all that moves then has equal gradients.",
+        ),
+        (
+            Strong(mean_text(record, "equal_difference")),
+            " with equal steps of everything: the paths part, because W₂ of the shifted network sees its "
+            "hidden units with o added, and o moves too. Both learn: the last losses differ by "
+            f"{mean_text(record, 'loss_difference')} of the first.",
+        ),
+    ]
+    without = (
+        "Without biases there is nothing to absorb it. A ReLU network of one input x is then a x for x > 0 "
+        "and b x for x < 0, however many units it has, so that its best loss follows in closed form: "
+        f"{mean_text(record, 'loss_without_bias')} of the targets' mean square, targets that a shifted "
+        "network without biases computes exactly. "
+        f"Training comes to {mean_text(record, 'trained_without_bias')} times that best. With biases the "
+        f"conversion leaves {mean_text(record, 'loss_with_bias')} of the targets\u2019 mean square, which is "
+        "rounding."
+    )
+    sigmoid = (
+        f"The sigmoid {formula('σ(x) = 1 / (1 + e⁻ˣ)')} is four operations. Backwards, every operation "
+        "multiplies what it is handed by its local slope, written on the edges: "
+        f"{formula('−1/v² = −σ²')} of the reciprocal, 1 of the sum, {formula('u = e⁻ˣ')} of the exponential, "
+        f"−1 of the negation. Their product is {formula('σ² e⁻ˣ')}, and as {formula('e⁻ˣ = 1/σ − 1')}, it "
+        f"is {formula('σ(1 − σ)')}: to {mean_text(record, 'sigmoid_error')} at 65 places from −8 to 8."
+    )
+    return [
+        Paragraph(conversion),
+        Paragraph(condition),
+        Bullets(items),
+        _training(record),
+        Paragraph(without),
+        _functions(record),
+        Paragraph(sigmoid),
+        _graph(record),
+    ]
+
+
+def _training(record: DemonstrationRecord) -> Figure:
+    curves = {each["name"]: (record.data["steps"], each["losses"]) for each in record.data["curves"]}
+    return Figure(
+        draw.descent_curves(curves, title="Mean squared error"),
+        "The loss by step from matched starts, both axes logarithmic: with matched steps the two networks "
+        "are one, with equal steps they part. First seed.",
+        "Three falling curves, two of which lie on each other.",
+        key=f"training-{record.name}",
+    )
+
+
+def _functions(record: DemonstrationRecord) -> Figure:
+    picture = record.data["without_bias"]
+    curves = {
+        "max(t, o), without biases": draw.Band(picture["targets"]),
+        "best of max(t, 0) without biases": draw.Band(picture["best"]),
+    }
+    return Figure(
+        draw.line_panels(picture["x"], {"Output": curves}, x_label="input x", width=680, height=300),
+        "What a shifted network without biases computes, and the best that any ReLU network without biases "
+        "makes of it. First seed.",
+        "A curve, and two straight lines that meet at the origin, far from it.",
+        key=f"without-bias-{record.name}",
+    )
+
+
+def _graph(record: DemonstrationRecord) -> Figure:
+    return Figure(
+        draw.computational_graph(record.data["nodes"], record.data["edges"]),
+        "The computational graph of σ(x) at x = 1: in each box the value of the forward pass and the slope "
+        "of the output by it; on each edge the local slope.",
+        "Boxes from x over the negation, the exponential, the sum with 1 and the reciprocal, joined by "
+        "arrows.",
+        key=f"graph-{record.name}",
+    )

@@ -1,0 +1,96 @@
+"""The report of a look into one model: its answers first, then its layers."""
+
+from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.reports.document import Block, Bullets, Document, Notice, Section
+from foolscope.reports.parts.inspections.answers import (
+    calibration_blocks,
+    calibration_sentence,
+    edges_sentence,
+    input_gradient_blocks,
+)
+from foolscope.reports.parts.inspections.layers import (
+    filter_blocks,
+    flow_blocks,
+    flow_sentence,
+    time_sentence,
+    weight_blocks,
+    weights_sentence,
+)
+from foolscope.reports.parts.inspections.spectrum import compression_blocks, spectrum_blocks
+from foolscope.reports.parts.mistakes import matrix_blocks
+from foolscope.reports.parts.pictures import Arrays
+from foolscope.reports.phrases import one_or_many
+
+__all__ = ["inspection_document", "inspection_sections", "inspection_sentences"]
+
+
+def inspection_sentences(record: InspectionRecord) -> list[str]:
+    """Say what was found, one sentence or two for each part that was looked at."""
+    said = []
+    if record.accuracy is not None:
+        of_dataset = f" of {record.facts['dataset']}" if record.facts.get("dataset") else ""
+        share = number(record.accuracy, POINTS)
+        said.append(f"Right on {share} % of {one_or_many(record.images, _image(record))}{of_dataset}.")
+    if record.calibration is not None:
+        said.append(calibration_sentence(record.calibration))
+    if record.input_gradients is not None:
+        said.append(edges_sentence(record.input_gradients))
+    if record.weights:
+        said.append(weights_sentence(record.weights))
+    if record.flow:
+        said.append(flow_sentence(record))
+    if record.time_flow is not None:
+        said.append(time_sentence(record.time_flow))
+    return said
+
+
+def inspection_document(record: InspectionRecord, arrays: Arrays) -> Document:
+    """Build the report of a look into one model.
+
+    Args:
+        record: what was found.
+        arrays: the pixels and weights that it names by key.
+    """
+    doubts: list[Block] = [Notice(doubt) for doubt in record.doubts]
+    lead = [*doubts, Bullets([*inspection_sentences(record), *record.notes])]
+    facts = [(name.capitalize(), value) for name, value in record.facts.items() if value]
+    return Document(
+        f"Inside {record.name}",
+        "What does the model answer, and what are its layers like?",
+        lead=lead,
+        sections=inspection_sections(record, arrays),
+        facts=[*facts, ("Images", f"{record.images:,}")],
+    )
+
+
+def inspection_sections(record: InspectionRecord, arrays: Arrays) -> list[Section]:
+    """Build one section for each part of a model that was looked at.
+
+    Args:
+        record: what was found.
+        arrays: the pixels and weights that it names by key.
+    """
+    blocks: dict[str, list[Block]] = {}
+    if record.confusion is not None:
+        confusion = record.confusion
+        blocks["Mistakes"] = matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record))
+    if record.calibration is not None:
+        blocks["Calibration"] = calibration_blocks(record.calibration)
+    if record.input_gradients is not None:
+        blocks["Input gradients"] = input_gradient_blocks(record.input_gradients, arrays)
+    if record.filters is not None:
+        blocks["Filters"] = filter_blocks(record.filters, arrays)
+    if record.weights:
+        blocks["Weights"] = weight_blocks(record.weights)
+    if record.flow:
+        blocks["Gradient flow"] = flow_blocks(record)
+    if record.spectra:
+        blocks["Spectra"] = spectrum_blocks(record)
+    if record.compression:
+        blocks["At lower ranks"] = compression_blocks(record)
+    return [Section(title, each) for title, each in blocks.items() if each]
+
+
+def _image(record: InspectionRecord) -> str:
+    return f"{record.facts['split']} image" if record.facts.get("split") else "image"

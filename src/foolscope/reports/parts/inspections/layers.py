@@ -1,0 +1,282 @@
+"""What the layers of a model are like: filters as pictures, histograms of weights, the gradients at each."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foolscope.experiments.parts.inspections.records import (
+    FiltersRecord,
+    InspectionRecord,
+    LayerFlowRecord,
+    TimeFlowRecord,
+    WeightsRecord,
+)
+from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Gallery,
+    Panel,
+    Paragraph,
+    Reference,
+    Table,
+)
+from foolscope.reports.parts.pictures import Arrays, viewable
+from foolscope.reports.phrases import one_or_many
+
+__all__ = [
+    "filter_blocks",
+    "flow_blocks",
+    "flow_sentence",
+    "learned_layers",
+    "significant",
+    "spread",
+    "time_sentence",
+    "weight_blocks",
+    "weights_sentence",
+]
+
+_NORMAL = 0.0797  # erf(0.1 / √2)
+_NOTABLE = 0.16  # twice as many as of a normal distribution; of a Laplace distribution it is 0.13
+_ROW = 8
+_PANELS = 12
+
+_Item = TypeVar("_Item")
+
+
+def spread(items: Sequence[_Item], most: int) -> list[_Item]:
+    """Choose at most so many, evenly spread, with the first and the last.
+
+    Example:
+        >>> spread(range(10), 4)
+        [0, 3, 6, 9]
+    """
+    if len(items) <= most:
+        return list(items)
+    return [items[place] for place in np.linspace(0, len(items) - 1, most).round().astype(int)]
+
+
+def significant(value: float | None) -> str | None:
+    """Write a norm with three digits.
+
+    Example:
+        >>> significant(0.00012345), significant(None)
+        ('0.000123', None)
+    """
+    return None if value is None else f"{value:.3g}".replace("-", "−")
+
+
+def filter_blocks(record: FiltersRecord, arrays: Arrays) -> list[Block]:
+    """Show what the units of the first layer look for."""
+    panels = [
+        Panel(_signed(arrays[each.key]), f"unit {each.unit}", [f"norm {each.norm:.2f}"])
+        for each in record.shown
+        if each.key in arrays
+    ]
+    if not panels:
+        return []
+    rows = [panels[start : start + _ROW] for start in range(0, len(panels), _ROW)]
+    sees = (
+        f"a patch of {record.height} × {record.width} pixels"
+        if record.kind == "convolution"
+        else f"the whole image of {record.height} × {record.width} pixels"
+    )
+    which = (
+        f"all {record.total} units"
+        if len(panels) == record.total
+        else f"the {len(panels)} of {record.total} units with the largest norm"
+    )
+    return [
+        Gallery(
+            rows,
+            f"Weights of the first layer, {record.layer}, of {which}; each sees {sees}. Mid-gray is zero, "
+            "white the largest positive and black the largest negative weight of each.",
+            key="filters",
+        )
+    ]
+
+
+def weights_sentence(records: Sequence[WeightsRecord]) -> str:
+    """Say how many weights are near zero."""
+    shares = [each.near_zero for each in records]
+    low, high = records[int(np.argmin(shares))], records[int(np.argmax(shares))]
+    least, most = (number(each.near_zero, POINTS) for each in (low, high))
+    found = (
+        f"{most} % of the weights of {high.layer} are near zero"
+        if least == most
+        else f"Between {least} % ({low.layer}) and {most} % ({high.layer}) of a layer's weights are near zero"
+    )
+    said = f"{found}; of a normal distribution {number(_NORMAL, POINTS)} % are"
+    many = [each.layer for each in records if each.near_zero > _NOTABLE]
+    return f"{said}. {_spikes(many)}" if many else f"{said}."
+
+
+def _spikes(layers: Sequence[str]) -> str:
+    if len(layers) > 3:
+        return f"{len(layers)} layers have a spike at zero, more than twice that."
+    return f"A spike at zero, more than twice that: {', '.join(layers)}."
+
+
+def weight_blocks(records: Sequence[WeightsRecord]) -> list[Block]:
+    """Show how the weights of each layer are distributed."""
+    shown = spread(records, _PANELS)
+    part = "" if len(shown) == len(records) else f", {len(shown)} of {len(records)} layers"
+    return [
+        Paragraph(
+            (
+                weights_sentence(records),
+                " A weight is near zero if it is smaller than a tenth of the layer's root mean square, so "
+                "that the share tells the shape of the distribution and not its scale (",
+                Reference("weights-figure"),
+                ", ",
+                Reference("weights"),
+                "); of a Laplace distribution 13.2 % are.",
+            )
+        ),
+        Figure(
+            draw.weight_histograms(
+                [draw.WeightCounts(each.layer, each.largest, each.counts, each.zone) for each in shown]
+            ),
+            f"Histograms of the weights of each layer{part}, biases and scales left out; the zone near zero "
+            "is marked.",
+            "One histogram for each layer.",
+            key="weights-figure",
+        ),
+        Table(
+            [
+                Column("layer"),
+                Column("weights", align="right", format=","),
+                Column("near zero, %", align="right"),
+                Column("root mean square", align="right"),
+                Column("largest", align="right"),
+            ],
+            [
+                [
+                    each.layer,
+                    each.count,
+                    Cell(number(each.near_zero, POINTS), emphasis=each.near_zero > _NOTABLE),
+                    significant(each.root_mean_square),
+                    significant(each.largest),
+                ]
+                for each in records
+            ],
+            "Weights of the layers.",
+            key="weights",
+        ),
+    ]
+
+
+def learned_layers(records: Sequence[LayerFlowRecord]) -> list[LayerFlowRecord]:
+    """Return the images and what has weights; other layers repeat their neighbor's gradient."""
+    owners = {each.layer for each in records if each.weight_norm is not None}
+    owners |= {name.rpartition(".")[0] for name in owners} | {"images"}
+    return [each for each in records if each.layer in owners]
+
+
+def flow_sentence(record: InspectionRecord) -> str:
+    """Say what becomes of the gradient on its way back."""
+    norms = [(each.layer, each.output_norm) for each in record.flow if each.output_norm is not None]
+    if not norms or not norms[-1][1]:
+        return "No gradient comes back from the loss, or none that is finite."
+    if len(norms) == 1:
+        return f"The gradient's norm is {significant(norms[0][1])} at the images; no layer can be watched."
+    factor = norms[0][1] / norms[-1][1]
+    return (
+        f"The gradient's norm is {significant(norms[-1][1])} at {norms[-1][0]}, the last layer, and "
+        f"{significant(norms[0][1])} at the images, {significant(factor)} times as large."
+    )
+
+
+def time_sentence(record: TimeFlowRecord) -> str:
+    """Say how much of the gradient arrives at the first time step."""
+    norms = record.hidden if record.cell is None else record.cell
+    state = "hidden state" if record.cell is None else "cell"
+    first, last = norms[0], norms[-1]
+    if first is None or not last:
+        return f"No gradient reaches the last {state}, or none that is finite."
+    return (
+        f"Through {len(norms)} time steps {significant(first / last)} times the gradient by the last {state} "
+        "arrives at the first."
+    )
+
+
+def flow_blocks(record: InspectionRecord) -> list[Block]:
+    """Show the gradient by layer, and by time step where there are steps."""
+    layers = learned_layers(record.flow)
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                flow_sentence(record),
+                " Norms by a layer's output are means over ",
+                f"{one_or_many(record.flow_images, 'image')}; those by its weights are of the mean "
+                "cross-entropy, in parts of the weights' own norm (",
+                Reference("flow-figure"),
+                ", ",
+                Reference("flow"),
+                ").",
+            )
+        ),
+        Figure(
+            draw.layer_gradients(
+                [each.layer for each in layers],
+                {
+                    "‖∂L/∂output‖": [each.output_norm for each in layers],
+                    "‖∂L/∂w‖ / ‖w‖": [each.relative_norm for each in layers],
+                },
+            ),
+            "The loss's gradient by what each layer puts out, and by its weights relative to them, from the "
+            "images at the top to the logits; layers without weights are left out.",
+            "Points on logarithmic axes, one row for each layer.",
+            key="flow-figure",
+        ),
+        Table(
+            [
+                Column("layer"),
+                Column("‖∂L/∂output‖", align="right"),
+                Column("‖∂L/∂w‖", align="right"),
+                Column("‖∂L/∂w‖ / ‖w‖", align="right"),
+            ],
+            [
+                [
+                    each.layer,
+                    significant(each.output_norm),
+                    significant(each.weight_norm),
+                    significant(each.relative_norm),
+                ]
+                for each in layers
+            ],
+            "Gradients of the layers.",
+            key="flow",
+        ),
+    ]
+    return [*blocks, *(_time_blocks(record.time_flow) if record.time_flow else [])]
+
+
+def _time_blocks(record: TimeFlowRecord) -> list[Block]:
+    lines = {"hidden state": draw.FlowLine(record.hidden, None if record.cell else record.spectral_norm)}
+    if record.cell is not None:
+        lines["cell"] = draw.FlowLine(record.cell)
+    bounded = record.cell is None and record.spectral_norm is not None
+    bound = f" Dashed, the bound by the spectral norm {record.spectral_norm:.3g} of w." if bounded else ""
+    return [
+        Paragraph((time_sentence(record), " ", Reference("time-figure"), " shows each step.")),
+        Figure(
+            draw.gradient_flow({"By time step": lines}, width=600),
+            "The norm of the loss's gradient by the state after each time step, in units of the last."
+            + bound,
+            "Norms by time step on a logarithmic axis.",
+            key="time-figure",
+        ),
+    ]
+
+
+def _signed(weights: NDArray[Any]) -> NDArray[Any]:
+    """Turn weights into a picture in which zero is mid-gray."""
+    shown = viewable(weights)
+    largest = float(np.abs(shown).max()) or 1.0
+    return np.asarray(0.5 + shown / (2 * largest))

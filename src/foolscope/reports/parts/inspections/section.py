@@ -1,0 +1,108 @@
+"""Looks of a study into its models: what is measured over the seeds, and what the first of them is like."""
+
+import math
+
+from foolscope.experiments.parts.inspections.records import InspectedRecord, MeanRecord
+from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
+from foolscope.reports.document import (
+    Block,
+    Bullets,
+    CellValue,
+    Column,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+)
+from foolscope.reports.numbering import prefixed
+from foolscope.reports.parts.inspections.answers import edge_words
+from foolscope.reports.parts.inspections.inspection import inspection_sections
+from foolscope.reports.parts.pictures import Arrays
+from foolscope.reports.phrases import full_stop, one_or_many, with_interval
+
+__all__ = ["inspected_section", "inspected_sentence"]
+
+
+def inspected_section(record: InspectedRecord, arrays: Arrays) -> Section:
+    """Build the section of one look: a table of measures over the seeds, then the parts of the first model.
+
+    Args:
+        record: what was found.
+        arrays: pixels and weights of the whole study by key.
+    """
+    several = len(record.seeds) > 1
+    images = one_or_many(record.first.images, "test image")
+    models = f"The models of {len(record.seeds)} seeds were" if several else "One model was"
+    said = inspected_sentence(record)
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                f"{models} looked into, with the first {images}. {f'{said} ' if said else ''}",
+                Reference(f"{record.prefix}measures"),
+                " has what was measured" + (", means over the seeds." if several else "."),
+            )
+        ),
+        _table(record),
+    ]
+    doubt = Strong(f"Doubt about {record.recipe}:")
+    blocks += [Notice((doubt, f" {full_stop(each)}")) for each in record.doubts]
+    own = {
+        key.removeprefix(record.prefix): array
+        for key, array in arrays.items()
+        if key.startswith(record.prefix)
+    }
+    parts = inspection_sections(record.first, own)
+    if several and parts:
+        blocks.append(
+            Paragraph(
+                f"What follows is the model of seed {record.seeds[0]} alone; intervals are over its images."
+            )
+        )
+    blocks += prefixed(parts, record.prefix)
+    if record.first.notes:
+        blocks.append(Bullets(record.first.notes))
+    return Section(f"Inside {record.recipe}: {record.name}", blocks)
+
+
+def inspected_sentence(record: InspectedRecord) -> str:
+    """Say what was found about edges and calibration over the seeds; empty where neither was looked at."""
+    own, other, difference = (_mean(record, f"edge_{whose}") for whose in ("own", "other", "difference"))
+    error, chance = (_mean(record, f"calibration_{which}") for which in ("error", "by_chance"))
+    said = []
+    if own is not None:
+        gradient = f"The gradient of {record.recipe} by the pixels"
+        said.append(edge_words(gradient, own, other, difference, one_or_many(len(record.seeds), "seed")))
+    if error is not None and chance is not None:
+        points = with_interval(error.mean, error.low, error.high, POINTS, (0.0, 1.0))
+        said.append(
+            f"The expected calibration error of {record.recipe} is {points} points; "
+            f"if its confidences were true it would be {number(chance.mean, POINTS)}."
+        )
+    return " ".join(said)
+
+
+def _mean(record: InspectedRecord, name: str) -> MeanRecord | None:
+    found = record.measure(name)
+    if found is None or found.mean is None:
+        return None
+    return MeanRecord(mean=found.mean, low=found.low, high=found.high)
+
+
+def _table(record: InspectedRecord) -> Table:
+    rows: list[list[CellValue]] = []
+    for each in record.measures:
+        bounds = (-1.0, 1.0) if each.name.startswith("edge_") else (0.0, math.inf)
+        low, high = (None, None) if each.same else (each.low, each.high)
+        rows.append([each.words, each.name, with_interval(each.mean, low, high, PLAIN, bounds)])
+    seeds = one_or_many(len(record.seeds), "seed")
+    in_brackets = "In brackets: 95 % intervals of the means over the seeds. " if len(record.seeds) > 1 else ""
+    return Table(
+        [Column("measure"), Column("name", align="left"), Column("mean", align="right")],
+        rows,
+        f"What the inspection {record.name} found in {record.recipe}, with {seeds}.",
+        note=f"{in_brackets}By its name a claim is about a measure: "
+        f'metric = "inspection:{record.name}.{record.measures[-1].name}".',
+        key=f"{record.prefix}measures",
+    )

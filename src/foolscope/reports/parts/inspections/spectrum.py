@@ -1,0 +1,146 @@
+"""The spectra of a model's layers, and what lower ranks keep of it."""
+
+import numpy as np
+
+from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.wording.fields import norm_words
+from foolscope.reports import figures as draw
+from foolscope.reports.document import Block, Column, Figure, Paragraph, Reference, Table
+from foolscope.reports.parts.inspections.layers import spread
+from foolscope.reports.phrases import epsilon_words
+
+__all__ = ["compression_blocks", "spectrum_blocks"]
+
+_CURVES = 8
+
+
+def spectrum_blocks(record: InspectionRecord) -> list[Block]:
+    """Show how many directions each layer uses."""
+    shown = spread(record.spectra, _CURVES)
+    longest = max(len(each.singular_values) for each in shown)
+    curves = {
+        each.layer: draw.Band(
+            np.pad(
+                np.array(each.singular_values) / max(each.singular_values[0], 1e-300),
+                (0, longest - len(each.singular_values)),
+                constant_values=np.nan,
+            )
+        )
+        for each in shown
+    }
+    return [
+        Paragraph(
+            (
+                "A layer multiplies by a matrix; its singular values say how strongly it passes on each of "
+                "as many directions. The effective rank, the exponential of the entropy of their shares, "
+                "counts those that matter (",
+                Reference("spectra"),
+                ", ",
+                Reference("ranks"),
+                ").",
+            )
+        ),
+        Figure(
+            draw.line_panels(
+                np.arange(1, longest + 1),
+                {"Singular value, part of the largest": curves},
+                x_label="place",
+                y_limits=(0.0, 1.02),
+                width=680,
+                height=330,
+            ),
+            "Singular values of each layer, the largest first"
+            + (
+                "."
+                if len(shown) == len(record.spectra)
+                else f"; {len(shown)} of {len(record.spectra)} layers."
+            ),
+            "One falling curve for each layer.",
+            key="spectra",
+        ),
+        Table(
+            [
+                Column("layer"),
+                Column("weights", align="right"),
+                Column("full rank", align="right"),
+                Column("effective rank", align="right"),
+                Column("99 % of energy in", align="right"),
+                Column("largest", align="right"),
+            ],
+            [
+                [
+                    each.layer,
+                    f"{each.rows} × {each.columns}",
+                    len(each.singular_values),
+                    f"{each.effective_rank:.1f}",
+                    each.energy_rank,
+                    f"{each.singular_values[0]:.3g}",
+                ]
+                for each in record.spectra
+            ],
+            "Ranks of the layers.",
+            note="Energy is the sum of the squares of the singular values.",
+            key="ranks",
+        ),
+    ]
+
+
+def compression_blocks(record: InspectionRecord) -> list[Block]:
+    """Show what is left at lower ranks."""
+    rows = sorted(record.compression, key=lambda row: row.fraction)
+    threat = f"PGD, {norm_words(record.norm)} {epsilon_words(record.epsilon)}"
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                "Each weight matrix was replaced by the nearest one of a lower rank, which its largest "
+                "singular values make; where two factors have fewer numbers than the matrix, they take its "
+                "place. ",
+                Reference("compression"),
+                f" shows what is left on {record.images:,} images.",
+            )
+        )
+    ]
+    if len(rows) > 1:
+        curves = {
+            "clean": draw.Band([100 * row.accuracy for row in rows]),
+            f"under {threat}": draw.Band([100 * row.robust_accuracy for row in rows]),
+        }
+        blocks.append(
+            Figure(
+                draw.line_panels(
+                    [100 * row.fraction for row in rows],
+                    {"Accuracy, %": curves},
+                    x_label="part of each layer's full rank, %",
+                    y_limits=(0.0, 102.0),
+                    width=680,
+                    height=330,
+                ),
+                "Accuracy against rank.",
+                "Accuracy and accuracy under attack, rising with the rank.",
+                key="compression-figure",
+            )
+        )
+    blocks.append(
+        Table(
+            [
+                Column("part of the rank", align="right"),
+                Column("parameters", align="right", format=","),
+                Column("accuracy, %", align="right"),
+                Column(f"under {threat}, %", align="right"),
+                Column("ms a batch", align="right"),
+            ],
+            [
+                [
+                    f"{100 * row.fraction:g} %",
+                    row.parameters,
+                    f"{100 * row.accuracy:.1f}",
+                    f"{100 * row.robust_accuracy:.1f}",
+                    f"{row.milliseconds:.2f}",
+                ]
+                for row in rows
+            ],
+            "What lower ranks keep.",
+            key="compression",
+        )
+    )
+    return blocks

@@ -1,0 +1,110 @@
+"""Mistakes: which classes are taken for which, and the images that are classified worst."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foolscope.experiments.records import StudyRecord, TrainingRecord
+from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.reports import figures as draw
+from foolscope.reports.document import Block, CellValue, Column, Figure, Paragraph, Reference, Section, Table
+from foolscope.reports.parts.pictures import Arrays, gallery_of
+from foolscope.reports.phrases import one_or_many
+
+__all__ = ["confusion_blocks", "matrix_blocks", "mistakes_section"]
+
+_PAIRS = 5
+
+
+def mistakes_section(record: StudyRecord, arrays: Arrays) -> Section | None:
+    """Build the section about mistakes; None where nothing was looked at."""
+    wanted = [
+        training
+        for training in record.trainings
+        if training.confusion and (record.confusion is None or training.recipe in record.confusion)
+    ]
+    blocks: list[Block] = []
+    for training in wanted:
+        blocks += confusion_blocks(training)
+    for position, gallery in enumerate(record.galleries):
+        if gallery.kind == "worst":
+            drawn = gallery_of(gallery, arrays, f"worst-{position}")
+            if drawn is not None:
+                blocks.append(drawn)
+    return Section("Mistakes", blocks) if blocks else None
+
+
+def confusion_blocks(training: TrainingRecord) -> list[Block]:
+    """Say and show what one recipe takes for what, summed over its seeds."""
+    finished = len(training.seeds) - training.diverged
+    seeds = f", summed over {finished} seeds" if finished > 1 else ""
+    return matrix_blocks(training.recipe, training.classes, training.confusion, "test image", seeds)
+
+
+def matrix_blocks(
+    name: str, classes: Sequence[str], counts: Sequence[Sequence[int]], image: str, summed: str = ""
+) -> list[Block]:
+    """Say and show what a model takes for what; nothing where there are no images.
+
+    Args:
+        name: of the model.
+        classes: their names.
+        counts: true class, predicted class.
+        image: what one is called, such as "test image".
+        summed: added to the figure's caption.
+    """
+    matrix, key = np.array(counts), f"confusion-{name}"
+    totals = matrix.sum(axis=1)
+    known = np.flatnonzero(totals)
+    if not known.size:
+        return []
+    recall = np.diag(matrix)[known] / totals[known]
+    worst, best = classes[known[recall.argmin()]], classes[known[recall.argmax()]]
+    lowest, highest = (f"{number(float(end), POINTS)} %" for end in (recall.min(), recall.max()))
+    sentence = (
+        f"recognizes every class alike, {lowest} of the time ("
+        if lowest == highest
+        else f"is right most often about “{best}”, {highest} of the time, "
+        f"and least often about “{worst}”, {lowest} ("
+    )
+    blocks: list[Block] = [
+        Paragraph((f"The classifier {name} {sentence}", Reference(key), ").")),
+        Figure(
+            draw.confusion_matrix(matrix, classes),
+            f"What {name} takes the {image}s of each class for, in % of the class"
+            f"{' and in images' if len(classes) <= 10 else ''}{summed}. The diagonal is right.",
+            f"Confusion matrix of {name} over {len(classes)} classes.",
+            key=key,
+        ),
+    ]
+    pairs = _pairs(name, classes, matrix, image)
+    return [*blocks, pairs] if pairs is not None else blocks
+
+
+def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: str) -> Table | None:
+    """Tabulate the most frequent mistakes; None where there is none."""
+    wrong = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]
+    rows: list[list[CellValue]] = []
+    for place in order:
+        true, predicted = (int(index) for index in np.unravel_index(place, wrong.shape))
+        count = int(wrong[true, predicted])
+        if count:
+            share = number(count / float(matrix[true].sum()), POINTS)
+            rows.append([classes[true], classes[predicted], count, share])
+    if not rows:
+        return None
+    total, every = int(wrong.sum()), int(matrix.sum())
+    return Table(
+        [
+            Column("true class", align="left"),
+            Column("taken for", align="left"),
+            Column("images", align="right", format=","),
+            Column("% of the class", align="right"),
+        ],
+        rows,
+        f"The most frequent of the {one_or_many(total, 'mistake')} that {name} makes on "
+        f"{one_or_many(every, image)}.",
+        key=f"mistakes-{name}",
+    )

@@ -1,0 +1,261 @@
+"""What a search tried, what it chose, and whether the choice holds on fresh seeds."""
+
+from collections.abc import Sequence
+
+from foolscope.experiments.records import ContenderRecord, DimensionRecord, SearchRecord, TriedRecord
+from foolscope.experiments.wording.fields import value_words
+from foolscope.experiments.wording.sentences import POINTS, capitalized, number
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    OUTCOME_TONES,
+    Block,
+    Cell,
+    CellValue,
+    Column,
+    Details,
+    Figure,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+    Verdict,
+    Verdicts,
+)
+from foolscope.reports.phrases import full_stop, join_words, one_or_many, with_interval
+
+__all__ = ["search_blocks", "search_section", "search_verdict"]
+
+_SHOWN = 8  # of the settings tried; the others are folded away
+
+
+def search_section(searches: Sequence[SearchRecord]) -> Section:
+    """Build the section about searches, a subsection each where there are several."""
+    title = "Better settings"
+    if len(searches) == 1:
+        return Section(title, [search_verdict(searches[0]), *search_blocks(searches[0])])
+    return Section(
+        title,
+        [
+            Section(_title(record), [search_verdict(record), *search_blocks(record, f"-{position}")])
+            for position, record in enumerate(searches)
+        ],
+    )
+
+
+def _title(record: SearchRecord) -> str:
+    return capitalized(
+        f"{join_words([dimension.words for dimension in record.dimensions])} of {record.recipe}"
+    )
+
+
+def search_blocks(record: SearchRecord, suffix: str = "") -> list[Block]:
+    """Show one search.
+
+    Args:
+        record: what it left behind.
+        suffix: makes the keys of its figure and tables unique.
+    """
+    figure, settings, fresh = f"search{suffix}", f"settings{suffix}", f"fresh{suffix}"
+    tried = _ranked(record)
+    rest = tried[_SHOWN:]
+    return [
+        Paragraph(
+            (
+                f"{_how(record)} ",
+                Reference(figure),
+                " shows every setting, ",
+                Reference(settings),
+                " the best of them, ",
+                Reference(fresh),
+                " how the choice does on fresh seeds.",
+            )
+        ),
+        _figure(record, figure),
+        _settings_table(record, tried[:_SHOWN], settings, "best"),
+        _fresh_table(record, fresh),
+        *[Notice((Strong("Doubt:"), f" {full_stop(doubt)}")) for doubt in record.doubts],
+        *[Details("The other settings tried", [_settings_table(record, rest, f"others{suffix}", "other")])]
+        * bool(rest),
+    ]
+
+
+def search_verdict(record: SearchRecord) -> Verdicts:
+    """Show what the search was worth."""
+    outcome = "no effect" if record.outcome == "baseline" else record.outcome
+    return Verdicts([Verdict(outcome, record.summary)])
+
+
+def _how(record: SearchRecord) -> str:
+    """Say in a few sentences what was searched and how the winner was chosen."""
+    count = sum(len(each.trials) for each in record.rounds)
+    space = join_words([_searched(dimension) for dimension in record.dimensions])
+    ways = {
+        "coarse-to-fine": "coarse to fine: first from the whole range, then "
+        f"from ranges around the best so far, each {(record.narrowing or 1) * 100:g} % as long as the last",
+        "random": "at random",
+        "tpe": "by Optuna's tree-structured Parzen estimator, a round at a time",
+    }
+    rounds = f" in {len(record.rounds)} rounds" if len(record.rounds) > 1 else ""
+    return (
+        f"Starting from {record.recipe}, {one_or_many(count, 'setting')} of {space} were tried{rounds}, "
+        f"drawn {ways.get(record.sampler, record.sampler)}. The one with the highest validation accuracy "
+        f"({one_or_many(len(record.seeds), 'seed')} each) was chosen. The best of many owes part of its "
+        "lead to luck, so the choice and the baseline were then trained on "
+        f"{one_or_many(len(record.fresh_seeds), 'seed')} that the search had not seen."
+    )
+
+
+def _searched(dimension: DimensionRecord) -> str:
+    if dimension.low is None or dimension.high is None:
+        return f"the {dimension.words} ({join_words(dimension.labels, 'or')})"
+    scale = ", logarithmic" if dimension.scale == "log" else ""
+    return f"the {dimension.words} ({value_words(dimension.low)} to {value_words(dimension.high)}{scale})"
+
+
+def _ranked(record: SearchRecord) -> list[tuple[int, TriedRecord]]:
+    """Return every setting with the number of its round, the best first and those that diverged last."""
+    tried = [(number, trial) for number, each in enumerate(record.rounds, 1) for trial in each.trials]
+    return sorted(
+        tried,
+        key=lambda each: (each[1].accuracy is None, -(each[1].accuracy or 0.0), each[1].loss or 0.0),
+    )
+
+
+def _settings_table(
+    record: SearchRecord, tried: Sequence[tuple[int, TriedRecord]], key: str, which: str
+) -> Table:
+    rows: list[list[Cell | CellValue]] = []
+    for position, trial in tried:
+        chosen = trial == record.best
+        values = [value_words(trial.values[dimension.field]) for dimension in record.dimensions]
+        accuracy = "diverged" if trial.accuracy is None else number(trial.accuracy, POINTS)
+        rows.append(
+            [
+                *(Cell(value, emphasis=chosen) for value in values),
+                Cell(accuracy, emphasis=chosen),
+                None if trial.loss is None else f"{trial.loss:.4f}",
+                position,
+            ]
+        )
+    return Table(
+        [
+            *(Column(dimension.words, align="right") for dimension in record.dimensions),
+            Column("validation accuracy, %", align="right"),
+            Column("validation loss", align="right"),
+            Column("round", align="right"),
+        ],
+        rows,
+        f"The {which} settings tried, by validation accuracy, then by validation loss"
+        f"{'; the first was chosen' if which == 'best' and record.best else ''}.",
+        note=f"Means over {one_or_many(len(record.seeds), 'seed')}.",
+        key=key,
+    )
+
+
+def _fresh_table(record: SearchRecord, key: str) -> Table:
+    contenders = [("baseline", record.baseline), *([("winner", record.winner)] if record.winner else [])]
+    seen = None if record.best is None or record.best.accuracy is None else record.best.accuracy
+    tone = "plain" if record.outcome == "baseline" else OUTCOME_TONES[record.outcome]
+    rows: list[list[Cell | CellValue]] = [
+        [
+            name,
+            *(value_words(own.values[dimension.field]) for dimension in record.dimensions),
+            number(seen, POINTS) if name == "winner" and seen is not None else "",
+            _mean(own, "validation_accuracy"),
+            _mean(own, "test_accuracy"),
+            Cell(record.outcome, tone=tone) if name == "winner" else "",
+        ]
+        for name, own in contenders
+    ]
+    return Table(
+        [
+            Column(""),
+            *(Column(dimension.words, align="right") for dimension in record.dimensions),
+            Column("validation, in the search", align="right"),
+            Column("validation, fresh seeds", align="right"),
+            Column("test, fresh seeds", align="right"),
+            Column("verdict"),
+        ],
+        rows,
+        f"Accuracy of winner and baseline on {one_or_many(len(record.fresh_seeds), 'fresh seed')}, in %.",
+        note="Means with 95 % intervals in brackets. In the search the winner was the best of many, which "
+        "flatters it; on fresh seeds nothing does.",
+        key=key,
+    )
+
+
+def _mean(own: ContenderRecord, metric: str) -> str:
+    if own.diverged:
+        return f"diverged in {own.diverged} of {len(own.identities)}"
+    return with_interval(*own.means[metric], bounds=(0.0, 1.0)) or "–"
+
+
+def _figure(record: SearchRecord, key: str) -> Figure:
+    winner, baseline = _winner_spot(record), record.baseline.means["validation_accuracy"][0]
+    narrowing = record.sampler == "coarse-to-fine" and len(record.rounds) > 1
+    names = join_words([dimension.words for dimension in record.dimensions])
+    return Figure(
+        draw.search_panels(
+            [_axis(dimension) for dimension in record.dimensions],
+            [
+                draw.SearchRound(
+                    each.ranges,
+                    [_places(record, trial.values) for trial in each.trials],
+                    [_percent(trial.accuracy) for trial in each.trials],
+                )
+                for each in record.rounds
+            ],
+            best=_place_of_best(record),
+            winner=winner,
+            baseline=_percent(baseline),
+        ),
+        f"Validation accuracy of every setting tried, by {names}, in %."
+        + (" Shaded: the ranges from which the later rounds were drawn." if narrowing else "")
+        + " The ring marks the chosen setting as the search saw it, the diamond the same setting on fresh "
+        "seeds with its 95 % interval."
+        * (winner is not None)
+        + " The dashed line is the baseline on fresh seeds." * (baseline is not None),
+        f"Validation accuracy of every setting tried, a panel each for {names}.",
+        key=key,
+    )
+
+
+def _place_of_best(record: SearchRecord) -> tuple[int, int] | None:
+    """Return in which round the chosen setting was tried, and where in that round."""
+    for position, each in enumerate(record.rounds):
+        if record.best in each.trials:
+            return position, each.trials.index(record.best)
+    return None
+
+
+def _winner_spot(record: SearchRecord) -> draw.Spot | None:
+    """Return where the winner stands on fresh seeds, unless there is none or it diverged."""
+    if record.winner is None:
+        return None
+    mean, low, high = record.winner.means["validation_accuracy"]
+    if mean is None:
+        return None
+    return draw.Spot(_places(record, record.winner.values), 100 * mean, _percent(low), _percent(high))
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _axis(dimension: DimensionRecord) -> draw.SearchAxis:
+    if dimension.low is None or dimension.high is None:
+        count = len(dimension.labels)
+        return draw.SearchAxis(dimension.words, "choices", -0.5, count - 0.5, dimension.labels)
+    return draw.SearchAxis(dimension.words, dimension.scale, dimension.low, dimension.high)
+
+
+def _places(record: SearchRecord, values: dict[str, object]) -> list[float]:
+    """Return where on each axis a setting lies: its value, or the number of the choice."""
+    return [
+        float(dimension.labels.index(value_words(values[dimension.field])))
+        if dimension.scale == "choices"
+        else float(str(values[dimension.field]))
+        for dimension in record.dimensions
+    ]

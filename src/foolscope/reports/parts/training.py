@@ -1,0 +1,202 @@
+"""The classifiers of a study: how accurate they are, and how their training went."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foolscope.experiments.records import TrainingRecord
+from foolscope.experiments.wording.sentences import PLAIN, POINTS, Scale
+from foolscope.reports import figures as draw
+from foolscope.reports.document import (
+    Block,
+    CellValue,
+    Column,
+    Details,
+    Figure,
+    Notice,
+    Paragraph,
+    Reference,
+    Section,
+    Strong,
+    Table,
+)
+from foolscope.reports.phrases import (
+    duration_words,
+    full_stop,
+    join_words,
+    one_or_many,
+    with_interval,
+)
+
+__all__ = ["classifier_table", "classifiers", "training_figure"]
+
+_SHOWN = 3
+_HEADINGS = {
+    "test_accuracy": "test accuracy, %",
+    "validation_accuracy": "validation, %",
+    "training_accuracy": "training, %",
+    "robust_validation_accuracy": "validation under a small PGD, %",
+}
+_HEIGHT = 250
+_IN_A_ROW = 3
+_RATE = "Learning rate"
+
+
+def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
+    """Build the section about the trained classifiers."""
+    drawn = [(training, training_figure(training)) for training in trainings]
+    figures = [figure for _, figure in drawn if figure is not None]
+    guessing = f"; guessing would get {100 / classes:.3g} %" if classes > 1 else ""
+    blocks: list[Block] = [
+        Paragraph(
+            (
+                Reference("classifiers"),
+                f" says how often each classifier is right{guessing}. Whatever was chosen was chosen on the "
+                "validation images; the test images played no part in it.",
+            )
+        ),
+        classifier_table(trainings),
+        *[
+            Notice((Strong(f"Doubt about {training.recipe}:"), f" {full_stop(doubt)}"))
+            for training in trainings
+            for doubt in training.doubts
+        ],
+        *figures[:_SHOWN],
+    ]
+    if figures[_SHOWN:]:
+        title = f"Training curves of {one_or_many(len(figures) - _SHOWN, 'more classifier')}"
+        blocks.append(Details(title, figures[_SHOWN:]))
+    return Section("The classifiers", blocks)
+
+
+def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
+    """Tabulate size, accuracies, loss and time of every recipe."""
+    metrics = [name for name in _HEADINGS if any(name in training.means for training in trainings)]
+    has_diverged = any(training.diverged for training in trainings)
+    columns = [
+        Column("recipe"),
+        Column("model"),
+        Column("parameters", align="right", format=","),
+        *[Column(_HEADINGS[name], align="right") for name in metrics],
+        *[Column("diverged", align="right")] * has_diverged,
+        Column("time", align="right"),
+    ]
+    rows: list[list[CellValue]] = [
+        [
+            training.recipe,
+            training.model,
+            training.parameter_count,
+            *[_mean(training, name) for name in metrics],
+            *[f"{training.diverged} of {len(training.seeds)}"] * has_diverged,
+            duration_words(training.duration_seconds),
+        ]
+        for training in trainings
+    ]
+    return Table(
+        columns,
+        rows,
+        "The classifiers, and how often they are right: accuracy on the three parts of the data.",
+        note=_note(trainings),
+        key="classifiers",
+    )
+
+
+def training_figure(training: TrainingRecord) -> Figure | None:
+    """Draw by epoch what is minimized and how often it is right; None where there is nothing to draw.
+
+    Loss and accuracy, training beside validation; the cost where weights are penalized, and the learning rate
+    where it does not only fall.
+    """
+    panels = _panels(training)
+    if not panels or not training.epochs:
+        return None
+    several = len(_finished(training)) > 1
+    length = one_or_many(len(training.epochs), "epoch")
+    caption = [f"Training of {training.recipe} by epoch."]
+    if several:
+        caption = [
+            f"Training of {training.recipe} by epoch: lines are means over {len(_finished(training))} seeds, "
+            "bands reach from the lowest to the highest."
+        ]
+    if "Cost" in panels:
+        caption.append("The cost is the loss and the penalty on the weights.")
+    if _RATE in panels:
+        caption.append("The learning rate is that of an epoch's last step.")
+    if _leaves_out(training):
+        caption.append(f"Trials that diverged are left out ({training.diverged}).")
+    rows = 2 if len(panels) > _IN_A_ROW else 1
+    return Figure(
+        draw.training_curves(training.epochs, panels, rows=rows, height=_HEIGHT * rows),
+        " ".join(caption),
+        f"Curves of {join_words([title.lower() for title in panels])} over {length} of {training.recipe}.",
+        key=f"training-{training.recipe}",
+    )
+
+
+def _panels(training: TrainingRecord) -> dict[str, dict[str, draw.Curve]]:
+    panels: dict[str, dict[str, draw.Curve]] = {}
+    quantities = (("Cost", "cost", PLAIN), ("Loss", "loss", PLAIN), ("Accuracy, %", "accuracy", POINTS))
+    for title, quantity, scale in quantities:
+        curves: dict[str, draw.Curve] = {
+            part: _band(training, f"{part}_{quantity}", scale)
+            for part in ("training", "validation")
+            if f"{part}_{quantity}" in training.curves
+        }
+        if curves:
+            panels[title] = curves
+    if panels and "learning_rate" in training.curves:
+        rates = _band(training, "learning_rate", PLAIN)
+        if np.any(np.diff(np.asarray(rates.mean)) > 0):
+            panels[_RATE] = {"learning rate": draw.Band(rates.mean)}
+    return panels
+
+
+def _mean(training: TrainingRecord, metric: str) -> str | None:
+    mean, low, high = training.means.get(metric, (None, None, None))
+    return with_interval(mean, low, high, bounds=(0.0, 1.0))
+
+
+def _note(trainings: Sequence[TrainingRecord]) -> str:
+    seeds = max((len(training.seeds) for training in trainings), default=0)
+    diverged = (
+        " A mean over seeds of which some diverged would flatter; none is given."
+        if any(training.diverged for training in trainings)
+        else ""
+    )
+    means = (
+        f"Means over {seeds} seeds, with 95 % intervals in brackets; time is for all seeds together."
+        if seeds > 1
+        else "One seed: nothing is known of the spread between seeds, so there are no intervals."
+    )
+    return means + diverged
+
+
+def _finished(training: TrainingRecord) -> list[int]:
+    """Return the places of the trials that did not diverge; of all, where every one did."""
+    values = next(iter(training.metrics.values()), [None] * len(training.seeds))
+    return [place for place, value in enumerate(values) if value is not None] or list(
+        range(len(training.seeds))
+    )
+
+
+def _leaves_out(training: TrainingRecord) -> bool:
+    return len(_finished(training)) < len(training.seeds)
+
+
+def _band(training: TrainingRecord, quantity: str, scale: Scale) -> draw.Band:
+    """Return the mean over the finished trials, and the range where there are several."""
+    curves = training.curves[quantity]
+    chosen = [curves[place] for place in _finished(training) if place < len(curves)]
+    values = np.array(chosen, dtype=np.float64) * scale.factor
+    mean = _over_seeds(values, np.mean)
+    if len(values) < 2:
+        return draw.Band(mean)
+    return draw.Band(mean, _over_seeds(values, np.min), _over_seeds(values, np.max))
+
+
+def _over_seeds(
+    values: NDArray[np.float64], reduce: Callable[[NDArray[np.float64]], np.floating]
+) -> NDArray[np.float64]:
+    columns = [column[np.isfinite(column)] for column in values.T]
+    return np.array([float(reduce(column)) if column.size else np.nan for column in columns])

@@ -1,0 +1,297 @@
+"""The block design of an ablation, cells × seeds, and the additive model that compares its cells."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import fdtr
+
+from foolscope.core.errors import did_you_mean
+from foolscope.statistics.estimate import Estimate
+
+__all__ = [
+    "AdditiveFit",
+    "BlockDesign",
+    "cell_mean",
+    "contrast",
+    "difference",
+    "fit_additive",
+    "paired",
+    "spread",
+    "trend_weights",
+    "uneven_cell",
+]
+
+_ROUNDING = 1e-12  # a deviation smaller than this, relative to the values, is float64 rounding
+
+
+@dataclass(frozen=True, eq=False)
+class BlockDesign:
+    """One metric of every trial of an ablation.
+
+    The seeds are blocks: all cells of a seed saw the same batches, so their luck is partly shared and
+    differences between cells vary less than the cells do.
+
+    Args:
+        cells: labels of the settings, all different.
+        blocks: the seeds, all different.
+        values: the metric, NaN (or infinite) where a trial diverged.
+
+    Raises:
+        ValueError: the shape does not fit, or a label or a seed occurs twice.
+
+    Example:
+        >>> design = BlockDesign(("a", "b"), (0, 1, 2), np.array([[0.5, 0.6, 0.7], [0.4, np.nan, 0.6]]))
+        >>> design.finite_cells, design.diverged("b")
+        (('a',), 1)
+    """
+
+    cells: tuple[str, ...]
+    blocks: tuple[int, ...]
+    values: Float[np.ndarray, "cell block"]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.cells), len(self.blocks))
+        if self.values.shape != expected or 0 in expected:
+            raise ValueError(
+                f"values must have one row per cell and one column per seed, at least one of each, "
+                f"{expected}; got {self.values.shape}"
+            )
+        for what, labels in (("cells", self.cells), ("blocks", self.blocks)):
+            if len(set(labels)) != len(labels):
+                raise ValueError(f"{what} must all be different; got {labels}")
+
+    @property
+    def finite_cells(self) -> tuple[str, ...]:
+        """The cells of which every trial ended with a finite value; only they are analyzed."""
+        return tuple(cell for cell in self.cells if self.diverged(cell) == 0)
+
+    def row(self, cell: str) -> Float[np.ndarray, " block"]:
+        """The values of one cell, one per seed."""
+        if cell not in self.cells:
+            raise ValueError(f"unknown cell {cell!r}. {did_you_mean(cell, self.cells)}")
+        row: Float[np.ndarray, " block"] = self.values[self.cells.index(cell)]
+        return row
+
+    def diverged(self, cell: str) -> int:
+        """How many trials of the cell diverged."""
+        return int(np.count_nonzero(~np.isfinite(self.row(cell))))
+
+
+@dataclass(frozen=True, eq=False)
+class AdditiveFit:
+    """``value = cell + block + residual``, fitted to the cells that did not diverge.
+
+    Args:
+        cells: the cells in the fit.
+        seeds: how many blocks.
+        values: their values.
+        residual_deviation: pooled over the cells; NaN with fewer than two cells or seeds.
+        degrees_of_freedom: ``(cells - 1)(seeds - 1)``.
+    """
+
+    cells: tuple[str, ...]
+    seeds: int
+    values: Float[np.ndarray, "cell block"]
+    residual_deviation: float
+    degrees_of_freedom: int
+
+
+def fit_additive(design: BlockDesign) -> AdditiveFit:
+    """Fit cell and block effects by least squares and pool the residual variance.
+
+    ``s² = Σ (y_cs - ȳ_c - ȳ_s + ȳ)² / ((C - 1)(S - 1))``, over the C cells without a diverged trial.
+
+    Args:
+        design: the trials.
+
+    Returns:
+        The fit. With one seed it has no degrees of freedom, and nothing derived from it decides anything.
+
+    References:
+        Montgomery, *Design and Analysis of Experiments*, section 4.1 (the randomized complete block design).
+    """
+    cells = design.finite_cells
+    values = design.values[[design.cells.index(cell) for cell in cells]]
+    freedom = max(0, len(cells) - 1) * (len(design.blocks) - 1)
+    deviation = math.nan
+    if freedom:
+        residuals = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
+        deviation = _deviation(residuals, freedom, scale=float(np.abs(values).max()))
+    return AdditiveFit(cells, len(design.blocks), values, deviation, freedom)
+
+
+def contrast(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
+    """Estimate a weighted sum of cells whose weights add up to zero, so that the blocks cancel.
+
+    ``Σ w_c ȳ_c`` with standard error ``s √(Σ w_c² / S)``, s pooled over all cells of the fit.
+
+    Args:
+        fit: from :func:`fit_additive`.
+        weights: cell to weight; cells left out weigh nothing.
+
+    Returns:
+        The estimate, with the degrees of freedom of the fit.
+
+    Raises:
+        ValueError: the weights do not add up to zero, or name a cell that is not in the fit.
+
+    References:
+        Montgomery, *Design and Analysis of Experiments*, sections 3.5.4 and 4.1.
+    """
+    row = _weight_row(fit, weights)
+    error = fit.residual_deviation * math.sqrt(float(row @ row) / fit.seeds)
+    return Estimate(_weighted_mean(fit, row), error, fit.degrees_of_freedom, fit.seeds)
+
+
+def difference(cell: str, against: str) -> dict[str, float]:
+    """The weights of the contrast "``cell`` minus ``against``"."""
+    return {cell: 1.0, against: -1.0}
+
+
+def paired(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
+    """Estimate the same contrast from its own scatter over the seeds, without pooling: the paired t test.
+
+    It assumes nothing about other cells and pays with degrees of freedom, ``S - 1``. A check on
+    :func:`contrast`.
+    """
+    row = _weight_row(fit, weights)
+    value = _weighted_mean(fit, row)
+    if fit.seeds < 2:
+        return Estimate(value, math.nan, 0, fit.seeds)
+    per_seed = row @ fit.values
+    scale = float(np.abs(fit.values).max())
+    deviation = _deviation(per_seed - per_seed.mean(), fit.seeds - 1, scale)
+    return Estimate(value, deviation / math.sqrt(fit.seeds), fit.seeds - 1, fit.seeds)
+
+
+def spread(fit: AdditiveFit, weights: Mapping[str, float]) -> tuple[float, float]:
+    """Compare a contrast's own scatter over the seeds with that of everything else in the fit.
+
+    The residual sum of squares splits into the contrast's, ``Q = (S - 1) · paired variance · S / Σw²`` with S
+    - 1 degrees of freedom, and the rest, independent of it, with (C - 2)(S - 1). If all cells vary alike, the
+    ratio of the two mean squares has an F distribution, exactly.
+
+    Args:
+        fit: from :func:`fit_additive`.
+        weights: of the contrast.
+
+    Returns:
+        The ratio of the two standard deviations, and the two-sided p value of "all vary alike"; (1, 1) where
+        there are no other cells or seeds to compare with.
+    """
+    own_freedom = fit.seeds - 1
+    rest_freedom = fit.degrees_of_freedom - own_freedom
+    if rest_freedom <= 0 or own_freedom == 0:
+        return 1.0, 1.0
+    row = _weight_row(fit, weights)
+    own = paired(fit, weights).standard_error ** 2 * fit.seeds / float(row @ row)
+    rest = (fit.residual_deviation**2 * fit.degrees_of_freedom - own * own_freedom) / rest_freedom
+    # Subtraction leaves rounding where the rest has no scatter at all.
+    if rest <= _ROUNDING * own:
+        return (math.inf, 0.0) if own > 0 else (1.0, 1.0)
+    below = float(fdtr(own_freedom, rest_freedom, own / rest))
+    return math.sqrt(own / rest), 2 * min(below, 1 - below)
+
+
+def uneven_cell(fit: AdditiveFit) -> tuple[str, float, float]:
+    """Find the cell whose scatter over the seeds is least like that of the others.
+
+    Each cell's contrast with the mean of the others goes through :func:`spread`; what is left of the residual
+    then has nothing of that cell in it.
+
+    Args:
+        fit: from :func:`fit_additive`.
+
+    Returns:
+        The cell, the ratio of its contrast's deviation to the others', and the p value of "all vary alike",
+        multiplied with the number of cells tried (Bonferroni); 1 with fewer than three cells.
+
+    References:
+        Russell and Bradley (1958), "One-way variances in a two-way classification", Biometrika 45, 111-129.
+    """
+    share = -1 / max(1, len(fit.cells) - 1)
+    compared = [
+        (cell, *spread(fit, {other: 1.0 if other == cell else share for other in fit.cells}))
+        for cell in fit.cells
+    ]
+    cell, ratio, p = min(compared, key=lambda entry: entry[2])
+    return cell, ratio, min(1.0, p * len(fit.cells))
+
+
+def cell_mean(design: BlockDesign, cell: str) -> Estimate:
+    """Estimate the expected value of a cell over seeds: its mean, with the deviation between its own seeds.
+
+    A mean, unlike a difference, keeps its share of the block effects, so the residual of the additive model
+    would be too small for it. Pooling the cells' own deviations would not help: the blocks, being shared,
+    make them dependent. The estimate is about new seeds on the *same* test images; the luck of which images
+    were drawn is not in it.
+
+    Args:
+        design: the trials.
+        cell: whose mean.
+
+    Returns:
+        The mean, with standard error ``sd/√S`` and ``S - 1`` degrees of freedom; NaN if a trial diverged.
+    """
+    row = design.row(cell)
+    mean, seeds = float(row.mean()), len(row)
+    if seeds < 2 or design.diverged(cell):
+        return Estimate(mean, math.nan, 0, seeds)
+    deviation = _deviation(row - mean, seeds - 1, scale=float(np.abs(row).max()))
+    return Estimate(mean, deviation / math.sqrt(seeds), seeds - 1, seeds)
+
+
+def trend_weights(levels: Sequence[str]) -> dict[str, float]:
+    """The weights of the linear trend over ordered cells, scaled to the fitted change from end to end.
+
+    With centred ranks ``r = -(k-1)/2, ..., (k-1)/2`` the weights are ``(k - 1) r / Σ r²``: the least-squares
+    line through the cell means against their rank, times the k - 1 steps. Ranks, not the settings themselves:
+    "falls with the batch size" is a statement about order, and 128, 256, 512, 1024 are equal steps to whoever
+    chose them.
+
+    Args:
+        levels: at least two cells, in order.
+
+    Returns:
+        Cell to weight. A factor "falls" if the estimate is significantly negative.
+
+    References:
+        Montgomery, *Design and Analysis of Experiments*, section 3.5 (orthogonal polynomial contrasts).
+
+    Example:
+        >>> trend_weights(("a", "b", "c"))
+        {'a': -1.0, 'b': 0.0, 'c': 1.0}
+    """
+    if len(levels) < 2:
+        raise ValueError(f"a trend needs at least two levels; got {len(levels)}")
+    ranks = np.arange(len(levels)) - (len(levels) - 1) / 2
+    weights = (len(levels) - 1) * ranks / float(ranks @ ranks)
+    return {level: float(weight) for level, weight in zip(levels, weights, strict=True)}
+
+
+def _weight_row(fit: AdditiveFit, weights: Mapping[str, float]) -> Float[np.ndarray, " cell"]:
+    for cell in weights:
+        if cell not in fit.cells:
+            raise ValueError(
+                f"cell {cell!r} diverged or is unknown, so it cannot be compared. "
+                f"{did_you_mean(cell, fit.cells)}"
+            )
+    row = np.array([weights.get(cell, 0.0) for cell in fit.cells])
+    if not math.isclose(row.sum(), 0, abs_tol=1e-9 * float(np.abs(row).max())):
+        raise ValueError(f"the weights of a contrast must add up to 0; got {row.sum():g}")
+    return row
+
+
+def _weighted_mean(fit: AdditiveFit, row: Float[np.ndarray, " cell"]) -> float:
+    means = fit.values.mean(axis=1)
+    value = float(row @ means)
+    return 0.0 if abs(value) <= _ROUNDING * float(np.abs(row) @ np.abs(means)) else value
+
+
+def _deviation(residuals: Float[np.ndarray, "..."], freedom: int, scale: float) -> float:
+    """Root mean square of residuals; exactly 0 where only rounding is left."""
+    deviation = math.sqrt(float((residuals**2).sum()) / freedom)
+    return 0.0 if deviation <= _ROUNDING * scale else deviation

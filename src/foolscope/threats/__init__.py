@@ -1,0 +1,1 @@
+"""Layer 2: what an attacker may do: norms, budgets, bounds."""

@@ -1,0 +1,198 @@
+"""Claims about curves: t tests by other means, every outcome, and how often a level curve "turns"."""
+
+from typing import Any
+
+import numpy as np
+import pydantic
+import pytest
+from scipy import stats
+
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.claims.claim import Claim, CurveClaim
+from foolscope.experiments.claims.curves import (
+    changes_since,
+    check_curve,
+    curve_evidence,
+    curve_of,
+    mean_over_seeds,
+    turning_epochs,
+)
+from foolscope.experiments.claims.judgement import ClaimResult, judge_evidence
+from foolscope.statistics.estimate import p_above
+
+CLAIM = pydantic.TypeAdapter(Claim)
+SEEDS, EPOCHS = 5, 30
+PROGRESS = np.linspace(0, 1, EPOCHS)
+VALLEY = 2 - 4 * PROGRESS * (1 - PROGRESS) + 0.3 * PROGRESS  # lowest at epoch 14, 1.3 higher at the end
+
+
+def claim(relation: str, **fields: Any) -> CurveClaim:
+    entry = {"sentence": "So it goes", "kind": "curve", "recipe": "r", "metric": "validation_loss"}
+    parsed = CLAIM.validate_python({**entry, "is": relation, **fields})
+    assert isinstance(parsed, CurveClaim)
+    return parsed
+
+
+def noisy(mean: np.ndarray, noise: float = 0.02, seed: int = 0, seeds: int = SEEDS) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    own = generator.normal(0, 0.1, (seeds, 1))  # a seed is higher or lower throughout, which must not matter
+    drawn: np.ndarray = mean + own + generator.normal(0, noise, (seeds, len(mean)))
+    return drawn
+
+
+def judged(given: CurveClaim, validation: np.ndarray, training: np.ndarray | None = None) -> ClaimResult:
+    curves = {given.metric: validation}
+    if training is not None:
+        curves["training_loss"] = training
+    return judge_evidence(given.sentence, curve_evidence(given, curves, practical_difference=0.01))
+
+
+@pytest.mark.parametrize(
+    ("relation", "mean", "outcome"),
+    [
+        ("rises", PROGRESS, "upheld"),
+        ("rises", -PROGRESS, "contradicted"),
+        ("rises", 0 * PROGRESS, "undecided"),
+        ("falls", -PROGRESS, "upheld"),
+        ("falls", PROGRESS, "contradicted"),
+        ("turns upwards", VALLEY, "upheld"),
+        ("turns upwards", -PROGRESS, "contradicted"),  # it falls to the end
+        ("turns upwards", PROGRESS, "upheld"),  # lowest at the first epoch
+        ("turns downwards", -VALLEY, "upheld"),
+        ("turns downwards", VALLEY, "contradicted"),  # highest at the end
+        ("rises steadily", 3 * PROGRESS, "upheld"),
+        ("rises steadily", VALLEY, "contradicted"),
+        ("falls steadily", -3 * PROGRESS, "upheld"),
+    ],
+)
+def test_outcomes(relation: str, mean: np.ndarray, outcome: str) -> None:
+    noise = 0.005 if "steadily" in relation else 0.02
+    assert judged(claim(relation), noisy(mean, noise)).outcome == outcome
+
+
+def test_rises_is_the_t_test_of_last_minus_first() -> None:
+    curves = noisy(0.02 * PROGRESS)
+    result = judged(claim("rises"), curves)
+    change = curves[:, -1] - curves[:, 0]
+    assert result.p_upheld == pytest.approx(stats.ttest_1samp(change, 0).pvalue)
+    assert result.p_contradicted == pytest.approx(stats.ttest_1samp(change, 0.01, alternative="less").pvalue)
+    by = judged(claim("rises", by=0.05), curves)
+    assert by.p_contradicted == pytest.approx(stats.ttest_1samp(change, 0.05, alternative="less").pvalue)
+
+
+def test_every_step_of_a_steady_curve_is_tested() -> None:
+    curves = noisy(np.arange(4.0), noise=0.3)
+    result = judged(claim("rises steadily"), curves)
+    p_values = [stats.ttest_1samp(step, 0).pvalue for step in np.diff(curves, axis=1).T]
+    assert result.p_upheld == pytest.approx(max(p_values))
+    assert len(result.statements) == 3
+
+
+def test_the_turning_point_of_a_seed_is_chosen_by_the_others() -> None:
+    curves = np.array([[9.0, 1, 0, 9], [9, 0, 2, 9], [9, 0, 3, 9]])
+    # the first: sums of the others 18, 0, 5, 18; the second: 18, 1, 3, 18; the third: 18, 1, 2, 18
+    assert turning_epochs(curves).tolist() == [1, 1, 1]
+    assert changes_since(curves, turning_epochs(curves)).tolist() == [8, 9, 9]
+    curves[2] = [9, 9, 0, 9]
+    assert turning_epochs(curves).tolist() == [2, 2, 1]
+    brute = [
+        int(
+            np.argmin(
+                [sum(curves[other, epoch] for other in range(3) if other != seed) for epoch in range(4)]
+            )
+        )
+        for seed in range(3)
+    ]
+    assert turning_epochs(curves).tolist() == brute
+
+
+def test_the_variance_of_a_shared_choice_is_nadeau_and_bengios() -> None:
+    values = np.array([1.0, 2.0, 4.0])
+    plain, corrected = mean_over_seeds(values), mean_over_seeds(values, share_a_choice=True)
+    assert plain.standard_error == pytest.approx(stats.sem(values))
+    assert corrected.standard_error == pytest.approx(np.sqrt((1 / 3 + 1 / 2) * values.var(ddof=1)))
+    assert (corrected.value, corrected.degrees_of_freedom, corrected.seeds) == (values.mean(), 2, 3)
+
+
+def level_noise(generator: np.random.Generator, seeds: int, kind: str) -> np.ndarray:
+    drawn = generator.normal(size=(seeds, EPOCHS))
+    if kind == "walk":
+        drawn = drawn.cumsum(axis=1)
+    return np.asarray(drawn)
+
+
+@pytest.mark.parametrize("kind", ["independent", "walk"])
+@pytest.mark.parametrize("seeds", [2, 5, 10])
+def test_curves_of_noise_are_rarely_said_to_turn(kind: str, seeds: int) -> None:
+    generator = np.random.default_rng(3)
+    studies = [level_noise(generator, seeds, kind) for _ in range(500)]
+    turns, biased = 0, 0
+    for curves in studies:
+        estimate = mean_over_seeds(changes_since(curves, turning_epochs(curves)), share_a_choice=True)
+        turns += p_above(estimate, 0.0) < 0.025
+        own_minimum = curves[:, -1] - curves.min(axis=1)
+        biased += stats.ttest_1samp(own_minimum, 0, alternative="greater").pvalue < 0.025
+    # at most the promised 5 %, beyond what 500 studies show by chance
+    assert stats.binomtest(turns, len(studies), 0.05, alternative="greater").pvalue > 1e-3
+    if seeds == 10:
+        assert biased > 0.9 * len(studies)  # what each seed's own minimum would have done
+
+
+def test_the_expected_turn_of_level_noise_is_zero() -> None:
+    generator = np.random.default_rng(4)
+    means = []
+    for _ in range(500):
+        curves = level_noise(generator, SEEDS, "independent")
+        means.append(changes_since(curves, turning_epochs(curves)).mean())
+    assert abs(np.mean(means)) < 4 * np.std(means) / np.sqrt(500)
+
+
+def test_meanwhile_is_measured_over_the_same_epochs() -> None:
+    falling = {"metric": "training_loss", "is": "falls"}
+    both = claim("turns upwards", meanwhile=falling)
+    assert judged(both, noisy(VALLEY), noisy(2 - PROGRESS, seed=1)).outcome == "upheld"
+    # it falls as a whole, but rises again from where the validation loss is lowest
+    late = np.maximum(2 - 4 * PROGRESS, PROGRESS)
+    assert judged(both, noisy(VALLEY), noisy(late, seed=1)).outcome == "contradicted"
+    assert judged(claim("falls", metric="training_accuracy"), noisy(late)).outcome == "upheld"
+    from_the_start = claim("rises", meanwhile=falling)
+    assert judged(from_the_start, noisy(PROGRESS), noisy(late, seed=1)).outcome == "upheld"
+
+
+def test_what_is_said_names_the_epochs_and_the_numbers() -> None:
+    curves = np.tile(VALLEY, (SEEDS, 1)) + np.arange(SEEDS)[:, None] * 0.01 * PROGRESS
+    falling = {"metric": "training_accuracy", "is": "falls"}
+    given = claim("turns upwards", meanwhile=falling)
+    own = {"validation_loss": curves, "training_accuracy": noisy(0.9 - 0.5 * PROGRESS)}
+    evidence = curve_evidence(given, own, 0.01)
+    result = judge_evidence(given.sentence, evidence)
+    lowest = int(np.argmin(VALLEY)) + 1
+    assert evidence.note.endswith(f"epoch {lowest} of {EPOCHS}")
+    first, second = (
+        statement.evidence(result.scale, 0.05, contradicting=False) for statement in evidence.statements
+    )
+    assert first.startswith("From its lowest point to the last epoch the validation loss goes by 1.1")
+    assert "points" in second  # an accuracy is written in points, whatever the claim's own metric is
+
+
+def test_a_curve_that_is_lowest_at_the_end_has_not_turned() -> None:
+    result = judged(claim("turns upwards"), noisy(-PROGRESS))
+    assert result.outcome == "contradicted"
+    assert "epoch 30 of 30" in result.reason
+    assert result.doubts == ()
+
+
+def test_costs_are_losses_with_the_penalty() -> None:
+    history: list[dict[str, float | None]] = [
+        {"training_loss": 1.0, "validation_loss": 2.0, "penalty": 0.25, "training_accuracy": 0.5},
+        {"training_loss": None, "validation_loss": 3.0, "penalty": 0.5, "training_accuracy": 0.6},
+    ]
+    assert curve_of(history, "training_cost") == [1.25, None]
+    assert curve_of(history, "validation_cost") == [2.25, 3.5]
+    assert curve_of(history, "training_accuracy") == [0.5, 0.6]
+
+
+def test_unknown_curves_are_refused() -> None:
+    check_curve("training_cost")
+    with pytest.raises(RecipeError, match=r"unknown curve 'validation_los'.*Did you mean 'validation_loss'"):
+        check_curve("validation_los")

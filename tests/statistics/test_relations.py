@@ -1,0 +1,111 @@
+"""The elementary statements: their p values by other means, their power, their words."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from foolscope.experiments.wording.sentences import POINTS
+from foolscope.statistics.estimate import Estimate, negated
+from foolscope.statistics.relations import RELATIONS, RelationName, Statement
+
+ROW = np.random.default_rng(0).normal(0.8, 1.0, 6)
+ESTIMATE = Estimate(float(ROW.mean()), float(ROW.std(ddof=1) / np.sqrt(6)), 5, 6)
+MARGIN = 0.25
+
+
+def one_sided(bound: float, alternative: str) -> float:
+    return float(stats.ttest_1samp(ROW, bound, alternative=alternative).pvalue)
+
+
+@pytest.mark.parametrize(
+    ("relation", "upheld", "contradicted"),
+    [
+        ("more", stats.ttest_1samp(ROW, 0).pvalue, one_sided(MARGIN, "less")),
+        ("less", 1.0, one_sided(-MARGIN, "greater")),
+        ("same", one_sided(MARGIN, "less"), 2 * one_sided(MARGIN, "greater")),
+        ("near", one_sided(MARGIN, "less"), 2 * one_sided(MARGIN, "greater")),
+        ("at least", one_sided(-MARGIN, "greater"), one_sided(-MARGIN, "less")),
+        ("at most", one_sided(MARGIN, "less"), one_sided(MARGIN, "greater")),
+    ],
+)
+def test_p_values_are_those_of_t_tests(relation: RelationName, upheld: float, contradicted: float) -> None:
+    statement = Statement("it is", relation, ESTIMATE, MARGIN)
+    assert statement.p_upheld == pytest.approx(upheld)
+    assert statement.p_contradicted == pytest.approx(contradicted)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("value", [-1.0, -0.1, 0.3, 1.2])
+def test_power_is_how_often_the_p_value_is_small(relation: RelationName, value: float) -> None:
+    generator = np.random.default_rng(1)
+    truth = Estimate(value, 0.3, 6, 4)
+    values = generator.normal(value, 0.3, 2000).tolist()
+    errors = (0.3 * np.sqrt(generator.chisquare(6, 2000) / 6)).tolist()
+    drawn = [Estimate(middle, error, 6, 4) for middle, error in zip(values, errors, strict=True)]
+    tests = RELATIONS[relation]
+    for p_value, power in (
+        (tests.upheld, tests.power_upheld),
+        (tests.contradicted, tests.power_contradicted),
+    ):
+        decided = sum(p_value(estimate, 0.8) < 0.05 for estimate in drawn)
+        assert stats.binomtest(decided, 2000, power(truth, 0.8, 0.05)).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("relation", "boundary"),
+    [("more", 0.0), ("same", 0.8), ("near", -0.8), ("at least", -0.8), ("at most", 0.8)],
+)
+def test_a_false_statement_is_upheld_once_in_twenty_at_most(relation: RelationName, boundary: float) -> None:
+    assert RELATIONS[relation].power_upheld(Estimate(boundary, 0.1, 6, 4), 0.8, 0.05) <= 0.05 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("relation", "boundary"),
+    [("more", 0.8), ("less", -0.8), ("same", 0.8), ("at least", -0.8), ("at most", 0.8)],
+)
+def test_a_true_statement_is_contradicted_once_in_twenty_at_most(
+    relation: RelationName, boundary: float
+) -> None:
+    assert RELATIONS[relation].power_contradicted(Estimate(boundary, 0.1, 6, 4), 0.8, 0.05) <= 0.05 + 1e-9
+
+
+def test_less_is_more_of_the_opposite() -> None:
+    for less, more in (("less", "more"), ("at most", "at least")):
+        assert RELATIONS[less].upheld(ESTIMATE, MARGIN) == RELATIONS[more].upheld(negated(ESTIMATE), MARGIN)
+
+
+def test_at_least_holds_for_seeds_that_are_all_exactly_there() -> None:
+    exact = Estimate(0.0, 0.0, 2, 3)
+    assert Statement("it averages", "at least", exact, 0.0, 1.0).p_upheld == 0.0
+    assert Statement("it averages", "at most", exact, 0.0, 1.0).p_upheld == 0.0
+    assert Statement("it differs by", "more", exact, 0.0).p_upheld == 1.0
+    assert Statement("it averages", "at least", Estimate(0.0, float("nan"), 0, 1), 0.0, 1.0).p_upheld == 1.0
+
+
+@pytest.mark.parametrize(
+    ("relation", "contradicting", "phrase"),
+    [
+        ("more", False, "a differs by 3.0 points (95 % interval 1.7 to 4.3, p = 0.003 for higher)"),
+        (
+            "more",
+            True,
+            "a differs by 3.0 points (95 % interval 1.7 to 4.3, p = 0.99 for less than 1 point higher)",
+        ),
+        (
+            "same",
+            False,
+            "a differs by 3.0 points (95 % interval 1.7 to 4.3, p = 0.99 for less than 1 point apart)",
+        ),
+        (
+            "near",
+            True,
+            "a differs by 53.0 % (95 % interval 51.7 to 54.3, p = 0.013 for more than 1 point from 50 %)",
+        ),
+        ("at least", False, "a differs by 53.0 % (95 % interval 51.7 to 54.3, p < 0.001 for at least 49 %)"),
+        ("at most", True, "a differs by 53.0 % (95 % interval 51.7 to 54.3, p = 0.0065 for more than 51 %)"),
+    ],
+)
+def test_words(relation: RelationName, contradicting: bool, phrase: str) -> None:
+    reference = 0.5 if relation in ("near", "at least", "at most") else 0.0
+    statement = Statement("a differs by", relation, Estimate(0.03, 0.00468, 4, 5), 0.01, reference)
+    assert statement.evidence(POINTS, 0.05, contradicting=contradicting) == phrase
