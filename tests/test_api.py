@@ -27,7 +27,7 @@ model = { name = "mlp", hidden = [8] }
 training = { epochs = 2, batch_size = 32 }
 precision = "float32"
 
-[inspection]
+[mistakes]
 worst = ["mlp"]
 
 [[claims]]

@@ -28,8 +28,9 @@ model = { name = "mlp", hidden = [4] }
 training = { epochs = 1, batch_size = 32 }
 precision = "float32"
 
-[inspection]
+[mistakes]
 worst = ["mlp"]
+
 """
 
 

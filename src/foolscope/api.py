@@ -10,18 +10,19 @@ from torch import Tensor, nn
 from foolscope.attacks import RobustAccuracyCurve, Threat, evaluate, robust_accuracy_curve
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.engines.comparison import reference_run
-from foolscope.experiments.parts import ablation as ablations
+from foolscope.experiments.parts import ablations
+from foolscope.experiments.parts.attacks.plans import as_attack, attack_from
 from foolscope.experiments.parts.checks import check_records, range_test_record
 from foolscope.experiments.parts.inspections.inspecting import inspect_subject
-from foolscope.experiments.parts.search import Over, search_settings
-from foolscope.experiments.parts.search import search as run_search
+from foolscope.experiments.parts.searches import Over, search_settings
+from foolscope.experiments.parts.searches import search as run_search
+from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import Recipe, recipe_from, with_values
 from foolscope.experiments.reproduction import reproductions
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
-from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.study_file import read_study
-from foolscope.experiments.study_run import run_study, training_record
+from foolscope.experiments.study_run import run_study
 from foolscope.experiments.subjects.subject import Subject, dataset_settings, module_subject, run_subject
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 from foolscope.reports.pages import read_pictures, write_study_report

@@ -8,27 +8,22 @@ from pathlib import Path
 import numpy as np
 
 from foolscope.experiments.engines.records import EnginesRecord
+from foolscope.experiments.parts.ablations import AblationRecord
 from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.parts.searches.records import SearchRecord
+from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.records import (
-    AblationRecord,
-    CheckRecord,
-    RangeTestRecord,
-    SearchRecord,
-    StudyRecord,
-    TrainingRecord,
-)
+from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.study_record import StudyRecord
 from foolscope.reports import Document, render_html
 from foolscope.reports.engines import engines_document
-from foolscope.reports.pages import (
-    ablation_document,
-    search_document,
-    study_document,
-    training_document,
-)
+from foolscope.reports.pages import study_document
+from foolscope.reports.parts.ablations import ablation_document
 from foolscope.reports.parts.checks import check_document
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
+from foolscope.reports.parts.searches import search_document
+from foolscope.reports.parts.training import training_document
 
 __all__ = ["Ablation", "CheckResult", "Inspection", "Search", "StudyResult", "Training"]
 

@@ -42,7 +42,7 @@ epsilon = 0.3
 attack = "fgsm"
 images = 3
 
-[inspection]
+[mistakes]
 confusion = ["mlp"]
 worst = ["mlp"]
 

@@ -225,7 +225,7 @@ def test_a_study_ends_with_its_verdicts_and_the_path_of_its_report(foolscope, st
 def test_report_refuses_in_one_line(foolscope, refused, study_file):
     assert "Run one with: foolscope study" in refused("report")
     recipes, _, _ = study_file.read_text(encoding="utf-8").partition("[[ablations]]")
-    study_file.write_text(f'{recipes}[inspection]\nworst = ["mlp"]\n', encoding="utf-8")
+    study_file.write_text(f'{recipes}[mistakes]\nworst = ["mlp"]\n', encoding="utf-8")
     foolscope("study", study_file)
     assert "Did you mean 'tiny'?" in refused("report", "tinny")
     assert "'word'" in refused("report", "tiny", "--format", "word")

@@ -6,6 +6,8 @@ import tomllib
 import pytest
 
 from foolscope.experiments.claims.evidence import check_claims
+from foolscope.experiments.parts.part import Context
+from foolscope.experiments.parts.sources import PartSources
 from foolscope.experiments.reproduction import EXPERIMENTS
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
@@ -49,13 +51,13 @@ def test_they_run_and_every_claim_has_its_figures(tmp_path, name):
         assert claim.figures
         published = [figure.published for figure in claim.figures]
         assert all(published) == (claim.published is not None)
-    assert len(record.searches) == len(study.searches)
+    assert len(record.of("searches")) == len(study.entries("searches"))
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_published_claim_belongs_to_an_experiment_of_its_study(name):
+def test_every_published_claim_belongs_to_an_experiment_of_its_study(tmp_path, name):
     study, text = read_study(name)
-    check_claims(study)
+    check_claims(study, PartSources(Context(study, Session(Store(tmp_path), device="cpu"))))
     assert study.seeds >= 3
     sources = [claim.source for claim in study.claims if claim.source is not None]  # the others are ours
     assert sources
@@ -69,7 +71,7 @@ def test_figures_in_a_claims_text_are_those_of_its_ablation(name):
     study, _ = read_study(name)
     listed = [
         ", ".join(f"{figure:g}" for figure in figures)
-        for plan in study.ablations
+        for plan in study.entries("ablations")
         for figures in plan.published.values()
     ]
     for claim in study.claims:
@@ -80,7 +82,7 @@ def test_figures_in_a_claims_text_are_those_of_its_ablation(name):
 
 def test_every_level_of_a3_has_its_published_figure():
     study, _ = read_study("one-hidden-layer-cifar10")
-    (plan,) = study.ablations
+    (plan,) = study.entries("ablations")
     assert {field: len(values) for field, values in plan.vary.items()} == dict.fromkeys(
         ("hidden", "batch_size", "learning_rate", "decay"), 4
     )
@@ -107,7 +109,7 @@ def test_cycles_are_whole_and_have_the_published_number_of_steps(name, cycles, s
 
 def test_a4_is_the_network_of_a3_and_a_step_of_the_published_length():
     study, _ = read_study("fooling-images-cifar10")
-    (trace,), (gallery,) = study.attack_traces, study.galleries
+    (trace,), (gallery,) = study.entries("attack_traces"), study.entries("galleries")
     assert study.recipes == read_study("one-hidden-layer-cifar10")[0].recipes
     for plan in (trace, gallery):
         assert (plan.source, plan.target, plan.attack.name) == ("truck", "automobile", "fgsm")
@@ -118,7 +120,7 @@ def test_a4_is_the_network_of_a3_and_a_step_of_the_published_length():
 
 def test_b4_takes_five_steps_of_two_gray_levels_where_the_budget_is_eight():
     study, text = read_study("robustness-cifar10")
-    (trace,) = study.attack_traces
+    (trace,) = study.entries("attack_traces")
     assert trace.attack.steps == 5
     assert trace.attack.step_size is None
     assert 255 * 8 / 255 * trace.attack.path / 5 == 2
@@ -129,7 +131,7 @@ def test_b4_takes_five_steps_of_two_gray_levels_where_the_budget_is_eight():
 
 def test_b4_asks_for_what_can_be_seen_and_the_study_says_what_that_is():
     study, text = read_study("robustness-cifar10")
-    (look,) = study.inspections
+    (look,) = study.entries("inspections")
     (claim,) = (each for each in study.claims if each.source == "B4, conclusion 1")
     assert (claim.metric, claim.relation) == (f"inspection:{look.name}.edge_difference", "at least")
     assert f'"Trace edges" is to mean at least {claim.value:g}' in text
@@ -139,10 +141,10 @@ def test_b4_asks_for_what_can_be_seen_and_the_study_says_what_that_is():
 
 def test_e4_is_about_predictions_as_confident_as_the_published_one():
     study, _ = read_study("adversarial-clothing")
-    by_name = {trace.name: trace for trace in study.attack_traces}
+    by_name = {trace.name: trace for trace in study.entries("attack_traces")}
     assert by_name["confident"].confidence == by_name["bag-to-shirt"].confidence == 0.99
-    assert all(trace.attack.name == "fgsm" for trace in study.attack_traces)
+    assert all(trace.attack.name == "fgsm" for trace in study.entries("attack_traces"))
     assert any(
         (plan.source, plan.target, plan.attack.name) == ("Bag", "T-shirt/top", "fgsm")
-        for plan in study.galleries
+        for plan in study.entries("galleries")
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.records import ClaimRecord
+from foolscope.experiments.claims.records import ClaimRecord
 from foolscope.experiments.reproduction import (
     EXPERIMENTS,
     claims_about,

@@ -12,14 +12,15 @@ import torch
 
 from foolscope.core.errors import FoolscopeError, RecipeError
 from foolscope.experiments.parts import checks as checking
-from foolscope.experiments.parts.ablation import ablation_cells
+from foolscope.experiments.parts.ablations import ablation_cells
+from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import with_values
-from foolscope.experiments.records import StudyRecord
 from foolscope.experiments.running.executors import job
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
-from foolscope.experiments.study_run import run_study, training_record
+from foolscope.experiments.study_record import read_study_record
+from foolscope.experiments.study_run import run_study
 from foolscope.learning import training
 from foolscope.learning.checkpoints import load_tensors
 from foolscope.statistics.blocks import BlockDesign
@@ -67,8 +68,10 @@ epsilon = 0.3
 attack = "fgsm"
 images = 3
 
-[inspection]
-checks = ["softmax"]
+[checks]
+recipes = ["softmax"]
+
+[mistakes]
 confusion = ["mlp"]
 worst = ["mlp"]
 
@@ -151,7 +154,7 @@ def test_every_recipe_cell_and_claim_is_trained_with_every_seed(record):
     # softmax, mlp, its three other ablation cells, and the clipped one
     assert record.trial_count == 6 * 3
     assert record.seeds == [0, 1, 2]
-    assert [each.recipe for each in record.trainings] == ["softmax", "mlp"]
+    assert [each.recipe for each in record.of("training")] == ["softmax", "mlp"]
     assert record.study_file == STUDY
     assert record.command == "foolscope study tiny.toml"
     assert record.classes == [str(digit) for digit in range(10)]
@@ -159,7 +162,7 @@ def test_every_recipe_cell_and_claim_is_trained_with_every_seed(record):
 
 def test_trainings_are_means_of_the_stored_trials(record, session):
     trials = stored(study_of().recipes["mlp"], session)
-    own = record.trainings[1]
+    own = record.of("training")[1]
     values = [trial.outcome["metrics"]["test_accuracy"] for trial in trials]
     assert own.identities == [trial.identity for trial in trials]
     assert own.metrics["test_accuracy"] == values
@@ -175,13 +178,13 @@ def test_trainings_are_means_of_the_stored_trials(record, session):
 
 def test_the_ablation_is_judged_on_all_its_cells(record, session):
     study = study_of()
-    cells = ablation_cells(study.recipes["mlp"], study.ablations[0].vary)
+    cells = ablation_cells(study.recipes["mlp"], study.entries("ablations")[0].vary)
     values = np.array(
         [[trial.metric("test_accuracy") for trial in stored(cell.recipe, session)] for cell in cells]
     )
     design = BlockDesign(tuple(cell.label for cell in cells), (0, 1, 2), values)
     verdicts = {verdict.cell: verdict for verdict in judge(design, "baseline", practical_difference=0.02)}
-    (ablation,) = record.ablations
+    (ablation,) = record.of("ablations")
     levels = {level.cell: level for factor in ablation.factors for level in factor.levels}
     assert set(levels) == {cell.label for cell in cells}
     for label, verdict in verdicts.items():
@@ -204,22 +207,23 @@ def test_claims_are_judged_in_order(record):
 
 
 def test_checks_curves_and_galleries_are_there(record, session):
-    assert [(check.recipe, check.check, check.passed) for check in record.checks] == [
+    assert [(check.recipe, check.check, check.passed) for check in record.of("checks")[0].checks] == [
         ("softmax", "loss at initialization", True),
         ("softmax", "overfits one batch", True),
         ("softmax", "overfits a small subset", True),
         ("softmax", "gradients by hand", True),
         ("softmax", "gradients by differences", True),
     ]
-    assert [curve.recipe for curve in record.curves] == ["softmax", "mlp"]
-    (trace,) = record.traces
+    assert [curve.recipe for curve in record.of("attacks")] == ["softmax", "mlp"]
+    (trace,) = record.of("attack_traces")
     assert ([budget.epsilon for budget in trace.budgets], trace.images) == ([0, 0.1, 0.3], 40)
-    assert [gallery.kind for gallery in record.galleries] == ["fooling", "worst"]
+    galleries = [*record.of("galleries"), *record.of("mistakes")[0].worst]
+    assert [gallery.kind for gallery in galleries] == ["fooling", "worst"]
     path = session.store.study_folder("tiny") / "pictures.safetensors"
     arrays, _ = load_tensors(path, torch.device("cpu"))
     shown = [
         picture.key
-        for gallery in record.galleries
+        for gallery in galleries
         for row in gallery.rows
         for picture in row
         if picture.title != "perturbation"
@@ -229,24 +233,23 @@ def test_checks_curves_and_galleries_are_there(record, session):
 
 
 def test_the_loss_that_the_claim_is_about_is_that_of_the_trace(record):
-    (trace,) = record.traces
+    (trace,) = record.of("attack_traces")
     means = [mean for mean, _, _ in trace.budgets[2].mean_losses]
     assert [figure.value for figure in record.claims[3].figures] == pytest.approx(means)
 
 
 def test_the_record_is_stored(record, session):
-    assert session.store.read_study("tiny") == record
+    assert read_study_record("tiny", session.store) == record
 
 
-def test_records_from_before_attacks_were_followed_can_be_read(record):
+def test_a_record_of_another_version_says_what_to_do(record, tmp_path):
+    store = Store(tmp_path)
     document = record.model_dump(mode="json")
-    del document["traces"]
-    for gallery in document["galleries"]:
-        for picture in (each for row in gallery["rows"] for each in row):
-            del picture["probabilities"]
-    old = StudyRecord.model_validate(document)
-    assert old.traces == []
-    assert old.galleries[0].rows[0][0].probabilities == []
+    document |= document.pop("parts")  # as records were before studies had parts
+    store.study_folder("tiny").mkdir(parents=True)
+    (store.study_folder("tiny") / "study.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(FoolscopeError, match="another version; run the study again"):
+        read_study_record("tiny", store)
 
 
 # ------------------------------------------------------------------ nothing is done twice
@@ -291,10 +294,10 @@ def test_recipes_that_diverge_are_results(tmp_path):
     table["ablations"][0]["vary"] = {"learning_rate": [1e39, 0.3]}
     del table["ablations"][0]["published"], table["inspection"]["checks"]
     record = run_study(study_from(table), Session(Store(tmp_path), device="cpu"))
-    assert [each.diverged for each in record.trainings] == [2, 2]
-    assert [each.confusion for each in record.trainings] == [[], []]
-    assert record.curves == []
-    assert record.galleries == []
+    assert [each.diverged for each in record.of("training")] == [2, 2]
+    assert [each.confusion for each in record.of("training")] == [[], []]
+    assert record.of("attacks") == []
+    assert record.of("galleries") == []
     assert {claim.outcome for claim in record.claims} == {"undecided"}
     json.loads(json.dumps(record.model_dump(mode="json"), allow_nan=False))
 
@@ -306,7 +309,7 @@ def test_recipes_that_diverge_are_results(tmp_path):
         (lambda table: table["ablations"][0].update(metric="accuracy"), "unknown metric 'accuracy'"),
         (lambda table: table["ablations"][0]["vary"].update(seed=[1]), "seeds"),
         (lambda table: table["ablations"][0]["vary"].update(epoch=[1, 2]), "'epochs'"),
-        (lambda table: table["claims"][2].update(metric="robust_accuracy:linf@0.2"), "no ε = 0.2"),
+        (lambda table: table["claims"][2].update(metric="robust_accuracy:linf@0.2"), "linf@0 or 0.1"),
         (lambda table: table["claims"][0].update(subject={"learning_rat": 1}), "'learning_rat'"),
         (lambda table: table["galleries"][0].update(source="truck"), "digits has no class 'truck'"),
     ],
@@ -320,20 +323,20 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, trained, change
 
 
 def test_one_seed_is_enough_where_nothing_is_compared(tmp_path):
-    study = study_of(seeds=1, ablations=[], claims=[], inspection={"confusion": ["mlp"]})
+    study = study_of(seeds=1, ablations=[], claims=[], checks={}, mistakes={"confusion": ["mlp"]})
     record = run_study(study, Session(Store(tmp_path), device="cpu"))
-    assert record.trainings[0].means["test_accuracy"][1:] == (None, None)
-    assert record.curves[0].low == [None, None]
+    assert record.of("training")[0].means["test_accuracy"][1:] == (None, None)
+    assert record.of("attacks")[0].low == [None, None]
 
 
 def test_the_study_is_written_as_toml_where_there_was_no_file(tmp_path):
-    study = study_of(seeds=1, ablations=[], claims=[], attacks=[], galleries=[], inspection={})
+    study = study_of(seeds=1, ablations=[], claims=[], attacks=[], galleries=[], checks={}, mistakes={})
     record = run_study(study, Session(Store(tmp_path), device="cpu"))
     assert study_from(tomllib.loads(record.study_file)) == study
 
 
 def test_damaged_results_are_named(record, session, tmp_path):
-    identity = record.trainings[0].identities[0]
+    identity = record.of("training")[0].identities[0]
     path = session.store.trial_folder(identity) / "trial.json"
     text = path.read_text(encoding="utf-8")
     try:

@@ -11,10 +11,10 @@ from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, Att
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
 from foolscope.reports import Document, render_html, render_markdown
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Figure, Table
+from foolscope.reports.document import Figure, Section, Table
 from foolscope.reports.numbering import walk
-from foolscope.reports.pages import attack_document
-from foolscope.reports.parts.attacks.section import robustness_section
+from foolscope.reports.parts.attacks.part import attack_document
+from foolscope.reports.parts.attacks.section import attack_blocks
 from foolscope.reports.parts.pictures import gallery_of
 from foolscope.reports.render.latex import latex_tables
 
@@ -69,7 +69,7 @@ def document(*curves):
 @cache
 def written(*texts):
     curves = [CurveRecord.model_validate_json(text) for text in texts]
-    return Document("A title", "Why?", sections=[robustness_section(curves, [], {}, 3)])
+    return Document("A title", "Why?", sections=[Section("Robustness", attack_blocks(curves, 3))])
 
 
 def read(*curves):

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from foolscope.experiments.records import (
+from foolscope.experiments.parts.searches.records import (
     ContenderRecord,
     DimensionRecord,
     RoundRecord,
@@ -14,8 +14,7 @@ from foolscope.experiments.records import (
 from foolscope.reports import figures as draw
 from foolscope.reports import render_html, render_latex, render_markdown
 from foolscope.reports.document import Figure, Notice, Section, Table, Verdicts
-from foolscope.reports.pages import search_document
-from foolscope.reports.parts.search import search_blocks, search_section
+from foolscope.reports.parts.searches import search_blocks, search_document, search_section
 
 SVG = "{http://www.w3.org/2000/svg}"
 RATE = draw.SearchAxis("learning rate", "log", 1e-4, 10.0)

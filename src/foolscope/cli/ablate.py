@@ -21,15 +21,15 @@ from foolscope.cli.options import (
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.parts.ablation import METRICS, ablate, plan_ablation
+from foolscope.experiments.parts.ablations import AblationRecord, LevelRecord, ablate, plan_ablation
+from foolscope.experiments.parts.training import METRICS
 from foolscope.experiments.recipe import parse_value
-from foolscope.experiments.records import AblationRecord, LevelRecord
 from foolscope.experiments.running.explanation import explain_pack
 from foolscope.experiments.running.packs import Pack, Room
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.wording.sentences import POINTS, scale_of
 from foolscope.reports import render_html
-from foolscope.reports.pages import ablation_document
+from foolscope.reports.parts.ablations import ablation_document
 from foolscope.reports.phrases import join_words, with_interval
 
 _EXAMPLES = """\b

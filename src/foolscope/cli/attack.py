@@ -34,12 +34,12 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
 from foolscope.experiments.parts.attacks.kept import Attacked, attack_subject, curve_summary, evaluate_subject
+from foolscope.experiments.parts.attacks.plans import as_attack, attack_from
 from foolscope.experiments.parts.attacks.robustness import curve_gallery, curve_record
 from foolscope.experiments.running.run import Session, Stage
-from foolscope.experiments.study import as_attack, attack_from
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports import render_html
-from foolscope.reports.pages import attack_document
+from foolscope.reports.parts.attacks.part import attack_document
 
 _EXAMPLES = """\b
 Examples:

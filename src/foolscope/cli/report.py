@@ -7,6 +7,7 @@ import click
 from foolscope.cli.options import store_option
 from foolscope.core.errors import StoreError
 from foolscope.experiments.running.store import Store
+from foolscope.experiments.study_record import read_study_record
 from foolscope.reports.pages import read_pictures, write_study_report
 
 _EXAMPLES = """\b
@@ -35,7 +36,7 @@ Examples:
 def command(name: str, formats: tuple[str, ...], output: Path | None, store_folder: Path) -> None:
     """Write the report of the stored study NAME again, without training."""
     store = Store(store_folder)
-    record = store.read_study(name)
+    record = read_study_record(name, store)
     folder = store.study_folder(name)
     pictures = folder / "pictures.safetensors"
     if not pictures.exists():

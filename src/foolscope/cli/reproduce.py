@@ -12,9 +12,10 @@ from rich.table import Table
 from foolscope.cli.console import results
 from foolscope.cli.options import session_of, session_options
 from foolscope.cli.study import OUTCOME_COLORS, run_and_report
-from foolscope.experiments.records import ClaimRecord, FigureRecord, StudyRecord
+from foolscope.experiments.claims.records import ClaimRecord, FigureRecord
 from foolscope.experiments.reproduction import EXPERIMENTS, Reproduction, claims_about, reproductions
 from foolscope.experiments.study_file import read_study
+from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import POINTS, scale_of
 from foolscope.reports.phrases import join_words, one_or_many, with_interval
 
@@ -90,7 +91,7 @@ def _print(reproduction: Reproduction, record: StudyRecord, report: Path) -> Non
     for experiment in reproduction.experiments:
         if not claims_about(claims, [experiment]):
             console.print(f"\n{experiment}, {EXPERIMENTS[experiment].title}: no figures were published.")
-            for search in record.searches:
+            for search in record.of("searches"):
                 console.print(escape(search.summary))
     if any(claim.noise is not None and claim.noise.rests_on_noise for claim in claims):
         console.print(

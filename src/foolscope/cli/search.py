@@ -23,12 +23,12 @@ from foolscope.cli.options import (
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.parts.search import SAMPLERS, SearchSettings, search, search_settings
-from foolscope.experiments.records import ContenderRecord, SearchRecord
+from foolscope.experiments.parts.searches import SAMPLERS, SearchSettings, search, search_settings
+from foolscope.experiments.parts.searches.records import ContenderRecord, SearchRecord
 from foolscope.experiments.wording.fields import value_words
 from foolscope.experiments.wording.sentences import POINTS, capitalized, number
 from foolscope.reports import render_html
-from foolscope.reports.pages import search_document
+from foolscope.reports.parts.searches import search_document
 
 _SHOWN = 5  # of the settings tried
 

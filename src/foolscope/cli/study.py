@@ -5,24 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich import box
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 
-from foolscope.cli.console import live_progress, percent, results
+from foolscope.cli.console import live_progress, results
 from foolscope.cli.options import command_line, session_of, session_options
 from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
-from foolscope.experiments.records import ClaimRecord, CurveRecord, StudyRecord
+from foolscope.experiments.claims.records import ClaimRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
+from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.pages import read_pictures, write_study_report
-from foolscope.reports.parts.demonstrations.section import demonstration_sentence
-from foolscope.reports.parts.inspections.section import inspected_sentence
-from foolscope.reports.parts.traces import trace_sentence
+from foolscope.reports.parts import PARTS
+from foolscope.reports.parts.part import Shown
 
 _EXAMPLES = """\b
 Examples:
@@ -91,32 +89,13 @@ def _print(record: StudyRecord, report: Path) -> None:
     console.print(f"\n[bold]{escape(record.title)}[/bold]\n{escape(record.question)}\n")
     if record.claims:
         console.print(_claims(record.claims))
-    for check in record.checks:
-        if not check.passed:
-            console.print(f"[red]check failed:[/red] {escape(check.recipe)}: {escape(check.sentence)}")
-    for ablation in record.ablations:
-        console.print(f"\n[bold]Ablation of {escape(ablation.recipe)}[/bold], {len(ablation.seeds)} seeds")
-        for factor in ablation.factors:
-            console.print(Padding(escape(factor.summary), (0, 0, 0, 2)))
-    for search in record.searches:
-        console.print(f"\n[bold]Search around {escape(search.recipe)}[/bold]")
-        console.print(Padding(escape(search.summary), (0, 0, 0, 2)))
-    for attack in dict.fromkeys(curve.attack for curve in record.curves):
-        curves = [curve for curve in record.curves if curve.attack == attack]
-        named = " and ".join(name.upper() for name in curves[0].attacks)
-        names = named if curves[0].settings else "the full evaluation"
-        console.print(f"\n[bold]Accuracy under {names}[/bold], norm {curves[0].norm}, mean over seeds")
-        console.print(_robustness(curves))
-    for sentence in map(demonstration_sentence, record.demonstrations):
-        console.print(f"\n{escape(sentence)}")
-    looks = [*map(inspected_sentence, record.inspections), *map(trace_sentence, record.traces)]
-    for sentence in filter(None, looks):
-        console.print(f"\n{escape(sentence)}")
-    doubts = [doubt for curve in record.curves for doubt in curve.doubts]
-    doubts += [doubt for trace in record.traces for doubt in trace.doubts]
-    doubts += [doubt for inspection in record.inspections for doubt in inspection.doubts]
-    for doubt in dict.fromkeys(doubts):
-        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
+    shown = Shown(record, {})
+    for name, part in PARTS.items():
+        records = record.of(name)
+        for sentence in part.sentences(records, shown) if records else ():
+            console.print(f"\n{escape(sentence)}")
+        for doubt in part.doubts(records) if records else ():
+            console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
     trained = f"{record.trial_count} trials, " if record.recipes else ""
     console.print(f"\n{trained}{record.duration_seconds:.0f} s")
     console.print(f"Report: [bold]{escape(str(report))}[/bold]", soft_wrap=True)
@@ -129,14 +108,4 @@ def _claims(claims: Sequence[ClaimRecord]) -> Table:
     for claim in claims:
         outcome = f"[{OUTCOME_COLORS[claim.outcome]}]{claim.outcome}[/]"
         table.add_row(outcome, f"{escape(claim.sentence)}\n[dim]{escape(claim.reason)}[/dim]")
-    return table
-
-
-def _robustness(curves: Sequence[CurveRecord]) -> Table:
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-    table.add_column("ε", justify="right", no_wrap=True)
-    for curve in curves:
-        table.add_column(escape(curve.recipe), justify="right")
-    for position, epsilon in enumerate(curves[0].epsilons):
-        table.add_row(f"{epsilon:.4g}", *(percent(curve.mean[position]) for curve in curves))
     return table

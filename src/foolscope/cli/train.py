@@ -24,13 +24,13 @@ from foolscope.cli.options import (
 from foolscope.core.files import write_text
 from foolscope.experiments.engines.comparison import ReferenceRun, reference_run
 from foolscope.experiments.engines.records import DifferenceRecord
+from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.study_run import training_record
 from foolscope.reports import render_html
 from foolscope.reports.engines import engines_document
-from foolscope.reports.pages import training_document
+from foolscope.reports.parts.training import training_document
 
 _EXAMPLES = """\b
 Examples:

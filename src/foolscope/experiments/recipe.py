@@ -12,6 +12,7 @@ from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings, one_line
 from foolscope.data import DATASETS, DatasetSettings
+from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.learning import DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings
 from foolscope.learning.losses import LossSettings
@@ -26,6 +27,7 @@ __all__ = [
     "fields_of",
     "parse_value",
     "recipe_from",
+    "setting_words",
     "short_name",
     "value_of",
     "with_values",
@@ -202,6 +204,26 @@ def short_name(recipe: Recipe, name: str) -> str:
     path = _resolve(recipe, name)
     leaf = path.rpartition(".")[2]
     return leaf if sum(each.rpartition(".")[2] == leaf for each in fields_of(recipe)) == 1 else path
+
+
+def setting_words(recipe: Recipe, field: str) -> str:
+    """Write the value of a field; of a component its name, and what of its settings is not the default.
+
+    Example:
+        >>> recipe = with_values(Recipe(), {"schedule": {"name": "exponential", "decay": 0.8}})
+        >>> setting_words(recipe, "schedule"), setting_words(recipe, "batch_size")
+        ('exponential (learning-rate decay 0.8)', '128')
+    """
+    value = value_words(value_of(recipe, field))
+    if field not in COMPONENTS:
+        return value
+    settings = getattr(recipe, field)
+    own = [
+        f"{field_words(name)} {value_words(getattr(settings, name))}"
+        for name, info in type(settings).model_fields.items()
+        if name != "name" and getattr(settings, name) != info.get_default(call_default_factory=True)
+    ]
+    return f"{value} ({', '.join(own)})" if own else value
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from foolscope.core.errors import RecipeError, did_you_mean
-from foolscope.experiments.records import ClaimRecord
+from foolscope.experiments.claims.records import ClaimRecord
 
 __all__ = ["EXPERIMENTS", "Experiment", "Reproduction", "claims_about", "experiments_named", "reproductions"]
 

@@ -2,31 +2,23 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pydantic
+import tomli_w
 
-from foolscope.attacks import ATTACKS
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims.claim import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
-from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS
+from foolscope.experiments.parts import PARTS
 from foolscope.experiments.recipe import Recipe, recipe_from
-from foolscope.experiments.study import (
-    AblationPlan,
-    AttackPlan,
-    FoolingPlan,
-    InspectionPlan,
-    LookPlan,
-    SearchPlan,
-    Study,
-    TracePlan,
-)
+from foolscope.experiments.study import Study, StudyHead
 
-__all__ = ["FIRST_STUDY", "built_in_studies", "read_study", "renamed", "study_from"]
+__all__ = ["FIRST_STUDY", "as_toml", "built_in_studies", "read_study", "renamed", "study_from"]
 
 FIRST_STUDY = "first-study"
 
@@ -38,35 +30,95 @@ def study_from(values: Mapping[str, Any]) -> Study:
         RecipeError: one line about the first thing that is wrong.
     """
     table = dict(values)
+    if "inspection" in table:
+        raise RecipeError(_RENAMED)
     recipes = table.get("recipes")
     if isinstance(recipes, Mapping):
         table["recipes"] = {name: _named_recipe(name, recipes, ()) for name in recipes}
     try:
-        return Study.model_validate(table)
+        read = _StudyFile.model_validate(table)
     except pydantic.ValidationError as error:
         raise one_line(error, _allowed(table)) from error
+    head = {name: getattr(read, name) for name in StudyHead.model_fields}
+    study = Study(**head, parts={name: _entries(getattr(read, name)) for name in _TABLES})
+    _check_recipes(study)
+    _check_names(study)
+    return study
+
+
+_RENAMED = (
+    "[inspection] has become two tables: write [checks] with recipes = [...] (before: checks) and "
+    "learning_rates = [...], and [mistakes] with confusion = [...] and worst = [...]"
+)
+
+_TABLES = {name: part for name, part in PARTS.items() if part.plans is None}
+
+
+def _table_type(plan: Any, *, is_single: bool) -> tuple[Any, Any]:
+    """Return the type of a part's table, and its default."""
+    return (plan | None, None) if is_single else (tuple[plan, ...], ())
+
+
+_FIELDS: dict[str, Any] = {
+    name: _table_type(part.plan, is_single=part.is_single) for name, part in _TABLES.items()
+}
+_StudyFile = pydantic.create_model("_StudyFile", __base__=StudyHead, **_FIELDS)
+"""A study file as it is written: the head, and a table for each part."""
+
+
+def _entries(read: Any) -> tuple[Any, ...]:
+    """Return the entries of a table: several, one, or none."""
+    return read if isinstance(read, tuple) else () if read is None else (read,)
+
+
+def as_toml(study: Study) -> str:
+    """Write a study as a study file."""
+    head = study.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"parts"})
+    dumped = study.model_dump(mode="json", by_alias=True, exclude_none=True, include={"parts"})["parts"]
+    tables = {
+        name: entries[0] if PARTS[name].is_single else entries for name, entries in dumped.items() if entries
+    }
+    return tomli_w.dumps({**head, **tables})
+
+
+def _check_recipes(study: Study) -> None:
+    """Refuse names of recipes that the study does not have, and a study without anything to do."""
+    mentions = [
+        name for part, own in _TABLES.items() for entry in study.entries(part) for name in own.recipes(entry)
+    ]
+    mentions += [str(cell.recipe) for claim in study.claims for cell in claim.cells()]
+    for name in mentions:
+        if name not in study.recipes:
+            raise RecipeError(f"unknown recipe {name!r}. {did_you_mean(name, study.recipes)}")
+    if not study.recipes and not any(study.parts.values()):
+        raise RecipeError("recipes: a study needs at least one recipe, or one of [[demonstrations]]")
+
+
+def _check_names(study: Study) -> None:
+    """Refuse two parts that measure the same metric, so that a claim always knows whose it is."""
+    for axis in (None, "epoch", "step"):
+        own = [each for part in PARTS.values() for each in part.metrics(study) if each.axis == axis]
+        counts = Counter((each.kind, each.quantity, each.part, each.at) for each in own)
+        twice = next((each for each in own if counts[each.kind, each.quantity, each.part, each.at] > 1), None)
+        if twice is not None:
+            raise RecipeError(
+                f"two parts of the study are called {twice.part!r} and measure {twice.quantity}; give each a "
+                "name of its own"
+            )
 
 
 def _allowed(table: Mapping[str, Any]) -> dict[str, list[str]]:
     """For each dotted prefix of a study's fields, what may stand there."""
-    allowed = {"": list(Study.model_fields), "inspection": list(InspectionPlan.model_fields)}
-    plans: dict[str, type[Settings]] = {
-        "ablations": AblationPlan,
-        "searches": SearchPlan,
-        "attacks": AttackPlan,
-        "attack_traces": TracePlan,
-        "galleries": FoolingPlan,
-        "inspections": LookPlan,
-    }
-    for name, plan in plans.items():
-        for position, entry in enumerate(_tables(table.get(name))):
-            allowed[f"{name}.{position}"] = list(plan.model_fields)
-            for place, attack in enumerate(_tables(entry.get("attacks"))):
-                allowed[f"{name}.{position}.attacks.{place}"] = _attack_fields(attack)
-            allowed[f"{name}.{position}.attack"] = _attack_fields(entry.get("attack"))
-    for position, entry in enumerate(_tables(table.get("demonstrations"))):
-        found = DEMONSTRATIONS.get(str(entry.get("kind")))
-        allowed[f"demonstrations.{position}"] = [] if found is None else list(found.settings.model_fields)
+    allowed = {"": list(_StudyFile.model_fields)}
+    for name, part in _TABLES.items():
+        entries = [table.get(name)] if part.is_single else _tables(table.get(name))
+        for position, entry in enumerate(entries):
+            prefix = name if part.is_single else f"{name}.{position}"
+            if isinstance(part.plan, type) and issubclass(part.plan, Settings):
+                allowed[prefix] = list(part.plan.model_fields)
+            if isinstance(entry, Mapping):
+                nested = part.fields(entry)
+                allowed |= {f"{prefix}.{place}".rstrip("."): list(own) for place, own in nested.items()}
     kinds: dict[str, type[Settings]] = {
         "value": ValueClaim,
         "comparison": ComparisonClaim,
@@ -88,11 +140,6 @@ def _tables(value: Any) -> list[Mapping[str, Any]]:
         if isinstance(value, list | tuple)
         else []
     )
-
-
-def _attack_fields(attack: Any) -> list[str]:
-    name = attack.get("name") if isinstance(attack, Mapping) else None
-    return list(ATTACKS[name].model_fields) if isinstance(name, str) and name in ATTACKS else []
 
 
 def _named_recipe(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> Recipe:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tomli_w
 
-from foolscope.experiments.records import StudyRecord
+from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports.document import (
     Block,
@@ -122,7 +122,7 @@ def _dataset(facts: dict[str, Any]) -> Text:
 
 def _trials(record: StudyRecord) -> Table:
     rows: list[list[CellValue]] = []
-    for training in record.trainings:
+    for training in record.of("training"):
         accuracies = training.metrics.get("test_accuracy", [None] * len(training.seeds))
         for seed, identity, accuracy in zip(training.seeds, training.identities, accuracies, strict=True):
             written = None if accuracy is None else number(accuracy, POINTS, 0.0001)

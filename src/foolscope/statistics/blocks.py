@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import fdtr
 
 from foolscope.core.errors import did_you_mean
-from foolscope.statistics.estimate import Estimate
+from foolscope.statistics.estimate import Estimate, interval
 
 __all__ = [
     "AdditiveFit",
@@ -18,6 +18,7 @@ __all__ = [
     "contrast",
     "difference",
     "fit_additive",
+    "mean_interval",
     "paired",
     "spread",
     "trend_weights",
@@ -295,3 +296,16 @@ def _deviation(residuals: Float[np.ndarray, "..."], freedom: int, scale: float) 
     """Root mean square of residuals; exactly 0 where only rounding is left."""
     deviation = math.sqrt(float((residuals**2).sum()) / freedom)
     return 0.0 if deviation <= _ROUNDING * scale else deviation
+
+
+def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
+    """Return a cell's mean over seeds and its 95 % t interval; ``None`` where there is none."""
+    if design.diverged(cell):
+        return None, None, None
+    estimate = cell_mean(design, cell)
+    low, high = interval(estimate, 0.95)
+    return estimate.value, _finite(low), _finite(high)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

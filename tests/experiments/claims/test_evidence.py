@@ -7,11 +7,14 @@ from scipy import stats
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.evidence import check_claims, claim_cells, judge_claims
 from foolscope.experiments.claims.judgement import adjust, judge_claim
-from foolscope.experiments.parts.ablation import ablation_cells
+from foolscope.experiments.parts.ablations import ablation_cells
+from foolscope.experiments.parts.part import Context
+from foolscope.experiments.parts.sources import PartSources
 from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.records import CurveRecord
-from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.running.store import Store, StoredTrial
 from foolscope.experiments.study_file import study_from
 from foolscope.statistics.blocks import BlockDesign
 
@@ -123,7 +126,7 @@ def trace(rates, losses, seeds=SEEDS):
 
 def judged(study, rows=ROWS, accuracies=CURVE, traces=None):
     """Judge the claims of a study on made-up values."""
-    cells = ablation_cells(study.recipes["two"], study.ablations[0].vary)
+    cells = ablation_cells(study.recipes["two"], study.entries("ablations")[0].vary)
     trials = {study.recipes["one"]: rows["one"]}
     trials |= {cell.recipe: rows["two" if cell.factor is None else cell.label] for cell in cells}
     stored = {
@@ -138,7 +141,12 @@ def judged(study, rows=ROWS, accuracies=CURVE, traces=None):
         )
     ] if accuracies else []  # fmt: skip
     followed = [trace(RATES, LOSSES)] if traces is None else traces
-    return judge_claims(study, [("two", cells)], stored, curves, followed)
+    return judge_claims(study, sources_of(study, stored, {"attacks": curves, "attack_traces": followed}))
+
+
+def sources_of(study, trials=None, records=None):
+    session = Session(Store(Path("nothing-is-written-here")), device="cpu")
+    return PartSources(Context(study, session, trials or {}, records or {}))
 
 
 def expected(study, rows, cells, **options):
@@ -163,9 +171,12 @@ def same(record, result):
 
 def settings_of(claim):
     study = study_of(claim)
-    return [
-        (cell.recipe, dict(cell.settings), recipe) for cell, recipe in claim_cells(study.claims[0], study)
-    ]
+    cells = claim_cells(study.claims[0], study, sources_of(study).designs())
+    return [(cell.name, dict(cell.settings), cell.recipe) for cell in cells]
+
+
+def check(study):
+    check_claims(study, sources_of(study))
 
 
 def test_names_are_recipes_and_tables_are_settings():
@@ -217,42 +228,51 @@ def test_levels_of_the_claim_keep_their_order():
         ({**TREND, "is": "peaks", "at": [5]}, ["inner levels 16", "got 5"]),
         ({**COMPARISON, "subject": {"recipe": "two", "momentun": 0.5}}, ["'momentun'", "'momentum'"]),
         ({**COMPARISON, "subject": {"recipe": "two", "momentum": 5}}, ["momentum", "got 5"]),
-        ({**VALUE, "metric": "test_acuracy"}, ["unknown metric 'test_acuracy'", "'test_accuracy'"]),
+        ({**VALUE, "metric": "test_acuracy"}, ["no metric 'test_acuracy'", "Did you mean 'test_accuracy'?"]),
         (
             {**ROBUST, "metric": "robust_accuracy:l2@0.1"},
-            ["robust_accuracy:l2@0.1", "robust_accuracy:linf@ε of two"],
+            ["robust_accuracy:l2@0.1", "robust_accuracy:linf@0 or 0.1 or 0.2"],
         ),
-        ({**ROBUST, "metric": "robust_accuracy:linf"}, ["robust_accuracy:linf@ε of two"]),
-        ({**ROBUST, "metric": "robust_accuracy:linf@0.15"}, ["no ε = 0.15", "0, 0.1, 0.2"]),
-        ({**ROBUST, "metric": "robust_accuracy:linf@x"}, ["epsilon", "'x'"]),
-        ({**ROBUST, "recipe": "one"}, ["of one", "robust_accuracy:linf@ε of two"]),
-        ({**ROBUST, "settings": {"l2": 0.1}}, ["of two with l2 = 0.1"]),
+        ({**ROBUST, "metric": "robust_accuracy:linf"}, ["robust_accuracy:linf@0 or 0.1 or 0.2"]),
+        (
+            {**ROBUST, "metric": "robust_accuracy:linf@0.15"},
+            ["linf@0.15", "linf@0 or 0.1 or 0.2"],
+        ),
+        ({**ROBUST, "metric": "robust_accuracy:linf@x"}, ["linf@x", "robust_accuracy:linf@0 or 0.1 or 0.2"]),
+        ({**ROBUST, "recipe": "one"}, ["not measured of one", "only of two"]),
+        ({**ROBUST, "settings": {"l2": 0.1}}, ["not measured of two with l2 = 0.1"]),
         (
             {**OVERFITS, "metric": "validation_los"},
-            ["unknown curve 'validation_los'", "'validation_loss'"],
+            ["no curve 'validation_los'", "Did you mean 'validation_loss'?"],
         ),
-        ({**OVERFITS, "metric": "test_accuracy"}, ["unknown curve 'test_accuracy'", "training_cost"]),
+        ({**OVERFITS, "metric": "test_accuracy"}, ["test_accuracy is one number, not a curve"]),
         (
             {**OVERFITS, "meanwhile": {"metric": "training_los", "is": "falls"}},
-            ["unknown curve 'training_los'"],
+            ["no curve 'training_los'"],
         ),
         ({**OVERFITS, "settings": {"momentun": 0.5}}, ["'momentun'", "'momentum'"]),
-        ({**FOOLED, "metric": "success_rate:linf@0.1"}, ["success_rate:steps@ε of two"]),
-        ({**FOOLED, "metric": "success_rate:steps@0.2"}, ["no ε = 0.2", "0, 0.1, 0.3"]),
-        ({**FOOLED, "recipe": "one"}, ["of one", "success_rate:steps@ε of two"]),
+        ({**FOOLED, "metric": "success_rate:linf@0.1"}, ["success_rate:steps@0 or 0.1 or 0.3"]),
+        ({**FOOLED, "metric": "success_rate:steps@0.2"}, ["success_rate:steps@0 or 0.1 or 0.3"]),
+        ({**FOOLED, "recipe": "one"}, ["not measured of one", "only of two"]),
         ({**FOOLED, "metric": "attack_loss:steps@0.1"}, ["attack_loss:steps@0.1", 'kind = "curve"']),
-        ({**FOOLED, "metric": "succes_rate:steps@0.1"}, ["unknown metric 'succes_rate:steps@0.1'"]),
-        ({**STEEPER, "metric": "success_rate:steps@0.1"}, ["success_rate:steps@0.1 is no curve"]),
-        ({**STEEPER, "metric": "attack_loss:steps@0"}, ["no ε = 0;", "0.1, 0.3"]),
+        (
+            {**FOOLED, "metric": "succes_rate:steps@0.1"},
+            ["no metric 'succes_rate:steps@0.1'", "'success_rate:steps@0.1'"],
+        ),
+        (
+            {**STEEPER, "metric": "success_rate:steps@0.1"},
+            ["steps@0.1 is one number, not a curve"],
+        ),
+        ({**STEEPER, "metric": "attack_loss:steps@0"}, ["attack_loss:steps@0.1 or 0.3"]),
         (
             {**STEEPER, "is": "rises", "meanwhile": {"metric": "training_loss", "is": "falls"}},
-            ["by attack step", "meanwhile"],
+            ["attack steps", "meanwhile"],
         ),
     ],
 )
 def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
     with pytest.raises(RecipeError) as caught:
-        check_claims(study_of(claim))
+        check(study_of(claim))
     text = str(caught.value)
     assert claim["sentence"] in text
     assert "\n" not in text
@@ -261,9 +281,9 @@ def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
 
 def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
     with pytest.raises(RecipeError, match=r"\[\[attacks\]\]"):
-        check_claims(study_of(ROBUST, attacks=[], attack_traces=[]))
+        check(study_of(ROBUST, attacks=[], attack_traces=[]))
     with pytest.raises(RecipeError, match=r"\[\[attack_traces\]\]"):
-        check_claims(study_of(FOOLED, attack_traces=[]))
+        check(study_of(FOOLED, attack_traces=[]))
 
 
 @pytest.mark.parametrize(
@@ -284,7 +304,7 @@ def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
     ],
 )
 def test_claims_that_can_be_tested_pass(claim):
-    check_claims(study_of(claim))
+    check(study_of(claim))
 
 
 # ------------------------------------------------------------------ judgements
@@ -454,7 +474,7 @@ def with_histories(study, histories, **changes):
         trial = made_up(recipe, seed, 0.6)
         outcome = {**trial.outcome, "history": history, **changes.get(str(seed), {})}
         stored.append(StoredTrial("", trial.recipe, outcome, {}, Path()))
-    (record,) = judge_claims(study, [], {recipe: stored}, [])
+    (record,) = judge_claims(study, sources_of(study, {recipe: stored}))
     return record
 
 
@@ -522,7 +542,7 @@ def test_curve_claims_count_in_the_familys_adjustment():
         StoredTrial("", recipe, {"status": "finished", "history": history_of(losses)}, {}, Path())
         for losses in RISING
     ]
-    first, _ = judge_claims(study, [], {recipe: stored}, [])
+    first, _ = judge_claims(study, sources_of(study, {recipe: stored}))
     change = np.array(RISING)[:, -1] - np.array(RISING)[:, 0]
     assert first.p_upheld == pytest.approx(2 * stats.ttest_1samp(change, 0).pvalue)
 

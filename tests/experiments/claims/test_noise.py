@@ -15,7 +15,7 @@ from foolscope.experiments.claims.noise import (
     single_runs,
     value_noise,
 )
-from foolscope.experiments.records import NoiseRecord
+from foolscope.experiments.claims.records import NoiseRecord
 from foolscope.experiments.wording.sentences import PLAIN, POINTS
 from foolscope.statistics.blocks import BlockDesign, contrast, difference, fit_additive, trend_weights
 

@@ -1,9 +1,9 @@
 """Claims about gradient checks: one error per seed, refused where there can be none."""
 
 import pytest
+from foolscope.experiments.parts.check_metrics import check_errors, check_of
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.check_metrics import check_errors, check_of
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.running.run import silent
 from foolscope.experiments.running.session import Session

@@ -8,6 +8,7 @@ from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
+from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
 from foolscope.inspection import CHECKS, GRADIENT_CHECKS, Check, TensorError, learning_rate_range
 
@@ -139,13 +140,15 @@ def test_a_study_tests_the_recipes_that_it_names(session, counted, monkeypatch):
             "question": "q",
             "seeds": 1,
             "recipes": {"one": VALUES, "two": {**VALUES, "seed": 5}},
-            "inspection": {"checks": ["one", "two"], "learning_rates": ["two"]},
+            "checks": {"recipes": ["one", "two"], "learning_rates": ["two"]},
         }
     )
     record = run_study(study, session, observe=stages.append)
-    assert [each.recipe for each in record.checks] == ["one"] * len(EVERY) + ["two"] * len(EVERY)
-    assert [each.recipe for each in record.range_tests] == ["two"]
-    assert session.store.read_study("tiny") == record
+    assert [each.recipe for each in record.of("checks")[0].checks] == ["one"] * len(EVERY) + ["two"] * len(
+        EVERY
+    )
+    assert [each.recipe for each in record.of("checks")[0].range_tests] == ["two"]
+    assert read_study_record("tiny", session.store) == record
     done = [stage.done_fraction for stage in stages if getattr(stage, "name", "") == "checking"]
     assert done == sorted(done)
     assert done[0] == 0.0

@@ -5,11 +5,11 @@ from scipy import stats
 from torch.nn.functional import cross_entropy
 
 from foolscope.experiments.parts import traces
+from foolscope.experiments.parts.attacks.plans import TracePlan
 from foolscope.experiments.parts.traces import follow_attacks, trace_record
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
-from foolscope.experiments.study import TracePlan
 from foolscope.experiments.study_file import study_from
 from foolscope.learning.evaluation import to_pixels
 

@@ -8,8 +8,6 @@ import pydantic
 from foolscope.core.settings import Settings
 
 __all__ = [
-    "INSPECTION",
-    "MEASURE",
     "Claim",
     "ComparisonClaim",
     "CurveClaim",
@@ -19,12 +17,6 @@ __all__ = [
     "TrendClaim",
     "ValueClaim",
 ]
-
-MEASURE = "measure:"
-"""How a metric begins that a demonstration measures, not a classifier: ``measure:DEMONSTRATION.MEASURE``."""
-
-INSPECTION = "inspection:"
-"""How a metric begins that a look into trained models measures: ``inspection:NAME.MEASURE``."""
 
 CurveRelation = Literal[
     "rises", "falls", "rises steadily", "falls steadily", "turns upwards", "turns downwards"
@@ -86,7 +78,7 @@ class ValueClaim(_Claim):
     """A cell's mean over seeds is this value, or at least or at most this value.
 
     Args:
-        recipe: which recipe of the study; None where a demonstration or an inspection has the metric.
+        recipe: which recipe of the study; None for a metric that names its own, as a demonstration's does.
         settings: what is set differently from it.
         relation: ``is`` in the file.
         value: the claimed value, in the metric's own unit.
@@ -106,21 +98,6 @@ class ValueClaim(_Claim):
         if self.relation == "equal" and self.tolerance == 0:
             raise ValueError(
                 "tolerance must be positive where a value is claimed: no mean is exactly equal to it"
-            )
-        return self
-
-    @pydantic.model_validator(mode="after")
-    def _is_about_a_recipe_or_a_measure(self) -> "ValueClaim":
-        if self.metric.startswith((MEASURE, INSPECTION)):
-            whose = "a demonstration" if self.metric.startswith(MEASURE) else "an inspection"
-            if self.recipe is not None or self.settings:
-                raise ValueError(f"{self.metric} is of {whose}; take recipe and settings out")
-            if self.relation == "equal" and self.tolerance is None:
-                raise ValueError(f"tolerance is required where a measure of {whose} is claimed")
-        elif self.recipe is None:
-            raise ValueError(
-                "recipe is required; only a measure of a demonstration or an inspection, "
-                'metric = "measure:NAME.MEASURE" or "inspection:NAME.MEASURE", has none'
             )
         return self
 

@@ -1,24 +1,20 @@
-"""From claims to numbers: which cells a claim speaks of, and the design that holds their metric."""
+"""From claims to numbers: which cells a claim speaks of, and the test of their metric."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from foolscope.core.errors import FoolscopeError, RecipeError
 from foolscope.experiments.claims.claim import (
-    INSPECTION,
-    MEASURE,
     ComparisonClaim,
     CurveClaim,
     Selector,
     TrendClaim,
     ValueClaim,
 )
-from foolscope.experiments.claims.curves import EPOCHS, STEPS, Curves, check_curve, curve_evidence, curve_of
+from foolscope.experiments.claims.curves import EPOCHS, STEPS, curve_evidence
 from foolscope.experiments.claims.judgement import (
     ClaimResult,
     adjust,
@@ -26,6 +22,7 @@ from foolscope.experiments.claims.judgement import (
     judge_evidence,
     untestable,
 )
+from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.published import (
     cell_figures,
     claim_noise,
@@ -33,48 +30,24 @@ from foolscope.experiments.claims.published import (
     published_figures,
     step_figures,
 )
-from foolscope.experiments.parts.ablation import AblationCell, check_metric, setting_words
-from foolscope.experiments.parts.attacks.metrics import (
-    ATTACK_LOSS,
-    attack_losses,
-    attack_metric,
-    attack_values,
-    is_measured,
-)
-from foolscope.experiments.parts.check_metrics import CHECK, CheckErrors, check_of
-from foolscope.experiments.parts.demonstrations.metrics import check_measure, judge_measure
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
-from foolscope.experiments.parts.inspections.metrics import check_inspection, judge_inspection
-from foolscope.experiments.parts.inspections.records import InspectedRecord
-from foolscope.experiments.parts.trace_records import TraceRecord
-from foolscope.experiments.recipe import Recipe, short_name, with_values
-from foolscope.experiments.records import ClaimRecord, CurveRecord, FigureRecord, NoiseRecord
-from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.claims.records import ClaimRecord, FigureRecord, NoiseRecord
+from foolscope.experiments.claims.sources import Cell, Design, Measured, Sources
+from foolscope.experiments.claims.statements import Evidence
+from foolscope.experiments.recipe import setting_words, short_name, with_values
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import field_words
-from foolscope.experiments.wording.sentences import Scale, scale_of
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.blocks import BlockDesign, cell_mean, mean_interval
+from foolscope.statistics.estimate import shifted
+from foolscope.statistics.relations import RelationName, Statement
 
-__all__ = ["AnyClaim", "check_claims", "claim_cells", "judge_claims"]
+__all__ = ["AnyClaim", "check_claims", "check_measurable", "claim_cells", "judge_claims"]
 
 AnyClaim = ValueClaim | ComparisonClaim | TrendClaim | CurveClaim
 
-
-@dataclass(frozen=True)
-class _Sources:
-    """Where claims find their numbers."""
-
-    study: Study
-    ablations: Sequence[tuple[str, Sequence[AblationCell]]]
-    trials: Mapping[Recipe, Sequence[StoredTrial]]
-    curves: Sequence[CurveRecord]
-    traces: Sequence[TraceRecord]
-    demonstrations: Sequence[DemonstrationRecord]
-    checks: CheckErrors
-    inspections: Sequence[InspectedRecord]
+_VALUE_RELATIONS: dict[str, RelationName] = {"equal": "near", "at least": "at least", "at most": "at most"}
 
 
-def claim_cells(claim: AnyClaim, study: Study) -> list[tuple[Selector, Recipe]]:
+def claim_cells(claim: AnyClaim, study: Study, designs: Sequence[Design]) -> list[Cell]:
     """List the cells of a claim with their recipes, in the order in which the test wants them.
 
     Raises:
@@ -83,19 +56,91 @@ def claim_cells(claim: AnyClaim, study: Study) -> list[tuple[Selector, Recipe]]:
     try:
         selectors = claim.cells()
         if isinstance(claim, TrendClaim) and not selectors:
-            selectors = _levels_of_ablation(claim, study)
-        return [(cell, with_values(study.recipes[str(cell.recipe)], cell.settings)) for cell in selectors]
+            selectors = _levels_of_ablation(claim, study, designs)
+        return [_cell(selector, study) for selector in selectors]
     except RecipeError as error:
         raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
 
 
-def _levels_of_ablation(claim: TrendClaim, study: Study) -> tuple[Selector, ...]:
+def check_claims(study: Study, sources: Sources) -> None:
+    """Refuse claims that could not be tested, before anything is trained for them.
+
+    Raises:
+        RecipeError: a claim names a field, level, metric, attack or ε that the study does not have, or a cell
+            twice.
+    """
+    for claim in study.claims:
+        cells = claim_cells(claim, study, sources.designs())
+        labels = [_label(claim, cell) for cell in cells]
+        try:
+            if len(set(labels)) < len(labels):
+                raise RecipeError(f"it names the same cell twice: {', '.join(labels)}")
+            peak = _peak(claim, study)
+            if peak is not None and peak not in labels[1:-1]:
+                raise RecipeError(
+                    f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
+                )
+            metric = _metric(claim, claim.metric, sources)
+            _check_subject(claim, metric, cells)
+            if isinstance(claim, CurveClaim) and claim.meanwhile is not None:
+                if metric.axis != "epoch":
+                    raise RecipeError(f"{metric} runs over attack steps; meanwhile is about epochs")
+                _metric(claim, claim.meanwhile.metric, sources)
+        except FoolscopeError as error:
+            raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
+
+
+def check_measurable(study: Study, sources: Sources) -> None:
+    """Let models and data refuse claims, before anything is trained: a layer that is not there, say.
+
+    Raises:
+        RecipeError: which claim, and why.
+    """
+    for claim in study.claims:
+        cells = claim_cells(claim, study, sources.designs())
+        try:
+            for cell in cells or (None,):
+                sources.check(_metric(claim, claim.metric, sources), cell)
+        except RecipeError as error:
+            raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
+
+
+def judge_claims(study: Study, sources: Sources) -> list[ClaimRecord]:
+    """Test every claim of a study, adjusted for their number.
+
+    Args:
+        study: its claims are tested; :func:`check_claims` has accepted them.
+        sources: numbers and curves of every seed.
+    """
+    judged = [_judge(claim, study, sources) for claim in study.claims]
+    results = adjust([each.result for each in judged])
+    return [
+        _record(claim, result, each)
+        for claim, result, each in zip(study.claims, results, judged, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A claim tested by itself, and its numbers."""
+
+    result: ClaimResult
+    figures: list[FigureRecord]
+    noise: NoiseRecord | None = None
+
+
+def _cell(selector: Selector, study: Study) -> Cell:
+    name = str(selector.recipe)
+    return Cell(name, selector.settings, with_values(study.recipes[name], selector.settings))
+
+
+def _levels_of_ablation(claim: TrendClaim, study: Study, designs: Sequence[Design]) -> tuple[Selector, ...]:
     recipe = study.recipes[claim.recipe]
     factor = short_name(recipe, claim.factor)
-    for plan in study.ablations:
-        if plan.recipe != claim.recipe:
+    for design in designs:
+        if design.recipe != claim.recipe:
             continue
-        for field, values in plan.vary.items():
+        for field, values in design.vary.items():
             if short_name(recipe, field) == factor:
                 ordered = sorted(values, key=_rank)
                 return tuple(
@@ -115,201 +160,132 @@ def _rank(value: object) -> float:
     )
 
 
-def check_claims(study: Study) -> None:
-    """Refuse claims that could not be tested, before anything is trained for them.
-
-    Raises:
-        RecipeError: a claim names a field, level, metric, attack or ε that the study does not have, or a cell
-            twice.
-    """
-    for claim in study.claims:
-        cells = claim_cells(claim, study)
-        labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]
-        try:
-            if len(set(labels)) < len(labels):
-                raise RecipeError(f"it names the same cell twice: {', '.join(labels)}")
-            peak = _peak(claim, study)
-            if peak is not None and peak not in labels[1:-1]:
-                raise RecipeError(
-                    f"the peak must be at one of the inner levels {', '.join(labels[1:-1])}; got {peak}"
-                )
-            if claim.metric.startswith((MEASURE, INSPECTION)):
-                if not isinstance(claim, ValueClaim):
-                    raise RecipeError(f'{claim.metric} is one number; it goes with kind = "value"')
-                if claim.metric.startswith(MEASURE):
-                    check_measure(claim.metric, study.demonstrations)
-                else:
-                    check_inspection(claim.metric, study.inspections)
-            elif claim.metric.startswith(CHECK):
-                check_of(claim.metric)
-                if not isinstance(claim, ValueClaim) or claim.settings:
-                    raise RecipeError(f'{claim.metric} goes with kind = "value", of a recipe as it is')
-            elif is_measured(claim.metric):
-                _check_measured(claim)
-                for selector, _ in cells:
-                    attack_metric(claim.metric, selector, study)
-            elif isinstance(claim, CurveClaim):
-                check_curve(claim.metric)
-                if claim.meanwhile is not None:
-                    check_curve(claim.meanwhile.metric)
-            else:
-                check_metric(claim.metric)
-        except FoolscopeError as error:
-            raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
+def _metric(claim: AnyClaim, text: str, sources: Sources) -> Metric:
+    return sources.find(text, of_curve=isinstance(claim, CurveClaim))
 
 
-def _check_measured(claim: AnyClaim) -> None:
-    """Refuse a number where a curve belongs, and the other way round."""
-    is_loss = claim.metric.startswith(f"{ATTACK_LOSS}:")
-    if is_loss != isinstance(claim, CurveClaim):
-        wanted = 'needs kind = "curve"' if is_loss else 'is no curve; kind = "curve" does not go with it'
-        raise RecipeError(f"{claim.metric} {wanted}")
-    if isinstance(claim, CurveClaim) and claim.meanwhile is not None:
-        raise RecipeError(f"{claim.metric} goes by attack step; meanwhile is about epochs")
+def _check_subject(claim: AnyClaim, metric: Metric, cells: Sequence[Cell]) -> None:
+    """Refuse a claim about cells of which its metric is not measured."""
+    if metric.stands_alone:
+        if not isinstance(claim, ValueClaim):
+            raise RecipeError(f'{metric} is one number; it goes with kind = "value"')
+        if claim.recipe is not None or claim.settings:
+            raise RecipeError(f"{metric} belongs to {metric.part}; take recipe and settings out")
+        if claim.relation == "equal" and claim.tolerance is None:
+            raise RecipeError(f"tolerance is required where {metric} is claimed to be equal to a value")
+        return
+    if not cells:
+        raise RecipeError(f"recipe is required: {metric} is measured of trained recipes")
+    if metric.recipes is None:
+        return
+    for cell in cells:
+        if cell.settings or cell.name not in metric.recipes:
+            raise RecipeError(
+                f"{metric} is not measured of {_cell_text(cell)}, only of {' and '.join(metric.recipes)} as "
+                "they are"
+            )
 
 
-def judge_claims(
-    study: Study,
-    ablations: Sequence[tuple[str, Sequence[AblationCell]]],
-    trials: Mapping[Recipe, Sequence[StoredTrial]],
-    curves: Sequence[CurveRecord],
-    traces: Sequence[TraceRecord] = (),
-    demonstrations: Sequence[DemonstrationRecord] = (),
-    checks: CheckErrors = MappingProxyType({}),
-    inspections: Sequence[InspectedRecord] = (),
-) -> list[ClaimRecord]:
-    """Test every claim of a study, adjusted for their number.
-
-    Args:
-        study: its claims are tested.
-        ablations: recipe name and cells of each ablation; they sharpen the pooled spread.
-        trials: the finished trials of every recipe (as in the study, without the seed), one per seed.
-        curves: robust accuracies, for claims about them.
-        traces: followed attacks, likewise.
-        demonstrations: likewise.
-        checks: errors of gradients, likewise.
-        inspections: looks into the models of every seed, likewise.
-
-    Raises:
-        RecipeError: a claim names a metric, attack or ε that the study does not have.
-    """
-    sources = _Sources(study, ablations, trials, curves, traces, demonstrations, checks, inspections)
-    judged = [_judge(claim, sources) for claim in study.claims]
-    results = adjust([each.result for each in judged])
-    return [
-        _record(claim, result, each)
-        for claim, result, each in zip(study.claims, results, judged, strict=True)
-    ]
+def _cell_text(cell: Cell) -> str:
+    settings = ", ".join(f"{name} = {value}" for name, value in cell.settings.items())
+    return f"{cell.name} with {settings}" if settings else cell.name
 
 
-@dataclass(frozen=True)
-class _Judged:
-    """A claim tested by itself, and its numbers."""
-
-    result: ClaimResult
-    figures: list[FigureRecord]
-    noise: NoiseRecord | None = None
-
-
-def _judge(claim: AnyClaim, sources: _Sources) -> _Judged:
+def _judge(claim: AnyClaim, study: Study, sources: Sources) -> _Judged:
+    metric = _metric(claim, claim.metric, sources)
+    cells = claim_cells(claim, study, sources.designs())
     if isinstance(claim, CurveClaim):
-        return _judge_curve(claim, sources)
-    if isinstance(claim, ValueClaim) and claim.metric.startswith(MEASURE):
-        return _Judged(*judge_measure(claim, sources.demonstrations))
-    if isinstance(claim, ValueClaim) and claim.metric.startswith(INSPECTION):
-        return _Judged(*judge_inspection(claim, sources.study, sources.trials, sources.inspections))
-    study = sources.study
-    cells = claim_cells(claim, study)
-    labels = [_label(claim, selector, recipe, study) for selector, recipe in cells]
-    rows = {
-        label: _values(claim, selector, recipe, sources)
-        for label, (selector, recipe) in zip(labels, cells, strict=True)
-    }
-    named = {recipe for _, recipe in cells}
-    if not (is_measured(claim.metric) or claim.metric.startswith(CHECK)):
-        for _, ablation in sources.ablations:
-            recipes = {cell.recipe for cell in ablation}
-            if named <= recipes:
-                rows |= {
-                    f"({cell.label})": [trial.metric(claim.metric) for trial in sources.trials[cell.recipe]]
-                    for cell in ablation
-                    if cell.recipe not in named
-                }
-                break
+        return _judge_curve(claim, metric, cells[0], study, sources)
+    if isinstance(claim, ValueClaim) and metric.stands_alone:
+        return _judge_alone(claim, metric, study, sources.measured(metric, None))
+    measured = {_label(claim, cell): sources.measured(metric, cell) for cell in cells}
+    rows = {label: own.values for label, own in measured.items()}
+    if metric.recipes is None:
+        rows |= _other_rows({cell.recipe for cell in cells}, metric, sources)
     design = BlockDesign(tuple(rows), tuple(range(study.seeds)), np.array(list(rows.values()), dtype=float))
-    published = published_figures(
-        claim, {label: recipe for label, (_, recipe) in zip(labels, cells, strict=True)}, study
-    )
+    labels = list(measured)
+    by_label = dict(zip(labels, [cell.recipe for cell in cells], strict=True))
+    published = published_figures(claim, by_label, study, sources.designs())
+    figures = cell_figures(claim.metric, design, labels, published)
+    lacks = [f"{label} {own.lack}" for label, own in measured.items() if own.lack]
+    if lacks:
+        reason = f"{', '.join(lacks)}, so that the claim cannot be tested."
+        return _Judged(untestable(claim.sentence, reason), figures)
     options: dict[str, Any] = {
         "practical_difference": study.practical_difference,
         "at": _peak(claim, study),
-        "higher_is_better": not claim.metric.endswith("loss"),
-        "scale": scale_of(claim.metric),
+        "higher_is_better": metric.higher_is_better,
+        "scale": metric.scale,
     }
-    empty = _nothing_counted(labels, rows, [sources.trials[recipe] for _, recipe in cells])
-    if empty:
-        result = untestable(claim.sentence, f"{empty}, so that the claim cannot be tested.")
-        return _Judged(result, cell_figures(claim.metric, design, labels, published))
     return _Judged(
         judge_claim(claim, design, labels, **options),
-        cell_figures(claim.metric, design, labels, published),
+        figures,
         claim_noise(claim, design, published, **options),
     )
 
 
-def _nothing_counted(
-    labels: Sequence[str], rows: Mapping[str, Sequence[float]], trials: Sequence[Sequence[StoredTrial]]
-) -> str:
-    """Say which cells lack a number though their trials did not diverge: an attack found nothing to count."""
-    said = []
-    for label, own in zip(labels, trials, strict=True):
-        lacking = [math.isnan(value) for value in rows[label]]
-        if any(lacking) and all(trial.status != "diverged" for trial in own):
-            said.append(f"{label} gets no image right that counts, in {sum(lacking)} of {len(own)} seeds")
-    return ", ".join(said)
+def _other_rows(named: set[Any], metric: Metric, sources: Sources) -> Mapping[str, Any]:
+    """Return the other cells of the claim's design: they sharpen the pooled spread."""
+    for design in sources.designs():
+        if named <= set(design.cells.values()):
+            return {
+                f"({label})": sources.measured(metric, Cell(design.recipe, {}, recipe)).values
+                for label, recipe in design.cells.items()
+                if recipe not in named
+            }
+    return {}
 
 
-def _judge_curve(claim: CurveClaim, sources: _Sources) -> _Judged:
-    """Test a claim about curves; what the seeds have in common of their epochs counts."""
-    ((selector, recipe),) = claim_cells(claim, sources.study)
-    trials, scale = sources.trials[recipe], scale_of(claim.metric)
-    diverged = sum(trial.status == "diverged" for trial in trials)
-    if diverged:
-        lack = f"diverged in {diverged} of {len(trials)} seeds"
-        return _untested(claim, lack, scale)
-    if is_measured(claim.metric):
-        return _judge_losses(
-            claim,
-            attack_losses(attack_metric(claim.metric, selector, sources.study), sources.traces),
-            sources,
-        )
-    epochs = min(len(trial.outcome["history"]) for trial in trials)
-    names = [claim.metric, *([claim.meanwhile.metric] if claim.meanwhile else [])]
-    curves = {
-        name: np.array([curve_of(trial.outcome["history"][:epochs], name) for trial in trials], dtype=float)
-        for name in names
-    }
-    missing = [name for name, values in curves.items() if not np.isfinite(values).all()]
-    if missing or epochs < 2:
-        lack = f"no {field_words(missing[0])}" if missing else "one epoch only"
-        return _untested(claim, f"has {lack}", scale)
-    evidence = curve_evidence(claim, curves, sources.study.practical_difference, EPOCHS)
-    result = judge_evidence(claim.sentence, evidence, scale=scale)
-    return _Judged(result, curve_figures(claim, evidence.statements))
+def _judge_curve(claim: CurveClaim, metric: Metric, cell: Cell, study: Study, sources: Sources) -> _Judged:
+    """Test a claim about curves: over the epochs that all seeds have in common, or over attack steps."""
+    metrics = [metric]
+    if claim.meanwhile is not None:
+        metrics.append(_metric(claim, claim.meanwhile.metric, sources))
+    found = [sources.measured(each, cell) for each in metrics]
+    lack = next((each.lack for each in found if each.lack), "")
+    if lack:
+        reason = f"{claim.recipe} {lack}, so that the claim cannot be tested."
+        return _Judged(untestable(claim.sentence, reason, scale=metric.scale), [])
+    texts = [claim.metric, *([claim.meanwhile.metric] if claim.meanwhile else [])]
+    curves = {text: each.values for text, each in zip(texts, found, strict=True)}
+    by_epoch = metric.axis == "epoch"
+    evidence = curve_evidence(claim, curves, study.practical_difference, EPOCHS if by_epoch else STEPS)
+    result = judge_evidence(claim.sentence, evidence, scale=metric.scale)
+    figures = (
+        curve_figures(claim, evidence.statements) if by_epoch else step_figures(claim.metric, found[0].values)
+    )
+    return _Judged(result, figures)
 
 
-def _judge_losses(claim: CurveClaim, losses: Curves, sources: _Sources) -> _Judged:
-    """Test a claim about the loss by attack step."""
-    scale = scale_of(claim.metric)
-    if not np.isfinite(losses).all():
-        return _untested(claim, "has a loss under attack that is not finite", scale)
-    evidence = curve_evidence(claim, {claim.metric: losses}, sources.study.practical_difference, STEPS)
-    return _Judged(judge_evidence(claim.sentence, evidence, scale=scale), step_figures(claim.metric, losses))
-
-
-def _untested(claim: CurveClaim, lack: str, scale: Scale) -> _Judged:
-    reason = f"{claim.recipe} {lack}, so that the claim cannot be tested."
-    return _Judged(untestable(claim.sentence, reason, scale=scale), [])
+def _judge_alone(claim: ValueClaim, metric: Metric, study: Study, found: Measured) -> _Judged:
+    """Test a claim about a metric that stands alone; what has no spread by its nature is decided exactly."""
+    figures: list[FigureRecord] = []
+    if found.values.size:
+        seeds = tuple(range(len(found.values)))
+        design = BlockDesign((claim.metric,), seeds, np.array([found.values], dtype=float))
+        value, low, high = mean_interval(design, claim.metric)
+        figures = [
+            FigureRecord(
+                label=found.words,
+                metric=claim.metric,
+                value=value,
+                low=None if found.is_exact else low,
+                high=None if found.is_exact else high,
+                published=claim.published if isinstance(claim.published, float) else None,
+            )
+        ]
+    if found.lack:
+        reason = f"{found.words}{' ' if found.words else ''}{found.lack}, so that the claim cannot be tested."
+        return _Judged(untestable(claim.sentence, reason, scale=metric.scale), figures)
+    statement = Statement(
+        f"{found.words}:" if found.is_exact else f"{found.words}, mean:",
+        _VALUE_RELATIONS[claim.relation],
+        shifted(cell_mean(design, claim.metric), -claim.value),
+        claim.tolerance or 0.0,
+        claim.value,
+        exact=found.is_exact,
+    )
+    return _Judged(judge_evidence(claim.sentence, Evidence((statement,)), scale=metric.scale), figures)
 
 
 def _peak(claim: AnyClaim, study: Study) -> str | None:
@@ -317,28 +293,18 @@ def _peak(claim: AnyClaim, study: Study) -> str | None:
     if not isinstance(claim, TrendClaim) or claim.at is None:
         return None
     peak = Selector(recipe=claim.recipe, settings={**claim.settings, claim.factor: claim.at})
-    return _label(claim, peak, with_values(study.recipes[claim.recipe], peak.settings), study)
+    return _label(claim, _cell(peak, study))
 
 
-def _label(claim: AnyClaim, cell: Selector, recipe: Recipe, study: Study) -> str:
+def _label(claim: AnyClaim, cell: Cell) -> str:
     """Name a cell as briefly as the claim allows: its level, its settings, or its recipe."""
     if isinstance(claim, TrendClaim):
-        return setting_words(recipe, claim.factor)
-    words = [f"{field_words(name)} {setting_words(recipe, name)}" for name in cell.settings]
+        return setting_words(cell.recipe, claim.factor)
+    words = [f"{field_words(name)} {setting_words(cell.recipe, name)}" for name in cell.settings]
     same = len({selector.recipe for selector in claim.cells()}) == 1
     if words and same and isinstance(claim, ComparisonClaim):
         return ", ".join(words)
-    return ", ".join([str(cell.recipe), *words])
-
-
-def _values(claim: AnyClaim, cell: Selector, recipe: Recipe, sources: _Sources) -> list[float]:
-    trials = sources.trials[recipe]
-    if claim.metric.startswith(CHECK):
-        return list(sources.checks[str(cell.recipe), check_of(claim.metric)])
-    if not is_measured(claim.metric):
-        return [trial.metric(claim.metric) for trial in trials]
-    asked = attack_metric(claim.metric, cell, sources.study)
-    return attack_values(asked, str(cell.recipe), trials, sources.curves, sources.traces)
+    return ", ".join([cell.name, *words])
 
 
 def _record(claim: AnyClaim, result: ClaimResult, judged: _Judged) -> ClaimRecord:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from foolscope.experiments.claims.claim import ComparisonClaim, TrendClaim
+from foolscope.experiments.claims.records import NoiseRecord
 from foolscope.experiments.claims.statements import compared
-from foolscope.experiments.records import NoiseRecord
 from foolscope.experiments.wording.sentences import POINTS, Scale, amount, number, percent
 from foolscope.statistics.blocks import AdditiveFit, BlockDesign, cell_mean
 from foolscope.statistics.estimate import Estimate, half_width

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from foolscope.experiments.claims.claim import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
 from foolscope.experiments.claims.curves import Curves, mean_over_seeds
 from foolscope.experiments.claims.noise import comparison_noise, value_noise
-from foolscope.experiments.parts.ablation import mean_interval
+from foolscope.experiments.claims.records import FigureRecord, NoiseRecord
+from foolscope.experiments.claims.sources import Design
 from foolscope.experiments.recipe import Recipe, with_values
-from foolscope.experiments.records import FigureRecord, NoiseRecord
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.sentences import Scale
-from foolscope.statistics.blocks import BlockDesign, fit_additive
+from foolscope.statistics.blocks import BlockDesign, fit_additive, mean_interval
 from foolscope.statistics.estimate import interval
 from foolscope.statistics.relations import Statement
 
@@ -18,7 +18,10 @@ __all__ = ["cell_figures", "claim_noise", "curve_figures", "published_figures", 
 
 
 def published_figures(
-    claim: ValueClaim | ComparisonClaim | TrendClaim, cells: Mapping[str, Recipe], study: Study
+    claim: ValueClaim | ComparisonClaim | TrendClaim,
+    cells: Mapping[str, Recipe],
+    study: Study,
+    designs: Sequence[Design],
 ) -> dict[str, float]:
     """Find the published figure of every cell of a claim.
 
@@ -28,19 +31,20 @@ def published_figures(
     Args:
         claim: from the study.
         cells: label to recipe, in the claim's order.
-        study: its ablations carry the figures.
+        study: has the recipes.
+        designs: its ablations, which carry the figures.
 
     Returns:
         Label to figure, in that order; empty unless every cell has one.
     """
     if isinstance(claim, ValueClaim):
         return dict.fromkeys(cells, claim.published) if isinstance(claim.published, float) else {}
-    for plan in study.ablations:
-        if plan.metric != claim.metric:
+    for design in designs:
+        if design.metric != claim.metric:
             continue
-        baseline = study.recipes[plan.recipe]
-        for field, figures in plan.published.items():
-            recipes = [with_values(baseline, {field: value}) for value in plan.vary[field]]
+        baseline = study.recipes[design.recipe]
+        for field, figures in design.published.items():
+            recipes = [with_values(baseline, {field: value}) for value in design.vary[field]]
             known = {
                 recipe: figure for recipe, figure in zip(recipes, figures, strict=True) if figure is not None
             }

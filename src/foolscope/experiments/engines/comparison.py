@@ -15,11 +15,11 @@ from foolscope.experiments.engines.coverage import check_coverage, reference_pre
 from foolscope.experiments.engines.records import DifferenceRecord, EnginesRecord
 from foolscope.experiments.engines.reference_training import train_in_numpy
 from foolscope.experiments.parts.checks import code_fingerprint
+from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.run import Observer, Session, Stage, run_trials, silent
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.study_run import training_record
 from foolscope.inspection.mirroring import state_of
 from foolscope.learning import EpochReport, TrialOutcome
 from foolscope.reference import Array, Parameters, relative_error

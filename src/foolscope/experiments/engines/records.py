@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from foolscope.core.settings import Settings
-from foolscope.experiments.records import TrainingRecord
+from foolscope.experiments.parts.training import TrainingRecord
 
 __all__ = ["DifferenceRecord", "EnginesRecord"]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from foolscope.experiments.parts.ablation import mean_interval
+from foolscope.experiments.claims.sources import Measured
 from foolscope.experiments.parts.demonstrations.records import MeasureRecord
 from foolscope.experiments.running.store import Store, StoredTrial
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["measure_record", "measured_by_seed"]
+__all__ = ["measure_record", "measured_by_seed", "measured_over_seeds"]
 
 
 def measured_by_seed(
@@ -67,3 +67,11 @@ def measure_record(
         high=high,
         same=len(values) > 1 and mean is not None and low == high,
     )
+
+
+def measured_over_seeds(record: MeasureRecord) -> Measured:
+    """Return what a claim about a recorded number is tested on."""
+    values = np.array(record.values, dtype=float)
+    missing = record.values.count(None)
+    lack = f"has no finite number in {missing} of {len(record.values)} seeds" if missing else ""
+    return Measured(values, lack, record.words, record.same)

@@ -1,6 +1,6 @@
 """Attacks of a study that are followed: the loss by step, and what becomes of the images, for every seed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,18 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.attacks import AttackResult, Threat, run
-from foolscope.experiments.parts.ablation import mean_interval
 from foolscope.experiments.parts.attacks.aims import Aimed, aimed_images
 from foolscope.experiments.parts.attacks.kept import ATTACK_VERSION
+from foolscope.experiments.parts.attacks.plans import TracePlan, as_attack
 from foolscope.experiments.parts.by_seed import measured_by_seed
 from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
-from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.running.run import Observer, Session, Stage
+from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.study import Study, TracePlan, as_attack
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["QUANTITIES", "follow_attacks", "trace_record"]
+__all__ = ["QUANTITIES", "trace_record"]
 
 QUANTITIES = {
     "robust_accuracy": "robust_accuracies",
@@ -29,32 +27,6 @@ QUANTITIES = {
 """What a claim can be about, and which field of a budget's record holds it, seed by seed."""
 
 Interval = tuple[float | None, float | None, float | None]
-
-
-def follow_attacks(
-    study: Study, trials: Mapping[Recipe, Sequence[StoredTrial]], session: Session, observe: Observer
-) -> list[TraceRecord]:
-    """Follow every attack of a study that asks for it; without a model that did not diverge there is none.
-
-    Args:
-        study: its ``attack_traces`` are followed.
-        trials: of every recipe, one per seed.
-        session: store and data.
-        observe: called as it goes on.
-    """
-    work = [
-        plan
-        for plan in study.attack_traces
-        if any(trial.status != "diverged" for trial in trials[study.recipes[plan.recipe]])
-    ]
-    records: list[TraceRecord] = []
-
-    def tell(fraction: float, detail: str) -> None:
-        observe(Stage("following attacks", (len(records) + fraction) / len(work), f"{plan.name}, {detail}"))
-
-    for plan in work:
-        records.append(trace_record(plan, trials[study.recipes[plan.recipe]], session, tell))
-    return records
 
 
 def trace_record(

@@ -14,14 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pydantic
 import torch
 from torch import nn
 
-from foolscope.core.errors import StoreError, did_you_mean
+from foolscope.core.errors import StoreError
 from foolscope.core.files import read_json, sweep_partials, write_json
 from foolscope.experiments.recipe import Recipe, recipe_from
-from foolscope.experiments.records import StudyRecord
 from foolscope.learning import TrialOutcome
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.models import build_model
@@ -211,30 +209,6 @@ class Store:
 
     def _weights(self, identity: str) -> Path:
         return self.trial_folder(identity) / "weights.safetensors"
-
-    def write_study(self, record: StudyRecord) -> None:
-        """Write a study's record."""
-        write_json(self.study_folder(record.name) / "study.json", record.model_dump(mode="json"))
-
-    def read_study(self, name: str) -> StudyRecord:
-        """Read a study's record.
-
-        Raises:
-            StoreError: there is none, or its file is damaged.
-        """
-        path = self.study_folder(name) / "study.json"
-        if not path.exists():
-            known = sorted(each.parent.name for each in self.root.glob("studies/*/study.json"))
-            raise StoreError(
-                f"no study {name!r} in {self.root}. "
-                + (did_you_mean(name, known) if known else "Run one with: foolscope study")
-            )
-        try:
-            return StudyRecord.model_validate(read_json(path))
-        except pydantic.ValidationError as error:
-            raise StoreError(
-                f"{path} is damaged or from another version; run the study again (nothing is trained twice)"
-            ) from error
 
     def remembered(self, kind: str, determinants: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
         """Return the JSON-able result of a computation, computed at most once for the same determinants.

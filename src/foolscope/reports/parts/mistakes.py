@@ -5,34 +5,31 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.records import StudyRecord, TrainingRecord
+from foolscope.experiments.parts.pending import MistakesRecord
+from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, CellValue, Column, Figure, Paragraph, Reference, Section, Table
-from foolscope.reports.parts.pictures import Arrays, gallery_of
+from foolscope.reports.parts.part import PartReport, Shown
+from foolscope.reports.parts.pictures import gallery_of
 from foolscope.reports.phrases import one_or_many
 
-__all__ = ["confusion_blocks", "matrix_blocks", "mistakes_section"]
+__all__ = ["MISTAKES", "confusion_blocks", "matrix_blocks"]
 
 _PAIRS = 5
 
 
-def mistakes_section(record: StudyRecord, arrays: Arrays) -> Section | None:
-    """Build the section about mistakes; None where nothing was looked at."""
-    wanted = [
-        training
-        for training in record.trainings
-        if training.confusion and (record.confusion is None or training.recipe in record.confusion)
-    ]
+def _sections(records: Sequence[MistakesRecord], shown: Shown) -> list[Section]:
     blocks: list[Block] = []
-    for training in wanted:
-        blocks += confusion_blocks(training)
-    for position, gallery in enumerate(record.galleries):
-        if gallery.kind == "worst":
-            drawn = gallery_of(gallery, arrays, f"worst-{position}")
+    for record in records:
+        for training in shown.record.of("training"):
+            if training.confusion and training.recipe in record.confusion:
+                blocks += confusion_blocks(training)
+        for position, gallery in enumerate(record.worst):
+            drawn = gallery_of(gallery, shown.arrays, f"worst-{position}")
             if drawn is not None:
                 blocks.append(drawn)
-    return Section("Mistakes", blocks) if blocks else None
+    return [Section("Mistakes", blocks)]
 
 
 def confusion_blocks(training: TrainingRecord) -> list[Block]:
@@ -108,3 +105,6 @@ def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: s
         f"{one_or_many(every, image)}.",
         key=f"mistakes-{name}",
     )
+
+
+MISTAKES = PartReport(sections=_sections)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.records import TrainingRecord
+from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, Scale
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
@@ -13,6 +13,7 @@ from foolscope.reports.document import (
     CellValue,
     Column,
     Details,
+    Document,
     Figure,
     Notice,
     Paragraph,
@@ -21,15 +22,18 @@ from foolscope.reports.document import (
     Strong,
     Table,
 )
+from foolscope.reports.parts.mistakes import confusion_blocks
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import (
     duration_words,
     full_stop,
     join_words,
     one_or_many,
     with_interval,
+    with_unit,
 )
 
-__all__ = ["classifier_table", "classifiers", "training_figure"]
+__all__ = ["TRAINING", "classifier_table", "classifiers", "training_document", "training_figure"]
 
 _SHOWN = 3
 _HEADINGS = {
@@ -68,6 +72,29 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
         title = f"Training curves of {one_or_many(len(figures) - _SHOWN, 'more classifier')}"
         blocks.append(Details(title, figures[_SHOWN:]))
     return Section("The classifiers", blocks)
+
+
+def training_document(record: TrainingRecord, title: str = "") -> Document:
+    """Build the report of the trials of one recipe.
+
+    Args:
+        record: what they left behind.
+        title: its heading; by default the recipe's name.
+    """
+    curves = training_figure(record)
+    evidence: list[Block] = [classifier_table([record])]
+    if curves is not None:
+        evidence.append(curves)
+    sections = [Section("Training", evidence)]
+    mistakes = confusion_blocks(record) if record.confusion else []
+    if mistakes:
+        sections.append(Section("Mistakes", mistakes))
+    return Document(
+        title or f"Training of {record.recipe}",
+        "How well does it do, and where is it wrong?",
+        sections=sections,
+        facts=[("Model", record.model), ("Parameters", f"{record.parameter_count:,}")],
+    )
 
 
 def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
@@ -200,3 +227,36 @@ def _over_seeds(
 ) -> NDArray[np.float64]:
     columns = [column[np.isfinite(column)] for column in values.T]
     return np.array([float(reduce(column)) if column.size else np.nan for column in columns])
+
+
+def _accuracy_sentence(trainings: Sequence[TrainingRecord], seeds: int) -> str:
+    scored = [
+        (training.recipe, *training.means["test_accuracy"])
+        for training in trainings
+        if training.means.get("test_accuracy", (None,))[0] is not None
+    ]
+    lost = [training.recipe for training in trainings if training.diverged]
+    diverged = f" Training diverged with some seeds for {join_words(lost)}." if lost else ""
+    if not scored:
+        return diverged.strip()
+    if len(scored) == 1:
+        recipe, mean, low, high = scored[0]
+        value, _, ends = (with_interval(mean, low, high, bounds=(0.0, 1.0)) or "").partition(" (")
+        evidence = f" (95 % interval {ends.removesuffix(')')}, {seeds} seeds)" if ends else ""
+        return f"The classifier {recipe} gets {value} % of the test images right{evidence}.{diverged}"
+    scored.sort(key=lambda each: each[1] or 0.0)
+    (worst, low_mean, *_), (best, high_mean, *_) = scored[0], scored[-1]
+    ends = f"{with_unit(low_mean or 0.0)} ({worst}) to {with_unit(high_mean or 0.0)} ({best})"
+    means = f", means over {seeds} seeds" if seeds > 1 else ""
+    return f"Test accuracy runs from {ends}{means}.{diverged}"
+
+
+def _doubts(trainings: Sequence[TrainingRecord]) -> list[str]:
+    return [f"{training.recipe}: {full_stop(doubt)}" for training in trainings for doubt in training.doubts]
+
+
+TRAINING = PartReport[TrainingRecord](
+    sections=lambda records, shown: [classifiers(records, len(shown.record.classes))],
+    sentences=lambda records, shown: [_accuracy_sentence(records, len(shown.record.seeds))],
+    doubts=_doubts,
+)

@@ -7,9 +7,9 @@ from foolscope.core.errors import RecipeError
 from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
 from foolscope.experiments.parts.attacks.aims import aimed_images, check_aims
+from foolscope.experiments.parts.attacks.plans import FoolingPlan
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
-from foolscope.experiments.study import FoolingPlan
 from foolscope.experiments.study_file import study_from
 
 LABELS = [2, 0, 1, 2, 1, 0, 2, 2]

@@ -6,11 +6,11 @@ import torch
 
 from foolscope.attacks import Threat
 from foolscope.experiments.parts.attacks import robustness
+from foolscope.experiments.parts.attacks.plans import AttackPlan, FoolingPlan
 from foolscope.experiments.parts.attacks.robustness import fooling_gallery, robustness_curve, worst_gallery
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
-from foolscope.experiments.study import AttackPlan, FoolingPlan
 from foolscope.learning.evaluation import to_pixels
 
 RECIPE = recipe_from(

@@ -17,10 +17,10 @@ from foolscope.experiments.parts.demonstrations import (
     demonstrating,
 )
 from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
-from foolscope.experiments.records import StudyRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
+from foolscope.experiments.study_record import StudyRecord, read_study_record
 from foolscope.experiments.study_run import run_study
 from foolscope.reports.pages import read_pictures, write_study_report
 
@@ -129,7 +129,7 @@ def test_what_is_the_same_with_every_seed_is_decided_as_it_stands(tmp_path):
 
 def test_what_differs_between_seeds_is_tested_as_any_mean(tmp_path):
     record = judged(tmp_path, claim("bound", "at least", 0.001))
-    values = record.demonstrations[0].measure("bound").values
+    values = record.of("demonstrations")[0].measure("bound").values
     expected = stats.ttest_1samp(values, 0.001, alternative="greater").pvalue
     assert record.claims[0].p_upheld == pytest.approx(expected)
     assert (record.claims[0].outcome == "upheld") == (expected < 0.05)
@@ -189,8 +189,8 @@ def test_wrong_tables_are_refused_in_one_line(tables, parts):
 
 def test_a_study_of_demonstrations_alone_runs_and_is_reported(tmp_path):
     record = judged(tmp_path, claim("rises@0.0001", "at most", 0))
-    assert (record.trial_count, record.classes, record.trainings) == (0, [], [])
-    stored = Store(tmp_path).read_study("s")
+    assert (record.trial_count, record.classes, record.of("training")) == (0, [], [])
+    stored = read_study_record("s", Store(tmp_path))
     assert stored == record
     folder = tmp_path / "studies" / "s"
     files = write_study_report(stored, read_pictures(folder / "pictures.safetensors"), tmp_path / "out")

@@ -13,12 +13,12 @@ from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.evidence import check_claims
 from foolscope.experiments.parts.inspections import inspected_models
 from foolscope.experiments.parts.inspections.inspected_models import inspected_record
+from foolscope.experiments.parts.inspections.plan import InspectionPlan
 from foolscope.experiments.recipe import recipe_from, with_values
-from foolscope.experiments.records import StudyRecord
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
-from foolscope.experiments.study import LookPlan
 from foolscope.experiments.study_file import study_from
+from foolscope.experiments.study_record import StudyRecord, read_study_record
 from foolscope.experiments.study_run import run_study
 from foolscope.inspection.input_gradients import edges
 from foolscope.learning.evaluation import to_pixels
@@ -57,7 +57,7 @@ def wild(session):
 
 
 def looked(trials, session, **changes):
-    plan = LookPlan.model_validate({**LOOK, **changes})
+    plan = InspectionPlan.model_validate({**LOOK, **changes})
     return inspected_record(plan, trials, session, lambda fraction, detail: None)
 
 
@@ -166,7 +166,7 @@ def test_claims_are_decided_by_the_number_of_every_seed(session):
     study = study_with(claim(value=-0.9), claim(value=0.9), claim("inspection:edges.accuracy"))
     record = run_study(study, session)
     assert [each.outcome for each in record.claims] == ["upheld", "contradicted", "upheld"]
-    values = record.inspections[0].measure("edge_difference").values
+    values = record.of("inspections")[0].measure("edge_difference").values
     p = stats.ttest_1samp(values, 0.9, alternative="less").pvalue
     assert record.claims[1].p_contradicted == pytest.approx(min(1, 3 * p), rel=1e-6)
     assert record.claims[0].figures[0].value == pytest.approx(np.mean(values))
@@ -178,7 +178,7 @@ def test_claims_are_decided_by_the_number_of_every_seed(session):
 def test_what_diverged_was_not_looked_into(session):
     study = study_with(claim(), inspections=[{**EDGES, "recipe": "wild"}])
     record = run_study(study, session)
-    assert record.inspections == []
+    assert record.of("inspections") == []
     assert record.claims[0].outcome == "undecided"
     assert "wild diverged in 3 of 3 seeds" in record.claims[0].reason
 
@@ -214,14 +214,16 @@ def test_a_layer_that_the_model_lacks_is_refused_before_anything_is_trained(tmp_
 def test_the_report_shows_measures_of_all_seeds_and_the_first_model(session):
     parts = ["confusion", "input-gradients", "histograms"]
     looks = [{**LOOK, "parts": parts}, EDGES, {**LOOK, "name": "in-2", "parts": ["histograms"]}]
-    study = study_with(inspections=looks, inspection={"confusion": ["mlp"]}, recipes={"mlp": RECIPE})
+    study = study_with(inspections=looks, mistakes={"confusion": ["mlp"]}, recipes={"mlp": RECIPE})
     record = run_study(study, session)
-    assert session.store.read_study("tiny") == record
+    assert read_study_record("tiny", session.store) == record
     arrays = read_pictures(session.store.study_folder("tiny") / "pictures.safetensors")
     page = render_html(study_document(record, arrays))
     text = " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page[page.index("<body>") :])).split())
-    assert not [each.words for look in record.inspections for each in look.measures if each.words not in text]
-    whole, alone, _ = [look.first for look in record.inspections]
+    assert not [
+        each.words for look in record.of("inspections") for each in look.measures if each.words not in text
+    ]
+    whole, alone, _ = [look.first for look in record.of("inspections")]
     triples = [*whole.input_gradients.right, *whole.input_gradients.wrong]
     assert whole.input_gradients == alone.input_gradients
     assert page.count("data:image/png") == 2 * 3 * len(triples)

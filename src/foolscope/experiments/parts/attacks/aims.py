@@ -8,11 +8,10 @@ from torch import Tensor
 from foolscope.attacks import TARGETS
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.data import Dataset
-from foolscope.experiments.running.run import Session
-from foolscope.experiments.study import AimedPlan, Study
+from foolscope.experiments.parts.attacks.plans import AimedPlan
 from foolscope.learning.evaluation import to_pixels
 
-__all__ = ["Aimed", "aim_words", "aimed_images", "check_aims"]
+__all__ = ["Aimed", "aim_words", "aimed_images", "check_classes"]
 
 
 @dataclass(frozen=True)
@@ -58,24 +57,14 @@ def aimed_images(plan: AimedPlan, dataset: Dataset, count: int) -> Aimed:
     )
 
 
-def check_aims(study: Study, session: Session) -> None:
+def check_classes(plan: AimedPlan, dataset: Dataset) -> None:
     """Refuse classes that the data do not have, before anything is trained.
 
     Raises:
-        RecipeError: where the class is asked for, and what the classes are.
+        RecipeError: there is no such class.
     """
-    plans: dict[str, tuple[AimedPlan, ...]] = {
-        "galleries": study.galleries,
-        "attack_traces": study.attack_traces,
-    }
-    for kind, listed in plans.items():
-        for position, plan in enumerate(listed):
-            if plan.source is None and plan.target in ("none", *TARGETS):
-                continue
-            try:
-                aimed_images(plan, session.dataset(study.recipes[plan.recipe].dataset), 1)
-            except RecipeError as error:
-                raise RecipeError(f"{kind}.{position}: {error}") from error
+    if plan.source is not None or plan.target not in ("none", *TARGETS):
+        aimed_images(plan, dataset, 1)
 
 
 def aim_words(target: str) -> str:

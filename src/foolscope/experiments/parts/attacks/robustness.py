@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from foolscope.attacks import Attack, RobustAccuracyCurve, robust_accuracy_curve, run
 from foolscope.core.settings import Settings
-from foolscope.experiments.parts.ablation import mean_interval
 from foolscope.experiments.parts.attacks.aims import aim_words, aimed_images
 from foolscope.experiments.parts.attacks.kept import ATTACK_VERSION, evaluate_subject
+from foolscope.experiments.parts.attacks.plans import AttackPlan, FoolingPlan, as_attack
 from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, MaskingRecord
 from foolscope.experiments.parts.attacks.summary import (
     attack_details,
@@ -24,12 +24,11 @@ from foolscope.experiments.parts.by_seed import measured_by_seed
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.study import AttackPlan, FoolingPlan, as_attack
 from foolscope.experiments.subjects.subject import run_subject
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.inspection import worst_classified
 from foolscope.learning.evaluation import to_pixels
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.blocks import BlockDesign, mean_interval
 
 __all__ = ["curve_gallery", "curve_record", "fooling_gallery", "robustness_curve", "worst_gallery"]
 

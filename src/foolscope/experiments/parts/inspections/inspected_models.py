@@ -1,6 +1,6 @@
 """Looks of a study into its models: numbers of every seed, pictures of the first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,53 +9,20 @@ from torch import Tensor
 from foolscope.experiments.parts.by_seed import measure_record, measured_by_seed
 from foolscope.experiments.parts.inspections.inspecting import PARTS, Inspected, inspect_subject
 from foolscope.experiments.parts.inspections.metrics import measures_of
+from foolscope.experiments.parts.inspections.plan import InspectionPlan
 from foolscope.experiments.parts.inspections.records import InspectedRecord, InspectionRecord
-from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.running.run import Observer, Session, Stage
+from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.study import LookPlan, Study
 from foolscope.experiments.subjects.subject import run_subject
 
-__all__ = ["inspect_models", "inspected_record"]
+__all__ = ["inspected_record"]
 
 _INSPECTION_VERSION = 1
 _PICTURED = ("input-gradients", "filters")  # parts with pixels or weights to draw
 
 
-def inspect_models(
-    study: Study, trials: Mapping[Recipe, Sequence[StoredTrial]], session: Session, observe: Observer
-) -> tuple[list[InspectedRecord], dict[str, Tensor]]:
-    """Look into the models as a study asks for it; without one that did not diverge there is nothing to see.
-
-    Args:
-        study: its ``inspections`` are made.
-        trials: of every recipe, one per seed.
-        session: store and data.
-        observe: called as it goes on.
-
-    Returns:
-        One record for each look, and the pixels and weights that they name.
-    """
-    work = [
-        plan
-        for plan in study.inspections
-        if any(trial.status != "diverged" for trial in trials[study.recipes[plan.recipe]])
-    ]
-    records: list[InspectedRecord] = []
-    arrays: dict[str, Tensor] = {}
-
-    def tell(fraction: float, detail: str) -> None:
-        observe(Stage("inspecting", (len(records) + fraction) / len(work), f"{plan.name}, {detail}"))
-
-    for plan in work:
-        record, own = inspected_record(plan, trials[study.recipes[plan.recipe]], session, tell)
-        records.append(record)
-        arrays |= own
-    return records, arrays
-
-
 def inspected_record(
-    plan: LookPlan,
+    plan: InspectionPlan,
     trials: Sequence[StoredTrial],
     session: Session,
     tell: Callable[[float, str], None],

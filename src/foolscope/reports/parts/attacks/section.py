@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.parts.trace_records import TraceRecord
-from foolscope.experiments.records import CurveRecord, GalleryRecord
+from foolscope.experiments.records import CurveRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import POINTS
 from foolscope.reports import figures as draw
@@ -20,8 +19,6 @@ from foolscope.reports.document import (
     Table,
 )
 from foolscope.reports.parts.attacks.details import attack_detail_sections, stages_not_made
-from foolscope.reports.parts.pictures import Arrays, gallery_of
-from foolscope.reports.parts.traces import trace_section
 from foolscope.reports.phrases import (
     attack_words,
     count_words,
@@ -34,35 +31,18 @@ from foolscope.reports.phrases import (
     with_unit,
 )
 
-__all__ = ["robustness_section"]
+__all__ = ["attack_blocks"]
 
 
-def robustness_section(
-    curves: Sequence[CurveRecord],
-    galleries: Sequence[GalleryRecord],
-    arrays: Arrays,
-    classes: int,
-    traces: Sequence[TraceRecord] = (),
-    names: Sequence[str] = (),
-) -> Section:
-    """Build the section about attacks: a figure and a table for each plan, followed attacks, galleries."""
+def attack_blocks(curves: Sequence[CurveRecord], classes: int) -> list[Block]:
+    """Show a figure and a table for each plan of attack, in a subsection each where there are several."""
     plans = list(dict.fromkeys(curve.attack for curve in curves))
-    blocks: list[Block] = []
-    for plan in plans:
-        own = [curve for curve in curves if curve.attack == plan]
-        parts = _plan_blocks(own, plan, classes)
-        blocks += parts if len(plans) == 1 and not traces else [Section(f"Attack {plan}", parts)]
-    blocks += [trace_section(trace) for trace in traces]
-    drawn: list[Block] = [
-        gallery
-        for position, record in enumerate(galleries)
-        if (gallery := gallery_of(record, arrays, f"fooling-{position}", names)) is not None
-    ]
-    if drawn and blocks:
-        blocks.append(Section("Images that fool", drawn))
-    else:
-        blocks += drawn
-    return Section("Robustness", blocks)
+    blocks = {
+        plan: _plan_blocks([each for each in curves if each.attack == plan], plan, classes) for plan in plans
+    }
+    if len(plans) == 1:
+        return blocks[plans[0]]
+    return [Section(f"Attack {plan}", own) for plan, own in blocks.items()]
 
 
 def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list[Block]:

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.ablation import BASELINE, mean_interval
-from foolscope.experiments.parts.search.sampling import Round, ScoredPoint, best_of
-from foolscope.experiments.parts.search.space import Dimension, Range, Space
-from foolscope.experiments.parts.search.strategies import SearchSettings
-from foolscope.experiments.recipe import Recipe, value_of, with_values
-from foolscope.experiments.records import (
+from foolscope.experiments.parts.ablations import BASELINE
+from foolscope.experiments.parts.searches.records import (
     ContenderRecord,
     DimensionRecord,
     RoundRecord,
     SearchRecord,
     TriedRecord,
 )
+from foolscope.experiments.parts.searches.sampling import Round, ScoredPoint, best_of
+from foolscope.experiments.parts.searches.space import Dimension, Range, Space
+from foolscope.experiments.parts.searches.strategies import SearchSettings
+from foolscope.experiments.recipe import Recipe, value_of, with_values
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.experiments.wording.sentences import POINTS, amount, more_seeds_text, number, p_text
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.blocks import BlockDesign, mean_interval
 from foolscope.statistics.verdicts import Verdict, judge
 
 __all__ = ["contender", "search_record"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.wording.sentences import POINTS, amount, number, scale_of
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
@@ -13,21 +13,28 @@ from foolscope.reports.document import (
     CellValue,
     Column,
     Details,
+    Document,
     Figure,
     Notice,
+    Outcome,
     Paragraph,
     Reference,
     Section,
     Strong,
     Table,
     Tone,
+    Verdict,
+    Verdicts,
 )
 from foolscope.reports.parts.effects import (
     baseline_level,
     comparisons,
+    factor_outcome,
+    key_sentences,
     levels_with_baseline,
     published_within_noise,
 )
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import (
     columns_unit,
     full_stop,
@@ -38,7 +45,36 @@ from foolscope.reports.phrases import (
     with_interval,
 )
 
-__all__ = ["ablation_blocks", "ablation_section", "effects_table"]
+__all__ = [
+    "ABLATIONS",
+    "ablation_blocks",
+    "ablation_document",
+    "ablation_section",
+    "effects_table",
+    "factor_verdicts",
+]
+
+
+def ablation_document(record: AblationRecord, title: str = "") -> Document:
+    """Build the report of an ablation alone.
+
+    Args:
+        record: what the ablation left behind.
+        title: its heading; by default the recipe's name and what was varied.
+    """
+    factors = join_words([factor.words for factor in record.factors])
+    scale = scale_of(record.metric)
+    return Document(
+        title or f"Ablation of {record.recipe}",
+        f"How does {metric_words(record.metric)} depend on {factors}?",
+        lead=[factor_verdicts(record)],
+        sections=[Section("One factor at a time", ablation_blocks(record))],
+        facts=[
+            ("Baseline", record.recipe),
+            ("Seeds", str(len(record.seeds))),
+            ("Smallest difference that counts", amount(record.practical_difference, scale)),
+        ],
+    )
 
 
 def ablation_section(ablations: Sequence[AblationRecord]) -> Section:
@@ -239,3 +275,53 @@ def _runs_table(ablation: AblationRecord, key: str) -> Table:
         f"{columns_unit(ablation.metric)}, of every run; a dash where training diverged.".capitalize(),
         key=key,
     )
+
+
+def factor_verdicts(ablation: AblationRecord) -> Verdicts:
+    """Show what each factor does, and the sentences of the values that do something."""
+    items: list[Verdict] = []
+    for factor in ablation.factors:
+        outcome: Outcome = factor_outcome(factor)
+        items.append(Verdict(outcome, factor.summary, key_sentences(ablation, factor)))
+    return Verdicts(items)
+
+
+def _ablation_sentence(ablation: AblationRecord) -> str:
+    margin = amount(ablation.practical_difference, scale_of(ablation.metric))
+    predicates = {
+        "matters": ("matters", "matter"),
+        "no effect": (f"has no effect larger than {margin}", f"have no effect larger than {margin}"),
+        "undecided": ("is undecided", "are undecided"),
+        "diverged": ("made every other value diverge", "made every other value diverge"),
+    }
+    parts = []
+    for outcome, (singular, plural) in predicates.items():
+        words = [factor.words for factor in ablation.factors if factor_outcome(factor) == outcome]
+        if words:
+            are_many = words[0].endswith("s") and not words[0].endswith("bias")  # such as "hidden units"
+            is_one = len(words) == 1 and not are_many
+            parts.append(f"{join_words(words)} {singular if is_one else plural}")
+    metric = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
+    helps = any(level.outcome == "helps" for factor in ablation.factors for level in factor.levels)
+    better = "" if helps else " No value tried was found to be better than the baseline's."
+    return f"Among the settings of {ablation.recipe}{metric}, {'; '.join(parts)}.{better}"
+
+
+def _verdicts(ablations: Sequence[AblationRecord]) -> list[Block]:
+    several = len(ablations) > 1
+    return [
+        Section(
+            f"What matters, and what does not{f' around {ablation.recipe}' if several else ''}",
+            [factor_verdicts(ablation)],
+        )
+        for ablation in ablations
+    ]
+
+
+ABLATIONS = PartReport[AblationRecord](
+    sections=lambda records, shown: [ablation_section(records)],
+    sentences=lambda records, shown: [_ablation_sentence(each) for each in records],
+    verdicts=_verdicts,
+    doubts=lambda records: [full_stop(doubt) for each in records for doubt in each.doubts],
+    scale=lambda records: scale_of(records[0].metric),
+)

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.randomness import derive_seed
-from foolscope.experiments.parts.search.sampling import Proposal, Round, SamplerSettings, distinct, points_of
-from foolscope.experiments.parts.search.space import Choices, Dimension, Point, Space
+from foolscope.experiments.parts.searches.sampling import (
+    Proposal,
+    Round,
+    SamplerSettings,
+    distinct,
+    points_of,
+)
+from foolscope.experiments.parts.searches.space import Choices, Dimension, Point, Space
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

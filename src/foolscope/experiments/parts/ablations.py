@@ -1,40 +1,124 @@
 """One-factor ablations: cells around a baseline, crossed with seeds, and what they show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import pydantic
+from pydantic import Field
 
 from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.core.settings import Settings
 from foolscope.experiments.claims.noise import single_run_difference
-from foolscope.experiments.recipe import COMPONENTS, Recipe, short_name, value_of, with_values
-from foolscope.experiments.records import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.claims.sources import Design
+from foolscope.experiments.parts.part import Context, Entry, Part
+from foolscope.experiments.parts.training import check_metric
+from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.running.packs import Pack
 from foolscope.experiments.running.run import Observer, Session, plan_trials, run_trials, silent
-from foolscope.experiments.wording.fields import field_words, value_words
+from foolscope.experiments.study import Study
+from foolscope.experiments.wording.fields import field_words
 from foolscope.experiments.wording.sentences import factor_sentence, scale_of, verdict_sentence
-from foolscope.statistics.blocks import BlockDesign, cell_mean, fit_additive
-from foolscope.statistics.estimate import interval
+from foolscope.statistics.blocks import BlockDesign, fit_additive, mean_interval
 from foolscope.statistics.verdicts import Verdict, judge
 
 __all__ = [
+    "ABLATIONS",
     "BASELINE",
-    "METRICS",
     "AblationCell",
+    "AblationPlan",
+    "AblationRecord",
+    "FactorRecord",
+    "LevelRecord",
     "ablate",
     "ablation_cells",
-    "check_metric",
-    "mean_interval",
     "plan_ablation",
-    "setting_words",
     "summarize",
 ]
 
 BASELINE = "baseline"
 
-METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
-"""What every trial measures; those of validation only where there is a validation set."""
+_Values = Annotated[tuple[pydantic.JsonValue, ...], Field(min_length=1)]
+
+
+class AblationPlan(Settings):
+    """One-factor ablations around a recipe."""
+
+    recipe: str
+    vary: Annotated[dict[str, _Values], Field(min_length=1)]
+    published: dict[str, tuple[float | None, ...]] = Field(
+        default_factory=dict, description="published figures, field by field, one per value of vary"
+    )
+    metric: str = "test_accuracy"
+
+    @pydantic.model_validator(mode="after")
+    def _published_figures_fit(self) -> "AblationPlan":
+        for field, figures in self.published.items():
+            if field not in self.vary:
+                raise ValueError(f"published: nothing varies {field!r}. {did_you_mean(field, self.vary)}")
+            if len(figures) != len(self.vary[field]):
+                raise ValueError(
+                    f"published: {len(figures)} figures for the {len(self.vary[field])} values of {field}; "
+                    "give one per value"
+                )
+        return self
+
+
+class LevelRecord(Settings):
+    """One value of a factor: its trials, and the verdict against the baseline."""
+
+    label: str
+    cell: str
+    values: list[float | None] = Field(description="the metric, one per seed; null where the trial diverged")
+    mean: float | None
+    low: float | None = Field(description="lower end of the 95 % interval of the mean over seeds")
+    high: float | None
+    published: float | None = None
+    outcome: Literal["baseline", "helps", "hurts", "no effect", "undecided", "diverged"]
+    sentence: str
+    difference: float | None = Field(None, description="from the baseline, in the metric's own unit")
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p_different: float | None = Field(None, description="adjusted by Holm over the ablation")
+    p_equivalent: float | None = None
+    seeds_needed: int | None = None
+    published_difference: float | None = Field(None, description="published figure minus the baseline's")
+    rests_on_noise: bool | None = Field(
+        None, description="whether two single runs differ by as much as the published figures by chance"
+    )
+
+
+class FactorRecord(Settings):
+    """One factor of an ablation."""
+
+    field: str
+    words: str
+    baseline: str
+    levels: list[LevelRecord]
+    summary: str
+
+
+class AblationRecord(Settings):
+    """One ablation: its factors, and the statistics they share."""
+
+    recipe: str
+    metric: str
+    seeds: list[int]
+    practical_difference: float
+    factors: list[FactorRecord]
+    residual_deviation: float | None
+    degrees_of_freedom: int
+    minimum_detectable_effect: float | None
+    doubts: list[str]
+    single_run_difference: float | None = Field(
+        None, description="how far two single runs of one setting differ by chance, at most, 95 times in 100"
+    )
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdicts in words, factor by factor."""
+        return [level.sentence for factor in self.factors for level in factor.levels if level.sentence]
 
 
 @dataclass(frozen=True)
@@ -89,36 +173,6 @@ def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple
                 f"factor {factor!r} needs at least one value other than the baseline's; got {list(values)}"
             )
     return tuple(cells)
-
-
-def setting_words(recipe: Recipe, field: str) -> str:
-    """Write the value of a field; of a component its name, and what of its settings is not the default.
-
-    Example:
-        >>> recipe = with_values(Recipe(), {"schedule": {"name": "exponential", "decay": 0.8}})
-        >>> setting_words(recipe, "schedule"), setting_words(recipe, "batch_size")
-        ('exponential (learning-rate decay 0.8)', '128')
-    """
-    value = value_words(value_of(recipe, field))
-    if field not in COMPONENTS:
-        return value
-    settings = getattr(recipe, field)
-    own = [
-        f"{field_words(name)} {value_words(getattr(settings, name))}"
-        for name, info in type(settings).model_fields.items()
-        if name != "name" and getattr(settings, name) != info.get_default(call_default_factory=True)
-    ]
-    return f"{value} ({', '.join(own)})" if own else value
-
-
-def check_metric(metric: str) -> None:
-    """Refuse a metric that no trial has, before anything is trained for it.
-
-    Raises:
-        RecipeError: with the metrics that there are.
-    """
-    if metric not in METRICS:
-        raise RecipeError(f"unknown metric {metric!r}. {did_you_mean(metric, METRICS)}")
 
 
 def ablate(
@@ -177,9 +231,13 @@ def plan_ablation(
 def _cells_and_seeds(
     baseline: Recipe, vary: Mapping[str, Sequence[Any]], seeds: int
 ) -> tuple[tuple[AblationCell, ...], tuple[int, ...]]:
+    _enough_seeds(seeds)
+    return ablation_cells(baseline, vary), tuple(range(baseline.seed, baseline.seed + seeds))
+
+
+def _enough_seeds(seeds: int) -> None:
     if seeds < 2:
         raise RecipeError(f"a verdict needs at least 2 seeds; got {seeds}")
-    return ablation_cells(baseline, vary), tuple(range(baseline.seed, baseline.seed + seeds))
 
 
 def _crossed(cells: Sequence[AblationCell], seeds: Sequence[int]) -> list[Recipe]:
@@ -307,14 +365,47 @@ def _level(
     )
 
 
-def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
-    """Return a cell's mean over seeds and its 95 % t interval; ``None`` where there is none."""
-    if design.diverged(cell):
-        return None, None, None
-    estimate = cell_mean(design, cell)
-    low, high = interval(estimate, 0.95)
-    return estimate.value, _finite(low), _finite(high)
-
-
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _check(plan: AblationPlan, context: Context) -> None:
+    _enough_seeds(context.study.seeds)
+    check_metric(plan.metric)
+    ablation_cells(context.study.recipes[plan.recipe], plan.vary)
+
+
+def _designs(study: Study) -> Iterator[Design]:
+    for plan in study.entries("ablations"):
+        cells = ablation_cells(study.recipes[plan.recipe], plan.vary)
+        by_label = {cell.label: cell.recipe for cell in cells}
+        yield Design(plan.recipe, plan.metric, by_label, plan.vary, plan.published)
+
+
+def _run(plan: AblationPlan, context: Context, entry: Entry) -> list[AblationRecord]:
+    study = context.study
+    cells = ablation_cells(study.recipes[plan.recipe], plan.vary)
+    rows = [[trial.metric(plan.metric) for trial in context.trials[cell.recipe]] for cell in cells]
+    design = BlockDesign(tuple(cell.label for cell in cells), tuple(range(study.seeds)), np.array(rows))
+    return [
+        summarize(
+            plan.recipe,
+            cells,
+            design,
+            plan.vary,
+            metric=plan.metric,
+            practical_difference=study.practical_difference,
+            published=plan.published,
+        )
+    ]
+
+
+ABLATIONS = Part(
+    plan=AblationPlan,
+    record=AblationRecord,
+    run=_run,
+    activity="comparing settings",
+    recipes=lambda plan: [plan.recipe],
+    check=_check,
+    designs=_designs,
+)

@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.records import ContenderRecord, DimensionRecord, SearchRecord, TriedRecord
+from foolscope.experiments.parts.searches.records import (
+    ContenderRecord,
+    DimensionRecord,
+    SearchRecord,
+    TriedRecord,
+)
 from foolscope.experiments.wording.fields import value_words
-from foolscope.experiments.wording.sentences import POINTS, capitalized, number
+from foolscope.experiments.wording.sentences import POINTS, amount, capitalized, number
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     OUTCOME_TONES,
@@ -13,6 +18,7 @@ from foolscope.reports.document import (
     CellValue,
     Column,
     Details,
+    Document,
     Figure,
     Notice,
     Paragraph,
@@ -23,11 +29,36 @@ from foolscope.reports.document import (
     Verdict,
     Verdicts,
 )
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import full_stop, join_words, one_or_many, with_interval
 
-__all__ = ["search_blocks", "search_section", "search_verdict"]
+__all__ = ["SEARCHES", "search_blocks", "search_document", "search_section", "search_verdict"]
 
 _SHOWN = 8  # of the settings tried; the others are folded away
+
+
+def search_document(record: SearchRecord, title: str = "") -> Document:
+    """Build the report of a search alone.
+
+    Args:
+        record: what the search left behind.
+        title: its heading; by default the recipe's name.
+    """
+    dimensions = join_words([dimension.words for dimension in record.dimensions])
+    tried = sum(len(each.trials) for each in record.rounds)
+    smallest = amount(record.practical_difference, POINTS)
+    return Document(
+        title or f"Search around {record.recipe}",
+        f"Which {dimensions} would be better, and does that hold on fresh seeds?",
+        lead=[search_verdict(record)],
+        sections=[Section("Better settings", search_blocks(record))],
+        facts=[
+            ("Baseline", record.recipe),
+            ("Settings tried", str(tried)),
+            ("Fresh seeds", str(len(record.fresh_seeds))),
+            ("Smallest difference that counts", smallest),
+        ],
+    )
 
 
 def search_section(searches: Sequence[SearchRecord]) -> Section:
@@ -259,3 +290,11 @@ def _places(record: SearchRecord, values: dict[str, object]) -> list[float]:
         else float(str(values[dimension.field]))
         for dimension in record.dimensions
     ]
+
+
+SEARCHES = PartReport[SearchRecord](
+    sections=lambda records, shown: [search_section(records)],
+    sentences=lambda records, shown: [each.summary for each in records],
+    doubts=lambda records: [full_stop(doubt) for each in records for doubt in each.doubts],
+    scale=lambda records: POINTS,
+)

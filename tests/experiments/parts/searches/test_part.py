@@ -3,12 +3,13 @@ import tomllib
 import pytest
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.search import SearchSettings, search
+from foolscope.experiments.parts.searches import SearchSettings, search
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import study_from
+from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
 
 STUDY = """
@@ -58,10 +59,10 @@ def test_a_study_searches_as_the_function_does(session):
         name="mlp",
         practical_difference=0.02,
     )
-    assert record.searches == [own]
+    assert record.of("searches") == [own]
     stored = len(list(session.store.root.glob("trials/*/trial.json")))
     assert record.trial_count == stored == 2 + 2 + 2 + 1  # seed 1 of the baseline is one of the study's own
-    assert session.store.read_study("tiny").searches[0].summary == own.summary
+    assert read_study_record("tiny", session.store).of("searches")[0].summary == own.summary
 
 
 def test_a_study_goes_through_toml():

@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.search import SAMPLERS, SearchSettings, check_search, search
+from foolscope.experiments.parts.searches import SAMPLERS, SearchSettings, check_search, search
+from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.recipe import recipe_from, with_values
-from foolscope.experiments.records import SearchRecord
 from foolscope.experiments.running.run import Session, Stage
 from foolscope.experiments.running.store import Store
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from foolscope.core.errors import did_you_mean
 from foolscope.core.randomness import numpy_generator
 from foolscope.core.settings import one_line
-from foolscope.experiments.parts.search.sampling import (
+from foolscope.experiments.parts.searches.sampling import (
     Proposal,
     Round,
     Sampler,
@@ -18,8 +18,8 @@ from foolscope.experiments.parts.search.sampling import (
     distinct,
     points_of,
 )
-from foolscope.experiments.parts.search.space import Point, Space
-from foolscope.experiments.parts.search.tpe import tpe
+from foolscope.experiments.parts.searches.space import Point, Space
+from foolscope.experiments.parts.searches.tpe import tpe
 
 __all__ = ["SAMPLERS", "SearchSettings", "coarse_to_fine", "random_search", "search_settings"]
 

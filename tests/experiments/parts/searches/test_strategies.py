@@ -7,9 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.search.sampling import Round, SamplerSettings, ScoredPoint, best_of, distinct
-from foolscope.experiments.parts.search.space import Choices, Range
-from foolscope.experiments.parts.search.strategies import (
+from foolscope.experiments.parts.searches.sampling import (
+    Round,
+    SamplerSettings,
+    ScoredPoint,
+    best_of,
+    distinct,
+)
+from foolscope.experiments.parts.searches.space import Choices, Range
+from foolscope.experiments.parts.searches.strategies import (
     SAMPLERS,
     SearchSettings,
     coarse_to_fine,

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from pydantic import Field
 
 from foolscope.core.settings import Settings
-from foolscope.experiments.parts.search.space import Point, Space
+from foolscope.experiments.parts.searches.space import Point, Space
 
 __all__ = [
     "Proposal",

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.search.sampling import Round, ScoredPoint, best_of
-from foolscope.experiments.parts.search.space import Over, Point, Space, space_of
-from foolscope.experiments.parts.search.strategies import SAMPLERS, SearchSettings
-from foolscope.experiments.parts.search.summary import contender, search_record
+from foolscope.experiments.parts.searches.records import SearchRecord
+from foolscope.experiments.parts.searches.sampling import Round, ScoredPoint, best_of
+from foolscope.experiments.parts.searches.space import Over, Point, Space, space_of
+from foolscope.experiments.parts.searches.strategies import SAMPLERS, SearchSettings
+from foolscope.experiments.parts.searches.summary import contender, search_record
 from foolscope.experiments.recipe import Recipe, with_values
-from foolscope.experiments.records import SearchRecord
 from foolscope.experiments.running.run import Observer, Progress, Session, Stage, run_trials, silent
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.sentences import POINTS, number
@@ -41,7 +41,7 @@ def search(
 
     Args:
         baseline: the recipe whose settings are searched.
-        over: field to range or choices; see :func:`~foolscope.experiments.parts.search.space.space_of`.
+        over: field to range or choices; see :func:`~foolscope.experiments.parts.searches.space.space_of`.
         session: store, data and device.
         settings: sampler, rounds, trials, seeds; by default coarse to fine, two rounds of 16 trials.
         name: how the report calls the baseline; by default the name of its model.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.search.space import Choices, Range, space_of
+from foolscope.experiments.parts.searches.space import Choices, Range, space_of
 from foolscope.experiments.recipe import recipe_from, with_values
 
 MLP = recipe_from({"model": {"name": "mlp", "hidden": [8]}, "optimizer": "adam"})

@@ -6,21 +6,13 @@ import pytest
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.ablation import (
-    BASELINE,
-    METRICS,
-    ablate,
-    ablation_cells,
-    check_metric,
-    mean_interval,
-    setting_words,
-    summarize,
-)
-from foolscope.experiments.recipe import recipe_from, with_values
+from foolscope.experiments.parts.ablations import BASELINE, ablate, ablation_cells, check_metric, summarize
+from foolscope.experiments.parts.training import METRICS
+from foolscope.experiments.recipe import recipe_from, setting_words, with_values
 from foolscope.experiments.running.executors import job
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.blocks import BlockDesign, mean_interval
 from foolscope.statistics.verdicts import judge
 
 BASE = recipe_from(

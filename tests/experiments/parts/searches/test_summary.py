@@ -1,11 +1,11 @@
 import pytest
 
-from foolscope.experiments.parts.search.sampling import Round, ScoredPoint
-from foolscope.experiments.parts.search.space import Choices, Range
-from foolscope.experiments.parts.search.strategies import SearchSettings
-from foolscope.experiments.parts.search.summary import search_record
+from foolscope.experiments.parts.searches.records import ContenderRecord
+from foolscope.experiments.parts.searches.sampling import Round, ScoredPoint
+from foolscope.experiments.parts.searches.space import Choices, Range
+from foolscope.experiments.parts.searches.strategies import SearchSettings
+from foolscope.experiments.parts.searches.summary import search_record
 from foolscope.experiments.recipe import recipe_from
-from foolscope.experiments.records import ContenderRecord
 
 RATE = Range("learning_rate", 0.01, 1.0, "log")
 BASE = recipe_from({"model": "mlp"})

@@ -1,0 +1,81 @@
+"""Robust accuracy as a part of a study: ``[[attacks]]``, and claims about it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from foolscope.attacks import ATTACKS
+from foolscope.experiments.claims.metric import Metric
+from foolscope.experiments.claims.sources import Cell, Measured
+from foolscope.experiments.parts.attacks.plans import AttackPlan
+from foolscope.experiments.parts.attacks.robustness import robustness_curve
+from foolscope.experiments.parts.part import Context, Entry, Part, finished
+from foolscope.experiments.records import CurveRecord
+from foolscope.experiments.study import Study
+
+__all__ = ["ROBUSTNESS", "attack_fields", "over_trials"]
+
+
+def attack_fields(entry: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the fields that the attacks of an entry may have, by their place in it."""
+    several = entry.get("attacks")
+    listed = several if isinstance(several, list | tuple) else []
+    tables = {f"attacks.{place}": attack for place, attack in enumerate(listed)}
+    tables["attack"] = entry.get("attack")
+    names = {place: table.get("name") for place, table in tables.items() if isinstance(table, Mapping)}
+    return {place: list(ATTACKS[name].model_fields) for place, name in names.items() if name in ATTACKS}
+
+
+def over_trials(values: Any, name: str, context: Context) -> Any:
+    """Put values of the trials that did not diverge in the places of their seeds; NaN for the others."""
+    trials = context.trials_of(name)
+    found = np.array([np.nan if value is None else value for value in values], dtype=float)
+    every = np.full(len(trials), np.nan)
+    every[[trial.status != "diverged" for trial in trials]] = found
+    return every
+
+
+def _metrics(study: Study) -> Iterator[Metric]:
+    for plan in study.entries("attacks"):
+        for epsilon in plan.budgets():
+            yield Metric("robust_accuracy", plan.name, at=epsilon, recipes=plan.recipes)
+
+
+def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
+    assert cell is not None  # a robust accuracy belongs to a recipe
+    curves: list[CurveRecord] = context.records["attacks"]
+    found = [curve for curve in curves if (curve.attack, curve.recipe) == (metric.part, cell.name)]
+    values = [
+        accuracies[curve.epsilons.index(float(metric.at or 0.0))]
+        for curve in found
+        for accuracies in curve.accuracies
+    ]
+    return Measured(over_trials(values, cell.name, context))
+
+
+def _run(plan: AttackPlan, context: Context, entry: Entry) -> list[CurveRecord]:
+    names = [name for name in plan.recipes if finished(context.trials_of(name))]
+    records = []
+    for place, name in enumerate(names):
+
+        def tell(done: float, detail: str, place: int = place, name: str = name) -> None:
+            entry.tell((place + done) / len(names), f"{name}, {detail}")
+
+        curve = robustness_curve(plan, name, context.trials_of(name), context.session, tell)
+        settings = [attack.model_dump(mode="json", exclude_none=True) for attack in plan.attacks]
+        records.append(curve.model_copy(update={"settings": settings}))
+    return records
+
+
+ROBUSTNESS = Part(
+    plan=AttackPlan,
+    record=CurveRecord,
+    run=_run,
+    activity="attacking",
+    recipes=lambda plan: plan.recipes,
+    measures=("robust_accuracy",),
+    metrics=_metrics,
+    measured=_measured,
+    fields=attack_fields,
+)

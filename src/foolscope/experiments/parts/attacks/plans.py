@@ -1,0 +1,196 @@
+"""How a study file states attacks: norm, budgets, attacks by name, and the classes they are about."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import pydantic
+from pydantic import Field
+
+from foolscope.attacks import ATTACKS, Attack
+from foolscope.attacks.attack import check_norm
+from foolscope.core.errors import FoolscopeError, did_you_mean
+from foolscope.core.settings import Settings, one_line
+from foolscope.threats.norms import NORMS
+from foolscope.threats.threat import Threat
+
+__all__ = [
+    "AimedPlan",
+    "AnyAttack",
+    "AttackPlan",
+    "FoolingPlan",
+    "TracePlan",
+    "as_attack",
+    "attack_from",
+]
+
+_MOST_STEPS = 1000  # of an attack that is followed: every step is a number in the record
+
+
+def _attack(value: Any) -> Any:
+    """Let a bare name stand for an attack with its default settings."""
+    if isinstance(value, str):
+        value = {"name": value}
+    if isinstance(value, Mapping):
+        name = str(value.get("name"))
+        if name not in ATTACKS:
+            raise ValueError(f"unknown attack {name!r}. {did_you_mean(name, ATTACKS)}")
+        return ATTACKS[name].model_validate(dict(value))
+    return value
+
+
+AnyAttack = Annotated[pydantic.SerializeAsAny[Settings], pydantic.BeforeValidator(_attack)]
+
+
+def _check_norm(attack: Settings, norm: str) -> None:
+    """Refuse an attack that cannot search in the norm, before anything is trained."""
+    try:
+        check_norm(as_attack(attack), norm)
+    except FoolscopeError as error:
+        raise ValueError(str(error)) from error
+
+
+class _Threatened(Settings):
+    """A norm with its budgets checked."""
+
+    norm: str = "linf"
+
+    @pydantic.field_validator("norm")
+    @classmethod
+    def _known_norm(cls, norm: str) -> str:
+        if norm not in NORMS:
+            raise ValueError(f"unknown norm {norm!r}. {did_you_mean(norm, NORMS)}")
+        return norm
+
+
+def _ascending(norm: str, epsilons: Sequence[str | float]) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({Threat(norm, epsilon).epsilon for epsilon in epsilons}))
+    except FoolscopeError as error:
+        raise ValueError(str(error)) from error
+
+
+class AttackPlan(_Threatened):
+    """Robust accuracy of recipes over a range of budgets, for the models of every seed."""
+
+    name: str = Field(description='how claims call it, as in metric = "robust_accuracy:NAME@8/255"')
+    recipes: Annotated[tuple[str, ...], Field(min_length=1)]
+    epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
+    attacks: tuple[AnyAttack, ...] = Field(
+        description='the cheap ones first; or "full" for everything, with a search for hidden gradients'
+    )
+    images: int = Field(1000, ge=1, description="the first so many test images")
+
+    @pydantic.model_validator(mode="after")
+    def _budgets_and_norm_make_sense(self) -> "AttackPlan":
+        self.budgets()
+        for attack in self.attacks:
+            _check_norm(attack, self.norm)
+        return self
+
+    @pydantic.field_validator("attacks", mode="before")
+    @classmethod
+    def _list_or_full(cls, value: Any) -> Any:
+        if value == "full":
+            return ()
+        if isinstance(value, str) or not value:
+            known = did_you_mean(value, ["full", *ATTACKS]) if isinstance(value, str) else ""
+            raise ValueError(
+                f'attacks must be "full" or a list such as ["fgsm", "pgd"]; got {value!r}. {known}'
+            )
+        return value
+
+    @pydantic.field_serializer("attacks", mode="wrap")
+    def _full_in_words(self, value: Any, written: Callable[[Any], Any]) -> Any:
+        return written(value) or "full"
+
+    @property
+    def is_full(self) -> bool:
+        """Whether everything is tried, instead of attacks by name."""
+        return not self.attacks
+
+    def budgets(self) -> tuple[float, ...]:
+        """Return the budgets in pixel units, ascending."""
+        return _ascending(self.norm, self.epsilons)
+
+
+class AimedPlan(_Threatened):
+    """One attack on one recipe, with the classes that it is about."""
+
+    recipe: str
+    attack: AnyAttack
+    source: str | None = Field(None, description="only images of this class, by name; any class without it")
+    target: str = Field(
+        "none",
+        description="what the attack aims at: the name of a class, second, least-likely, random or every "
+        "(other class in turn); none takes any misclassification",
+    )
+    confidence: float = Field(
+        0.0, ge=0, lt=1, description="only images that the model gets right with at least this probability"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _attack_and_classes_make_sense(self) -> "AimedPlan":
+        _check_norm(self.attack, self.norm)
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source!r}; aim at another class")
+        return self
+
+
+class FoolingPlan(AimedPlan):
+    """A gallery of fooling images of one recipe's first model."""
+
+    epsilon: str | float
+    images: int = Field(6, ge=1, le=24)
+
+    @pydantic.model_validator(mode="after")
+    def _budget_makes_sense(self) -> "FoolingPlan":
+        self.threat()
+        return self
+
+    def threat(self) -> Threat:
+        """Return what the attacker may do."""
+        try:
+            return Threat(self.norm, self.epsilon)
+        except FoolscopeError as error:
+            raise ValueError(str(error)) from error
+
+
+class TracePlan(AimedPlan):
+    """One attack on the models of every seed, followed step by step, and what it does to the images."""
+
+    name: str = Field(description='how claims call it, as in metric = "success_rate:NAME@8/255"')
+    epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
+    images: int = Field(
+        1000, ge=1, description="the first so many test images, of the source if there is one"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _budgets_and_steps_make_sense(self) -> "TracePlan":
+        if self.budgets()[0] == 0:
+            raise ValueError("epsilons must be above 0; what was before the attack is told beside it anyway")
+        steps = as_attack(self.attack).steps
+        if steps > _MOST_STEPS:
+            raise ValueError(f"an attack that is followed takes at most {_MOST_STEPS} steps; got {steps}")
+        return self
+
+    def budgets(self) -> tuple[float, ...]:
+        """Return the budgets in pixel units, ascending."""
+        return _ascending(self.norm, self.epsilons)
+
+
+def attack_from(values: Mapping[str, Any]) -> Settings:
+    """Validate a mapping, such as ``{"name": "pgd", "steps": 20}``, into an attack.
+
+    Raises:
+        RecipeError: one line about the first thing that is wrong.
+    """
+    try:
+        return pydantic.TypeAdapter[Settings](AnyAttack).validate_python(dict(values))
+    except pydantic.ValidationError as error:
+        raise one_line(error) from error
+
+
+def as_attack(settings: Settings) -> Attack:
+    """Return an attack of a plan as the runner wants it."""
+    assert settings.__class__ in ATTACKS.values()
+    return settings  # type: ignore[return-value]  # every class of the table satisfies the protocol

@@ -1,0 +1,33 @@
+"""Fooling images: galleries of what an attack made of images that the model gets right."""
+
+from collections.abc import Sequence
+
+from foolscope.experiments.records import GalleryRecord
+from foolscope.reports.document import Block, Section
+from foolscope.reports.parts.part import PartReport
+from foolscope.reports.parts.pictures import Arrays, gallery_of
+
+__all__ = ["GALLERIES", "fooling_images"]
+
+
+def fooling_images(galleries: Sequence[GalleryRecord], arrays: Arrays, names: Sequence[str]) -> list[Block]:
+    """Show galleries of fooling images in a subsection; nothing where no pixels are left of them.
+
+    Args:
+        galleries: their records.
+        arrays: their pixels by key.
+        names: of the classes.
+    """
+    drawn: list[Block] = [
+        gallery
+        for position, record in enumerate(galleries)
+        if (gallery := gallery_of(record, arrays, f"fooling-{position}", names)) is not None
+    ]
+    return [Section("Images that fool", drawn)] if drawn else []
+
+
+GALLERIES = PartReport[GalleryRecord](
+    sections=lambda records, shown: [
+        Section("Robustness", fooling_images(records, shown.arrays, shown.record.classes))
+    ]
+)
