@@ -292,7 +292,7 @@ def test_recipes_that_diverge_are_results(tmp_path):
         recipe["optimizer"] = {"name": "sgd", "learning_rate": 1e39}
     table["seeds"] = 2
     table["ablations"][0]["vary"] = {"learning_rate": [1e39, 0.3]}
-    del table["ablations"][0]["published"], table["inspection"]["checks"]
+    del table["ablations"][0]["published"], table["checks"]
     record = run_study(study_from(table), Session(Store(tmp_path), device="cpu"))
     assert [each.diverged for each in record.of("training")] == [2, 2]
     assert [each.confusion for each in record.of("training")] == [[], []]
@@ -406,7 +406,7 @@ def drive(study_file, store, pause):
 
 def test_a_study_killed_in_mid_epoch_goes_on_to_the_same_bits(tmp_path, monkeypatch):
     study_file = tmp_path / "tiny.toml"
-    text = STUDY.replace("seeds = 3", "seeds = 2").replace('checks = ["softmax"]', "")
+    text = STUDY.replace("seeds = 3", "seeds = 2").replace('[checks]\nrecipes = ["softmax"]\n', "")
     study_file.write_text(text, encoding="utf-8")
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     total = 0
@@ -441,7 +441,7 @@ def test_a_study_killed_in_mid_epoch_goes_on_to_the_same_bits(tmp_path, monkeypa
         for name in ("duration_seconds", "finished"):
             del record[name]
         del record["provenance"]["training_seconds"]
-        for each in record["trainings"]:
+        for each in record["parts"]["training"]:
             del each["duration_seconds"]
     assert first == second
     weights = sorted(
