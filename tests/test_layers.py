@@ -55,6 +55,13 @@ def test_a_violation_is_found(path, code, complaint, tmp_path):
     assert complaint in " ".join(done.stdout.split())
 
 
+def test_statistics_serves_anyones_numbers():
+    modules = imported_by("import foolscope.statistics")
+    own = {name for name in modules if name.startswith("foolscope.") and ".statistics" not in name}
+    assert own == {"foolscope.core", "foolscope.core.errors"}
+    assert modules.isdisjoint({"torch", "pydantic", "sklearn", "matplotlib"})
+
+
 @pytest.mark.parametrize("statement", ["import foolscope", "import foolscope.cli"])
 def test_start_up_leaves_out_what_is_slow(statement):
     assert imported_by(statement).isdisjoint({"torch", "scipy", "sklearn", "matplotlib", "pydantic"})

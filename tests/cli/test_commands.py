@@ -201,7 +201,7 @@ def test_a_study_ends_with_its_verdicts_and_the_path_of_its_report(foolscope, st
     assert "A [tiny] study\nDoes it [/run]?\n" in result.out
     assert "A [hidden] layer is better" in result.out
     assert "Accuracy under FGSM" in result.out
-    assert "Learning rate against 0.1" in result.out
+    assert "Learning rate, compared with 0.1" in result.out
     assert not re.search(r" \n", result.out)
     assert "\x1b" not in result.out + result.err
     assert {line.partition(":")[0] for line in result.err.splitlines()} >= {"training", "attacking"}

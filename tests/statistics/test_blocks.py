@@ -16,12 +16,11 @@ from foolscope.statistics.blocks import (
     contrast,
     difference,
     fit_additive,
+    mean_interval,
     paired,
-    spread,
     trend_weights,
-    uneven_cell,
 )
-from foolscope.statistics.estimate import interval, p_different
+from foolscope.statistics.estimate import interval, p_different, shifted
 
 
 def design_of(values: np.ndarray) -> BlockDesign:
@@ -80,7 +79,18 @@ def test_paired_contrast_of_many_is_the_paired_t_test_of_its_cells() -> None:
 def test_cell_mean_is_the_one_sample_t_test() -> None:
     design = simulated(np.random.default_rng(3), [0.5, 0.7, 1.0], seeds=6)
     estimate = cell_mean(design, "c1")
-    assert p_different(estimate, 0.2) == pytest.approx(stats.ttest_1samp(design.row("c1"), 0.2).pvalue)
+    assert p_different(shifted(estimate, -0.2)) == pytest.approx(
+        stats.ttest_1samp(design.row("c1"), 0.2).pvalue
+    )
+
+
+def test_an_interval_is_none_where_it_is_not_finite() -> None:
+    design = design_of(np.array([[0.1, 0.2, 0.4], [0.1, np.nan, 0.4]]))
+    mean, low, high = mean_interval(design, "c0")
+    expected = stats.ttest_1samp(design.row("c0"), 0.0).confidence_interval()
+    assert (mean, low, high) == pytest.approx((design.row("c0").mean(), *expected))
+    assert mean_interval(design, "c1") == (None, None, None)
+    assert mean_interval(design_of(np.array([[0.5]])), "c0") == (0.5, None, None)
 
 
 @given(VALUES, st.integers(0, 2**32 - 1))
@@ -145,32 +155,6 @@ def test_the_residual_would_be_too_small_for_a_mean() -> None:
     assert covered < 350
 
 
-def test_spread_test_keeps_its_level_and_finds_an_uneven_cell() -> None:
-    generator = np.random.default_rng(6)
-    runs = 2000
-    fits = [fit_additive(simulated(generator, [0.0, 1.0, 2.0, 5.0], seeds=4)) for _ in range(runs)]
-    p_values = [spread(fit, {"c0": 1.0, "c2": -0.5, "c3": -0.5})[1] for fit in fits]
-    assert stats.kstest(p_values, "uniform").pvalue > 0.001
-    alarms = sum(uneven_cell(fit)[2] < 0.05 for fit in fits)
-    assert stats.binomtest(alarms, runs, 0.05, alternative="greater").pvalue > 0.001
-
-    design = simulated(generator, [0.0] * 6, seeds=5)
-    design.values[4] += 10 * generator.normal(size=5)
-    cell, ratio, p = uneven_cell(fit_additive(design))
-    assert cell == "c4"
-    assert ratio > 3
-    assert p < 0.01
-
-
-def test_spread_has_nothing_to_say_about_two_cells_or_identical_seeds() -> None:
-    fit = fit_additive(simulated(np.random.default_rng(7), [0.0, 1.0], seeds=5))
-    assert spread(fit, difference("c0", "c1")) == (1.0, 1.0)
-    still = fit_additive(design_of(np.repeat([[0.1], [0.2], [0.7]], 3, axis=1)))
-    assert spread(still, difference("c0", "c1")) == (1.0, 1.0)
-    lonely = fit_additive(design_of(np.array([[0.1, 0.2, 0.1], [0.3, 0.4, 0.3], [0.7, 0.8, 0.9]])))
-    assert uneven_cell(lonely) == ("c2", math.inf, 0.0)
-
-
 def test_rounding_is_not_scatter() -> None:
     fit = fit_additive(
         design_of(np.array([[0.1, 0.3], [0.3, 0.5], [0.7, 0.9]]))
@@ -199,7 +183,6 @@ def test_one_seed_has_no_degrees_of_freedom() -> None:
     for estimate in (contrast(fit, weights), paired(fit, weights), cell_mean(design, "c1")):
         assert estimate.degrees_of_freedom == 0
         assert math.isnan(estimate.standard_error)
-    assert spread(fit, weights) == (1.0, 1.0)
 
 
 def test_mistakes_are_said() -> None:

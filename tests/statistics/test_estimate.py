@@ -15,6 +15,7 @@ from foolscope.statistics.estimate import (
     holm,
     holm_levels,
     interval,
+    mean_estimate,
     negated,
     p_above,
     p_below,
@@ -41,7 +42,8 @@ def _sample() -> tuple[np.ndarray, Estimate]:
 @pytest.mark.parametrize("null", [-0.3, 0.0, 0.4, 2.0])
 def test_t_tests_and_interval_are_scipys(null: float) -> None:
     row, estimate = _sample()
-    assert p_different(estimate, null) == pytest.approx(stats.ttest_1samp(row, null).pvalue, rel=1e-10)
+    there = p_different(shifted(estimate, -null))
+    assert there == pytest.approx(stats.ttest_1samp(row, null).pvalue, rel=1e-10)
     assert p_below(estimate, null) == pytest.approx(stats.ttest_1samp(row, null, alternative="less").pvalue)
     assert p_above(estimate, null) == pytest.approx(
         stats.ttest_1samp(row, null, alternative="greater").pvalue
@@ -94,11 +96,6 @@ def test_holm_levels_are_those_of_the_step_down_procedure(p_values: np.ndarray) 
     assert sorted(levels) == pytest.approx([0.05 / k for k in range(len(p_values), 0, -1)])
 
 
-def test_holm_adjusts_each_row_of_a_stack() -> None:
-    p_values = np.random.default_rng(0).uniform(size=(5, 4))
-    np.testing.assert_array_equal(holm(p_values), np.stack([holm(row) for row in p_values]))
-
-
 def test_one_seed_says_nothing() -> None:
     estimate = Estimate(3.0, math.nan, 0, 1)
     assert interval(estimate) == (-math.inf, math.inf)
@@ -123,3 +120,23 @@ def test_shifting_and_negating() -> None:
     estimate = Estimate(0.3, 0.1, 4, 5)
     assert shifted(estimate, -0.1 - 0.2).value == 0.0
     assert negated(estimate) == Estimate(-0.3, 0.1, 4, 5)
+
+
+def test_a_mean_is_estimated_as_by_scipy() -> None:
+    row = np.array([1.0, 2.0, 4.0])
+    estimate = mean_estimate(row)
+    assert estimate.standard_error == pytest.approx(stats.sem(row))
+    assert (estimate.value, estimate.degrees_of_freedom, estimate.seeds) == (row.mean(), 2, 3)
+    assert mean_estimate(row, variance_factor=4.0).standard_error == pytest.approx(2 * stats.sem(row))
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.5, math.nan], [0.5, 0.6, math.inf]])
+def test_one_value_or_one_that_is_not_finite_gives_no_standard_error(values: list[float]) -> None:
+    estimate = mean_estimate(np.array(values))
+    assert math.isnan(estimate.standard_error)
+    assert (estimate.degrees_of_freedom, estimate.seeds) == (0, len(values))
+
+
+def test_equal_values_have_no_spread_whatever_their_rounding() -> None:
+    assert mean_estimate(np.array([0.1 + 0.2, 0.3, 0.3])).standard_error == 0.0
+    assert mean_estimate(np.array([0.3, 0.3, 0.3 + 1e-9])).standard_error > 0.0

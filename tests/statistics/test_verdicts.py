@@ -8,6 +8,7 @@ from scipy import stats
 
 from foolscope.core.errors import RecipeError
 from foolscope.statistics.blocks import BlockDesign, contrast, difference, fit_additive
+from foolscope.statistics.doubts import Doubt, contrast_doubts
 from foolscope.statistics.estimate import holm, interval, p_different, p_equivalent
 from foolscope.statistics.verdicts import judge
 
@@ -73,7 +74,7 @@ def test_a_diverged_baseline_decides_nothing() -> None:
     design.values[0, 0] = design.values[1, 1] = np.nan
     verdicts = judge(design, "c0", practical_difference=0.5)
     assert [verdict.outcome for verdict in verdicts] == ["diverged", "undecided"]
-    assert verdicts[1].doubts == ("the baseline diverged",)
+    assert verdicts[1].doubts == (Doubt("baseline diverged"),)
 
 
 def test_one_seed_decides_nothing_and_says_so() -> None:
@@ -84,14 +85,14 @@ def test_one_seed_decides_nothing_and_says_so() -> None:
     assert verdict.interval == (-math.inf, math.inf)
     assert verdict.minimum_detectable_effect == math.inf
     assert verdict.seeds_needed is None
-    assert verdict.doubts == ("one seed says nothing about the spread between seeds",)
+    assert verdict.doubts == (Doubt("one seed"),)
 
 
 def test_identical_trials_have_no_effect_and_raise_a_doubt() -> None:
     values = np.repeat([[0.3, 0.4, 0.7]], 2, axis=0)
     (verdict,) = judge(BlockDesign(("a", "b"), (0, 1, 2), values), "a", practical_difference=0.005)
     assert verdict.outcome == "no effect"
-    assert verdict.doubts == ("the seeds do not differ at all, so the interval has no width",)
+    assert verdict.doubts == (Doubt("no spread"),)
 
 
 def test_an_uneven_cell_raises_doubts() -> None:
@@ -100,8 +101,8 @@ def test_an_uneven_cell_raises_doubts() -> None:
     design.values[4] += 20 * generator.normal(size=6)
     verdict = judge(design, "c0", practical_difference=0.5)[0]
     assert verdict.outcome == "undecided"
-    assert verdict.doubts[0].startswith("c4 scatters")
-    assert verdict.doubts[1].startswith("the paired t test, which does not pool, disagrees: p = 0.0")
+    assert verdict.doubts == contrast_doubts(fit_additive(design), difference("c1", "c0"))
+    assert [doubt.kind for doubt in verdict.doubts] == ["uneven spread", "paired test disagrees"]
 
 
 def test_no_baseline_of_that_name_and_no_practical_difference() -> None:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import fdtr
 
 from foolscope.core.errors import did_you_mean
-from foolscope.statistics.estimate import Estimate, interval
+from foolscope.statistics.estimate import Estimate, interval, mean_estimate, standard_deviation
 
 __all__ = [
     "AdditiveFit",
@@ -20,19 +19,17 @@ __all__ = [
     "fit_additive",
     "mean_interval",
     "paired",
-    "spread",
     "trend_weights",
-    "uneven_cell",
 ]
 
-_ROUNDING = 1e-12  # a deviation smaller than this, relative to the values, is float64 rounding
+_ROUNDING = 1e-12  # a weighted mean smaller than this, relative to its terms, is float64 rounding
 
 
 @dataclass(frozen=True, eq=False)
 class BlockDesign:
     """One metric of every trial of an ablation.
 
-    The seeds are blocks: all cells of a seed saw the same batches, so their luck is partly shared and
+    The seeds are blocks: all cells of a seed saw the same batches, so chance partly moves them together, and
     differences between cells vary less than the cells do.
 
     Args:
@@ -88,8 +85,9 @@ class AdditiveFit:
     Args:
         cells: the cells in the fit.
         seeds: how many blocks.
-        values: their values.
-        residual_deviation: pooled over the cells; NaN with fewer than two cells or seeds.
+        values: one row per cell in the fit.
+        residual_deviation: standard deviation of the residuals, pooled over the cells; NaN with fewer than
+            two cells or seeds.
         degrees_of_freedom: ``(cells - 1)(seeds - 1)``.
     """
 
@@ -120,7 +118,7 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
     deviation = math.nan
     if freedom:
         residuals = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
-        deviation = _deviation(residuals, freedom, scale=float(np.abs(values).max()))
+        deviation = standard_deviation(residuals, freedom, scale=float(np.abs(values).max()))
     return AdditiveFit(cells, len(design.blocks), values, deviation, freedom)
 
 
@@ -153,9 +151,9 @@ def difference(cell: str, against: str) -> dict[str, float]:
 
 
 def paired(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
-    """Estimate the same contrast from its own scatter over the seeds, without pooling: the paired t test.
+    """Estimate a contrast from its own scatter over the seeds, without pooling: the paired t test.
 
-    It assumes nothing about other cells and pays with degrees of freedom, ``S - 1``. A check on
+    It assumes nothing about other cells and has fewer degrees of freedom, ``S - 1``; a check on
     :func:`contrast`.
     """
     row = _weight_row(fit, weights)
@@ -164,71 +162,17 @@ def paired(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
         return Estimate(value, math.nan, 0, fit.seeds)
     per_seed = row @ fit.values
     scale = float(np.abs(fit.values).max())
-    deviation = _deviation(per_seed - per_seed.mean(), fit.seeds - 1, scale)
+    deviation = standard_deviation(per_seed - per_seed.mean(), fit.seeds - 1, scale)
     return Estimate(value, deviation / math.sqrt(fit.seeds), fit.seeds - 1, fit.seeds)
 
 
-def spread(fit: AdditiveFit, weights: Mapping[str, float]) -> tuple[float, float]:
-    """Compare a contrast's own scatter over the seeds with that of everything else in the fit.
-
-    The residual sum of squares splits into the contrast's, ``Q = (S - 1) · paired variance · S / Σw²`` with S
-    - 1 degrees of freedom, and the rest, independent of it, with (C - 2)(S - 1). If all cells vary alike, the
-    ratio of the two mean squares has an F distribution, exactly.
-
-    Args:
-        fit: from :func:`fit_additive`.
-        weights: of the contrast.
-
-    Returns:
-        The ratio of the two standard deviations, and the two-sided p value of "all vary alike"; (1, 1) where
-        there are no other cells or seeds to compare with.
-    """
-    own_freedom = fit.seeds - 1
-    rest_freedom = fit.degrees_of_freedom - own_freedom
-    if rest_freedom <= 0 or own_freedom == 0:
-        return 1.0, 1.0
-    row = _weight_row(fit, weights)
-    own = paired(fit, weights).standard_error ** 2 * fit.seeds / float(row @ row)
-    rest = (fit.residual_deviation**2 * fit.degrees_of_freedom - own * own_freedom) / rest_freedom
-    # Subtraction leaves rounding where the rest has no scatter at all.
-    if rest <= _ROUNDING * own:
-        return (math.inf, 0.0) if own > 0 else (1.0, 1.0)
-    below = float(fdtr(own_freedom, rest_freedom, own / rest))
-    return math.sqrt(own / rest), 2 * min(below, 1 - below)
-
-
-def uneven_cell(fit: AdditiveFit) -> tuple[str, float, float]:
-    """Find the cell whose scatter over the seeds is least like that of the others.
-
-    Each cell's contrast with the mean of the others goes through :func:`spread`; what is left of the residual
-    then has nothing of that cell in it.
-
-    Args:
-        fit: from :func:`fit_additive`.
-
-    Returns:
-        The cell, the ratio of its contrast's deviation to the others', and the p value of "all vary alike",
-        multiplied with the number of cells tried (Bonferroni); 1 with fewer than three cells.
-
-    References:
-        Russell and Bradley (1958), "One-way variances in a two-way classification", Biometrika 45, 111-129.
-    """
-    share = -1 / max(1, len(fit.cells) - 1)
-    compared = [
-        (cell, *spread(fit, {other: 1.0 if other == cell else share for other in fit.cells}))
-        for cell in fit.cells
-    ]
-    cell, ratio, p = min(compared, key=lambda entry: entry[2])
-    return cell, ratio, min(1.0, p * len(fit.cells))
-
-
 def cell_mean(design: BlockDesign, cell: str) -> Estimate:
-    """Estimate the expected value of a cell over seeds: its mean, with the deviation between its own seeds.
+    """Estimate the expected value of a cell over seeds from its own values alone.
 
     A mean, unlike a difference, keeps its share of the block effects, so the residual of the additive model
     would be too small for it. Pooling the cells' own deviations would not help: the blocks, being shared,
-    make them dependent. The estimate is about new seeds on the *same* test images; the luck of which images
-    were drawn is not in it.
+    make them dependent. The estimate is about new seeds on the *same* test images; it does not cover the
+    chance in which images were drawn.
 
     Args:
         design: the trials.
@@ -237,12 +181,16 @@ def cell_mean(design: BlockDesign, cell: str) -> Estimate:
     Returns:
         The mean, with standard error ``sd/√S`` and ``S - 1`` degrees of freedom; NaN if a trial diverged.
     """
-    row = design.row(cell)
-    mean, seeds = float(row.mean()), len(row)
-    if seeds < 2 or design.diverged(cell):
-        return Estimate(mean, math.nan, 0, seeds)
-    deviation = _deviation(row - mean, seeds - 1, scale=float(np.abs(row).max()))
-    return Estimate(mean, deviation / math.sqrt(seeds), seeds - 1, seeds)
+    return mean_estimate(design.row(cell))
+
+
+def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
+    """A cell's mean over seeds and its 95 % t interval; None for each that is not finite."""
+    if design.diverged(cell):
+        return None, None, None
+    mean = cell_mean(design, cell)
+    low, high = (end if math.isfinite(end) else None for end in interval(mean))
+    return mean.value, low, high
 
 
 def trend_weights(levels: Sequence[str]) -> dict[str, float]:
@@ -250,8 +198,8 @@ def trend_weights(levels: Sequence[str]) -> dict[str, float]:
 
     With centred ranks ``r = -(k-1)/2, ..., (k-1)/2`` the weights are ``(k - 1) r / Σ r²``: the least-squares
     line through the cell means against their rank, times the k - 1 steps. Ranks, not the settings themselves:
-    "falls with the batch size" is a statement about order, and 128, 256, 512, 1024 are equal steps to whoever
-    chose them.
+    "falls with the batch size" is a statement about order, and whoever varies 128, 256, 512, 1024 means equal
+    steps.
 
     Args:
         levels: at least two cells, in order.
@@ -290,22 +238,3 @@ def _weighted_mean(fit: AdditiveFit, row: Float[np.ndarray, " cell"]) -> float:
     means = fit.values.mean(axis=1)
     value = float(row @ means)
     return 0.0 if abs(value) <= _ROUNDING * float(np.abs(row) @ np.abs(means)) else value
-
-
-def _deviation(residuals: Float[np.ndarray, "..."], freedom: int, scale: float) -> float:
-    """Root mean square of residuals; exactly 0 where only rounding is left."""
-    deviation = math.sqrt(float((residuals**2).sum()) / freedom)
-    return 0.0 if deviation <= _ROUNDING * scale else deviation
-
-
-def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
-    """Return a cell's mean over seeds and its 95 % t interval; ``None`` where there is none."""
-    if design.diverged(cell):
-        return None, None, None
-    estimate = cell_mean(design, cell)
-    low, high = interval(estimate, 0.95)
-    return estimate.value, _finite(low), _finite(high)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""An estimate with its standard error, and everything that Student's t says about it."""
+"""An estimate with its standard error: intervals and p values by Student's t, and Holm's adjustment."""
 
 import math
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ __all__ = [
     "holm",
     "holm_levels",
     "interval",
+    "mean_estimate",
     "negated",
     "p_above",
     "p_below",
@@ -20,6 +21,7 @@ __all__ = [
     "p_equivalent",
     "p_outside",
     "shifted",
+    "standard_deviation",
 ]
 
 _ROUNDING = 1e-12  # differences smaller than this, relative to the numbers compared, are float64 rounding
@@ -32,14 +34,51 @@ class Estimate:
     Args:
         value: the estimate, in the metric's own unit.
         standard_error: its estimated standard deviation; NaN where there are no degrees of freedom.
-        degrees_of_freedom: those of the standard error; 0 for a single seed, which says nothing about spread.
-        seeds: over how many seeds it averages.
+        degrees_of_freedom: of the standard error; 0 for a single seed, which says nothing about spread.
+        seeds: how many seeds it averages over.
     """
 
     value: float
     standard_error: float
     degrees_of_freedom: int
     seeds: int
+
+
+def standard_deviation(
+    residuals: Float[np.ndarray, "*values"], degrees_of_freedom: int, scale: float
+) -> float:
+    """The root of the mean squared residual; exactly 0 where only rounding is left.
+
+    Args:
+        residuals: deviations from what was fitted.
+        degrees_of_freedom: what their squares are divided by.
+        scale: size of the values from which they were computed; 1e-12 of it counts as rounding.
+    """
+    deviation = math.sqrt(float((residuals**2).sum()) / degrees_of_freedom)
+    return 0.0 if deviation <= _ROUNDING * scale else deviation
+
+
+def mean_estimate(values: Float[np.ndarray, " seed"], *, variance_factor: float = 1.0) -> Estimate:
+    """Estimate the expectation of a quantity from one value per seed, with standard error ``sd/√S``.
+
+    Args:
+        values: one per seed.
+        variance_factor: by how much the variance of the mean exceeds that of independent values; see
+            :func:`foolscope.statistics.curves.turning_estimate`.
+
+    Returns:
+        The mean with ``S - 1`` degrees of freedom; without a standard error for a single seed, or where a
+        value is not finite.
+
+    Example:
+        >>> mean_estimate(np.array([1.0, 2.0, 3.0])).value
+        2.0
+    """
+    seeds, mean = len(values), float(values.mean())
+    if seeds < 2 or not np.isfinite(values).all():
+        return Estimate(mean, math.nan, 0, seeds)
+    deviation = standard_deviation(values - mean, seeds - 1, scale=float(np.abs(values).max()))
+    return Estimate(mean, deviation / math.sqrt(seeds / variance_factor), seeds - 1, seeds)
 
 
 def shifted(estimate: Estimate, by: float) -> Estimate:
@@ -84,8 +123,8 @@ def half_width(estimate: Estimate, confidence: float = 0.95) -> float:
 def p_below(estimate: Estimate, bound: float) -> float:
     """One-sided p value of "the true value is at least ``bound``"; small means it lies below.
 
-    ``P(T ≤ (value - bound)/standard_error)``. Without any spread between seeds the p value is 0 or 1 and the
-    caller should doubt it; with a single seed it is 1.
+    ``P(T ≤ (value - bound)/standard_error)``. Without any spread between seeds the p value is 0 or 1, which
+    :func:`foolscope.statistics.doubts.estimate_doubts` points out; with a single seed it is 1.
 
     Example:
         >>> round(p_below(Estimate(0.5, 0.1, 4, 5), bound=0.8), 3)
@@ -104,9 +143,9 @@ def p_above(estimate: Estimate, bound: float) -> float:
     return p_below(negated(estimate), -bound)
 
 
-def p_different(estimate: Estimate, null: float = 0.0) -> float:
-    """Two-sided p value of "the true value is ``null``"."""
-    return min(1.0, 2 * min(p_below(estimate, null), p_above(estimate, null)))
+def p_different(estimate: Estimate) -> float:
+    """Two-sided p value of "the true value is 0"."""
+    return min(1.0, 2 * min(p_below(estimate, 0.0), p_above(estimate, 0.0)))
 
 
 def p_equivalent(estimate: Estimate, margin: float) -> float:
@@ -131,14 +170,14 @@ def p_outside(estimate: Estimate, margin: float) -> float:
     return min(1.0, 2 * min(p_above(estimate, margin), p_below(estimate, -margin)))
 
 
-def holm(p_values: Float[np.ndarray, "*simulations tests"]) -> Float[np.ndarray, "*simulations tests"]:
-    """Holm's step-down adjustment: rejecting where it is below α keeps the family-wise error at α.
+def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
+    """Adjust p values by Holm: rejecting where they are below α keeps the family-wise error at α.
 
-    With the p values in ascending order, ``adjusted(i) = max over j ≤ i of min(1, (m - j + 1) p(j))``. It
-    needs no independence.
+    With the p values in ascending order, ``adjusted(i) = max over j ≤ i of min(1, (m - j + 1) p(j))``. The
+    tests need not be independent.
 
     Args:
-        p_values: in [0, 1]; one family along the last axis.
+        p_values: of one family of m tests.
 
     Returns:
         The adjusted p values in the order given.
@@ -150,18 +189,17 @@ def holm(p_values: Float[np.ndarray, "*simulations tests"]) -> Float[np.ndarray,
         >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
         [0.03, 0.06, 0.06]
     """
-    order = np.argsort(p_values, axis=-1, kind="stable")
-    steps = np.arange(p_values.shape[-1], 0, -1)
-    ascending = np.minimum(1.0, np.take_along_axis(p_values, order, axis=-1) * steps)
-    adjusted = np.empty_like(ascending)
-    np.put_along_axis(adjusted, order, np.maximum.accumulate(ascending, axis=-1), axis=-1)
+    order = np.argsort(p_values, kind="stable")
+    steps = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, p_values[order] * steps))
     return adjusted
 
 
 def holm_levels(p_values: Float[np.ndarray, " tests"], alpha: float) -> Float[np.ndarray, " tests"]:
-    """The level at which Holm's procedure tests each p value in its present rank, ``alpha / (m - rank + 1)``.
+    """The level that Holm's procedure asks of each p value in its present rank, ``alpha / (m - rank + 1)``.
 
-    For planning: what a test would have to reach if the others stayed as they are.
+    For planning: what each p value has to reach if the others stay as they are.
 
     Example:
         >>> holm_levels(np.array([0.01, 0.04, 0.03]), alpha=0.06).round(3).tolist()

@@ -18,24 +18,24 @@ __all__ = [
     "more_seeds",
     "power_above",
     "power_decided",
-    "power_different",
     "power_equivalent",
     "power_outside",
 ]
 
-MOST_SEEDS = 1000  # beyond this many more seeds nobody asks how many exactly
+MOST_SEEDS = 1000  # more additional seeds than this are not worth counting exactly
 
 _Array = Float[np.ndarray, "..."]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
-def power_different(truth: Estimate, alpha: float) -> float:
-    """How often the two-sided t test would find this estimate different from 0, if it were the truth.
+def power_above(truth: Estimate, bound: float, alpha: float) -> float:
+    """How often a one-sided t test would find this estimate above ``bound``, if it were the truth.
 
-    ``P(|T'| > t(1 - α/2))``, T' noncentral t with noncentrality ``value / standard_error``.
+    ``P(T' > t(1 - α))``, T' noncentral t with noncentrality ``(value - bound) / standard_error``.
 
     Args:
         truth: what is taken for the truth; needs a degree of freedom and a positive standard error.
+        bound: what it is compared with.
         alpha: level of the test.
 
     Returns:
@@ -46,15 +46,9 @@ def power_different(truth: Estimate, alpha: float) -> float:
         R's ``power.t.test`` compute the same.
 
     Example:
-        >>> round(power_different(Estimate(1.0, 0.3, 8, 9), alpha=0.05), 3)
+        >>> round(power_above(Estimate(1.0, 0.3, 8, 9), bound=0.0, alpha=0.025), 3)
         0.83
     """
-    effect = abs(truth.value) / truth.standard_error
-    return _power_two_sided(effect, truth.degrees_of_freedom, alpha)
-
-
-def power_above(truth: Estimate, bound: float, alpha: float) -> float:
-    """How often a one-sided t test would find this estimate above ``bound``, if it were the truth."""
     freedom = truth.degrees_of_freedom
     effect = (truth.value - bound) / truth.standard_error
     critical = float(stdtrit(freedom, 1 - alpha))
@@ -95,7 +89,7 @@ def power_decided(truth: Estimate, margin: float, alpha_different: float, alpha_
     ``margin - t_equivalent u σ ≤ |estimate| ≤ t_different u σ``.
 
     Args:
-        truth: as for :func:`power_different`.
+        truth: what is taken for the truth; needs a degree of freedom and a positive standard error.
         margin: δ of the equivalence tests.
         alpha_different: level of the two-sided t test.
         alpha_equivalent: level of the two one-sided tests.
@@ -125,20 +119,23 @@ def power_decided(truth: Estimate, margin: float, alpha_different: float, alpha_
 
 
 def power_outside(truth: Estimate, margin: float, alpha: float) -> float:
-    """How often the ``1 - alpha`` interval would lie outside ``±margin``, if this were the truth."""
+    """How often the ``1 - alpha`` interval would lie on the far side of ``±margin``, if this were the truth.
+
+    An interval beyond the wrong end, which is far rarer, is not counted.
+    """
     upper = replace(truth, value=abs(truth.value))
     return power_above(upper, margin, alpha / 2)
 
 
 def minimum_detectable_effect(estimate: Estimate, alpha: float, power: float = 0.8) -> float:
-    """The smallest true effect that a two-sided test with this standard error finds with the given power.
+    """The smallest true effect that a two-sided t test finds with the given power.
 
-    The estimate's own value plays no part.
+    Only the standard error and the degrees of freedom of the estimate matter, not its value.
 
     Args:
-        estimate: whose standard error and degrees of freedom.
+        estimate: with the standard error of the planned test.
         alpha: level of the test.
-        power: how often it should be found.
+        power: probability of finding it.
 
     Returns:
         The effect, in the estimate's unit; infinite for a single seed.
@@ -152,25 +149,23 @@ def minimum_detectable_effect(estimate: Estimate, alpha: float, power: float = 0
     return _noncentrality(estimate.degrees_of_freedom, alpha, power) * estimate.standard_error
 
 
-def more_seeds(
-    estimate: Estimate, decides: Callable[[Estimate], float], power: float = 0.8, most: int = MOST_SEEDS
-) -> int | None:
+def more_seeds(estimate: Estimate, decides: Callable[[Estimate], float], power: float = 0.8) -> int | None:
     """How many seeds more would decide, if the present estimate and spread were the truth.
 
-    The standard error goes with ``1/√S`` and the degrees of freedom with ``S - 1``. The answer is a guide, no
-    more: an undecided estimate is a rough one, and so is what is planned from it.
+    The standard error goes with ``1/√S`` and the degrees of freedom with ``S - 1``. The answer is a rough
+    guide: where the present estimate decides nothing, it is too imprecise to plan from exactly.
 
     Args:
         estimate: the present one.
-        decides: from what the estimate would be to the probability of a decision; rising with the seeds.
-        power: how sure one wants to be of a decision.
-        most: where to stop asking.
+        decides: probability of a decision if the given estimate were the truth; it must rise with the seeds.
+        power: the probability of a decision that is wanted.
 
     Returns:
-        The smallest number, at least 1; None if it is more than ``most``, or cannot be known (a single seed).
+        The smallest number, at least 1; None if it is more than :data:`MOST_SEEDS`, or cannot be known (a
+        single seed).
 
     Example:
-        >>> more_seeds(Estimate(0.5, 0.3, 4, 5), lambda truth: power_different(truth, 0.05))
+        >>> more_seeds(Estimate(0.5, 0.3, 4, 5), lambda truth: power_above(truth, 0.0, 0.025))
         12
     """
     if estimate.seeds < 2 or not estimate.standard_error > 0:
@@ -181,9 +176,9 @@ def more_seeds(
 
     high = 1
     while not enough(high):
-        if high == most:
+        if high == MOST_SEEDS:
             return None
-        high = min(2 * high, most)
+        high = min(2 * high, MOST_SEEDS)
     low = high // 2  # not enough, or 0
     while high - low > 1:
         middle = (low + high) // 2

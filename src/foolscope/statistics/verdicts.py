@@ -1,7 +1,6 @@
 """What an ablation says about each of its cells: helps, hurts, no effect, undecided, diverged."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,14 +8,12 @@ import numpy as np
 
 from foolscope.core.errors import RecipeError
 from foolscope.statistics.blocks import (
-    AdditiveFit,
     BlockDesign,
     contrast,
     difference,
     fit_additive,
-    paired,
-    uneven_cell,
 )
+from foolscope.statistics.doubts import Doubt, contrast_doubts
 from foolscope.statistics.estimate import (
     Estimate,
     holm,
@@ -31,11 +28,9 @@ from foolscope.statistics.power import (
     power_decided,
 )
 
-__all__ = ["Outcome", "Verdict", "contrast_doubts", "judge", "spread_doubts"]
+__all__ = ["Outcome", "Verdict", "judge"]
 
 Outcome = Literal["helps", "hurts", "no effect", "undecided", "diverged"]
-
-_SUSPICIOUS_SPREAD = 0.05
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,13 @@ class Verdict:
         estimate: cell minus baseline, in the metric's own unit; NaN where a trial diverged.
         interval: of the estimate, with confidence ``1 - alpha``, not adjusted for the number of cells.
         p_different: of "no difference", adjusted by Holm over all cells of the ablation.
-        p_equivalent: of "a difference of δ or more", adjusted likewise.
+        p_equivalent: of "a difference of δ or more", adjusted by Holm over all cells of the ablation.
         practical_difference: δ, the smallest difference that matters, in the metric's own unit.
-        minimum_detectable_effect: what would have been found four times in five, at the strictest Holm step.
+        minimum_detectable_effect: the true effect that is found four times in five at the strictest Holm
+            step.
         seeds: seeds per cell.
-        seeds_needed: about how many more would decide, the other cells staying as they are; 0 if decided,
-            None if more than 1000 or not to be known.
+        seeds_needed: about how many more would decide if the other cells stayed as they are; 0 if decided,
+            None if more than 1000 or unknown.
         diverged: how many of the cell's trials diverged.
         baseline_diverged: how many of the baseline's trials diverged.
         higher_is_better: how the metric is read.
@@ -77,7 +73,7 @@ class Verdict:
     baseline_diverged: int
     higher_is_better: bool
     alpha: float
-    doubts: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
 
 
 def judge(
@@ -90,14 +86,14 @@ def judge(
 ) -> tuple[Verdict, ...]:
     """Compare every cell with the baseline.
 
-    Each difference is tested twice with the pooled residual variance: for being different from 0 (two-sided)
-    and for lying within ±δ (two one-sided tests). Both sets of p values are adjusted by Holm over all cells
+    Each difference is tested twice with the pooled residual variance: whether it differs from 0 (two-sided)
+    and whether it lies within ±δ (two one-sided tests). Holm adjusts both sets of p values over all cells
     compared, so that at most a fraction α of ablations contains any wrong "helps" or "hurts", and at most a
-    fraction α any wrong "no effect". A difference that is found by both tests, real but smaller than δ, is
-    "no effect larger than δ": its estimate and interval still show it. The interval is not adjusted, so it
+    fraction α any wrong "no effect". A difference that passes both tests, real but smaller than δ, is "no
+    effect" (none larger than δ): its estimate and interval still show it. The interval is not adjusted, so it
     may exclude 0 where the adjusted p value leaves the verdict undecided.
 
-    A cell with a diverged trial gets the verdict "diverged" and takes no part in pooling or adjustment.
+    A cell with a diverged trial gets the verdict "diverged" and is excluded from pooling and adjustment.
 
     Args:
         design: the trials of all cells, those of all factors of the ablation together.
@@ -136,38 +132,6 @@ def judge(
         or _undecidable(design, cell, baseline, practical_difference, alpha, higher_is_better)
         for cell in others
     )
-
-
-def contrast_doubts(fit: AdditiveFit, weights: Mapping[str, float], alpha: float = 0.05) -> tuple[str, ...]:
-    """Say why a pooled contrast might mislead: one seed, no scatter, or a cell that scatters unlike others.
-
-    Where the cells scatter unevenly, a paired t test that disagrees with the pooled one is reported too.
-    """
-    pooled = contrast(fit, weights)
-    doubts = spread_doubts(pooled)
-    cell, ratio, p = uneven_cell(fit)
-    if doubts or p >= _SUSPICIOUS_SPREAD:
-        return doubts
-    uneven = (
-        f"{cell} scatters {ratio:.2g} times as widely over the seeds as the other cells, so that the pooled "
-        f"spread may mislead"
-    )
-    p_pooled, p_paired = p_different(pooled), p_different(paired(fit, weights))
-    if (p_pooled < alpha) == (p_paired < alpha):
-        return (uneven,)
-    return (
-        uneven,
-        f"the paired t test, which does not pool, disagrees: p = {p_paired:.2g} instead of {p_pooled:.2g}",
-    )
-
-
-def spread_doubts(estimate: Estimate) -> tuple[str, ...]:
-    """Say why a standard error might mislead: it rests on one seed, or it is zero."""
-    if estimate.seeds == 1:
-        return ("one seed says nothing about the spread between seeds",)
-    if estimate.standard_error == 0:
-        return ("the seeds do not differ at all, so the interval has no width",)
-    return ()
 
 
 def _compare(
@@ -244,5 +208,5 @@ def _undecidable(
         baseline_diverged=design.diverged(baseline),
         higher_is_better=higher_is_better,
         alpha=alpha,
-        doubts=("the baseline diverged",) if design.diverged(baseline) else (),
+        doubts=(Doubt("baseline diverged"),) if design.diverged(baseline) else (),
     )

@@ -1,4 +1,4 @@
-"""Claims about curves: t tests by other means, every outcome, and how often a level curve "turns"."""
+"""Claims about curves: t tests by other means, and every outcome."""
 
 from typing import Any
 
@@ -10,15 +10,14 @@ from scipy import stats
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.claim import Claim, CurveClaim
 from foolscope.experiments.claims.curves import (
-    changes_since,
     check_curve,
     curve_evidence,
     curve_of,
-    mean_over_seeds,
-    turning_epochs,
 )
 from foolscope.experiments.claims.judgement import ClaimResult, judge_evidence
-from foolscope.statistics.estimate import p_above
+from foolscope.experiments.wording.sentences import POINTS
+from foolscope.experiments.wording.statements import statement_sentence
+from foolscope.statistics.curves import turning_epochs
 
 CLAIM = pydantic.TypeAdapter(Claim)
 SEEDS, EPOCHS = 5, 30
@@ -88,65 +87,6 @@ def test_every_step_of_a_steady_curve_is_tested() -> None:
     assert len(result.statements) == 3
 
 
-def test_the_turning_point_of_a_seed_is_chosen_by_the_others() -> None:
-    curves = np.array([[9.0, 1, 0, 9], [9, 0, 2, 9], [9, 0, 3, 9]])
-    # the first: sums of the others 18, 0, 5, 18; the second: 18, 1, 3, 18; the third: 18, 1, 2, 18
-    assert turning_epochs(curves).tolist() == [1, 1, 1]
-    assert changes_since(curves, turning_epochs(curves)).tolist() == [8, 9, 9]
-    curves[2] = [9, 9, 0, 9]
-    assert turning_epochs(curves).tolist() == [2, 2, 1]
-    brute = [
-        int(
-            np.argmin(
-                [sum(curves[other, epoch] for other in range(3) if other != seed) for epoch in range(4)]
-            )
-        )
-        for seed in range(3)
-    ]
-    assert turning_epochs(curves).tolist() == brute
-
-
-def test_the_variance_of_a_shared_choice_is_nadeau_and_bengios() -> None:
-    values = np.array([1.0, 2.0, 4.0])
-    plain, corrected = mean_over_seeds(values), mean_over_seeds(values, share_a_choice=True)
-    assert plain.standard_error == pytest.approx(stats.sem(values))
-    assert corrected.standard_error == pytest.approx(np.sqrt((1 / 3 + 1 / 2) * values.var(ddof=1)))
-    assert (corrected.value, corrected.degrees_of_freedom, corrected.seeds) == (values.mean(), 2, 3)
-
-
-def level_noise(generator: np.random.Generator, seeds: int, kind: str) -> np.ndarray:
-    drawn = generator.normal(size=(seeds, EPOCHS))
-    if kind == "walk":
-        drawn = drawn.cumsum(axis=1)
-    return np.asarray(drawn)
-
-
-@pytest.mark.parametrize("kind", ["independent", "walk"])
-@pytest.mark.parametrize("seeds", [2, 5, 10])
-def test_curves_of_noise_are_rarely_said_to_turn(kind: str, seeds: int) -> None:
-    generator = np.random.default_rng(3)
-    studies = [level_noise(generator, seeds, kind) for _ in range(500)]
-    turns, biased = 0, 0
-    for curves in studies:
-        estimate = mean_over_seeds(changes_since(curves, turning_epochs(curves)), share_a_choice=True)
-        turns += p_above(estimate, 0.0) < 0.025
-        own_minimum = curves[:, -1] - curves.min(axis=1)
-        biased += stats.ttest_1samp(own_minimum, 0, alternative="greater").pvalue < 0.025
-    # at most the promised 5 %, beyond what 500 studies show by chance
-    assert stats.binomtest(turns, len(studies), 0.05, alternative="greater").pvalue > 1e-3
-    if seeds == 10:
-        assert biased > 0.9 * len(studies)  # what each seed's own minimum would have done
-
-
-def test_the_expected_turn_of_level_noise_is_zero() -> None:
-    generator = np.random.default_rng(4)
-    means = []
-    for _ in range(500):
-        curves = level_noise(generator, SEEDS, "independent")
-        means.append(changes_since(curves, turning_epochs(curves)).mean())
-    assert abs(np.mean(means)) < 4 * np.std(means) / np.sqrt(500)
-
-
 def test_meanwhile_is_measured_over_the_same_epochs() -> None:
     falling = {"metric": "training_loss", "is": "falls"}
     both = claim("turns upwards", meanwhile=falling)
@@ -165,14 +105,25 @@ def test_what_is_said_names_the_epochs_and_the_numbers() -> None:
     given = claim("turns upwards", meanwhile=falling)
     own = {"validation_loss": curves, "training_accuracy": noisy(0.9 - 0.5 * PROGRESS)}
     evidence = curve_evidence(given, own, 0.01)
-    result = judge_evidence(given.sentence, evidence)
-    lowest = int(np.argmin(VALLEY)) + 1
-    assert evidence.note.endswith(f"epoch {lowest} of {EPOCHS}")
-    first, second = (
-        statement.evidence(result.scale, 0.05, contradicting=False) for statement in evidence.statements
-    )
-    assert first.startswith("From its lowest point to the last epoch the validation loss goes by 1.1")
-    assert "points" in second  # an accuracy is written in points, whatever the claim's own metric is
+    assert evidence.note.endswith(f"epoch {int(np.argmin(VALLEY)) + 1} of {EPOCHS}")
+    loss, accuracy = (each.quantity for each in evidence.statements)
+    assert "validation loss rises" in loss.above
+    assert "training accuracy falls" in accuracy.below
+    assert accuracy.scale is POINTS  # whatever the claim's own metric is
+    assert "validation loss rises by 1.1" in statement_of(judge_evidence(given.sentence, evidence), 0)
+
+
+def statement_of(result: ClaimResult, position: int) -> str:
+    each = result.evidence.statements[position]
+    return statement_sentence(each.statement, each.quantity, result.scale, 0.05, contradicting=False)
+
+
+def test_seeds_that_turn_at_different_epochs_are_told_apart() -> None:
+    curves = np.array([[9.0, 1, 0, 9], [9, 0, 2, 9], [9, 9, 0, 9]])
+    note = curve_evidence(claim("turns upwards"), {"validation_loss": curves}, 0.01).note
+    starts = turning_epochs(curves)
+    assert (starts.min(), starts.max()) == (1, 2)
+    assert note.endswith("epochs 2 to 3 of 4")
 
 
 def test_a_curve_that_is_lowest_at_the_end_has_not_turned() -> None:

@@ -6,7 +6,7 @@ from scipy import stats
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.evidence import check_claims, claim_cells, judge_claims
-from foolscope.experiments.claims.judgement import adjust, judge_claim
+from foolscope.experiments.claims.judgement import adjust_claims, judge_claim
 from foolscope.experiments.parts.ablations import ablation_cells
 from foolscope.experiments.parts.part import Context
 from foolscope.experiments.parts.sources import PartSources
@@ -152,7 +152,9 @@ def sources_of(study, trials=None, records=None):
 def expected(study, rows, cells, **options):
     """Judge the study's only claim on a design written out by hand."""
     design = BlockDesign(tuple(rows), tuple(range(SEEDS)), np.array(list(rows.values())))
-    (result,) = adjust([judge_claim(study.claims[0], design, cells, practical_difference=0.01, **options)])
+    (result,) = adjust_claims(
+        [judge_claim(study.claims[0], design, cells, practical_difference=0.01, **options)]
+    )
     return result
 
 
@@ -527,10 +529,10 @@ def test_curves_that_cannot_be_tested_say_why():
     histories = [history_of(losses) for losses in RISING]
     record = with_histories(study_of(OVERFITS), histories, **{"1": {"status": "diverged"}})
     assert record.outcome == "undecided"
-    assert record.reason == "two diverged in 1 of 4 seeds, so that the claim cannot be tested."
+    assert record.reason == "two diverged in 1 of 4 seeds, so the claim cannot be tested."
     blank = [history_of([None] * 3, [1.0, 2.0, 3.0]) for _ in range(SEEDS)]
     record = with_histories(study_of(OVERFITS), blank)
-    assert record.reason == "two has no validation loss, so that the claim cannot be tested."
+    assert record.reason == "two has no validation loss, so the claim cannot be tested."
     short = [history[:1] for history in histories]
     assert "one epoch only" in with_histories(study_of(OVERFITS), short).reason
 
@@ -596,7 +598,7 @@ def test_the_loss_of_an_attack_is_tested_step_by_step_from_before_the_first():
     steps = [stats.ttest_1samp(losses[:, k + 1] - losses[:, k], 0).pvalue for k in (0, 1)]
     assert record.outcome == "upheld"
     assert record.p_upheld == pytest.approx(max(steps))
-    assert "From step 1 to 2 the attack loss of steps with ε = 25.5/255 goes by 0.09" in record.reason
+    assert "From step 1 to 2 the attack loss of steps with ε = 25.5/255 rises by 0.09" in record.reason
     assert [figure.label for figure in record.figures] == [
         "before the attack",
         "after step 1",

@@ -9,7 +9,7 @@ from scipy import stats
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.claim import Claim
-from foolscope.experiments.claims.judgement import ClaimResult, adjust, judge_claim
+from foolscope.experiments.claims.judgement import ClaimResult, adjust_claims, judge_claim
 from foolscope.statistics.blocks import BlockDesign
 
 CLAIM = pydantic.TypeAdapter(Claim)
@@ -102,6 +102,13 @@ def test_comparisons(relation: str, means: list[float], outcome: str) -> None:
     assert len(result.statements) == len(means) - 1
 
 
+def test_a_claim_of_several_statements_is_contradicted_at_a_share_of_the_level() -> None:
+    result = judged(claim("comparison", "best"), simulated([0.5, 0.49, 0.503, 0.49]), "abcd")
+    worst = min(statement.p_contradicted for statement in result.statements)
+    assert result.p_contradicted == pytest.approx(3 * worst)
+    assert result.p_upheld == max(statement.p_upheld for statement in result.statements)
+
+
 def test_better_reads_the_metric_but_lower_does_not() -> None:
     design = simulated([0.5, 0.55])
     assert judged(claim("comparison", "better"), design, "ab", higher_is_better=False).outcome == "upheld"
@@ -138,20 +145,19 @@ def test_a_trend_with_a_step_the_other_way_is_doubted() -> None:
     assert "the means rise except from b to c" in result.reason
 
 
-def test_reasons() -> None:
+def test_reasons_say_what_was_measured_tested_and_adjusted() -> None:
     values = np.array([[0.684, 0.689, 0.680], [0.651, 0.648, 0.650]])
     design = BlockDesign(("l1", "none"), (0, 1, 2), values)
     better = judge_claim(claim("comparison", "better"), design, ("l1", "none"), practical_difference=0.005)
-    evidence = "l1 against none differs by 3.5 points (95 % interval 2.1 to 4.9, p = 0.0088 for higher)"
-    assert better.reason == evidence + "."
-    alone, doubled = adjust([better]), adjust([better, better])
+    for part in ("l1 is 3.5 points above none", "95 % interval 2.1 to 4.9", "higher: p = 0.0088"):
+        assert part in better.reason
+    alone, doubled = adjust_claims([better]), adjust_claims([better, better])
     assert alone[0].reason == better.reason
-    assert doubled[0].reason == evidence + "; adjusted for 2 claims p = 0.018."
+    assert doubled[0].reason == better.reason[:-1] + "; adjusted for 2 claims p = 0.018."
     value = judge_claim(claim("value", "equal", value=0.68), design, ("l1",), practical_difference=0.005)
-    assert value.reason == (
-        "l1 averages 68.4 % (95 % interval 67.3 to 69.6, p = 0.41 for within 0.5 points of 68 %); "
-        f"about {value.seeds_needed} more seeds would decide."
-    )
+    for part in ("l1 averages 68.4 %", "67.3 to 69.6", "within 0.5 points of 68 %: p = 0.41"):
+        assert part in value.reason
+    assert f"about {value.seeds_needed} more seeds would decide" in value.reason
 
 
 def test_diverged_trials_and_single_seeds_leave_a_claim_undecided() -> None:
@@ -159,7 +165,7 @@ def test_diverged_trials_and_single_seeds_leave_a_claim_undecided() -> None:
     design.values[1, 2] = np.nan
     result = judged(claim("comparison", "worse"), design, "ab")
     assert (result.outcome, result.seeds_needed, result.statements) == ("undecided", None, ())
-    assert result.reason == "b diverged in 1 of 5 seeds, so that the claim cannot be tested."
+    assert result.reason == "b diverged in 1 of 5 seeds, so the claim cannot be tested."
     assert judged(claim("comparison", "worse"), design, "ac").outcome == "upheld"
     for given, cells in (
         (claim("comparison", "worse"), "ab"),
@@ -168,7 +174,7 @@ def test_diverged_trials_and_single_seeds_leave_a_claim_undecided() -> None:
     ):
         single = judged(given, simulated([0.5, 0.6, 0.7], seeds=1), cells)
         assert (single.outcome, single.seeds_needed) == ("undecided", None)
-        assert single.reason.endswith("one seed has no error bar, run at least three.")
+        assert single.reason.endswith("one seed has no error bar: run at least three.")
         assert single.doubts == ("one seed says nothing about the spread between seeds",)
 
 
@@ -185,11 +191,11 @@ def test_adjustment_takes_back_what_one_claim_alone_would_uphold() -> None:
     assert weak.outcome == "upheld"
     sure = judged(claim("value", "at least", value=0.1), design, "a")
     hopeless = judged(claim("comparison", "equal"), simulated([0.5, 0.506]), "ab")
-    results = adjust([sure, weak, *[hopeless] * 30])
+    results = adjust_claims([sure, weak, *[hopeless] * 30])
     assert [results[0].outcome, results[1].outcome] == ["upheld", "undecided"]
     assert results[1].seeds_needed
     assert results[1].p_upheld == pytest.approx(31 * weak.p_upheld)
-    assert adjust([sure])[0] == sure
+    assert adjust_claims([sure])[0] == sure
 
 
 def test_seeds_needed_decide_four_times_in_five() -> None:

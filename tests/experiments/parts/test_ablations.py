@@ -12,7 +12,7 @@ from foolscope.experiments.recipe import recipe_from, setting_words, with_values
 from foolscope.experiments.running.executors import job
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
-from foolscope.statistics.blocks import BlockDesign, mean_interval
+from foolscope.statistics.blocks import BlockDesign
 from foolscope.statistics.verdicts import judge
 
 BASE = recipe_from(
@@ -245,8 +245,3 @@ def test_published_differences_are_held_against_what_single_runs_differ_by():
 def test_runs_without_spread_make_no_noise():
     levels = summary_of([[0.5] * 3, [0.6] * 3, [0.7] * 3], published={"batch_size": [0.6, 0.5, 0.5]}).levels
     assert [level.rests_on_noise for level in levels] == [False, None, True]
-
-
-def test_one_seed_has_a_mean_and_no_interval():
-    design = BlockDesign(("a",), (0,), np.array([[0.25]]))
-    assert mean_interval(design, "a") == (0.25, None, None)

@@ -1,21 +1,23 @@
-"""How a quantity goes over the epochs of training: the curves of a trial, and what a claim says of them."""
+"""Claims about curves: the curves of a trial or an attack, and the statements that a claim makes of them."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from numpy.typing import NDArray
 
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.claims.claim import CurveClaim
-from foolscope.experiments.claims.statements import Evidence
+from foolscope.experiments.claims.statements import ClaimStatement, Evidence
+from foolscope.experiments.wording.quantities import change_of
 from foolscope.experiments.wording.sentences import scale_of
-from foolscope.statistics.estimate import Estimate
+from foolscope.statistics.curves import changes_since, turning_epochs, turning_estimate
+from foolscope.statistics.doubts import estimate_doubts
+from foolscope.statistics.estimate import mean_estimate
 from foolscope.statistics.relations import RelationName, Statement
-from foolscope.statistics.verdicts import spread_doubts
 
 __all__ = [
     "CURVES",
@@ -23,12 +25,9 @@ __all__ = [
     "STEPS",
     "Axis",
     "Curves",
-    "changes_since",
     "check_curve",
     "curve_evidence",
     "curve_of",
-    "mean_over_seeds",
-    "turning_epochs",
 ]
 
 CURVES = (
@@ -39,18 +38,18 @@ CURVES = (
     "training_cost",
     "validation_cost",
 )
-"""What a curve claim can be about; a cost is the loss and the penalty on the weights."""
+"""What a curve claim can be about; a cost is the loss plus the penalty on the weights."""
 
 Curves = Float[np.ndarray, "seed epoch"]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What the values of a curve are counted by.
+    """What the horizontal axis of a curve counts.
 
     Args:
-        word: for one of them.
-        first: the number of the first.
+        word: for one position on it.
+        first: the number of the first position.
     """
 
     word: str
@@ -58,26 +57,24 @@ class Axis:
 
 
 EPOCHS = Axis("epoch", 1)
-STEPS = Axis("step", 0)  # of an attack: the first value is from before the first step
-
-_ROUNDING = 1e-12  # a spread smaller than this, relative to the values, is float64 rounding
+STEPS = Axis("step", 0)  # of an attack: its first value is measured before the first step
 
 
 def check_curve(name: str) -> None:
-    """Refuse a curve that no trial has, before anything is trained for it.
+    """Refuse a curve that trials do not have, before anything is trained for it.
 
     Raises:
-        RecipeError: with the curves that there are.
+        RecipeError: with the known curves.
     """
     if name not in CURVES:
         raise RecipeError(f"unknown curve {name!r}. {did_you_mean(name, CURVES)}")
 
 
 def curve_of(history: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
-    """Read one of :data:`CURVES`, or any other field of an epoch's record, off the history of a trial.
+    """Read one of :data:`CURVES`, or any other field of an epoch's record, from the history of a trial.
 
     Args:
-        history: of a trial's outcome, one record per epoch.
+        history: one record per epoch, from a trial's outcome.
         name: the curve.
 
     Returns:
@@ -95,57 +92,6 @@ def curve_of(history: Sequence[Mapping[str, Any]], name: str) -> list[float | No
     return [None if None in pair else sum(pair) for pair in pairs]
 
 
-def turning_epochs(curves: Curves) -> Int[np.ndarray, " seed"]:
-    r"""Choose for every seed the epoch at which the *other* seeds' mean is lowest.
-
-    .. math:: m_i = \arg\min_e \sum_{j \ne i} y_{je}
-
-    A seed's own minimum would not do: ``last - own minimum`` is never negative, and on a curve that has long
-    been level it is positive by as much as the curve shakes, so that every curve would "turn upwards". The
-    other seeds know nothing of the shaking of this one: where the expected curve is level, the expectation of
-    ``y_iE - y_im`` is 0.
-
-    Returns:
-        Positions along the epochs, from 0; the first of equals.
-    """
-    others = curves.sum(axis=0) - curves
-    return np.asarray(np.argmin(others, axis=1))
-
-
-def changes_since(curves: Curves, epochs: Int[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
-    """Return the last value of every curve minus that at its own epoch, a position from 0."""
-    return np.asarray(curves[:, -1] - curves[np.arange(len(curves)), epochs])
-
-
-def mean_over_seeds(values: Float[np.ndarray, " seed"], *, share_a_choice: bool = False) -> Estimate:
-    r"""Estimate the expectation of one number per seed.
-
-    Args:
-        values: one per seed.
-        share_a_choice: the seeds chose each other's epochs, as in :func:`turning_epochs`, which makes them
-            dependent: the variance of their mean is then up to twice what their scatter suggests (three times
-            with 20 seeds). It is multiplied by :math:`1 + S/(S - 1)`, Nadeau and Bengio's correction for
-            estimates that share what was learned from the others. In simulations of level curves of pure
-            noise (2 to 20 seeds, 5 to 100 epochs, independent or autocorrelated) a turn is then found in at
-            most 4 % of studies.
-
-    Returns:
-        The mean, with its standard error and ``S - 1`` degrees of freedom.
-
-    References:
-        Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52, 239-281,
-        section 3.
-    """
-    seeds, mean = len(values), float(values.mean())
-    if seeds < 2:
-        return Estimate(mean, math.nan, 0, seeds)
-    deviation = float(values.std(ddof=1))
-    if deviation <= _ROUNDING * float(np.abs(values).max()):
-        deviation = 0.0
-    inflation = 1 + seeds / (seeds - 1) if share_a_choice else 1.0
-    return Estimate(mean, deviation * math.sqrt(inflation / seeds), seeds - 1, seeds)
-
-
 def curve_evidence(
     claim: CurveClaim, curves: Mapping[str, Curves], practical_difference: float, axis: Axis = EPOCHS
 ) -> Evidence:
@@ -155,48 +101,50 @@ def curve_evidence(
         claim: from the study file.
         curves: name to curves, for the claim's metric and that of ``meanwhile``; finite, alike in shape.
         practical_difference: δ, where the claim does not say ``by``.
-        axis: what the values are counted by.
+        axis: what the columns of the curves are.
 
     Returns:
         The statements: one t interval over the seeds for each curve, or for each step.
     """
-    own, words = curves[claim.metric], _words(claim.metric)
+    own = curves[claim.metric]
     is_up = claim.relation.startswith("rises") or claim.relation == "turns upwards"
     relation: RelationName = "more" if is_up else "less"
     if claim.relation.endswith("steadily"):
         return Evidence(tuple(_steps(own, claim.metric, relation, axis)))
-    if claim.relation in ("rises", "falls"):
-        starts, span, note = np.zeros(len(own), dtype=int), f"From the first {axis.word} to the last", ""
-    else:
+    is_turn = claim.relation.startswith("turns")
+    if is_turn:
         starts = turning_epochs(own if is_up else -own)
         extreme = "lowest" if is_up else "highest"
-        span = f"From its {extreme} point to the last {axis.word}"
+        span = f"from its {extreme} point to the last {axis.word}"
         places = _places(starts, own.shape[1], axis)
         note = f"each seed is measured from where the others are {extreme}, {places}"
-    chosen = claim.relation.startswith("turns")
-    at_the_end = bool(np.all(starts == own.shape[1] - 1))
+    else:
+        starts, span, note = np.zeros(len(own), dtype=int), f"from the first {axis.word} to the last", ""
+    is_last = is_turn and bool(np.all(starts == own.shape[1] - 1))  # then there is no change, nor any spread
 
-    def statement(text: str, relation: RelationName, metric: str, by: float | None) -> Statement:
-        estimate = mean_over_seeds(changes_since(curves[metric], starts), share_a_choice=chosen)
-        margin = practical_difference if by is None else by
-        doubts = () if chosen and at_the_end else spread_doubts(estimate)
-        return Statement(text, relation, estimate, margin, doubts=doubts, scale=scale_of(metric))
+    def statement(metric: str, span: str, relation: RelationName, by: float | None) -> ClaimStatement:
+        changes = changes_since(curves[metric], starts)
+        estimate = turning_estimate(changes) if is_turn else mean_estimate(changes)
+        stated = Statement(relation, estimate, practical_difference if by is None else by)
+        quantity = change_of(f"the {_words(metric)}", span, scale=scale_of(metric))
+        return ClaimStatement(stated, quantity, () if is_last else estimate_doubts(estimate))
 
-    statements = [statement(f"{span} the {words} goes by", relation, claim.metric, claim.by)]
+    statements = [statement(claim.metric, span, relation, claim.by)]
     if claim.meanwhile is not None:
         other: RelationName = "more" if claim.meanwhile.relation == "rises" else "less"
-        text = f"Over the same {axis.word}s the {_words(claim.meanwhile.metric)} goes by"
-        statements.append(statement(text, other, claim.meanwhile.metric, claim.meanwhile.by))
+        span = f"over the same {axis.word}s"
+        statements.append(statement(claim.meanwhile.metric, span, other, claim.meanwhile.by))
     return Evidence(tuple(statements), note=note)
 
 
-def _steps(curves: Curves, metric: str, relation: RelationName, axis: Axis) -> list[Statement]:
-    words, scale, steps = _words(metric), scale_of(metric), []
+def _steps(curves: Curves, metric: str, relation: RelationName, axis: Axis) -> list[ClaimStatement]:
+    steps = []
     for earlier, later in itertools.pairwise(range(curves.shape[1])):
-        estimate = mean_over_seeds(curves[:, later] - curves[:, earlier])
-        text = f"From {axis.word} {earlier + axis.first} to {later + axis.first} the {words} goes by"
-        # A step may be as small as it likes, so long as it is one: no margin.
-        steps.append(Statement(text, relation, estimate, 0.0, doubts=spread_doubts(estimate), scale=scale))
+        estimate = mean_estimate(curves[:, later] - curves[:, earlier])
+        span = f"from {axis.word} {earlier + axis.first} to {later + axis.first}"
+        quantity = change_of(f"the {_words(metric)}", span, scale=scale_of(metric))
+        # Any step in the right direction counts, however small: no margin.
+        steps.append(ClaimStatement(Statement(relation, estimate, 0.0), quantity, estimate_doubts(estimate)))
     return steps
 
 
@@ -207,7 +155,7 @@ def _words(name: str) -> str:
     return quantity.replace("_", " ") + (f" of {attack} with ε = {budget}" if rest else "")
 
 
-def _places(starts: Int[np.ndarray, " seed"], count: int, axis: Axis) -> str:
+def _places(starts: NDArray[np.int_], count: int, axis: Axis) -> str:
     first, last = int(starts.min()) + axis.first, int(starts.max()) + axis.first
     where = f"{axis.word} {first}" if first == last else f"{axis.word}s {first} to {last}"
     return f"{where} of {count - 1 + axis.first}"

@@ -17,7 +17,7 @@ from foolscope.experiments.claims.claim import (
 from foolscope.experiments.claims.curves import EPOCHS, STEPS, curve_evidence
 from foolscope.experiments.claims.judgement import (
     ClaimResult,
-    adjust,
+    adjust_claims,
     judge_claim,
     judge_evidence,
     untestable,
@@ -32,19 +32,18 @@ from foolscope.experiments.claims.published import (
 )
 from foolscope.experiments.claims.records import ClaimRecord, FigureRecord, NoiseRecord
 from foolscope.experiments.claims.sources import Cell, Design, Measured, Sources
-from foolscope.experiments.claims.statements import Evidence
+from foolscope.experiments.claims.statements import VALUE_RELATIONS, ClaimStatement, Evidence
 from foolscope.experiments.recipe import setting_words, short_name, with_values
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import field_words
+from foolscope.experiments.wording.quantities import mean_of
 from foolscope.statistics.blocks import BlockDesign, cell_mean, mean_interval
 from foolscope.statistics.estimate import shifted
-from foolscope.statistics.relations import RelationName, Statement
+from foolscope.statistics.relations import Statement
 
 __all__ = ["AnyClaim", "check_claims", "check_measurable", "claim_cells", "judge_claims"]
 
 AnyClaim = ValueClaim | ComparisonClaim | TrendClaim | CurveClaim
-
-_VALUE_RELATIONS: dict[str, RelationName] = {"equal": "near", "at least": "at least", "at most": "at most"}
 
 
 def claim_cells(claim: AnyClaim, study: Study, designs: Sequence[Design]) -> list[Cell]:
@@ -113,7 +112,7 @@ def judge_claims(study: Study, sources: Sources) -> list[ClaimRecord]:
         sources: numbers and curves of every seed.
     """
     judged = [_judge(claim, study, sources) for claim in study.claims]
-    results = adjust([each.result for each in judged])
+    results = adjust_claims([each.result for each in judged])
     return [
         _record(claim, result, each)
         for claim, result, each in zip(study.claims, results, judged, strict=True)
@@ -209,7 +208,7 @@ def _judge(claim: AnyClaim, study: Study, sources: Sources) -> _Judged:
     figures = cell_figures(claim.metric, design, labels, published)
     lacks = [f"{label} {own.lack}" for label, own in measured.items() if own.lack]
     if lacks:
-        reason = f"{', '.join(lacks)}, so that the claim cannot be tested."
+        reason = f"{', '.join(lacks)}, so the claim cannot be tested."
         return _Judged(untestable(claim.sentence, reason), figures)
     options: dict[str, Any] = {
         "practical_difference": study.practical_difference,
@@ -244,7 +243,7 @@ def _judge_curve(claim: CurveClaim, metric: Metric, cell: Cell, study: Study, so
     found = [sources.measured(each, cell) for each in metrics]
     lack = next((each.lack for each in found if each.lack), "")
     if lack:
-        reason = f"{claim.recipe} {lack}, so that the claim cannot be tested."
+        reason = f"{claim.recipe} {lack}, so the claim cannot be tested."
         return _Judged(untestable(claim.sentence, reason, scale=metric.scale), [])
     texts = [claim.metric, *([claim.meanwhile.metric] if claim.meanwhile else [])]
     curves = {text: each.values for text, each in zip(texts, found, strict=True)}
@@ -275,17 +274,17 @@ def _judge_alone(claim: ValueClaim, metric: Metric, study: Study, found: Measure
             )
         ]
     if found.lack:
-        reason = f"{found.words}{' ' if found.words else ''}{found.lack}, so that the claim cannot be tested."
+        reason = f"{found.words}{' ' if found.words else ''}{found.lack}, so the claim cannot be tested."
         return _Judged(untestable(claim.sentence, reason, scale=metric.scale), figures)
     statement = Statement(
-        f"{found.words}:" if found.is_exact else f"{found.words}, mean:",
-        _VALUE_RELATIONS[claim.relation],
+        VALUE_RELATIONS[claim.relation],
         shifted(cell_mean(design, claim.metric), -claim.value),
         claim.tolerance or 0.0,
         claim.value,
-        exact=found.is_exact,
     )
-    return _Judged(judge_evidence(claim.sentence, Evidence((statement,)), scale=metric.scale), figures)
+    words = f"{found.words}:" if found.is_exact else f"{found.words}, mean:"
+    evidence = Evidence((ClaimStatement(statement, mean_of(words, exact=found.is_exact)),))
+    return _Judged(judge_evidence(claim.sentence, evidence, scale=metric.scale), figures)
 
 
 def _peak(claim: AnyClaim, study: Study) -> str | None:

@@ -1,23 +1,18 @@
 """The tests of claims: upheld, contradicted or undecided, and why."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
-
-import numpy as np
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.claim import ComparisonClaim, TrendClaim, ValueClaim
-from foolscope.experiments.claims.statements import Evidence, gather
+from foolscope.experiments.claims.statements import Evidence, claim_evidence
 from foolscope.experiments.wording.sentences import POINTS, Scale, more_seeds_text, p_text
+from foolscope.experiments.wording.statements import statement_sentence
 from foolscope.statistics.blocks import BlockDesign
-from foolscope.statistics.estimate import holm, holm_levels
+from foolscope.statistics.conjunctions import Decision, DecisionOutcome, decide
 from foolscope.statistics.relations import Statement
 
-__all__ = ["ClaimOutcome", "ClaimResult", "adjust", "judge_claim", "judge_evidence", "untestable"]
-
-ClaimOutcome = Literal["upheld", "contradicted", "undecided"]
+__all__ = ["ClaimResult", "adjust_claims", "judge_claim", "judge_evidence", "untestable"]
 
 
 @dataclass(frozen=True)
@@ -28,27 +23,31 @@ class ClaimResult:
         sentence: the claim's own.
         outcome: the decision.
         reason: one sentence with the estimate that decided, or that could not.
-        p_upheld: below ``alpha`` where the claim is upheld; adjusted after :func:`adjust`.
-        p_contradicted: below ``alpha`` where it is contradicted; adjusted likewise.
-        seeds_needed: about how many more would decide; 0 if decided, None if over 1000 or not to be known.
-        doubts: why the result should be read with care.
-        statements: the elementary statements, all of which the claim makes; none if a trial diverged.
-        alpha: level of the tests.
+        p_upheld: below the level of the tests where the claim is upheld; adjusted by :func:`adjust_claims`.
+        p_contradicted: below the level where it is contradicted; adjusted by :func:`adjust_claims`.
+        seeds_needed: about how many more would decide; 0 if decided, None if over 1000 or unknown.
+        evidence: the elementary statements, all of which the claim makes; none if a trial diverged.
         scale: how the metric is written.
-        note: what else there is to say, such as how the means go over the levels.
     """
 
     sentence: str
-    outcome: ClaimOutcome
+    outcome: DecisionOutcome
     reason: str
     p_upheld: float
     p_contradicted: float
     seeds_needed: int | None
-    doubts: tuple[str, ...]
-    statements: tuple[Statement, ...]
-    alpha: float
+    evidence: Evidence
     scale: Scale
-    note: str = ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the result should be read with care."""
+        return self.evidence.all_doubts
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """What is tested."""
+        return tuple(each.statement for each in self.evidence.statements)
 
 
 def judge_claim(
@@ -62,20 +61,20 @@ def judge_claim(
     higher_is_better: bool = True,
     scale: Scale = POINTS,
 ) -> ClaimResult:
-    """Test one claim, by itself; :func:`adjust` then takes the study's other claims into account.
+    """Test one claim by itself; :func:`adjust_claims` then takes the study's other claims into account.
 
     A claim is the conjunction of elementary statements (:class:`Statement`): against each of several cells,
-    at each step, for each pair. It is upheld if every one of them is, each at level α (an intersection-union
-    test, which needs no adjustment), and contradicted if any of them is, at level α/n. Where both hold, for a
-    difference that is real but smaller than δ, "better" is contradicted: its verdict would be "no effect
-    larger than δ".
+    at each step, for each pair. It is upheld if every one of the n statements is, each at level α (an
+    intersection-union test, which needs no adjustment), and contradicted if any of them is, at level α/n.
+    Where both hold, for a difference that is real but smaller than δ, "better" is contradicted: its verdict
+    would be "no effect larger than δ".
 
     A value is compared with the spread between the cell's own seeds; differences and trends with the residual
     spread pooled over all cells of the design.
 
     Args:
         claim: from the study file.
-        design: the claim's metric; cells that the claim does not name sharpen the pooled spread.
+        design: the claim's metric; cells that the claim does not name make the pooled spread more precise.
         cells: labels of the design, resolved from ``claim.cells()`` in that order: the one cell of a value;
             the subject and what it is compared with; the levels of a trend, in order.
         practical_difference: δ > 0, in the metric's own unit.
@@ -91,13 +90,14 @@ def judge_claim(
         RecipeError: δ is not positive, or ``at`` is not an inner level.
 
     Example:
+        >>> import numpy as np
         >>> claim = ComparisonClaim(sentence="L1 beats none", kind="comparison", subject="l1", against="none",
         ...                         relation="better")
         >>> values = np.array([[0.684, 0.689, 0.680], [0.651, 0.648, 0.650]])
         >>> result = judge_claim(claim, BlockDesign(("l1", "none"), (0, 1, 2), values), ("l1", "none"),
         ...                      practical_difference=0.005)
         >>> print(result.outcome, "-", result.reason)
-        upheld - l1 against none differs by 3.5 points (95 % interval 2.1 to 4.9, p = 0.0088 for higher).
+        upheld - l1 is 3.5 points above none (95 % interval 2.1 to 4.9; test for higher: p = 0.0088).
 
     References:
         Berger (1982), "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24, 295-300
@@ -107,9 +107,9 @@ def judge_claim(
         raise RecipeError(f"practical_difference must be positive; got {practical_difference:g}")
     broken = [cell for cell in cells if design.diverged(cell)]
     if broken:
-        reason = f"{_divergence(design, broken)}, so that the claim cannot be tested."
-        return untestable(claim.sentence, reason, alpha, scale)
-    evidence = gather(
+        reason = f"{_divergence(design, broken)}, so the claim cannot be tested."
+        return untestable(claim.sentence, reason, scale)
+    evidence = claim_evidence(
         claim,
         design,
         cells,
@@ -124,22 +124,20 @@ def judge_claim(
 def judge_evidence(
     sentence: str, evidence: Evidence, alpha: float = 0.05, scale: Scale = POINTS
 ) -> ClaimResult:
-    """Decide a claim whose estimates are at hand, by itself; see :func:`judge_claim`."""
-    result = _undecided(sentence, evidence, "", alpha, scale)
-    return _decided(result, alpha, *_raw_p(evidence.statements), levels=(alpha, alpha))
+    """Decide a claim by itself from statements whose estimates are at hand; see :func:`judge_claim`."""
+    return adjust_claims([_undecided(sentence, evidence, "", scale)], alpha)[0]
 
 
-def untestable(sentence: str, reason: str, alpha: float = 0.05, scale: Scale = POINTS) -> ClaimResult:
+def untestable(sentence: str, reason: str, scale: Scale = POINTS) -> ClaimResult:
     """Leave a claim undecided for which there are no estimates, and say why."""
-    return _undecided(sentence, Evidence(()), reason, alpha, scale)
+    return _undecided(sentence, Evidence(()), reason, scale)
 
 
-def adjust(results: Sequence[ClaimResult], alpha: float = 0.05) -> tuple[ClaimResult, ...]:
+def adjust_claims(results: Sequence[ClaimResult], alpha: float = 0.05) -> tuple[ClaimResult, ...]:
     """Adjust the claims of one study for their number, by Holm, and decide them anew.
 
-    The p values of upholding are one family and those of contradicting another: at most a fraction α of
-    studies upholds any claim wrongly, and at most a fraction α contradicts any wrongly. Claims that could not
-    be tested count.
+    At most a fraction α of studies upholds any claim wrongly, and at most a fraction α contradicts any
+    wrongly; see :func:`foolscope.statistics.conjunctions.decide`. Claims that could not be tested count.
 
     Args:
         results: of :func:`judge_claim`, all of one study.
@@ -149,24 +147,13 @@ def adjust(results: Sequence[ClaimResult], alpha: float = 0.05) -> tuple[ClaimRe
         The results in the same order, with adjusted p values, outcomes, reasons and seeds needed.
 
     Example:
-        >>> adjust(())
+        >>> adjust_claims(())
         ()
     """
-    if not results:
-        return ()
-    upheld = np.array([_raw_p(result.statements)[0] for result in results])
-    contradicted = np.array([_raw_p(result.statements)[1] for result in results])
-    adjusted = zip(
-        results,
-        holm(upheld).tolist(),
-        holm(contradicted).tolist(),
-        holm_levels(upheld, alpha).tolist(),
-        holm_levels(contradicted, alpha).tolist(),
-        strict=True,
-    )
+    decisions = decide([result.statements for result in results], alpha)
     return tuple(
-        _decided(result, alpha, p, q, levels=(level, other_level), family=len(results))
-        for result, p, q, level, other_level in adjusted
+        _decided(result, decision, alpha, family=len(results))
+        for result, decision in zip(results, decisions, strict=True)
     )
 
 
@@ -175,8 +162,7 @@ def _divergence(design: BlockDesign, cells: Sequence[str]) -> str:
     return ", ".join(f"{cell} diverged in {design.diverged(cell)} of {seeds} seeds" for cell in cells)
 
 
-def _undecided(sentence: str, evidence: Evidence, reason: str, alpha: float, scale: Scale) -> ClaimResult:
-    doubts = itertools.chain(evidence.doubts, *(statement.doubts for statement in evidence.statements))
+def _undecided(sentence: str, evidence: Evidence, reason: str, scale: Scale) -> ClaimResult:
     return ClaimResult(
         sentence=sentence,
         outcome="undecided",
@@ -184,71 +170,29 @@ def _undecided(sentence: str, evidence: Evidence, reason: str, alpha: float, sca
         p_upheld=1.0,
         p_contradicted=1.0,
         seeds_needed=None,
-        doubts=tuple(dict.fromkeys(doubts)),
-        statements=evidence.statements,
-        alpha=alpha,
+        evidence=evidence,
         scale=scale,
-        note=evidence.note,
     )
 
 
-def _raw_p(statements: Sequence[Statement]) -> tuple[float, float]:
-    """P values of "not every statement holds" and of "every statement holds"."""
-    if not statements:
-        return 1.0, 1.0
-    upheld = max(statement.p_upheld for statement in statements)
-    contradicted = min(statement.p_contradicted for statement in statements)
-    return upheld, min(1.0, len(statements) * contradicted)
-
-
-def _decided(
-    result: ClaimResult,
-    alpha: float,
-    p_upheld: float,
-    p_contradicted: float,
-    levels: tuple[float, float],
-    family: int = 1,
-) -> ClaimResult:
-    if not result.statements:
-        return replace(result, alpha=alpha)
-    outcome: ClaimOutcome = "undecided"
-    if p_contradicted < alpha:
-        outcome = "contradicted"
-    elif p_upheld < alpha:
-        outcome = "upheld"
-    needed = _seeds_needed(result.statements, *levels) if outcome == "undecided" else 0
-    contradicting = outcome == "contradicted"
-    if contradicting:
-        decisive = min(result.statements, key=lambda statement: statement.p_contradicted)
-    else:
-        decisive = max(result.statements, key=lambda statement: statement.p_upheld)
-    parts = [decisive.evidence(result.scale, alpha, contradicting=contradicting)]
-    if family > 1 and not decisive.exact:
-        p = p_text(p_contradicted if contradicting else p_upheld)
+def _decided(result: ClaimResult, decision: Decision, alpha: float, family: int) -> ClaimResult:
+    if decision.decisive is None:
+        return result
+    statement, quantity, _ = result.evidence.statements[decision.decisive]
+    contradicting = decision.outcome == "contradicted"
+    parts = [statement_sentence(statement, quantity, result.scale, alpha, contradicting=contradicting)]
+    if family > 1 and not quantity.exact:
+        p = p_text(decision.p_contradicted if contradicting else decision.p_upheld)
         parts.append(f"adjusted for {family} claims {p}")
-    if result.note:
-        parts.append(result.note)
-    if outcome == "undecided":
-        parts.append(more_seeds_text(needed, decisive.estimate.seeds))
+    if result.evidence.note:
+        parts.append(result.evidence.note)
+    if decision.outcome == "undecided":
+        parts.append(more_seeds_text(decision.seeds_needed, statement.estimate.seeds))
     return replace(
         result,
-        outcome=outcome,
+        outcome=decision.outcome,
         reason="; ".join(parts) + ".",
-        p_upheld=p_upheld,
-        p_contradicted=p_contradicted,
-        seeds_needed=needed,
-        alpha=alpha,
+        p_upheld=decision.p_upheld,
+        p_contradicted=decision.p_contradicted,
+        seeds_needed=decision.seeds_needed,
     )
-
-
-def _seeds_needed(
-    statements: Sequence[Statement], level_upheld: float, level_contradicted: float
-) -> int | None:
-    """All statements must be upheld, or one contradicted: whichever is sooner."""
-    uphold = [statement.seeds_to_uphold(level_upheld) for statement in statements]
-    level = level_contradicted / len(statements)
-    contradict = [statement.seeds_to_contradict(level) for statement in statements]
-    options = [needed for needed in contradict if needed is not None]
-    if None not in uphold:
-        options.append(max(needed for needed in uphold if needed is not None))
-    return min(options, default=None)

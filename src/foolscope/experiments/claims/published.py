@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 
 from foolscope.experiments.claims.claim import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
-from foolscope.experiments.claims.curves import Curves, mean_over_seeds
+from foolscope.experiments.claims.curves import Curves
 from foolscope.experiments.claims.noise import comparison_noise, value_noise
 from foolscope.experiments.claims.records import FigureRecord, NoiseRecord
 from foolscope.experiments.claims.sources import Design
+from foolscope.experiments.claims.statements import ClaimStatement
 from foolscope.experiments.recipe import Recipe, with_values
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.sentences import Scale
 from foolscope.statistics.blocks import BlockDesign, fit_additive, mean_interval
-from foolscope.statistics.estimate import interval
-from foolscope.statistics.relations import Statement
+from foolscope.statistics.estimate import interval, mean_estimate
 
 __all__ = ["cell_figures", "claim_noise", "curve_figures", "published_figures", "step_figures"]
 
@@ -26,7 +26,7 @@ def published_figures(
     """Find the published figure of every cell of a claim.
 
     A claim about several cells is about one factor, so its figures come from one table: a baseline that was
-    published once per factor has as many figures.
+    published once per factor has a figure in each.
 
     Args:
         claim: from the study.
@@ -64,7 +64,7 @@ def claim_noise(
     scale: Scale,
     alpha: float = 0.05,
 ) -> NoiseRecord | None:
-    """Hold the published figures of a claim against the spread between our seeds.
+    """Compare the published figures of a claim with the spread between our seeds.
 
     Args:
         claim: from the study file.
@@ -73,7 +73,7 @@ def claim_noise(
         at: label of a claimed peak's level.
         practical_difference: δ.
         higher_is_better: how the metric is read.
-        scale: how it is written.
+        scale: how the metric is written.
         alpha: level of the tests.
 
     Returns:
@@ -111,17 +111,17 @@ def cell_figures(
     return records
 
 
-def curve_figures(claim: CurveClaim, statements: Sequence[Statement]) -> list[FigureRecord]:
-    """List how far each curve of a claim has come over its window; steady claims have no window."""
+def curve_figures(claim: CurveClaim, statements: Sequence[ClaimStatement]) -> list[FigureRecord]:
+    """List how far each curve of a claim changes; none for "steadily", which is about every step."""
     if claim.relation.endswith("steadily"):
         return []
     metrics = [claim.metric, *([claim.meanwhile.metric] if claim.meanwhile else [])]
     records = []
-    for metric, statement in zip(metrics, statements, strict=True):
+    for metric, (statement, quantity, _) in zip(metrics, statements, strict=True):
         low, high = interval(statement.estimate)
         records.append(
             FigureRecord(
-                label=statement.text.removesuffix(" goes by"),
+                label=quantity.label,
                 metric=metric,
                 value=statement.estimate.value,
                 low=low,
@@ -136,7 +136,7 @@ def step_figures(metric: str, losses: Curves) -> list[FigureRecord]:
     """List the mean loss before an attack and after each of its steps, with 95 % intervals over the seeds."""
     records = []
     for step, column in enumerate(losses.T):
-        estimate = mean_over_seeds(column)
+        estimate = mean_estimate(column)
         low, high = interval(estimate)
         label = f"after step {step}" if step else "before the attack"
         records.append(FigureRecord(label=label, metric=metric, value=estimate.value, low=low, high=high))

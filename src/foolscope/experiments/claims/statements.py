@@ -1,4 +1,4 @@
-"""What a claim says of its cells, taken apart into elementary statements."""
+"""What a claim says of its cells, split into elementary statements that a test upholds or contradicts."""
 
 import itertools
 from collections.abc import Sequence
@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.claim import ComparisonClaim, TrendClaim, ValueClaim
-from foolscope.experiments.wording.sentences import describe_steps
+from foolscope.experiments.wording.doubts import doubt_words
+from foolscope.experiments.wording.quantities import Quantity, change_of, difference_between, mean_of
+from foolscope.experiments.wording.statements import describe_steps
 from foolscope.statistics.blocks import (
     AdditiveFit,
     BlockDesign,
@@ -16,28 +18,51 @@ from foolscope.statistics.blocks import (
     fit_additive,
     trend_weights,
 )
+from foolscope.statistics.doubts import Doubt, contrast_doubts, estimate_doubts
 from foolscope.statistics.estimate import p_above, p_below, shifted
 from foolscope.statistics.relations import RelationName, Statement
-from foolscope.statistics.verdicts import contrast_doubts, spread_doubts
 
-__all__ = ["Evidence", "compared", "gather"]
+__all__ = ["VALUE_RELATIONS", "ClaimStatement", "Evidence", "claim_evidence", "comparison_statements"]
+
+VALUE_RELATIONS: dict[str, RelationName] = {"equal": "near", "at least": "at least", "at most": "at most"}
+"""From the relation of a value claim to that of its statement."""
+
+
+class ClaimStatement(NamedTuple):
+    """One elementary statement of a claim, and the words for it.
+
+    Args:
+        statement: what is tested.
+        quantity: what its estimate is of.
+        doubts: why the estimate should be read with care.
+    """
+
+    statement: Statement
+    quantity: Quantity
+    doubts: tuple[Doubt, ...] = ()
 
 
 class Evidence(NamedTuple):
-    """What a claim stands on.
+    """What the decision about a claim rests on.
 
     Args:
         statements: all of them must hold.
-        doubts: beyond those of the statements.
-        note: what else there is to say, such as how the means go over the levels.
+        doubts: in words, beyond those of the statements.
+        note: a further remark, such as how the means go over the levels.
     """
 
-    statements: tuple[Statement, ...]
+    statements: tuple[ClaimStatement, ...]
     doubts: tuple[str, ...] = ()
     note: str = ""
 
+    @property
+    def all_doubts(self) -> tuple[str, ...]:
+        """The doubts about the claim and about its statements, each once."""
+        said = doubt_words(doubt for each in self.statements for doubt in each.doubts)
+        return tuple(dict.fromkeys([*self.doubts, *said]))
 
-def gather(
+
+def claim_evidence(
     claim: ValueClaim | ComparisonClaim | TrendClaim,
     design: BlockDesign,
     cells: Sequence[str],
@@ -52,14 +77,15 @@ def gather(
     Args:
         claim: from the study file.
         design: none of whose ``cells`` diverged.
-        cells: as for :func:`foolscope.experiments.claims.judgement.judge_claim`.
+        cells: labels of the design, in the order of ``claim.cells()``; see
+            :func:`foolscope.experiments.claims.judgement.judge_claim`.
         at: label of a claimed peak's level.
         practical_difference: δ.
         alpha: level of the tests.
-        higher_is_better: how the metric is read.
+        higher_is_better: how "better", "worse" and "peaks" read the metric.
 
     Returns:
-        The statements and what to say beside them.
+        The statements, with doubts and a remark.
 
     Raises:
         RecipeError: ``at`` is not an inner level.
@@ -67,7 +93,7 @@ def gather(
     if isinstance(claim, ValueClaim):
         return Evidence((_value(claim, design, cells[0], practical_difference),))
     fit = fit_additive(design)
-    statements = compared(
+    statements = comparison_statements(
         claim,
         fit,
         cells,
@@ -82,7 +108,7 @@ def gather(
     return Evidence(statements, _reversals(claim, fit, cells, alpha), describe_steps(cells, means))
 
 
-def compared(
+def comparison_statements(
     claim: ComparisonClaim | TrendClaim,
     fit: AdditiveFit,
     cells: Sequence[str],
@@ -91,8 +117,8 @@ def compared(
     practical_difference: float,
     alpha: float,
     higher_is_better: bool,
-) -> tuple[Statement, ...]:
-    """Take a claim about several cells apart into differences between them; see :func:`gather`."""
+) -> tuple[ClaimStatement, ...]:
+    """Split a claim about several cells into differences between them; see :func:`claim_evidence`."""
     better: RelationName = "more" if higher_is_better else "less"
     if isinstance(claim, TrendClaim):
         return _trend(claim, fit, cells, at, better, practical_difference, alpha)
@@ -102,20 +128,15 @@ def compared(
     )
 
 
-def _value(claim: ValueClaim, design: BlockDesign, cell: str, practical_difference: float) -> Statement:
-    names: dict[str, RelationName] = {"equal": "near", "at least": "at least", "at most": "at most"}
+def _value(claim: ValueClaim, design: BlockDesign, cell: str, practical_difference: float) -> ClaimStatement:
     tolerance = claim.tolerance
     if tolerance is None:
         tolerance = practical_difference if claim.relation == "equal" else 0.0
     mean = cell_mean(design, cell)
-    return Statement(
-        f"{cell} averages",
-        names[claim.relation],
-        shifted(mean, -claim.value),
-        tolerance,
-        claim.value,
-        doubts=spread_doubts(mean),
+    statement = Statement(
+        VALUE_RELATIONS[claim.relation], shifted(mean, -claim.value), tolerance, claim.value
     )
+    return ClaimStatement(statement, mean_of(f"{cell} averages"), estimate_doubts(mean))
 
 
 def _oriented(relation: str, better: RelationName) -> RelationName:
@@ -133,12 +154,10 @@ def _oriented(relation: str, better: RelationName) -> RelationName:
 
 def _difference(
     fit: AdditiveFit, cell: str, against: str, relation: RelationName, margin: float, alpha: float
-) -> Statement:
+) -> ClaimStatement:
     weights = difference(cell, against)
-    text = f"{cell} against {against} differs by"
-    return Statement(
-        text, relation, contrast(fit, weights), margin, doubts=contrast_doubts(fit, weights, alpha)
-    )
+    statement = Statement(relation, contrast(fit, weights), margin)
+    return ClaimStatement(statement, difference_between(cell, against), contrast_doubts(fit, weights, alpha))
 
 
 def _trend(
@@ -149,16 +168,16 @@ def _trend(
     better: RelationName,
     margin: float,
     alpha: float,
-) -> tuple[Statement, ...]:
+) -> tuple[ClaimStatement, ...]:
     if claim.relation in ("rises", "falls"):
         weights = trend_weights(levels)
-        text = f"From {levels[0]} to {levels[-1]} the fitted line goes by"
         relation: RelationName = "more" if claim.relation == "rises" else "less"
-        doubts = contrast_doubts(fit, weights, alpha)
-        return (Statement(text, relation, contrast(fit, weights), margin, doubts=doubts),)
+        statement = Statement(relation, contrast(fit, weights), margin)
+        trend = change_of("the fitted trend", f"from {levels[0]} to {levels[-1]}", noun="trend")
+        return (ClaimStatement(statement, trend, contrast_doubts(fit, weights, alpha)),)
     if claim.relation in ("rises steadily", "falls steadily"):
         relation = "more" if claim.relation == "rises steadily" else "less"
-        # A step may be as small as it likes, so long as it is one: no margin.
+        # Any step in the right direction counts, however small: no margin.
         return tuple(
             _difference(fit, later, earlier, relation, 0.0, alpha)
             for earlier, later in itertools.pairwise(levels)
@@ -172,7 +191,7 @@ def _trend(
 
 
 def _reversals(claim: TrendClaim, fit: AdditiveFit, levels: Sequence[str], alpha: float) -> tuple[str, ...]:
-    """Doubts about a linear trend some of whose steps go significantly the other way."""
+    """Doubt a linear trend if one of its steps goes significantly the other way."""
     against = {"rises": p_below, "falls": p_above}.get(claim.relation)
     if against is None:
         return ()

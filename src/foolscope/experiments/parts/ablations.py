@@ -9,8 +9,7 @@ import pydantic
 from pydantic import Field
 
 from foolscope.core.errors import RecipeError, did_you_mean
-from foolscope.core.settings import Settings
-from foolscope.experiments.claims.noise import single_run_difference
+from foolscope.core.settings import Settings, finite_or_none
 from foolscope.experiments.claims.sources import Design
 from foolscope.experiments.parts.part import Context, Entry, Part
 from foolscope.experiments.parts.training import check_metric
@@ -18,9 +17,12 @@ from foolscope.experiments.recipe import Recipe, setting_words, short_name, with
 from foolscope.experiments.running.packs import Pack
 from foolscope.experiments.running.run import Observer, Session, plan_trials, run_trials, silent
 from foolscope.experiments.study import Study
+from foolscope.experiments.wording.doubts import doubt_words
 from foolscope.experiments.wording.fields import field_words
-from foolscope.experiments.wording.sentences import factor_sentence, scale_of, verdict_sentence
+from foolscope.experiments.wording.sentences import scale_of
+from foolscope.experiments.wording.verdicts import factor_sentence, verdict_sentence
 from foolscope.statistics.blocks import BlockDesign, fit_additive, mean_interval
+from foolscope.statistics.single_runs import single_run_difference
 from foolscope.statistics.verdicts import Verdict, judge
 
 __all__ = [
@@ -274,7 +276,7 @@ def summarize(
     by_cell = {verdict.cell: verdict for verdict in verdicts}
     baseline = cells[0].recipe
     fit = fit_additive(design)
-    noise = _finite(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - alpha))
+    noise = finite_or_none(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - alpha))
     factors = []
     for field, values in vary.items():
         factor = short_name(baseline, field)
@@ -303,10 +305,10 @@ def summarize(
         seeds=list(design.blocks),
         practical_difference=practical_difference,
         factors=factors,
-        residual_deviation=_finite(fit.residual_deviation),
+        residual_deviation=finite_or_none(fit.residual_deviation),
         degrees_of_freedom=fit.degrees_of_freedom,
-        minimum_detectable_effect=_finite(max(detectable, default=float("nan"))),
-        doubts=list(dict.fromkeys(doubt for verdict in verdicts for doubt in verdict.doubts)),
+        minimum_detectable_effect=finite_or_none(max(detectable, default=float("nan"))),
+        doubts=doubt_words(doubt for verdict in verdicts for doubt in verdict.doubts),
         single_run_difference=noise,
     )
 
@@ -343,7 +345,7 @@ def _level(
     shared = {
         "label": label,
         "cell": cell.label,
-        "values": [_finite(each) for each in design.row(cell.label)],
+        "values": [finite_or_none(each) for each in design.row(cell.label).tolist()],
         "mean": mean,
         "low": low,
         "high": high,
@@ -356,17 +358,13 @@ def _level(
         **shared,
         outcome=verdict.outcome,
         sentence=verdict_sentence(verdict, field_words(factor), label, base, scale_of(metric)),
-        difference=_finite(verdict.estimate),
-        difference_low=_finite(verdict.interval[0]),
-        difference_high=_finite(verdict.interval[1]),
+        difference=finite_or_none(verdict.estimate),
+        difference_low=finite_or_none(verdict.interval[0]),
+        difference_high=finite_or_none(verdict.interval[1]),
         p_different=verdict.p_different,
         p_equivalent=verdict.p_equivalent,
         seeds_needed=verdict.seeds_needed,
     )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _check(plan: AblationPlan, context: Context) -> None:

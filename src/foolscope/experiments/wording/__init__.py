@@ -1,1 +1,1 @@
-"""Sentences about results, scales of display, and recipe fields in words."""
+"""Everything that speaks: sentences about results, scales of display, and recipe fields in words."""

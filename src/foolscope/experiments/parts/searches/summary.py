@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foolscope.core.errors import RecipeError
+from foolscope.core.settings import finite_or_none
 from foolscope.experiments.parts.ablations import BASELINE
 from foolscope.experiments.parts.searches.records import (
     ContenderRecord,
@@ -19,6 +20,7 @@ from foolscope.experiments.parts.searches.space import Dimension, Range, Space
 from foolscope.experiments.parts.searches.strategies import SearchSettings
 from foolscope.experiments.recipe import Recipe, value_of, with_values
 from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.wording.doubts import doubt_words
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.experiments.wording.sentences import POINTS, amount, more_seeds_text, number, p_text
 from foolscope.statistics.blocks import BlockDesign, mean_interval
@@ -43,7 +45,7 @@ def contender(recipe: Recipe, space: Space, trials: Sequence[StoredTrial]) -> Co
         values=values,
         identities=[trial.identity for trial in trials],
         diverged=sum(trial.status == "diverged" for trial in trials),
-        metrics={metric: [_finite(value) for value in own] for metric, own in measured.items()},
+        metrics={metric: [finite_or_none(value) for value in own] for metric, own in measured.items()},
         means={metric: mean_interval(_design({metric: own}), metric) for metric, own in measured.items()},
     )
 
@@ -79,7 +81,7 @@ def search_record(
         verdict = _verdict(before, winner, practical_difference)
     doubts = [] if best is None else _edge_doubts(baseline, space, best)
     if verdict is not None:
-        doubts += verdict.doubts
+        doubts += doubt_words(verdict.doubts)
     count = sum(len(each.trials) for each in rounds)
     return SearchRecord(
         recipe=name,
@@ -118,9 +120,9 @@ def _verdict(baseline: ContenderRecord, winner: ContenderRecord, margin: float) 
 
 def _verdict_fields(verdict: Verdict) -> dict[str, float | None]:
     return {
-        "difference": _finite(verdict.estimate),
-        "difference_low": _finite(verdict.interval[0]),
-        "difference_high": _finite(verdict.interval[1]),
+        "difference": finite_or_none(verdict.estimate),
+        "difference_low": finite_or_none(verdict.interval[0]),
+        "difference_high": finite_or_none(verdict.interval[1]),
         "p_different": verdict.p_different,
         "p_equivalent": verdict.p_equivalent,
         "seeds_needed": verdict.seeds_needed,
@@ -173,9 +175,9 @@ def _round_record(each: Round, space: Space) -> RoundRecord:
 def _tried_record(trial: ScoredPoint, space: Space) -> TriedRecord:
     return TriedRecord(
         values={dimension.field: value for dimension, value in zip(space, trial.point, strict=True)},
-        accuracies=[_finite(value) for value in trial.accuracies],
+        accuracies=[finite_or_none(value) for value in trial.accuracies],
         accuracy=trial.accuracy,
-        loss=_finite(trial.loss),
+        loss=finite_or_none(trial.loss),
         identities=list(trial.identities),
     )
 
@@ -240,7 +242,3 @@ def _comparison(verdict: Verdict, baseline: ContenderRecord, winner: ContenderRe
     verb = "gains" if verdict.outcome == "helps" else "costs"
     change = f"{own} % instead of {other} % ({interval}, {p})"
     return f"it {verb} {size} of test accuracy against {against}: {change}."
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
