@@ -7,6 +7,7 @@ import torch
 import foolscope
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, ThreatError
 from foolscope.data import load
+from foolscope.experiments.parts.attacks import stored
 from foolscope.inspection import overfitting
 
 SMALL = {
@@ -97,7 +98,7 @@ def test_attack_measures_the_trained_model(recipe, store):
         training, epsilons=[0, "51/255"], attacks=["fgsm", {"name": "pgd", "steps": 3}], limit=50
     )
     assert curve.epsilons == (0.0, 0.2)
-    assert len(curve.labels) == 50
+    assert len(curve.attack.curve.labels) == 50
     assert curve.robust_accuracies[0] == curve.clean_accuracy
     whole = foolscope.attack(training, epsilons=[0], attacks=["fgsm"])
     assert whole.clean_accuracy == pytest.approx(training.test_accuracy)
@@ -106,10 +107,83 @@ def test_attack_measures_the_trained_model(recipe, store):
     with pytest.raises(RecipeError, match="unknown attack 'pdg'"):
         foolscope.attack(training, epsilons=[0.1], attacks=["pdg"])
 
+    with pytest.raises(RecipeError, match="attacks is empty"):
+        foolscope.attack(training, epsilons=[0.1], attacks=[])
+
+
+ATTACKED = """
+[[attacks]]
+name = "linf"
+recipes = ["mlp"]
+epsilons = [0, "8/255"]
+attacks = ["fgsm", "pgd"]
+images = 30
+"""
+
+
+@pytest.mark.parametrize("study_first", [True, False])
+def test_an_attack_of_a_study_and_of_a_script_is_one(recipe, tmp_path, monkeypatch, study_first):
+    path, quick = tmp_path / "tiny.toml", {"epsilons": ["8/255", 0], "attacks": ["fgsm", {"name": "pgd"}]}
+    path.write_text(STUDY.replace("[mistakes]", f"{ATTACKED}\n[mistakes]"), encoding="utf-8")
+    trainings = [
+        foolscope.train(recipe.model_copy(update={"seed": seed}), store=tmp_path / "runs") for seed in (0, 1)
+    ]
+
+    def by_study():
+        return foolscope.study(path, store=tmp_path / "runs").record.of("attacks")[0].accuracies
+
+    def by_script():
+        found = [foolscope.attack(each, limit=30, **quick) for each in trainings]
+        return [list(each.robust_accuracies) for each in found]
+
+    first, second = (by_study, by_script) if study_first else (by_script, by_study)
+    accuracies = first()
+
+    def refuse(*_, **__):
+        raise AssertionError("attacked again")
+
+    monkeypatch.setattr(stored, "robust_accuracy_curve", refuse)
+    assert second() == accuracies
+    with pytest.raises(AssertionError, match="attacked again"):
+        foolscope.attack(trainings[1], limit=30, **quick, seed=0)
+
+
+class Scaled(torch.nn.Module):
+    """The same outputs for any scale, and other gradients."""
+
+    def __init__(self, model, scale):
+        super().__init__()
+        self.model, self.scale = model, scale
+
+    def forward(self, images):
+        logits = self.model(images)
+        return logits.detach() + self.scale * (logits - logits.detach())
+
+
+def test_a_module_is_known_by_what_it_computes(recipe, store, tmp_path):
+    training = foolscope.train(recipe, store=store)
+    images = load(recipe.dataset).test.images[:20] / 255.0
+    model, quick = training.trial.model(), {"epsilons": [0.1], "attacks": ["pgd"], "store": tmp_path}
+    labels = model(images).argmax(1)
+
+    def was_stored(module, count=20):
+        return foolscope.attack(module, images[:count], labels[:count], **quick).attack.was_stored
+
+    assert not was_stored(Scaled(model, 1.0))
+    assert was_stored(Scaled(training.trial.model(), 1.0))
+    assert not was_stored(Scaled(model, 2.0))
+    assert not was_stored(Scaled(model, 1.0).train())  # of which the result says so
+    assert not was_stored(Scaled(model, 1.0), 19)
+    assert not was_stored(model)
+    noisy = torch.nn.Sequential(model, torch.nn.Flatten())
+    noisy.register_forward_hook(lambda module, given, logits: logits + 1e-3 * torch.rand(1))
+    assert [was_stored(noisy) for _ in range(2)] == [False, False]
+
 
 def test_attack_takes_any_module(recipe, store):
     training = foolscope.train(recipe, store=store)
-    model, quick = training.trial.model(), {"epsilons": [0, 0.1], "attacks": ["fgsm"]}
+    model = training.trial.model()
+    quick = {"epsilons": [0, 0.1], "attacks": ["fgsm"], "store": store}
     named = foolscope.attack(model, dataset="digits", limit=50, **quick)
     own = foolscope.attack(training, limit=50, **quick)
     assert named.robust_accuracies == own.robust_accuracies

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 import foolscope
 from foolscope.experiments.records import CheckRecord, RangeTestRecord
@@ -77,6 +78,10 @@ def results(tmp_path_factory):
             "learning rate",
         ),
         "Search": (search, "Better settings"),
+        "Robustness": (
+            foolscope.attack(training, epsilons=[0, "8/255"], attacks=["fgsm"], limit=9),
+            "Attack on mlp",
+        ),
         "CheckResult": (checked(passed=False), 'It says "a & b" < c.'),
         "Inspection": (foolscope.inspect(training, parts=["filters", "histograms"], limit=9), "Inside mlp"),
         "StudyResult": (foolscope.study(path, store=store), "A tiny study"),
@@ -105,6 +110,17 @@ def test_the_shortcuts_say_what_the_records_say(results):
     assert len(ablation.sentences) == 1  # 0.1 is the baseline's own rate
     assert "0.01" in ablation.sentences[0]
     assert "2 fresh seeds" in search.summary
+
+
+def test_robustness_prints_its_accuracies_in_one_line(results):
+    robustness, _ = results["Robustness"]
+    at_zero, at_eight = (f"{100 * each:.1f} %" for each in robustness.robust_accuracies)
+    assert repr(robustness).endswith(f"{at_zero} clean, {at_zero} at ε = 0, {at_eight} at ε = 8/255")
+    images = torch.rand(3, 1, 8, 8)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    folder = robustness.attack.folder.parents[1]
+    own = foolscope.attack(module, images, torch.arange(3), epsilons=[1.0], attacks=["pgd"], store=folder)
+    assert "<svg" in html.unescape(own._repr_html_())
 
 
 def test_a_diverged_training_has_no_accuracy(tmp_path):

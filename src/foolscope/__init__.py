@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from foolscope.api import ablate, attack, check, inspect, recipe, reproduce, search, study, train
     from foolscope.core.errors import FoolscopeError
     from foolscope.experiments.recipe import Recipe
-    from foolscope.results import Ablation, CheckResult, Inspection, Search, StudyResult, Training
+    from foolscope.results import Ablation, CheckResult, Inspection, Robustness, Search, StudyResult, Training
 
 __all__ = [
     "Ablation",
@@ -18,6 +18,7 @@ __all__ = [
     "FoolscopeError",
     "Inspection",
     "Recipe",
+    "Robustness",
     "Search",
     "StudyResult",
     "Training",
@@ -32,7 +33,7 @@ __all__ = [
     "train",
 ]
 
-_RESULTS = ("Ablation", "CheckResult", "Inspection", "Search", "StudyResult", "Training")
+_RESULTS = ("Ablation", "CheckResult", "Inspection", "Robustness", "Search", "StudyResult", "Training")
 _HOMES = {
     "FoolscopeError": "foolscope.core.errors",
     "Recipe": "foolscope.experiments.recipe",

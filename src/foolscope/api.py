@@ -1,17 +1,17 @@
 """The verbs as functions, for scripts and notebooks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from foolscope.attacks import RobustAccuracyCurve, Threat, evaluate, robust_accuracy_curve
+from foolscope.attacks import Threat
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.engines.comparison import reference_run
 from foolscope.experiments.parts import ablations
-from foolscope.experiments.parts.attacks.plans import as_attack, attack_from
+from foolscope.experiments.parts.attacks.plans import attack_from
+from foolscope.experiments.parts.attacks.stored import attack_subject
 from foolscope.experiments.parts.checks import check_records, range_test_record
 from foolscope.experiments.parts.inspections.inspecting import inspect_subject
 from foolscope.experiments.parts.searches import Over, search_settings
@@ -26,7 +26,7 @@ from foolscope.experiments.study_run import run_study
 from foolscope.experiments.subjects.subject import Subject, dataset_settings, module_subject, run_subject
 from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 from foolscope.reports.pages import read_pictures, write_study_report
-from foolscope.results import Ablation, CheckResult, Inspection, Search, StudyResult, Training
+from foolscope.results import Ablation, CheckResult, Inspection, Robustness, Search, StudyResult, Training
 
 __all__ = ["ablate", "attack", "check", "inspect", "recipe", "reproduce", "search", "study", "train"]
 
@@ -245,11 +245,12 @@ def attack(
     levels: int | None = None,
     time_budget_seconds: float | None = None,
     limit: int = 1000,
-    seed: int = 0,
+    seed: int | None = None,
+    store: str | Path | None = None,
     data_dir: str | Path | None = None,
     device: str = "auto",
-) -> RobustAccuracyCurve:
-    """Measure the robust accuracy of a trained model, or of any module.
+) -> Robustness:
+    """Measure the robust accuracy of a trained model, or of any module, or read it from the store.
 
     Args:
         trained: from :func:`train`, attacked on its test images; or any module from images in [0, 1] to
@@ -259,16 +260,17 @@ def attack(
         epsilons: budgets in pixel units, images in [0, 1], such as ``"8/255"``.
         dataset: where the images are from: the name of a data set, an ``.npz``, a folder of class folders.
         split: of the data set: "train", "validation" or "test".
-        mean: per channel, in pixel units, where the module wants ``(images - mean) / std``.
-        std: likewise.
+        mean: per channel, in pixel units, if the module takes ``(images - mean) / std``.
+        std: per channel, beside ``mean``.
         norm: "linf", "l2" or "l1".
-        attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``, the cheap ones first; without it
+        attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``, in the order tried; by default
             the full evaluation (:func:`foolscope.attacks.evaluate`).
-        surrogate: another model for the full evaluation to make fooling images on.
-        levels: in the full evaluation fooling images are rounded to so many levels of gray above 0: 255.
-        time_budget_seconds: after which the full evaluation stops.
-        limit: the first so many images.
-        seed: root of the attacks' randomness.
+        surrogate: another model, whose fooling images the full evaluation tries as well.
+        levels: number of gray levels above 0 to which the full evaluation rounds fooling images, such as 255.
+        time_budget_seconds: when the full evaluation stops; the same call goes on where it stopped.
+        limit: number of images, from the start of the split.
+        seed: root of the attacks' randomness; by default the training's own, 0 for a module.
+        store: folder in which results are kept; by default the training's.
         data_dir: where the data sets are; by default where training found them.
         device: "auto", "cpu", "cuda" and so on.
 
@@ -277,31 +279,40 @@ def attack(
         RecipeError: it is not clear which images are meant, or the module does not fit them.
 
     Example:
+        >>> from tempfile import mkdtemp
         >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-        >>> curve = attack(linear, epsilons=[0, "8/255"], dataset="digits", attacks=["fgsm"], limit=20)
-        >>> len(curve.robust_accuracies)
+        >>> budgets = {"epsilons": [0, "8/255"], "attacks": ["fgsm"]}
+        >>> found = attack(linear, dataset="digits", limit=20, store=mkdtemp(), **budgets)
+        >>> len(found.robust_accuracies)
         2
     """
-    known = trained.data_dir if isinstance(trained, Training) else None
-    session = _session(_DEFAULT_STORE, data_dir or known, device)
-    if attacks is not None and (surrogate, levels, time_budget_seconds) != (None, None, None):
-        raise RecipeError(
-            "surrogate, levels and time_budget_seconds are for the full evaluation, not attacks"
-        )
+    known, root = None, _DEFAULT_STORE
+    if isinstance(trained, Training):
+        known, root = trained.data_dir, trained.trial.folder.parents[1]
+    session = _session(store or root, data_dir or known, device)
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks or ()]
+    if attacks is not None and not settings:
+        raise RecipeError("attacks is empty; name at least one, or leave it out for the full evaluation")
     subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), session)
-    place = (subject.model, subject.images, subject.labels, norm, epsilons)
-    if attacks is None:
-        curve = evaluate(
-            *place,
+    other = None
+    if isinstance(surrogate, Training):
+        other = run_subject(surrogate.trial, None, split, limit, session)
+    elif surrogate is not None:
+        pair = (subject.images, subject.labels)
+        other = _subject(surrogate, pair, None, split, limit, (None, None), session)
+    return Robustness(
+        attack_subject(
+            subject,
+            norm,
+            epsilons,
+            settings,
+            store=session.store,
             seed=seed,
-            surrogate=surrogate.trial.model(session.device) if isinstance(surrogate, Training) else surrogate,
+            surrogate=other,
             levels=levels,
             time_budget_seconds=time_budget_seconds,
         )
-    else:
-        curve = robust_accuracy_curve(*place, [as_attack(each) for each in settings], seed=seed)
-    return replace(curve, doubts=(*subject.doubts, *curve.doubts))
+    )
 
 
 def inspect(

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from foolscope.attacks import MaskingCheck
 from foolscope.experiments.engines.records import EnginesRecord
 from foolscope.experiments.parts.ablations import AblationRecord
+from foolscope.experiments.parts.attacks.robustness import curve_record
+from foolscope.experiments.parts.attacks.stored import StoredAttack
+from foolscope.experiments.parts.galleries import attack_gallery
 from foolscope.experiments.parts.inspections.records import InspectionRecord
 from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.parts.training import TrainingRecord
@@ -20,12 +24,14 @@ from foolscope.reports import Document, render_html
 from foolscope.reports.engines import engines_document
 from foolscope.reports.pages import study_document
 from foolscope.reports.parts.ablations import ablation_document
+from foolscope.reports.parts.attacks.part import attack_document
 from foolscope.reports.parts.checks import check_document
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
 from foolscope.reports.parts.searches import search_document
 from foolscope.reports.parts.training import training_document
+from foolscope.reports.phrases import epsilon_words, with_unit
 
-__all__ = ["Ablation", "CheckResult", "Inspection", "Search", "StudyResult", "Training"]
+__all__ = ["Ablation", "CheckResult", "Inspection", "Robustness", "Search", "StudyResult", "Training"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,59 @@ class CheckResult:
 
     def _repr_html_(self) -> str:
         return _framed(check_document(self.checks, self.range_test, self.classes))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Robustness:
+    """The accuracy that attacks leave a model, by budget.
+
+    Args:
+        attack: the result for each image (``attack.curve``), and where it is stored (``attack.folder``).
+    """
+
+    attack: StoredAttack
+
+    @property
+    def epsilons(self) -> tuple[float, ...]:
+        """The budgets in pixel units, ascending."""
+        return self.attack.curve.epsilons
+
+    @property
+    def robust_accuracies(self) -> tuple[float, ...]:
+        """For each budget the fraction of images that no attack within it fooled."""
+        return self.attack.curve.robust_accuracies
+
+    @property
+    def clean_accuracy(self) -> float:
+        """The fraction of images classified correctly without an attack."""
+        return self.attack.curve.clean_accuracy
+
+    @property
+    def checks(self) -> tuple[MaskingCheck, ...]:
+        """The checks for masked gradients; only the full evaluation makes them."""
+        return self.attack.curve.checks
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Reasons not to trust the numbers."""
+        return self.attack.curve.doubts
+
+    @property
+    def document(self) -> Document:
+        """The report, with the smallest perturbations found."""
+        gallery, pixels = attack_gallery(self.attack)
+        arrays = {key: value.cpu().numpy() for key, value in pixels.items()}
+        classes = self.attack.curve.clean_logits.shape[1]
+        return attack_document(curve_record(self.attack), gallery, arrays, classes)
+
+    def __repr__(self) -> str:
+        pairs = zip(self.robust_accuracies, self.epsilons, strict=True)
+        shown = [f"{with_unit(self.clean_accuracy)} clean"]
+        shown += [f"{with_unit(accuracy)} at ε = {epsilon_words(epsilon)}" for accuracy, epsilon in pairs]
+        return f"Robustness of {self.attack.subject.name}, {self.attack.curve.norm}: {', '.join(shown)}"
+
+    def _repr_html_(self) -> str:
+        return _framed(self.document)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, AttackedRecord, MaskingRecord
-from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
+from foolscope.experiments.parts.attacks.records import (
+    AttackDetailsRecord,
+    CurveRecord,
+    MaskingRecord,
+    SubjectRecord,
+)
+from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.reports import Document, render_html, render_markdown
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Figure, Section, Table
@@ -92,11 +97,11 @@ def test_every_part_of_the_images_is_tabulated():
         ["wrong without attack", 20, 20],
         ["APGD", 30, 60],
         ["Square", 5, 15],
-        ["held", 145, 105],
+        ["not fooled", 145, 105],
     ]
     text = read(curve())
-    assert "What became of the 200 images by budget ε." in text
-    assert "Nothing fell to long APGD." in text  # a transfer without another model was not even made
+    assert "the 200 images by budget ε." in text
+    assert "No image was fooled by long APGD." in text  # a transfer without another model was not even made
 
 
 def test_many_budgets_are_rows():
@@ -116,8 +121,8 @@ def test_classes_come_least_robust_first():
         ["cat", 100, 90, 70, "90.0", "70.0"],
         ["owl", 40, 40, 30, "100.0", "75.0"],
     ]
-    assert "net gets 8.3 % of “dog” right and 75.0 % of “owl”" in text
-    assert "from “dog” to “cat”: 41 of the 50 images that are right without attack" in text
+    assert "accuracy of net is 8.3 % for “dog” and 75.0 % for “owl”" in text
+    assert "from “dog” to “cat”: 41 of the 50 images classified correctly without attack" in text
 
 
 def test_signs_that_were_seen_come_first_and_in_words():
@@ -127,20 +132,20 @@ def test_signs_that_were_seen_come_first_and_in_words():
         ["train mode", "not\xa0seen", "It evaluates."],
     ]
     text = read(curve())
-    assert "3 signs of that were looked for." in text
+    assert "3 signs of masked gradients were checked." in text
     assert "Seen in net: zeros, so its accuracies may be far too high" in text
     assert "Seen in net, but harmless here: vanished" in text
     calm = curve(checks=[SIGNS[0]])
-    assert "1 sign of that was looked for. None was seen in net." in read(calm)
-    assert "hide its gradients" not in read(curve(checks=[]))
+    assert "None was seen in net." in read(calm)
+    assert "masked gradients" not in read(curve(checks=[]))
 
 
 def test_the_sizes_are_shown_where_they_say_more_than_the_accuracies():
     text = read(curve())
-    assert "Half of the images that net gets right fall" not in text
-    assert "More than half of the images that net gets right hold at ε = 16/255." in text
+    assert "Half of the images" not in text
+    assert "More than half of the images that net classifies correctly are not fooled at ε = 16/255." in text
     weaker = DETAILS.model_copy(update={"held": [100, 10], "fallen": [20, 30, 40, 100, 150, 190]})
-    assert "fall to a change of 0.05 (12.8/255) or less" in read(curve(details=weaker))
+    assert "are fooled by a perturbation of 0.05 (12.8/255) or less" in read(curve(details=weaker))
     used_up = DETAILS.model_copy(update={"sizes": [0.0, 8 / 255, 16 / 255], "fallen": [20, 55, 95]})
     assert "How small the perturbations are" not in read(curve(details=used_up))
 
@@ -180,7 +185,7 @@ def test_several_models_have_a_section_of_their_own_each():
     ],
 )
 def test_it_says_what_was_attacked_on_which_images(facts, words):
-    record = curve(attacked=AttackedRecord(**facts))
+    record = curve(attacked=SubjectRecord(**facts))
     text = read(record)
     assert words in text
     assert "recipe" not in text
@@ -210,7 +215,7 @@ def test_a_single_budget_has_no_curve_and_old_records_stay_readable():
 def test_attacks_of_one_name_are_told_apart():
     record = curve(attacks=["pgd", "fgsm", "fgsm", "pgd"], checks=[])
     assert [row[0] for row in tables(record)["taken-table-attack-net"]] == [
-        *("wrong without attack", "PGD 1", "PGD 2", "held")
+        *("wrong without attack", "PGD 1", "PGD 2", "not fooled")
     ]
 
 

@@ -10,9 +10,11 @@ from foolscope.core.errors import StoreError
 from foolscope.experiments.claims.records import ClaimRecord, FigureRecord, NoiseRecord
 from foolscope.experiments.parts import PARTS
 from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.pending import ChecksRecord, MistakesRecord
+from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.experiments.parts.training import TrainingRecord
-from foolscope.experiments.records import CheckRecord, CurveRecord, GalleryRecord, PictureRecord
+from foolscope.experiments.records import CheckRecord
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.reports import Figure, Gallery, Table, render_html, render_markdown
 from foolscope.reports.numbering import walk

@@ -64,10 +64,10 @@ def test_it_says_what_was_done_to_which_images():
     text, _ = read(trace(source="truck", target="automobile", confidence=0.9))
     for part in (
         "Attack bim on mlp",
-        "BIM (2 gradient steps) was followed step by step on the models of 2 seeds",
+        "BIM (2 gradient steps) was traced step by step on the models of 2 seeds",
         "the first 1,000 test images of truck, in the norm L∞: ε = 0.1 changes no pixel by more than 0.1.",
         "It aims at automobile, and only that counts as success",
-        "test images of truck that mlp gets right with a probability of 0.9 or more, 885 of 1,000",
+        "test images of truck that mlp classifies correctly with a probability of 0.9 or more, 885 of 1,000",
         "the mean over the seeds",
         "18 thousand forward and 12 thousand backward passes",
         "Doubt about mlp: the gradients are tiny.",
@@ -118,17 +118,17 @@ def test_one_seed_has_no_intervals():
         (
             {},
             "The attack bim, which changes no pixel by more than 8/255, succeeds on 55.0 % of the test "
-            "images that mlp gets right.",
+            "images that mlp classifies correctly.",
         ),
         (
             {"target": "ship", "source": "truck", "norm": "l2"},
             "The attack bim, which moves an image by at most 8/255 in the L2 norm (the root of its summed "
-            "squares), turns 55.0 % of the test images of truck that mlp gets right into ship.",
+            "squares), turns 55.0 % of the test images of truck that mlp classifies correctly into ship.",
         ),
         (
             {"budgets": trace().budgets[:2]},
             "The attack bim, which changes no pixel by more than 4/255, succeeds on 25.0 % of the test "
-            "images that mlp gets right.",
+            "images that mlp classifies correctly.",
         ),
     ],
 )

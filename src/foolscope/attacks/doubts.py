@@ -1,35 +1,28 @@
 """Reasons not to trust an attack's numbers, in plain words, each with what to do."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from foolscope.attacks.ledger import Ledger
+from foolscope.core.settings import FiniteFloat, Settings
 
 __all__ = ["MaskingCheck", "check", "doubts_about_model", "doubts_about_run", "model_checks"]
 
 _MANY_ZEROS = 0.01
 
 
-@dataclass(frozen=True)
-class MaskingCheck:
-    """One sign that robustness may be a mirage.
+class MaskingCheck(Settings):
+    """One sign of masked gradients, and whether a model shows it."""
 
-    Args:
-        name: the sign, in two or three words.
-        fired: whether it was seen.
-        sentence: what was measured; where it was seen also what it means and what to do.
-        value: the figure that decided.
-        is_serious: whether it speaks against the figures of this evaluation, and not only against others'.
-    """
-
-    name: str
-    fired: bool
-    sentence: str
-    value: float
-    is_serious: bool = True
+    name: str = Field(description="two or three words")
+    fired: bool = Field(description="whether the model shows the sign")
+    sentence: str = Field(description="what was measured; if it fired, also what that means and what to do")
+    value: FiniteFloat = Field(description="the number that decided; None if it is not finite")
+    is_serious: bool = Field(
+        True, description="whether the sign casts doubt on this evaluation, and not only on those of others"
+    )
 
 
 def model_checks(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[MaskingCheck, ...]:
@@ -77,7 +70,13 @@ def check(
     name: str, value: float, fired: bool, seen: str, unseen: str, *, is_serious: bool = True
 ) -> MaskingCheck:
     """Return a check with the sentence that fits."""
-    return MaskingCheck(name, fired, seen if fired else unseen, float(value), is_serious)
+    return MaskingCheck(
+        name=name,
+        fired=fired,
+        sentence=seen if fired else unseen,
+        value=float(value),
+        is_serious=is_serious,
+    )
 
 
 def doubts_about_model(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
-"""``foolscope attack``: robust accuracy of a stored run, or of anyone's model."""
+"""``foolscope attack``: robust accuracy of a stored run, or of any other PyTorch model."""
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from foolscope.attacks import (
-    ATTACKS,
-    NORMS,
-    Attack,
-    RobustAccuracyCurve,
-    Threat,
-    parse_epsilons,
-)
+from foolscope.attacks import ATTACKS, NORMS, Threat, parse_epsilons
 from foolscope.cli.console import live_progress, percent, results, starting_anew
 from foolscope.cli.options import one_of, place_options, report_option, session_of
 from foolscope.cli.subject_options import (
@@ -27,29 +21,27 @@ from foolscope.cli.subject_options import (
     model_options,
     norm_option,
     say_doubts,
-    seed_option,
     subject_of,
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
-from foolscope.experiments.parts.attacks.kept import Attacked, attack_subject, curve_summary, evaluate_subject
-from foolscope.experiments.parts.attacks.plans import as_attack, attack_from
-from foolscope.experiments.parts.attacks.robustness import curve_gallery, curve_record
+from foolscope.experiments.parts.attacks.plans import attack_from
+from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject, curve_summary
 from foolscope.experiments.running.run import Session, Stage
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports import render_html
-from foolscope.reports.parts.attacks.part import attack_document
+from foolscope.results import Robustness
 
 _EXAMPLES = """\b
 Examples:
-  foolscope attack 09a8be8551                              a run's first letters are enough
+  foolscope attack 09a8be8551                              the first characters of a run
   foolscope attack 09a8be8551 --epsilon 0:16/255:2/255     a range of budgets
   foolscope attack 09a8be8551 --norm l2 --epsilon 0.5 --surrogate 51c0ffee --time-budget 600
   foolscope attack 09a8be8551 --attack fgsm --attack pgd --steps 100 --restarts 5
 
 \b
-Anyone's model: a factory in a file or a package, with weights; or TorchScript or torch.export
+Any other model: a factory in a file or a package, with weights; TorchScript or torch.export
   foolscope attack nets.py:build --weights net.safetensors --dataset cifar10
   foolscope attack nets:resnet --weights net.pt --dataset cifar10 --mean .5,.5,.5 --std .5,.5,.5
   foolscope attack net.pt2 --dataset photos/ --height 64 --width 64 --epsilon 8/255
@@ -59,7 +51,7 @@ Anyone's model: a factory in a file or a package, with weights; or TorchScript o
 @click.command(epilog=_EXAMPLES)
 @click.argument("model", metavar="RUN|MODEL")
 @model_options
-@norm_option("How a change is measured.")
+@norm_option("Norm of the perturbation.")
 @click.option(
     "--epsilon",
     default="0,1/255,2/255,4/255,8/255,16/255",
@@ -71,21 +63,25 @@ Anyone's model: a factory in a file or a package, with weights; or TorchScript o
     "names",
     multiple=True,
     metavar="NAME",
-    help="Not the full evaluation, but these attacks, cheap ones first; repeat for several: "
+    help="Only this attack, not the full evaluation; repeat for several, the cheap ones first: "
     f"{', '.join(ATTACKS)}.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of iterated attacks.")
 @click.option("--restarts", type=click.IntRange(1), help="Random starts of iterated attacks.")
-@click.option("--surrogate", metavar="RUN|MODEL", help="Try images that fool this other model, too.")
-@click.option("--8-bit", "eight_bit", is_flag=True, help="Fooling images count as files of 8 bits a pixel.")
+@click.option("--surrogate", metavar="RUN|MODEL", help="Also try images that fool this other model.")
+@click.option("--8-bit", "eight_bit", is_flag=True, help="Round fooling images to 8 bits per pixel.")
 @click.option(
     "--time-budget",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Stop after this long; the same command goes on where it stopped.",
+    help="Stop after this time; the same command goes on where it stopped.",
 )
 @image_options
-@seed_option("Root of the attacks' randomness.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    help="Root of the attacks' randomness.  [default: the run's own seed; 0 for a MODEL]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @report_option
 @place_options
@@ -108,19 +104,19 @@ def command(
     time_budget: float | None,
     split: str,
     limit: int,
-    seed: int,
+    seed: int | None,
     as_json: bool,
     page: Path | None,
     store_folder: Path,
     data_dir: Path | None,
     device: str,
 ) -> None:
-    """Measure the accuracy that attacks leave a model, over a range of budgets.
+    """Measure the robust accuracy of a model over a range of budgets.
 
-    Without --attack everything is tried, in the order that costs least, and the model is searched for signs
-    that it hides its gradients.
+    Without --attack this is the full evaluation: an ensemble of attacks, the cheap ones first, and checks for
+    masked gradients. Results are stored, and what a study or a script has attacked is not attacked again.
 
-    The model is a stored RUN, by its identity or its first letters, or a MODEL of anyone's:
+    The model is a stored RUN, by the first characters of its identity, or any other MODEL:
     package.module:factory, file.py:factory, or a TorchScript or torch.export file. It takes images in
     [0, 1] and returns logits.
     """
@@ -136,95 +132,66 @@ def command(
     subject = subject_of(model, weights, (mean, std), images, session)
     say_doubts(subject)
     other = None if surrogate is None else _surrogate(surrogate, subject, images, session)
-    with live_progress() as observe:
-        if attacks:
-            with starting_anew():
-                attacked = attack_subject(
-                    subject,
-                    norm,
-                    budgets,
-                    attacks,
-                    seed=seed,
-                    store=session.store,
-                    progress=lambda budget, left: observe(
-                        Stage(
-                            "attacking",
-                            (budgets.index(budget) + 1) / len(budgets),
-                            f"ε = {budget:.3g}, {left} left",
-                        )
-                    ),
-                )
-        else:
-            attacked = evaluate_subject(
+    ended = starting_anew() if attacks else nullcontext()  # a full evaluation goes on where it stopped
+    with live_progress() as observe, ended:
+        attacked = Robustness(
+            attack_subject(
                 subject,
                 norm,
                 budgets,
-                seed=seed,
+                attacks,
                 store=session.store,
+                seed=seed,
                 surrogate=other,
                 levels=255 if eight_bit else None,
                 time_budget_seconds=time_budget,
-                progress=lambda name, done, left: observe(Stage(name, done, f"{left} hold")),
+                progress=lambda stage, done, left: observe(Stage(stage, done, f"{left} not fooled")),
             )
-        if attacked.was_stored:
-            observe(Stage("attacking", 1.0, "was done before; read from the store"))
+        )
+        if attacked.attack.was_stored:
+            observe(Stage("attacking", 1.0, "done before; read from the store"))
     if page is not None:
-        _write_page(page, subject, attacked.curve, attacks)
+        write_text(page, render_html(attacked.document))
     if as_json:
-        click.echo(json.dumps(_document(subject, attacked), indent=1))
+        click.echo(json.dumps(_document(attacked.attack), indent=1))
     else:
-        _print(subject, attacked)
+        _print(attacked.attack)
 
 
 def _surrogate(model: str, subject: Subject, images: Images, session: Session) -> Subject:
-    """Return another model that takes the same images."""
+    """Return another model with the same images."""
     dataset = images.dataset or str(subject.facts["dataset"])
-    other = subject_of(model, None, (None, None), replace(images, dataset=dataset), session)
-    if other.identity == subject.identity:
-        raise RecipeError(f"the surrogate {model} is the model itself; name another one")
-    return other
+    return subject_of(model, None, (None, None), replace(images, dataset=dataset), session)
 
 
-def _write_page(page: Path, subject: Subject, curve: RobustAccuracyCurve, attacks: Sequence[Attack]) -> None:
-    gallery, pixels = curve_gallery(subject.name, curve, subject.images, subject.model, subject.classes)
-    arrays = {key: value.cpu().numpy() for key, value in pixels.items()}
-    record = curve_record(subject.name, curve, attacks, subject.classes, subject.facts)
-    write_text(page, render_html(attack_document(record, gallery, arrays, len(subject.classes))))
-
-
-def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> list[Attack]:
-    settings: list[Settings] = []
-    if not names:
-        for option, value in (("--steps", steps), ("--restarts", restarts)):
-            if value is not None:
-                raise RecipeError(
-                    f"{option} is for an attack; name it with --attack pgd, or leave {option} out"
-                )
-        return []
+def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> list[Settings]:
+    """Return the settings of the attacks named, each with the options that it has."""
     given = {name: value for name, value in (("steps", steps), ("restarts", restarts)) if value is not None}
     for name in names:
         one_of(name, ATTACKS, "attack")
-        accepted = {field: value for field, value in given.items() if field in ATTACKS[name].model_fields}
-        settings.append(attack_from({"name": name, **accepted}))
-    unused = [field for field in given if not any(field in type(each).model_fields for each in settings)]
+    unused = [name for name in given if not any(name in ATTACKS[each].model_fields for each in names)]
     if unused:
-        raise RecipeError(
-            f"--{unused[0]} means nothing to {', '.join(names)}; add --attack pgd or leave it out"
+        means = f"means nothing to {', '.join(names)}" if names else "is for an attack by name"
+        raise RecipeError(f"--{unused[0]} {means}; add --attack pgd, or leave out --{unused[0]}")
+    return [
+        attack_from(
+            {"name": name, **{each: given[each] for each in given if each in ATTACKS[name].model_fields}}
         )
-    return [as_attack(each) for each in settings]
+        for name in names
+    ]
 
 
-def _document(subject: Subject, attacked: Attacked) -> dict[str, Any]:
+def _document(attack: StoredAttack) -> dict[str, Any]:
     return {
-        **subject.facts,
-        "remarks": list(subject.remarks),
-        **curve_summary(attacked.curve),
-        "results": str(attacked.folder),
+        **attack.subject.facts,
+        "remarks": list(attack.subject.remarks),
+        **curve_summary(attack.curve),
+        "results": str(attack.folder),
     }
 
 
-def _print(subject: Subject, attacked: Attacked) -> None:
-    console, curve = results(), attacked.curve
+def _print(attack: StoredAttack) -> None:
+    console, curve, subject = results(), attack.curve, attack.subject
     run = subject.facts.get("run")
     console.print(
         f"\n[bold]Robust accuracy of {escape(subject.name)}[/bold]{f' (run {run[:8]})' if run else ''}, "
@@ -243,25 +210,24 @@ def _print(subject: Subject, attacked: Attacked) -> None:
         )
     console.print(table)
     largest = curve.epsilons[-1]
-    taken = [
+    fooled = [
         f"{name} {count}" for name, count in zip(curve.attacks, curve.taken(largest), strict=True) if count
     ]
     console.print(
-        f"Clean accuracy {percent(curve.clean_accuracy)}. At ε = {largest:.4g} fell to "
-        f"{', '.join(taken) if taken else 'no attack: none'}."
+        f"Clean accuracy {percent(curve.clean_accuracy)}. Images fooled at ε = {largest:.4g}, by attack: "
+        f"{', '.join(fooled) or 'none'}."
     )
-    console.print(
-        f"{curve.forward_count:,} forward and {curve.backward_count:,} backward passes of one image."
-    )
+    passes = f"{curve.forward_count:,} forward and {curve.backward_count:,} backward passes"
+    console.print(f"{passes}, counted in images.")
     if curve.checks:
         fired = [check.name for check in curve.checks if check.fired]
         console.print(
-            f"{len(curve.checks)} checks for hidden gradients: "
-            + (f"[yellow]seen: {escape(', '.join(fired))}[/yellow]." if fired else "nothing seen.")
+            f"{len(curve.checks)} checks for masked gradients: "
+            + (f"[yellow]{escape(', '.join(fired))}[/yellow]." if fired else "no sign seen.")
         )
     for remark in subject.remarks:
         console.print(f"Note: {escape(remark)}.")
     if curve.unfinished:
-        console.print("Not finished: the same command goes on where it stopped.")
+        console.print("Not finished: run the same command again to go on.")
     else:
-        console.print(f"Every image's result is in {escape(str(attacked.folder))}.")
+        console.print(f"The result for each image is in {escape(str(attack.folder))}.")

@@ -9,17 +9,19 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
-from foolscope.experiments.parts.attacks.aims import check_classes
 from foolscope.experiments.parts.attacks.part import attack_fields, over_trials
 from foolscope.experiments.parts.attacks.plans import FoolingPlan, TracePlan
-from foolscope.experiments.parts.attacks.robustness import fooling_gallery, worst_gallery
+from foolscope.experiments.parts.attacks.targets import check_classes
 from foolscope.experiments.parts.checks import check_records, gradient_check_document, range_test_record
+from foolscope.experiments.parts.galleries import fooling_gallery
 from foolscope.experiments.parts.graph_records import GraphRecord
 from foolscope.experiments.parts.graphs import initial_graphs
+from foolscope.experiments.parts.mistakes import worst_gallery
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
+from foolscope.experiments.parts.pictures import GalleryRecord
 from foolscope.experiments.parts.trace_records import TraceRecord
 from foolscope.experiments.parts.traces import QUANTITIES, trace_record
-from foolscope.experiments.records import CheckRecord, GalleryRecord, RangeTestRecord
+from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.study import Study
 from foolscope.inspection import GRADIENT_CHECKS
 

@@ -1,4 +1,4 @@
-"""What a followed attack leaves behind for reports; see :mod:`foolscope.experiments.records`."""
+"""Stored traces of attacks; see :mod:`foolscope.experiments.parts.traces`."""
 
 from typing import Any
 
@@ -10,19 +10,17 @@ __all__ = ["TraceBudgetRecord", "TraceRecord"]
 
 
 class TraceBudgetRecord(Settings):
-    """What an attack that is followed did with one budget; with ε = 0, what was before it."""
+    """The outcome of a traced attack at one budget; at ε = 0, without an attack."""
 
     epsilon: float
     robust_accuracies: list[float] = Field(description="of all images attacked, one per seed")
-    success_rates: list[float | None] = Field(
-        description="of the images counted, one per seed; null if there were none"
-    )
+    success_rates: list[float | None] = Field(description="of the images counted, one per seed; null if none")
     label_probabilities: list[float | None] = Field(
-        description="mean probability of the label, of the images counted, likewise"
+        description="mean probability of the label, of the images counted, one per seed; null if none"
     )
     losses: list[list[float | None]] = Field(
         description="mean cross-entropy of the label in nats over all images attacked: per seed, before each "
-        "step and after the last; none for ε = 0"
+        "step and after the last; empty for ε = 0"
     )
     means: dict[str, tuple[float | None, float | None, float | None]] = Field(
         description="robust_accuracy, success_rate, label_probability: mean over seeds and 95 % interval"
@@ -33,7 +31,7 @@ class TraceBudgetRecord(Settings):
 
 
 class TraceRecord(Settings):
-    """One attack on the models of every seed, followed step by step."""
+    """One attack on the models of every seed, traced step by step."""
 
     attack: str
     recipe: str
@@ -44,7 +42,7 @@ class TraceRecord(Settings):
     confidence: float
     images: int = Field(description="attacked, for each seed")
     counted: list[int] = Field(
-        description="images that the model gets right with the confidence asked for, one number per seed"
+        description="images that the model classifies correctly with the confidence required, one per seed"
     )
     seeds: list[int]
     budgets: list[TraceBudgetRecord] = Field(description="ascending; the first is ε = 0")

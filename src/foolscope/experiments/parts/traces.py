@@ -1,4 +1,4 @@
-"""Attacks of a study that are followed: the loss by step, and what becomes of the images, for every seed."""
+"""Traces of attacks: the loss at each step and the outcome for the images, for the models of every seed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.attacks import AttackResult, Threat, run
-from foolscope.experiments.parts.attacks.aims import Aimed, aimed_images
-from foolscope.experiments.parts.attacks.kept import ATTACK_VERSION
 from foolscope.experiments.parts.attacks.plans import TracePlan, as_attack
+from foolscope.experiments.parts.attacks.stored import ATTACK_VERSION
+from foolscope.experiments.parts.attacks.targets import TargetedImages, targeted_images
 from foolscope.experiments.parts.by_seed import measured_by_seed
 from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.running.run import Session
@@ -24,7 +24,7 @@ QUANTITIES = {
     "success_rate": "success_rates",
     "label_probability": "label_probabilities",
 }
-"""What a claim can be about, and which field of a budget's record holds it, seed by seed."""
+"""Quantities that claims may name -> the field of a budget's record with one value per seed."""
 
 Interval = tuple[float | None, float | None, float | None]
 
@@ -35,11 +35,11 @@ def trace_record(
     session: Session,
     tell: Callable[[float, str], None],
 ) -> TraceRecord:
-    """Follow an attack on the model of every seed; what has been followed before is read.
+    """Trace an attack on the model of every seed, or read the results from the store.
 
     Args:
         plan: attack, classes, budgets, number of images.
-        trials: one per seed; those that diverged are left out.
+        trials: one per seed; those that diverged are skipped.
         session: store and data.
         tell: called with the fraction done and a detail.
     """
@@ -77,11 +77,13 @@ def trace_record(
 
 def _follow(plan: TracePlan, trial: StoredTrial, session: Session) -> dict[str, Any]:
     """Attack one model with every budget."""
-    aimed = aimed_images(plan, session.dataset(trial.recipe.dataset), plan.images)
+    targeted = targeted_images(plan, session.dataset(trial.recipe.dataset), plan.images)
     model = trial.model(session.device)
-    results = [_attack(plan, Threat(plan.norm, epsilon), model, aimed, trial) for epsilon in plan.budgets()]
+    results = [
+        _attack(plan, Threat(plan.norm, epsilon), model, targeted, trial) for epsilon in plan.budgets()
+    ]
     clean = results[0].clean_logits.softmax(1)
-    of_label = clean.gather(1, aimed.labels[:, None])[:, 0]
+    of_label = clean.gather(1, targeted.labels[:, None])[:, 0]
     counted = results[0].clean_correct & (of_label >= plan.confidence)
     before: dict[str, Any] = {
         "robust_accuracy": results[0].clean_accuracy,
@@ -90,9 +92,9 @@ def _follow(plan: TracePlan, trial: StoredTrial, session: Session) -> dict[str, 
         "losses": [],
     }
     return {
-        "images": len(aimed.labels),
+        "images": len(targeted.labels),
         "counted": int(counted.sum()),
-        "budgets": [before, *[_outcome(result, aimed.labels, counted) for result in results]],
+        "budgets": [before, *[_outcome(result, targeted.labels, counted) for result in results]],
         "doubts": [doubt for result in results for doubt in result.doubts],
         "forward_count": sum(result.forward_count for result in results),
         "backward_count": sum(result.backward_count for result in results),
@@ -100,16 +102,16 @@ def _follow(plan: TracePlan, trial: StoredTrial, session: Session) -> dict[str, 
 
 
 def _attack(
-    plan: TracePlan, threat: Threat, model: nn.Module, aimed: Aimed, trial: StoredTrial
+    plan: TracePlan, threat: Threat, model: nn.Module, targeted: TargetedImages, trial: StoredTrial
 ) -> AttackResult:
     return run(
         model,
-        aimed.images,
-        aimed.labels,
+        targeted.images,
+        targeted.labels,
         threat,
         as_attack(plan.attack),
         seed=trial.recipe.seed,
-        targets=aimed.targets,
+        targets=targeted.targets,
         trace=True,
     )
 
@@ -125,7 +127,7 @@ def _outcome(result: AttackResult, labels: Tensor, counted: Tensor) -> dict[str,
 
 
 def _mean(values: Tensor) -> float | None:
-    """Average; None where there is nothing to average, or something that is no number."""
+    """Return the mean; None without values, or if it is not finite."""
     mean = values.to(torch.float64).mean().item()
     return mean if np.isfinite(mean) else None
 
@@ -145,7 +147,7 @@ def _over_seeds(
 
 
 def _interval(values: Sequence[float | None], seeds: Sequence[int], *, largest: float = np.inf) -> Interval:
-    """Return mean and 95 % interval over the seeds, within [0, largest]; None where there is none."""
+    """Return the mean and its 95 % interval over the seeds, clipped to [0, largest]."""
     design = BlockDesign(("all",), tuple(seeds), np.array([values], dtype=float))
     mean, low, high = mean_interval(design, "all")
     if low is None or high is None:

@@ -16,14 +16,18 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.core.modes import frozen
 from foolscope.experiments.subjects.foreign_archives import ARCHIVES, load_archive
 from foolscope.experiments.subjects.foreign_weights import fit_weights, read_weights, state_fingerprint
 from foolscope.models import Normalize
 
-__all__ = ["ForeignModel", "is_foreign", "load_foreign", "normalized"]
+__all__ = ["ForeignModel", "is_foreign", "load_foreign", "module_fingerprint", "normalized"]
+
+_FEW = 4  # images whose outputs and gradients identify a module in memory
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class ForeignModel:
     Args:
         name: what the person called it.
         body: from inputs to logits, in evaluation mode.
-        fingerprint: hash of its parameters and of the code that it is made of.
+        fingerprint: hash of its parameters and of the code that it is made of; empty for one in memory, see
+            :func:`module_fingerprint`.
         remarks: what was done to make it fit, in words.
         has_weights: whether it came with weights, and not from a factory alone.
     """
@@ -93,6 +98,31 @@ def load_foreign(place: str, weights: Path | None, device: torch.device) -> Fore
         remarks += fit_weights(body, tensors, str(weights))
     fingerprint = state_fingerprint(body, factory.encode(), *sources, *_sources_of_layers(body))
     return ForeignModel(place, body.eval().to(device), fingerprint, remarks, weights is not None)
+
+
+def module_fingerprint(body: nn.Module, images: Float[Tensor, "batch channel height width"]) -> str:
+    """Return a hash of a module in memory: its parameters, the files of its layers, and what it computes.
+
+    Two modules may differ in an attribute, or in code that is in no file, such as a notebook's. Their outputs
+    tell them apart, or their gradients where only the backward pass differs. A module with random outputs
+    has a new fingerprint each time.
+
+    Args:
+        body: any module.
+        images: the first few are used.
+    """
+    modes = bytes(layer.training for layer in body.modules())  # an attack in train mode says so
+    computed: list[Tensor] = []
+    if len(images):
+        with frozen(body), torch.enable_grad():
+            inputs = images[:_FEW].detach().clone().requires_grad_()
+            outputs = body(inputs)
+            computed.append(outputs.detach())
+            if outputs.requires_grad:
+                gradients = torch.autograd.grad(outputs.square().sum(), inputs, allow_unused=True)
+                computed += [each for each in gradients if each is not None]
+    values = [each.cpu().contiguous().numpy().tobytes() for each in computed]
+    return state_fingerprint(body, modes, *values, *_sources_of_layers(body))
 
 
 def normalized(

@@ -16,9 +16,16 @@ from foolscope.core.settings import one_line
 from foolscope.data import DATASETS, Dataset, DatasetSettings
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.subjects.foreign_models import ForeignModel, load_foreign, normalized, place_of
+from foolscope.experiments.subjects.foreign_models import (
+    ForeignModel,
+    load_foreign,
+    module_fingerprint,
+    normalized,
+    place_of,
+)
 from foolscope.experiments.subjects.plausibility import clean_doubts, usual_scalings
 from foolscope.learning.evaluation import channel_statistics, to_pixels
+from foolscope.threats.threat import Threat, check_images
 
 __all__ = ["Subject", "check_fit", "dataset_settings", "foreign_subject", "module_subject", "run_subject"]
 
@@ -32,11 +39,12 @@ class Subject:
         facts: what it is, for the result: the run, or the model's place and weights; data set, split.
         identity: hash of everything that determines the model's outputs.
         model: from images in [0, 1] to logits.
-        images: the first so many of the split.
+        images: the first ones of the split.
         labels: their classes.
-        classes: the names of the classes.
+        classes: the names of the classes; empty for images in memory.
         remarks: what was done to make the model fit.
         doubts: reasons not to trust the numbers, known before any attack.
+        seed: root of the attacks' randomness where none is given: a run's own, as a study attacks it.
     """
 
     name: str
@@ -48,6 +56,7 @@ class Subject:
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    seed: int = 0
 
 
 def dataset_settings(name: str, **fields: Any) -> DatasetSettings:
@@ -113,6 +122,7 @@ def run_subject(
         labels,
         data.classes,
         doubts=_doubts_about_images(labels, data.classes),
+        seed=trial.recipe.seed,
     )
 
 
@@ -174,8 +184,10 @@ def module_subject(
         return _subject(foreign, session.dataset(dataset), split, limit, full, session, remember=False)
     assert images is not None
     assert labels is not None
+    check_images(images, labels, Threat("linf", 0))
     used = model if full is None else normalized(model, *full, images.shape[1])
-    return Subject(name, {"model": name}, "", used, images[:limit], labels[:limit], ())
+    images, labels = images[:limit], labels[:limit]
+    return Subject(name, {"model": name}, module_fingerprint(used, images), used, images, labels, ())
 
 
 def _subject(
@@ -205,7 +217,7 @@ def _subject(
 
     said = None if scaling is None else {"mean": list(scaling[0]), "std": list(scaling[1])}
     facts = {"model": foreign.name, "dataset": data.name, "split": split, "normalization": said}
-    identity = f"{foreign.fingerprint} {said}"
+    identity = f"{foreign.fingerprint or module_fingerprint(body, images)} {said}"
     determinants = {
         "model": identity,
         "data": data.fingerprint,

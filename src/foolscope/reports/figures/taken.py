@@ -28,10 +28,10 @@ def taken_by_attack(
     *,
     width: float = WIDTH,
 ) -> str:
-    """Draw bars that are divided into images wrong without an attack, fallen to each attack, and held.
+    """Draw bars divided into images wrong without an attack, fooled by each attack, and not fooled.
 
     Args:
-        panels: title -> counts (budgets, attacks + 2): wrong without an attack, by attack, held.
+        panels: title -> counts (budgets, attacks + 2): wrong without an attack, by attack, not fooled.
         budgets: words for each bar, from top to bottom.
         attacks: their names.
         width: in CSS pixels.
@@ -48,7 +48,7 @@ def taken_by_attack(
     for title, values in panels.items():
         if np.shape(values) != shape:
             raise ValueError(f"panel {title!r} needs counts of shape {shape}; got {np.shape(values)}")
-    names = ["wrong without attack", *attacks, "held"]
+    names = ["wrong without attack", *attacks, "not fooled"]
     handles: list[Artist] = []
     height = len(panels) * (_BAR * len(budgets) + 34) + 88
     with drawing(width, height) as sheet:
@@ -95,7 +95,7 @@ def _draw_part(axes: "Axes", shares: NDArray[np.float64], position: int, attacks
 
 
 def _look(position: int, attacks: int) -> tuple[str, float]:
-    """Return color and opacity: gray for what was wrong before, blue for what held, as in other figures."""
+    """Return color and opacity: gray for wrong without an attack, blue for not fooled."""
     if position == 0:
         return "series-7", 1.0
     if position == attacks + 1:

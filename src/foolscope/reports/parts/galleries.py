@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.records import GalleryRecord
+from foolscope.experiments.parts.pictures import GalleryRecord
 from foolscope.reports.document import Block, Section
 from foolscope.reports.parts.part import PartReport
 from foolscope.reports.parts.pictures import Arrays, gallery_of
@@ -23,7 +23,7 @@ def fooling_images(galleries: Sequence[GalleryRecord], arrays: Arrays, names: Se
         for position, record in enumerate(galleries)
         if (gallery := gallery_of(record, arrays, f"fooling-{position}", names)) is not None
     ]
-    return [Section("Images that fool", drawn)] if drawn else []
+    return [Section("Fooling images", drawn)] if drawn else []
 
 
 GALLERIES = PartReport[GalleryRecord](

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.records import GalleryRecord, PictureRecord
+from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.reports.document import Gallery, Panel
 from foolscope.reports.images import magnified_perturbation
 
@@ -30,7 +30,7 @@ _WITH_BARS = f"{_TRIPLES}, and the probabilities of the likeliest classes, the s
 def gallery_of(
     record: GalleryRecord, arrays: Arrays, key: str, classes: Sequence[str] = ()
 ) -> Gallery | None:
-    """Put a gallery's pictures together; None where no pixels are left of them.
+    """Build a gallery; None if there are no pixels for it.
 
     Args:
         record: rows of pictures.
@@ -63,7 +63,7 @@ def _row(
 
 
 def _likeliest(row: Sequence[PictureRecord], classes: Sequence[str]) -> list[int]:
-    """Choose the classes that any picture of a row is most likely taken for, the first picture's first."""
+    """Choose the classes of the highest probability in any picture of a row, sorted by the first picture."""
     known = [
         picture.probabilities for picture in row if classes and len(picture.probabilities) == len(classes)
     ]
@@ -74,7 +74,7 @@ def _likeliest(row: Sequence[PictureRecord], classes: Sequence[str]) -> list[int
 
 
 def _bars(picture: PictureRecord, shown: Sequence[int], classes: Sequence[str]) -> list[tuple[str, float]]:
-    """Write a picture's probabilities of some classes, and what is left for all others."""
+    """Return a picture's probabilities of some classes, and the sum over all others."""
     if not shown or len(picture.probabilities) != len(classes):
         return []
     bars = [(classes[place], picture.probabilities[place]) for place in shown]
@@ -83,7 +83,7 @@ def _bars(picture: PictureRecord, shown: Sequence[int], classes: Sequence[str]) 
 
 
 def viewable(image: NDArray[Any]) -> NDArray[Any]:
-    """Average the channels of an image that has neither one nor three."""
+    """Average the channels of an image unless it has one or three."""
     if image.ndim == 3 and image.shape[0] not in (1, 3):
         return np.asarray(image.mean(axis=0))
     return image

@@ -1,4 +1,4 @@
-"""Followed attacks: the loss by attack step, and what becomes of the images at each budget."""
+"""Traced attacks: the loss at each step, and the outcome for the images at each budget."""
 
 from collections.abc import Sequence
 
@@ -44,9 +44,9 @@ _Interval = tuple[float | None, float | None, float | None]
 
 
 def trace_section(trace: TraceRecord) -> Section:
-    """Build the section of one followed attack: what it does, the loss by step, a table over the budgets."""
+    """Build the section of one traced attack: a description, the loss by step, a table over the budgets."""
     blocks: list[Block] = [_explanation(trace)]
-    if len(trace.budgets[-1].mean_losses) > 2:  # of a single step the table says it all
+    if len(trace.budgets[-1].mean_losses) > 2:  # a figure of a single step would repeat the table
         blocks.append(_figure(trace))
     blocks.append(_table(trace))
     blocks += [
@@ -56,7 +56,7 @@ def trace_section(trace: TraceRecord) -> Section:
 
 
 def trace_sentence(trace: TraceRecord) -> str:
-    """Report the first budget that fools half of the images that the model gets right, else the largest."""
+    """Report the smallest budget that fools half of the images classified correctly, else the largest."""
     found = [(budget.epsilon, budget.means["success_rate"][0]) for budget in trace.budgets[1:]]
     rates = [(epsilon, rate) for epsilon, rate in found if rate is not None]
     if not rates:
@@ -86,7 +86,7 @@ def _explanation(trace: TraceRecord) -> Paragraph:
     )
     return Paragraph(
         (
-            f"{attack} was followed step by step on {models}, with the first "
+            f"{attack} was traced step by step on {models}, with the first "
             f"{one_or_many(trace.images, 'test image')}{of_source}, in the norm {norm_words(trace.norm)}: "
             f"ε = {epsilon_words(largest)} {threat_words(trace.norm, largest)}"
             f"{_gray_levels(trace.norm, largest)}. {aim}. Success and the label's probability in ",
@@ -98,7 +98,7 @@ def _explanation(trace: TraceRecord) -> Paragraph:
 
 
 def _gray_levels(norm: str, epsilon: float) -> str:
-    """Say a budget also for pixels from 0 to 255."""
+    """Convert a budget to pixels from 0 to 255, except in L∞, where it is shown so anyway."""
     return f", which is {epsilon * 255:.3g} for pixels from 0 to 255" if norm != "linf" else ""
 
 
@@ -138,7 +138,7 @@ def _table(trace: TraceRecord) -> Table:
             Column("loss at the end", align="right"),
         ],
         [_row(trace, budget) for budget in trace.budgets],
-        "What the attack does, by budget; ε = 0 is before it.",
+        "Outcome of the attack by budget; ε = 0 is without an attack.",
         note="In brackets: 95 % intervals of the means over the seeds." if len(trace.seeds) > 1 else "",
         key=f"trace-table-{trace.attack}",
     )
@@ -156,7 +156,7 @@ def _row(trace: TraceRecord, budget: TraceBudgetRecord) -> list[CellValue]:
 
 
 def _counted_words(trace: TraceRecord) -> str:
-    """Name the images that the rate of success is about."""
+    """Name the images over which the success rate is taken."""
     of_source = f" of {trace.source}" if trace.source else ""
     confident = f" with a probability of {trace.confidence:g} or more" if trace.confidence else ""
-    return f"test images{of_source} that {trace.recipe} gets right{confident}"
+    return f"test images{of_source} that {trace.recipe} classifies correctly{confident}"

@@ -9,16 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foolscope.attacks import MaskingCheck, RobustAccuracyCurve
-from foolscope.experiments.parts.attacks.records import AttackDetailsRecord
-from foolscope.experiments.parts.attacks.robustness import curve_record
-from foolscope.experiments.parts.attacks.summary import (
-    attack_details,
-    attacked_record,
-    masking_records,
-    summed_checks,
-    summed_details,
-)
+from foolscope.attacks import RobustAccuracyCurve
+from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, MaskingRecord
+from foolscope.experiments.parts.attacks.summary import attack_details, summed_checks, summed_details
 
 ATTACKS = ("fgsm", "pgd")
 EPSILONS = (2 / 255, 8 / 255)
@@ -145,32 +138,17 @@ def test_it_survives_json():
     assert AttackDetailsRecord(**json.loads(text)) == details
 
 
-def check(name, fired, value=0.5, sentence="", *, is_serious=True):
-    return MaskingCheck(name, fired, sentence or f"{name}: {fired}", value, is_serious)
-
-
-def test_signs_are_put_together_over_models():
-    first = [check("zero", False), check("random", True, inf), check("late", False)]
-    second = [check("zero", True, 0.25), check("random", False, 0.0), check("late", False)]
-    third = [check("zero", True, 0.75)]
-    zero, random, late = summed_checks([masking_records(each) for each in (first, second, third)])
-    assert (zero.name, zero.seen, zero.models, zero.sentence, zero.value) == (
-        "zero",
-        2,
-        3,
-        "zero: True",
-        0.25,
+def seen(name, count, value=0.5):
+    return MaskingRecord(
+        name=name, seen=count, models=1, sentence=f"{name}: {count}", value=value, is_serious=True
     )
+
+
+def test_signs_are_counted_over_models():
+    first = [seen("zero", 0), seen("random", 1, inf), seen("late", 0)]
+    second = [seen("zero", 1, 0.25), seen("random", 0, 0.0), seen("late", 0)]
+    third = [seen("zero", 1, 0.75)]
+    zero, random, late = summed_checks([first, second, third])
+    assert (zero.name, zero.seen, zero.models, zero.sentence, zero.value) == ("zero", 2, 3, "zero: 1", 0.25)
     assert (random.seen, random.models, random.value) == (1, 2, None)
-    assert (late.seen, late.models, late.sentence) == (0, 2, "late: False")
-
-
-def test_the_record_of_one_model_has_it_all():
-    facts = {"model": "nets.py:build", "dataset": "photos", "split": "validation", "normalization": None}
-    curve = curve_of(IMAGES)
-    record = curve_record("net", curve, [], ["cat", "dog", "owl"], facts)
-    assert record.details == attack_details(curve, ["cat", "dog", "owl"])
-    assert record.attacked == attacked_record(facts)
-    assert (record.attacked.run, record.attacked.model) == (None, "nets.py:build")
-    assert (record.attacked.dataset, record.attacked.split) == ("photos", "validation")
-    assert curve_record("net", curve, []).attacked is None
+    assert (late.seen, late.models, late.sentence) == (0, 2, "late: 0")

@@ -1,1 +1,1 @@
-"""Robust accuracy over a range of budgets."""
+"""Attacks over a range of budgets: stored results, counts by outcome, and metrics for claims."""

@@ -9,9 +9,9 @@ from foolscope.attacks import ATTACKS
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.attacks.plans import AttackPlan
+from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.attacks.robustness import robustness_curve
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
-from foolscope.experiments.records import CurveRecord
 from foolscope.experiments.study import Study
 
 __all__ = ["ROBUSTNESS", "attack_fields", "over_trials"]
@@ -62,9 +62,7 @@ def _run(plan: AttackPlan, context: Context, entry: Entry) -> list[CurveRecord]:
         def tell(done: float, detail: str, place: int = place, name: str = name) -> None:
             entry.tell((place + done) / len(names), f"{name}, {detail}")
 
-        curve = robustness_curve(plan, name, context.trials_of(name), context.session, tell)
-        settings = [attack.model_dump(mode="json", exclude_none=True) for attack in plan.attacks]
-        records.append(curve.model_copy(update={"settings": settings}))
+        records.append(robustness_curve(plan, name, context.trials_of(name), context.session, tell))
     return records
 
 

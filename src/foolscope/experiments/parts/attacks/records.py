@@ -1,50 +1,77 @@
-"""What became of the images under attack, for reports; see :mod:`foolscope.experiments.records`."""
+"""Stored results of attacks over a range of budgets."""
+
+from typing import Any
 
 from pydantic import Field
 
-from foolscope.core.settings import Settings
+from foolscope.core.settings import FiniteFloat, Settings
 
-__all__ = ["AttackDetailsRecord", "AttackedRecord", "MaskingRecord"]
+__all__ = ["AttackDetailsRecord", "CurveRecord", "MaskingRecord", "SubjectRecord"]
 
 
-class AttackedRecord(Settings):
-    """What was attacked, where it is not the test images of a study's own models."""
+class SubjectRecord(Settings):
+    """The model and the images that were attacked, where they are not those of a study."""
 
     run: str | None = Field(None, description="identity of a stored run")
-    model: str | None = Field(None, description="place or name of anyone's model")
-    dataset: str | None = Field(None, description="where the images are from; null if they were handed over")
+    model: str | None = Field(None, description="path or name of any other model")
+    dataset: str | None = Field(None, description="where the images are from; null for images in memory")
     split: str | None = None
 
 
 class MaskingRecord(Settings):
-    """One sign that robustness may be a mirage, over all the models attacked."""
+    """One sign of masked gradients, over all the models attacked."""
 
     name: str
-    seen: int = Field(description="in so many models")
-    models: int = Field(description="that were asked")
-    sentence: str = Field(description="what was measured in the first model with the sign, else in the first")
-    value: float | None = Field(description="the figure that decided, there; null if it is not finite")
-    is_serious: bool = Field(description="whether it speaks against the figures of this evaluation")
+    seen: int = Field(description="number of models that show the sign")
+    models: int = Field(description="number of models that were checked for it")
+    sentence: str = Field(
+        description="what was measured, in the first model that shows the sign, else in the first"
+    )
+    value: FiniteFloat = Field(description="the number that decided, in the same model; null if not finite")
+    is_serious: bool = Field(description="whether the sign casts doubt on the accuracies of this evaluation")
 
 
 class AttackDetailsRecord(Settings):
-    """What became of which images; every count is a sum over the models of all seeds."""
+    """Counts of the attacked images by outcome; every count is a sum over the models of all seeds."""
 
     models: int
     classes: list[str] = Field(description="their names, by class index")
-    misclassified: int = Field(description="images that are wrong without any attack")
-    taken: list[list[int]] = Field(description="per ε, how many images fell to each attack, in their order")
-    held: list[int] = Field(description="per ε, how many images nothing fooled")
-    class_images: list[int] = Field(description="per class")
-    class_clean: list[int] = Field(description="per class, images that are right without an attack")
-    class_robust: list[int] = Field(description="per class, images that nothing within the largest ε fooled")
+    misclassified: int = Field(description="images misclassified without an attack")
+    taken: list[list[int]] = Field(description="per ε, images fooled by each attack, in the attacks' order")
+    held: list[int] = Field(description="per ε, images that no attack fooled")
+    class_images: list[int] = Field(description="per class, images attacked")
+    class_clean: list[int] = Field(description="per class, images classified correctly without an attack")
+    class_robust: list[int] = Field(description="per class, images that no attack fooled at the largest ε")
     becomes: list[list[int]] = Field(
-        description="label by prediction under attack at the largest ε, of the images right without one"
+        description="label by prediction under attack at the largest ε, of the images classified correctly "
+        "without one"
     )
     sizes: list[float] = Field(
         description="of the smallest perturbations found, ascending from 0; six digits, at most 200 of them"
     )
     fallen: list[int] = Field(
-        description="for each size how many images are wrong after a change of at most that; the first are "
-        "wrong without any"
+        description="for each size, images misclassified after a perturbation of at most that size; the "
+        "first number is without any"
     )
+
+
+class CurveRecord(Settings):
+    """Robust accuracy of one recipe by budget ε, one curve per seed."""
+
+    attack: str
+    recipe: str
+    norm: str
+    attacks: list[str]
+    images: int
+    epsilons: list[float]
+    accuracies: list[list[float]] = Field(description="per seed, one value per ε")
+    mean: list[float]
+    low: list[float | None]
+    high: list[float | None]
+    doubts: list[str]
+    forward_count: int
+    backward_count: int
+    settings: list[dict[str, Any]] = Field(default_factory=list, description="of each attack, with its name")
+    attacked: SubjectRecord | None = Field(None, description="null for the models of a study")
+    details: AttackDetailsRecord | None = None
+    checks: list[MaskingRecord] = Field(default_factory=list)

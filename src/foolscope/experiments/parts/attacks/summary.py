@@ -1,18 +1,16 @@
-"""What became of the images under attack, counted: by attack, by class, by size; and what was looked at."""
+"""Counts of attacked images by attack, class and size of the perturbation, for one or several models."""
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from foolscope.attacks import MaskingCheck, RobustAccuracyCurve
-from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, AttackedRecord, MaskingRecord
+from foolscope.attacks import RobustAccuracyCurve
+from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, MaskingRecord
 
-__all__ = ["attack_details", "attacked_record", "masking_records", "summed_checks", "summed_details"]
+__all__ = ["attack_details", "summed_checks", "summed_details"]
 
 _POINTS = 200
 _DIGITS = 6
@@ -23,11 +21,11 @@ _COUNTS = (
 
 
 def attack_details(curve: RobustAccuracyCurve, classes: Sequence[str] = ()) -> AttackDetailsRecord:
-    """Count what became of the images of one model.
+    """Count the images of one model by outcome.
 
     Args:
-        curve: what the attacks left.
-        classes: the names of the classes; their numbers without it.
+        curve: the result for each image.
+        classes: the names of the classes; by default their indices.
 
     Example:
         >>> from foolscope.attacks import FGSM, robust_accuracy_curve
@@ -40,7 +38,7 @@ def attack_details(curve: RobustAccuracyCurve, classes: Sequence[str] = ()) -> A
         ([[1]], [1], [[1, 1], [0, 0]])
     """
     smallest, count = curve.smallest_found, curve.clean_logits.shape[1]
-    budgets = smallest.new_tensor(curve.epsilons)  # in the sizes' own precision, as the curve compares them
+    budgets = smallest.new_tensor(curve.epsilons)  # in the precision of the sizes, as the curve compares them
     clean, robust = smallest > 0, smallest > budgets[-1]
     predictions = curve.adversarial_logits.argmax(1) if len(smallest) else curve.labels
     predictions = torch.where(robust, curve.labels, predictions)
@@ -62,10 +60,10 @@ def attack_details(curve: RobustAccuracyCurve, classes: Sequence[str] = ()) -> A
 
 
 def summed_details(parts: Sequence[AttackDetailsRecord]) -> AttackDetailsRecord:
-    """Add up the counts of several models that were attacked alike, at the same budgets.
+    """Add up the counts of several models under the same attacks at the same budgets.
 
     Args:
-        parts: one or more, of the same classes.
+        parts: the counts of each model; at least one, all of the same classes.
     """
     sizes = np.unique(np.concatenate([part.sizes for part in parts]))
     fallen = np.zeros(len(sizes), dtype=np.int64)
@@ -78,68 +76,41 @@ def summed_details(parts: Sequence[AttackDetailsRecord]) -> AttackDetailsRecord:
     )
 
 
-def masking_records(checks: Sequence[MaskingCheck]) -> list[MaskingRecord]:
-    """Write down the signs of hidden gradients that were looked for in one model."""
-    return [
-        MaskingRecord(
-            name=each.name,
-            seen=int(each.fired),
-            models=1,
-            sentence=each.sentence,
-            value=each.value if isfinite(each.value) else None,
-            is_serious=each.is_serious,
-        )
-        for each in checks
-    ]
-
-
 def summed_checks(parts: Sequence[Sequence[MaskingRecord]]) -> list[MaskingRecord]:
-    """Put together, sign by sign, what was seen in several models.
+    """Count for each sign of masked gradients how many models show it.
 
     Args:
-        parts: of each model.
+        parts: the checks of each model.
     """
     by_name: dict[str, list[MaskingRecord]] = {}
     for each in (record for own in parts for record in own):
         by_name.setdefault(each.name, []).append(each)
     return [
-        next((each for each in asked if each.seen), asked[0]).model_copy(
-            update={
-                "seen": sum(each.seen for each in asked),
-                "models": sum(each.models for each in asked),
-            }
+        next((each for each in same if each.seen), same[0]).model_copy(
+            update={"seen": sum(each.seen for each in same), "models": sum(each.models for each in same)}
         )
-        for asked in by_name.values()
+        for same in by_name.values()
     ]
 
 
-def attacked_record(facts: Mapping[str, Any]) -> AttackedRecord:
-    """Keep of a subject's facts what says which images of what were attacked.
-
-    Args:
-        facts: as :class:`~foolscope.experiments.subjects.subject.Subject` has them.
-    """
-    return AttackedRecord(**{name: facts.get(name) for name in AttackedRecord.model_fields})
-
-
 def _tally(values: Int[Tensor, " count"], kinds: int) -> list[int]:
-    """Count each of 0, 1, ...; what is negative is left out."""
+    """Count each of 0, 1, ...; negative values are skipped."""
     counts: list[int] = torch.bincount(values[values >= 0], minlength=kinds).tolist()
     return counts
 
 
 def _distribution(smallest: Float[Tensor, " batch"]) -> tuple[list[float], list[int]]:
-    """Return the sizes found and how many images each of them is enough for, starting at 0."""
+    """Return the sizes found, ascending from 0, and for each how many images it suffices to fool."""
     found = smallest[smallest.isfinite()].double().cpu().numpy()
     rounded = np.array([0.0, *(float(f"{each:.{_DIGITS}g}") for each in found)])
     sizes, counts = np.unique(rounded, return_counts=True)
-    fallen = np.cumsum(counts) - 1  # the added zero is no image
+    fallen = np.cumsum(counts) - 1  # the added 0.0 is not an image
     kept = _spread(fallen)
     return sizes[kept].tolist(), fallen[kept].tolist()
 
 
 def _spread(fallen: Int[np.ndarray, " sizes"]) -> Int[np.ndarray, " kept"]:
-    """Choose points of a rising count, spread evenly over its range; the first and the last among them."""
+    """Choose points of a rising count evenly over its range, the first and the last included."""
     if len(fallen) <= _POINTS:
         return np.arange(len(fallen))
     inner = np.searchsorted(fallen, np.linspace(fallen[0], fallen[-1], _POINTS - 1))

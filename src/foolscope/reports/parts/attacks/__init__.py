@@ -1,1 +1,1 @@
-"""Robust accuracy in reports."""
+"""The section of a report about attacks."""

@@ -1,12 +1,11 @@
-"""What became of the images under attack: by attack, by size of the perturbation, by class."""
+"""Attacked images by attack, by size of the perturbation and by class."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.parts.attacks.records import AttackDetailsRecord
-from foolscope.experiments.records import CurveRecord
+from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, CurveRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import figures as draw
@@ -28,33 +27,33 @@ __all__ = ["attack_detail_sections", "stages_not_made"]
 
 _CLASSES_DRAWN = 40
 _BUDGETS_ACROSS = 9
-_COUNTS_UP_TO = 10  # classes; to so many the figure of what becomes what writes images, too
-_USED_UP = 0.99
-_TELLING = 0.1
+_COUNTS_UP_TO = 10  # with more classes, image counts do not fit into the cells of the confusion matrix
+_USED_UP = 0.99  # of the budget: larger perturbations only say that an attack stopped at success
+_INFORMATIVE = 0.1  # part of the fooling perturbations that must be smaller for a figure of sizes
 
 _Known = Sequence[tuple[CurveRecord, AttackDetailsRecord]]
 
 
 def attack_detail_sections(curves: Sequence[CurveRecord], plan: str, times: float) -> list[Section]:
-    """Build what the records say beyond the accuracies; nothing for those that say no more.
+    """Build the sections beyond the accuracies; none for records without details or checks.
 
     Args:
         curves: of one plan, one for each recipe.
         plan: its name, for the keys.
-        times: what sizes are multiplied with on an axis: 255 for gray levels, or 1.
+        times: factor for sizes on an axis: 255 for gray levels, or 1.
     """
     known = [(curve, curve.details) for curve in curves if curve.details is not None and curve.images]
     checked = [curve for curve in curves if curve.checks]
-    telling = [each for each in known if _is_telling(*each)]
+    informative = [each for each in known if _is_informative(*each)]
     right = [each for each in known if sum(each[1].class_clean)]
     sections = [masking_section(checked, plan)] if checked else []
     sections += [_by_attack(known, plan)] if known else []
-    sections += [_by_size(telling, plan, times)] if telling else []
+    sections += [_by_size(informative, plan, times)] if informative else []
     return sections + ([_by_class(right, plan)] if right else [])
 
 
 def stages_not_made(curve: CurveRecord) -> set[str]:
-    """Name the stages of a full evaluation that took nothing and that perhaps could not be made."""
+    """Name the stages of a full evaluation that fooled no image, perhaps because they were skipped."""
     if not curve.checks or curve.details is None:
         return set()
     took = np.sum(curve.details.taken, axis=0)
@@ -70,7 +69,7 @@ def _by_attack(known: _Known, plan: str) -> Section:
     names = [labels[place] for place in took]
     missing = set.intersection(*[stages_not_made(curve) for curve, _ in known])
     idle = [labels[place] for place in np.flatnonzero(sums == 0) if first.attacks[place] not in missing]
-    nothing = f" Nothing fell to {join_words(idle, 'or')}." if idle else ""
+    nothing = f" No image was fooled by {join_words(idle, 'or')}." if idle else ""
     budgets = [epsilon_words(first.epsilons[row]) for row in rows]
     by_budget = "by budget ε" if len(rows) > 1 else f"at ε = {budgets[0]}"
     counts = {
@@ -87,28 +86,30 @@ def _by_attack(known: _Known, plan: str) -> Section:
                 names,
                 width=760,
             ),
-            f"What became of the images, {by_budget}. An image counts for the attack that found the smallest "
-            f"perturbation of it.{nothing}",
+            f"Images by the attack that fooled them, {by_budget}. An image counts for the attack that found "
+            f"its smallest perturbation.{nothing}",
             f"Bars of images, divided by the attack that fooled them, for {join_words(list(counts))}.",
             key=f"taken-{plan}",
         )
     ]
     for curve, details in known:
-        columns, rows_of_it = _across(["wrong without attack", *names, "held"], budgets, counts[curve.recipe])
+        columns, rows_of_it = _across(
+            ["wrong without attack", *names, "not fooled"], budgets, counts[curve.recipe]
+        )
         table = Table(
             columns,
             rows_of_it,
-            f"What became of the {_counted(curve, details)} {by_budget}.",
+            f"Outcomes of the {_counted(curve, details)} {by_budget}.",
             key=f"taken-table-{plan}-{curve.recipe}",
         )
         blocks.append(table if len(known) == 1 else Details(f"{curve.recipe} in numbers", [table]))
-    return Section("What fell to which attack", blocks)
+    return Section("Which attack fooled which images", blocks)
 
 
 def _across(
     parts: Sequence[str], budgets: Sequence[str], counts: NDArray[np.int_]
 ) -> tuple[list[Column], list[list[CellValue]]]:
-    """Lay out counts (budgets, parts): a column for each budget, or for each part if budgets are many."""
+    """Lay out counts (budgets, parts): one column per budget, or per part if there are many budgets."""
     title, heads, names, numbers = "images", budgets, parts, counts.T
     if len(budgets) > _BUDGETS_ACROSS:
         title, heads, names, numbers = "ε", parts, budgets, counts
@@ -117,7 +118,7 @@ def _across(
 
 
 def _labels(attacks: Sequence[str]) -> list[str]:
-    """Name attacks, and number those of the same name."""
+    """Return a label for each attack, numbered where names repeat."""
     return [
         attack_label(name) + (f" {attacks[: place + 1].count(name)}" if attacks.count(name) > 1 else "")
         for place, name in enumerate(attacks)
@@ -125,21 +126,21 @@ def _labels(attacks: Sequence[str]) -> list[str]:
 
 
 def _counted(curve: CurveRecord, details: AttackDetailsRecord) -> str:
-    """Count the images, and the models that they are counted for."""
+    """Say how many images were attacked, and over how many models counts are summed."""
     images = one_or_many(curve.images, "image")
     return (
         f"{images}, summed over {details.models} models of {curve.recipe}," if details.models > 1 else images
     )
 
 
-def _is_telling(curve: CurveRecord, details: AttackDetailsRecord) -> bool:
-    """Whether the sizes say more than the accuracies: attacks at a budget mostly use it up."""
+def _is_informative(curve: CurveRecord, details: AttackDetailsRecord) -> bool:
+    """Whether sizes add to the accuracies: an attack that stops at success mostly uses its budget up."""
     sizes, found = np.array(details.sizes[1:]), np.diff(details.fallen)
     if not found.sum():
         return False
     budgets = np.array(curve.epsilons)
     allowed = budgets[np.searchsorted(budgets, sizes * (1 - 1e-5)).clip(max=len(budgets) - 1)]
-    return float(found[sizes < _USED_UP * allowed].sum()) >= _TELLING * float(found.sum())
+    return float(found[sizes < _USED_UP * allowed].sum()) >= _INFORMATIVE * float(found.sum())
 
 
 def _by_size(known: _Known, plan: str, times: float) -> Section:
@@ -149,7 +150,7 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
     for curve, details in known:
         total = curve.images * details.models
         held = with_unit(details.held[-1] / total)
-        curves[f"{curve.recipe}: {held} held beyond ε = {largest}"] = (
+        curves[f"{curve.recipe}: {held} not fooled at ε = {largest}"] = (
             np.array(details.sizes) * times,
             100 * np.array(details.fallen) / total,
         )
@@ -166,9 +167,9 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
                     x_label=f"size of the perturbation ({norm_words(first.norm)}), {unit}",
                     width=680,
                 ),
-                "How many images the smallest perturbation found makes wrong, by its size; at 0 those that "
-                "are wrong anyway. Dashed lines are the budgets. Smaller perturbations may exist: where a "
-                "curve jumps at a budget, an attack has used it up.",
+                "Images misclassified, by the size of the smallest perturbation found; at 0 those that are "
+                "misclassified without one. Dashed lines are the budgets. Smaller perturbations may exist: "
+                "where a curve jumps at a budget, an attack has used all of it.",
                 f"Rising curves of the images fooled against the size of the perturbation, for "
                 f"{join_words([curve.recipe for curve, _ in known])}.",
                 key=key,
@@ -178,16 +179,16 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
 
 
 def _median_words(curve: CurveRecord, details: AttackDetailsRecord, times: float) -> str:
-    """Say how large a change suffices for half of the images that are right without one."""
+    """Report the median size of the smallest perturbations of the images classified correctly."""
     fallen = np.array(details.fallen) - details.misclassified
     right = sum(details.class_clean)
     enough = np.flatnonzero(2 * fallen >= right)
-    whose = f"the images that {curve.recipe} gets right"
+    whose = f"the images that {curve.recipe} classifies correctly"
     if not right or not enough.size:
-        return f"More than half of {whose} hold at ε = {epsilon_words(curve.epsilons[-1])}."
+        return f"More than half of {whose} are not fooled at ε = {epsilon_words(curve.epsilons[-1])}."
     size = details.sizes[enough[0]]
     gray = f" ({255 * size:.3g}/255)" if times > 1 else ""
-    return f"Half of {whose} fall to a change of {size:.3g}{gray} or less."
+    return f"Half of {whose} are fooled by a perturbation of {size:.3g}{gray} or less."
 
 
 def _by_class(known: _Known, plan: str) -> Section:
@@ -203,9 +204,9 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
     known = np.flatnonzero(images)
     order = known[np.lexsort((clean[known] / images[known], robust[known] / images[known]))]
     drawn = order[:_CLASSES_DRAWN]
-    left_out = f" Shown are {len(drawn)} of {len(order)} classes." if len(drawn) < len(order) else ""
+    omitted = f" {len(drawn)} of {len(order)} classes are shown." if len(drawn) < len(order) else ""
     largest = epsilon_words(curve.epsilons[-1])
-    models = f" over {details.models} models together" if details.models > 1 else ""
+    models = f", summed over {details.models} models" if details.models > 1 else ""
     written = " and in images" if len(details.classes) <= _COUNTS_UP_TO else ""
     return [
         Paragraph(_class_words(curve, details, order)),
@@ -217,18 +218,18 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
                 x_label="accuracy, % of the class",
             ),
             f"Accuracy of {curve.recipe} by class without attack and at ε = {largest}{models}, the least "
-            f"robust class first.{left_out}",
+            f"robust class first.{omitted}",
             f"For each class a ring and a dot: accuracy of {curve.recipe} without and under attack.",
             key=f"classes-{key}",
         ),
         Figure(
             draw.confusion_matrix(np.array(details.becomes), details.classes),
-            f"What becomes what: the images that {curve.recipe} gets right without attack, by what it takes "
-            f"them for at ε = {largest}, in % of each row{written}{models}. The diagonal holds.",
+            f"Predictions of {curve.recipe} at ε = {largest} for the images that it classifies correctly "
+            f"without attack, in % of each row{written}{models}. The diagonal is not fooled.",
             f"Matrix of the class against the class predicted under attack, for {curve.recipe}.",
             key=f"becomes-{key}",
         ),
-        Details("The same in numbers", [_class_table(curve, details, order, key)]),
+        Details("The numbers by class", [_class_table(curve, details, order, key)]),
     ]
 
 
@@ -247,7 +248,7 @@ def _class_table(
     return Table(
         [
             Column("class", align="left"),
-            *[Column(title, format=",") for title in ("images", "right", "right under attack")],
+            *[Column(title, format=",") for title in ("images", "correct", "correct under attack")],
             *[Column(title, align="right") for title in ("accuracy, %", "under attack, %")],
         ],
         rows,
@@ -259,14 +260,16 @@ def _class_table(
 
 
 def _class_words(curve: CurveRecord, details: AttackDetailsRecord, order: NDArray[np.int_]) -> str:
-    """Name the ends of the range of classes, and the most frequent change of class."""
+    """Name the least and the most robust class, and the most frequent change of class."""
     shares = [details.class_robust[place] / details.class_images[place] for place in (order[0], order[-1])]
     low, high = (f"“{details.classes[place]}”" for place in (order[0], order[-1]))
-    at = f"At ε = {epsilon_words(curve.epsilons[-1])} {curve.recipe} gets"
+    at = (
+        f"At ε = {epsilon_words(curve.epsilons[-1])} the accuracy of {curve.recipe} is {with_unit(shares[0])}"
+    )
     said = (
-        f"{at} {with_unit(shares[0])} of every class right."
+        f"{at} for every class."
         if shares[0] == shares[1]
-        else f"{at} {with_unit(shares[0])} of {low} right and {with_unit(shares[1])} of {high}."
+        else f"{at} for {low} and {with_unit(shares[1])} for {high}."
     )
     changes = np.array(details.becomes) * (1 - np.eye(len(details.classes), dtype=np.int64))
     if not changes.any():
@@ -274,6 +277,6 @@ def _class_words(curve: CurveRecord, details: AttackDetailsRecord, order: NDArra
     label, other = np.unravel_index(changes.argmax(), changes.shape)
     return (
         f"{said} The most frequent change is from “{details.classes[label]}” to “{details.classes[other]}”: "
-        f"{changes[label, other]:,} of the {one_or_many(details.class_clean[label], 'image')} that are right "
-        "without attack."
+        f"{changes[label, other]:,} of the {one_or_many(details.class_clean[label], 'image')} classified "
+        "correctly without attack."
     )

@@ -1,9 +1,8 @@
-"""Does a model hide its gradients? One row for each sign that an evaluation looked for."""
+"""Signs of masked gradients, one row for each sign that an evaluation checked."""
 
 from collections.abc import Sequence
 
-from foolscope.experiments.parts.attacks.records import MaskingRecord
-from foolscope.experiments.records import CurveRecord
+from foolscope.experiments.parts.attacks.records import CurveRecord, MaskingRecord
 from foolscope.reports.document import Block, Cell, Column, Details, Paragraph, Section, Table
 from foolscope.reports.phrases import join_words, one_or_many
 
@@ -11,7 +10,7 @@ __all__ = ["masking_section"]
 
 
 def masking_section(curves: Sequence[CurveRecord], plan: str) -> Section:
-    """Say which signs of hidden gradients were seen, and tabulate all of them.
+    """Say which signs of masked gradients were seen, and tabulate all of them.
 
     Args:
         curves: of one plan, those with checks.
@@ -20,19 +19,20 @@ def masking_section(curves: Sequence[CurveRecord], plan: str) -> Section:
     blocks: list[Block] = [
         Paragraph(
             "An attack may fail because the model is robust, or because its gradients vanish, are random or "
-            f"mislead. Such a model falls to the next attack that finds its way. {_seen_words(curves)}"
+            "misleading (masked gradients). Such a model is not robust: another attack will fool it. "
+            f"{_seen_words(curves)}"
         )
     ]
     for curve in curves:
         table = _table(curve, f"masking-{plan}-{curve.recipe}")
-        blocks.append(table if len(curves) == 1 else Details(f"The signs in {curve.recipe}", [table]))
-    return Section("Does the model hide its gradients?", blocks)
+        blocks.append(table if len(curves) == 1 else Details(f"Checks of {curve.recipe}", [table]))
+    return Section("Masked gradients", blocks)
 
 
 def _seen_words(curves: Sequence[CurveRecord]) -> str:
-    """Say which signs were seen in which recipe, and what that means."""
+    """Say which signs were seen in which recipe, and what they mean."""
     count = max(len(curve.checks) for curve in curves)
-    said = [f"{one_or_many(count, 'sign')} of that {'was' if count == 1 else 'were'} looked for."]
+    said = [f"{one_or_many(count, 'sign')} of masked gradients {'was' if count == 1 else 'were'} checked."]
     clear = [curve.recipe for curve in curves if not any(each.seen for each in curve.checks)]
     if clear:
         said.append(f"None was seen in {join_words(clear)}.")
@@ -46,7 +46,7 @@ def _seen_words(curves: Sequence[CurveRecord]) -> str:
             )
         if harmless:
             said.append(
-                f"Seen in {curve.recipe}, but harmless here: {join_words(harmless)}, which may deceive other "
+                f"Seen in {curve.recipe}, but harmless here: {join_words(harmless)}, which may mislead other "
                 "evaluations."
             )
     return " ".join(said)
@@ -55,9 +55,9 @@ def _seen_words(curves: Sequence[CurveRecord]) -> str:
 def _table(curve: CurveRecord, key: str) -> Table:
     ordered = sorted(curve.checks, key=lambda each: (not each.seen, not each.is_serious))
     return Table(
-        [Column("sign", align="left"), Column("seen?", align="left"), Column("what was found", align="left")],
+        [Column("sign", align="left"), Column("seen?", align="left"), Column("finding", align="left")],
         [[Cell(each.name, emphasis=each.seen > 0), _seen_cell(each), each.sentence] for each in ordered],
-        f"Signs that {curve.recipe} hides its gradients from attacks.",
+        f"Signs of masked gradients in {curve.recipe}.",
         key=key,
     )
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from foolscope.experiments.records import CurveRecord, GalleryRecord
+from foolscope.experiments.parts.attacks.records import CurveRecord
+from foolscope.experiments.parts.pictures import GalleryRecord
 from foolscope.reports.document import Document, Section
 from foolscope.reports.parts.attacks.section import attack_blocks
 from foolscope.reports.parts.galleries import fooling_images

@@ -1,8 +1,8 @@
-"""Robustness: the accuracy that attacks leave, by budget, and images that fool."""
+"""Robustness: accuracy under attack by budget, attacks by step, and fooling images."""
 
 from collections.abc import Sequence
 
-from foolscope.experiments.records import CurveRecord
+from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import POINTS
 from foolscope.reports import figures as draw
@@ -50,7 +50,7 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
     largest = first.epsilons[-1]
     forwards = sum(curve.forward_count for curve in curves)
     backwards = sum(curve.backward_count for curve in curves)
-    several = len(first.epsilons) > 1  # of one budget the table says it all
+    several = len(first.epsilons) > 1  # a figure of one budget would repeat the table
     figure: list[Block] = [_figure(curves, plan, classes)] if several else []
     in_figure = (Reference(f"robust-{plan}"), " and ") if several else ()
     blocks: list[Block] = [
@@ -59,7 +59,7 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
                 "The budget ε is how far an attacker may move an image whose pixels go from 0 (black) to 1 "
                 f"(white), here in the norm {norm_words(first.norm)}: an attack with "
                 f"ε = {epsilon_words(largest)} {threat_words(first.norm, largest)}. "
-                f"An image counts as right only if it withstands {_attack_words(first)}. "
+                f"An image counts as correct only if it withstands {_attack_words(first)}. "
                 "A stronger attack may fool more images, so the accuracies in ",
                 *in_figure,
                 Reference(f"robust-table-{plan}"),
@@ -98,7 +98,7 @@ def _attacked_words(curves: Sequence[CurveRecord]) -> str:
 
 
 def _clean_words(curves: Sequence[CurveRecord]) -> str:
-    """Say how many images are right without attack, where no budget of 0 says so; ends with a space."""
+    """Report the clean accuracy unless a budget of 0 does so already; ends with a space."""
     right = [
         f"{with_unit(sum(curve.details.class_clean) / sum(curve.details.class_images))} for {curve.recipe}"
         for curve in curves
@@ -112,7 +112,7 @@ def _clean_words(curves: Sequence[CurveRecord]) -> str:
 def _attack_words(curve: CurveRecord) -> str:
     settings = {str(each.get("name")): each for each in curve.settings}
     made = [name for name in curve.attacks if name not in stages_not_made(curve)]
-    on_some = ", which needs no gradients and looks at a sample of what is left unless something is amiss"
+    on_some = ", which uses no gradients and is tried on a sample of the rest unless gradients seem masked"
     words = [attack_words(name, settings.get(name, {})) for name in made]
     return join_words(words) + (on_some if curve.checks and made[-1] == "square" else "")
 
@@ -145,7 +145,7 @@ def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
             width=680,
             height=330,
         ),
-        "Accuracy that the attack leaves, by budget"
+        "Accuracy under attack, by budget"
         + (f": {_interval_words(curves)}." if _has_intervals(curves) else "."),
         f"Curves of accuracy against budget for {join_words([curve.recipe for curve in curves])}.",
         key=f"robust-{plan}",
@@ -153,14 +153,14 @@ def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
 
 
 def _percent(ends: Sequence[float | None]) -> list[float] | None:
-    """Scale the ends of intervals; None where there is none."""
+    """Scale the ends of intervals to per cent; None without intervals."""
     if all(end is None for end in ends):
         return None
     return [float("nan") if end is None else 100 * end for end in ends]
 
 
 def _interval_words(curves: Sequence[CurveRecord]) -> str:
-    """Say what the intervals are about: with one model they can only be about the choice of images."""
+    """Say what the intervals cover: with one model only the choice of images."""
     if all(len(curve.accuracies) == 1 for curve in curves):
         return "95 % intervals for images drawn like these"
     return "means over the seeds, with 95 % intervals"

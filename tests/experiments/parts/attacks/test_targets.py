@@ -6,11 +6,8 @@ import torch
 from foolscope.core.errors import RecipeError
 from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
-from foolscope.experiments.parts.attacks.aims import aimed_images, check_aims
 from foolscope.experiments.parts.attacks.plans import FoolingPlan
-from foolscope.experiments.running.run import Session
-from foolscope.experiments.running.store import Store
-from foolscope.experiments.study_file import study_from
+from foolscope.experiments.parts.attacks.targets import check_classes, targeted_images
 
 LABELS = [2, 0, 1, 2, 1, 0, 2, 2]
 
@@ -25,10 +22,10 @@ def dataset():
 
 def chosen(dataset, count=8, **changes):
     plan = FoolingPlan.model_validate({"recipe": "one", "epsilon": 0.1, "attack": "fgsm", **changes})
-    aimed = aimed_images(plan, dataset, count)
-    numbers = (255 * aimed.images[:, 0, 0, 0]).round().int().tolist()
-    assert aimed.labels.tolist() == [LABELS[number] for number in numbers]
-    targets = aimed.targets.tolist() if isinstance(aimed.targets, torch.Tensor) else aimed.targets
+    targeted = targeted_images(plan, dataset, count)
+    numbers = (255 * targeted.images[:, 0, 0, 0]).round().int().tolist()
+    assert targeted.labels.tolist() == [LABELS[number] for number in numbers]
+    targets = targeted.targets.tolist() if isinstance(targeted.targets, torch.Tensor) else targeted.targets
     return numbers, targets
 
 
@@ -60,20 +57,9 @@ def test_classes_that_are_not_there_are_refused(dataset, changes, message):
         chosen(dataset, **changes)
 
 
-def test_a_study_is_checked_before_anything_is_trained(tmp_path):
-    session = Session(Store(tmp_path), device="cpu")
-    values = {
-        "name": "tiny",
-        "title": "A title",
-        "question": "Why?",
-        "recipes": {"one": {"dataset": {"name": "digits", "limit": 50}, "model": "softmax"}},
-    }
-    trace = {"name": "steps", "recipe": "one", "epsilons": [0.1], "attack": "fgsm"}
-    gallery = {"recipe": "one", "epsilon": 0.1, "attack": "fgsm"}
-    check_aims(study_from({**values, "attack_traces": [{**trace, "source": "3", "target": "8"}]}), session)
-    with pytest.raises(RecipeError, match=r"attack_traces\.1: digits has no class 'x'"):
-        check_aims(
-            study_from({**values, "attack_traces": [trace, {**trace, "name": "b", "target": "x"}]}), session
-        )
-    with pytest.raises(RecipeError, match=r"galleries\.0: digits has no class 'truck'"):
-        check_aims(study_from({**values, "galleries": [{**gallery, "source": "truck"}]}), session)
+def test_classes_are_checked_before_anything_is_trained(dataset):
+    values = {"recipe": "one", "epsilon": 0.1, "attack": "fgsm"}
+    for known in ({}, {"target": "second"}, {"source": "ant", "target": "cat"}):
+        check_classes(FoolingPlan.model_validate({**values, **known}), dataset)
+    with pytest.raises(RecipeError, match="animals has no class 'truck'"):
+        check_classes(FoolingPlan.model_validate({**values, "source": "truck"}), dataset)

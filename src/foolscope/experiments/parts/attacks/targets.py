@@ -1,4 +1,4 @@
-"""Which images an attack of a study is about, and at which class it aims, by the names of the classes."""
+"""Source and target classes of a study's attacks, by name."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from foolscope.data import Dataset
 from foolscope.experiments.parts.attacks.plans import AimedPlan
 from foolscope.learning.evaluation import to_pixels
 
-__all__ = ["Aimed", "aim_words", "aimed_images", "check_classes"]
+__all__ = ["TargetedImages", "check_classes", "target_words", "targeted_images"]
 
 
 @dataclass(frozen=True)
-class Aimed:
-    """The images that an attack is about, in the data set's order.
+class TargetedImages:
+    """The images to attack, in the data set's order, with the classes to reach.
 
     Args:
         images: pixels in [0, 1].
         labels: their classes.
-        targets: what the runner aims at: a class for each image, the name of a way to choose one, or None.
+        targets: one class per image, a name from ``TARGETS``, or None for any misclassification.
     """
 
     images: Tensor
@@ -29,16 +29,16 @@ class Aimed:
     targets: Tensor | str | None
 
 
-def aimed_images(plan: AimedPlan, dataset: Dataset, count: int) -> Aimed:
-    """Choose the first test images of the plan's source class that are not of its target class already.
+def targeted_images(plan: AimedPlan, dataset: Dataset, count: int) -> TargetedImages:
+    """Choose the first test images of the plan's source class that are not already of its target class.
 
     Args:
         plan: source and target.
         dataset: whose test images are attacked.
-        count: so many of them, or all there are.
+        count: the largest number of images.
 
     Raises:
-        RecipeError: no such class, or no test image of it.
+        RecipeError: there is no such class, or no test image of it.
     """
     labels = dataset.test.labels
     wanted = torch.ones_like(labels, dtype=torch.bool)
@@ -50,7 +50,7 @@ def aimed_images(plan: AimedPlan, dataset: Dataset, count: int) -> Aimed:
     if len(chosen) == 0:
         raise RecipeError(f"{dataset.name} has no test image of {plan.source or 'another class'}")
     targets = torch.full_like(labels[chosen], target) if named else plan.target
-    return Aimed(
+    return TargetedImages(
         to_pixels(dataset.test.images[chosen], torch.float32),
         labels[chosen],
         None if plan.target == "none" else targets,
@@ -58,20 +58,20 @@ def aimed_images(plan: AimedPlan, dataset: Dataset, count: int) -> Aimed:
 
 
 def check_classes(plan: AimedPlan, dataset: Dataset) -> None:
-    """Refuse classes that the data do not have, before anything is trained.
+    """Refuse source and target classes that the data set lacks, before anything is trained.
 
     Raises:
         RecipeError: there is no such class.
     """
     if plan.source is not None or plan.target not in ("none", *TARGETS):
-        aimed_images(plan, dataset, 1)
+        targeted_images(plan, dataset, 1)
 
 
-def aim_words(target: str) -> str:
-    """Say at what an attack aims, to be put behind its name.
+def target_words(target: str) -> str:
+    """Describe the target of an attack, as a suffix to the attack's name.
 
     Example:
-        >>> aim_words("none"), aim_words("second"), aim_words("truck")
+        >>> target_words("none"), target_words("second"), target_words("truck")
         ('', ' aimed at the second class', ' aimed at truck')
     """
     if target == "none":

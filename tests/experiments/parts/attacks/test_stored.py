@@ -1,14 +1,18 @@
-"""Evaluations in the store: kept, read, and taken up where they were stopped."""
+"""Attacks in the store: written, read, and resumed after an interruption."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from foolscope.attacks import stages
-from foolscope.experiments.parts.attacks import kept as attacking
-from foolscope.experiments.parts.attacks.kept import Attacked, evaluate_subject
+from foolscope.attacks import MaskingCheck, stages
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.parts.attacks import stored
+from foolscope.experiments.parts.attacks.plans import attack_from
+from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.subjects.subject import Subject
 
@@ -32,15 +36,15 @@ def subject() -> Subject:
     return Subject("net", {"model": "net"}, "net 1", model.eval(), images, labels, tuple("abcd"))
 
 
-def evaluated(subject: Subject, folder: Path, **settings: object) -> Attacked:
-    return evaluate_subject(subject, "l1", [0.5], seed=0, store=Store(folder), **settings)  # type: ignore[arg-type]
+def evaluated(subject: Subject, folder: Path, **settings: object) -> StoredAttack:
+    return attack_subject(subject, "l1", [0.5], store=Store(folder), **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("stop", [1, 2])
 def test_stopped_and_taken_up_it_ends_as_if_undisturbed(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    monkeypatch.setattr(attacking, "_SAVED_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(stored, "_SAVED_EVERY_SECONDS", 0.0)
     everything: list[str] = []
     whole = evaluated(
         subject, tmp_path / "whole", progress=lambda stage, done, left: everything.append(stage)
@@ -91,3 +95,64 @@ def test_one_that_ran_out_of_time_is_no_result(subject: Subject, tmp_path: Path)
     assert not (late.folder / "attack.json").exists()
     assert not evaluated(subject, tmp_path).was_stored
     assert evaluated(subject, tmp_path).was_stored
+
+
+def test_budgets_may_be_text_and_in_any_order(subject: Subject, tmp_path: Path) -> None:
+    store, attacks = Store(tmp_path), [attack_from({"name": "fgsm"})]
+    first = attack_subject(subject, "linf", [0, 8 / 255], attacks, store=store)
+    again = attack_subject(subject, "linf", ["8/255", 0.0, "8/255"], attacks, store=store)
+    assert (first.was_stored, again.was_stored) == (False, True)
+    assert again.folder == first.folder
+    assert again.curve.epsilons == (0.0, 8 / 255)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"norm": "l2"},
+        {"epsilons": [0.1, 0.2]},
+        {"attacks": [attack_from({"name": "pgd", "steps": 2})]},
+        {"attacks": [attack_from({"name": "fgsm"})] * 2},
+        {"attacks": ()},
+        {"seed": 1},
+        {"images": 11},
+        {"identity": "net 2"},
+    ],
+)
+def test_what_determines_the_result_is_part_of_its_identity(
+    subject: Subject, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    def attacked(**given: Any) -> StoredAttack:
+        count, identity = given.pop("images", 12), given.pop("identity", subject.identity)
+        chosen = replace(
+            subject, identity=identity, images=subject.images[:count], labels=subject.labels[:count]
+        )
+        settings = {"norm": "linf", "epsilons": [0.1], "attacks": [attack_from({"name": "fgsm"})], **given}
+        return attack_subject(chosen, store=Store(tmp_path), **settings)
+
+    first = attacked()
+    assert not attacked(**changes).was_stored
+    assert attacked().was_stored
+    assert attacked(seed=subject.seed).folder == first.folder
+
+
+def test_settings_of_the_full_evaluation_do_not_go_with_attacks_by_name(
+    subject: Subject, tmp_path: Path
+) -> None:
+    with pytest.raises(RecipeError, match="full evaluation"):
+        attack_subject(
+            subject, "linf", [0.1], [attack_from({"name": "fgsm"})], store=Store(tmp_path), levels=255
+        )
+    with pytest.raises(RecipeError, match="the model itself"):
+        attack_subject(subject, "linf", [0.1], store=Store(tmp_path), surrogate=subject)
+
+
+def test_a_check_that_is_not_finite_is_stored_and_read(subject: Subject, tmp_path: Path) -> None:
+    check = MaskingCheck(name="odd", fired=True, sentence="Infinite.", value=float("inf"))
+    whole = evaluated(subject, tmp_path)
+    curve = replace(whole.curve, checks=(check,))
+    stored._write(whole.folder, curve, {}, subject)
+    again = stored._read(whole.folder, torch.device("cpu"))
+    assert again is not None
+    assert again.checks == (check,)
+    assert check.value is None

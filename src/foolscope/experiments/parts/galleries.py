@@ -1,0 +1,90 @@
+"""Galleries of images that fool a model, each beside the original and the perturbation."""
+
+from torch import Tensor
+
+from foolscope.attacks import run
+from foolscope.experiments.parts.attacks.plans import FoolingPlan, as_attack
+from foolscope.experiments.parts.attacks.stored import StoredAttack
+from foolscope.experiments.parts.attacks.targets import target_words, targeted_images
+from foolscope.experiments.parts.pictures import GalleryRecord, alternate_classes, perturbation_rows
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.wording.fields import norm_words
+
+__all__ = ["attack_gallery", "fooling_gallery"]
+
+_CANDIDATES = 256
+_SHOWN = 6
+_LINES = "The norms below a perturbation are for pixels from 0 to 255."
+
+
+def fooling_gallery(
+    plan: FoolingPlan, trial: StoredTrial, session: Session, prefix: str
+) -> tuple[GalleryRecord, dict[str, Tensor]]:
+    """Fool a trained model on test images that it classifies correctly, of as many classes as possible.
+
+    Args:
+        plan: attack, budget, classes, number of images.
+        trial: whose model is attacked.
+        session: store and data.
+        prefix: of the pictures' keys.
+
+    Returns:
+        The gallery, and its pictures: originals and fooling images, (channel, height, width) in [0, 1].
+    """
+    dataset = session.dataset(trial.recipe.dataset)
+    targeted = targeted_images(plan, dataset, _CANDIDATES)
+    result = run(
+        trial.model(session.device),
+        targeted.images,
+        targeted.labels,
+        plan.threat(),
+        as_attack(plan.attack),
+        seed=trial.recipe.seed,
+        targets=targeted.targets,
+    )
+    clean = result.clean_logits.softmax(dim=1)
+    right = result.clean_correct & (clean.gather(1, targeted.labels[:, None])[:, 0] >= plan.confidence)
+    fooled = (result.success & right).nonzero().flatten()
+    rows, arrays = perturbation_rows(
+        prefix,
+        alternate_classes(fooled.tolist(), targeted.labels.tolist(), plan.images),
+        (targeted.images, result.adversarial_inputs),
+        (clean, result.adversarial_probabilities),
+        result.perturbation_sizes,
+        dataset.classes,
+    )
+    confidence = f" with a probability of {plan.confidence:g} or more" if plan.confidence else ""
+    caption = (
+        f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{target_words(plan.target)}: norm "
+        f"{norm_words(plan.norm)}, ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on "
+        f"{len(fooled)} of the {int(right.sum())} images, among the first {len(targeted.labels)} test images"
+        f"{f' of {plan.source}' if plan.source else ''}, that the model gets right{confidence}. {_LINES}"
+    )
+    return GalleryRecord(kind="fooling", recipe=plan.recipe, caption=caption, rows=rows), arrays
+
+
+def attack_gallery(attack: StoredAttack) -> tuple[GalleryRecord, dict[str, Tensor]]:
+    """Show the smallest perturbations that an attack found, of as many classes as possible.
+
+    Args:
+        attack: on one model, over a range of budgets.
+
+    Returns:
+        The gallery, and its pictures: originals and fooling images, (channel, height, width) in [0, 1].
+    """
+    curve, subject = attack.curve, attack.subject
+    fooled = ((curve.smallest_found > 0) & curve.smallest_found.isfinite()).nonzero().flatten()
+    rows, arrays = perturbation_rows(
+        "fooling",
+        alternate_classes(fooled.tolist(), curve.labels.tolist(), _SHOWN),
+        (subject.images, curve.adversarial_inputs),
+        (curve.clean_logits.softmax(dim=1), curve.adversarial_logits.softmax(dim=1)),
+        curve.smallest_found,
+        subject.classes or [str(index) for index in range(curve.clean_logits.shape[1])],
+    )
+    caption = (
+        f"Images that fool {subject.name}, in the norm {norm_words(curve.norm)}: for each image the smallest "
+        f"perturbation found within these budgets. {_LINES}"
+    )
+    return GalleryRecord(kind="fooling", recipe=subject.name, caption=caption, rows=rows), arrays

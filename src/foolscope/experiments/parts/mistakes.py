@@ -1,0 +1,50 @@
+"""Galleries of the test images that a model classifies worst."""
+
+import torch
+from torch import Tensor
+
+from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
+from foolscope.experiments.running.run import Session
+from foolscope.experiments.running.store import StoredTrial
+from foolscope.inspection import worst_classified
+from foolscope.learning.evaluation import to_pixels
+
+__all__ = ["worst_gallery"]
+
+_PER_ROW = 6
+
+
+def worst_gallery(
+    recipe: str, trial: StoredTrial, session: Session, prefix: str, count: int = 12
+) -> tuple[GalleryRecord, dict[str, Tensor]]:
+    """Show the test images whose label the model gives the lowest probability.
+
+    Args:
+        recipe: its name in the study.
+        trial: whose model is shown.
+        session: store and data.
+        prefix: of the pictures' keys.
+        count: number of images.
+
+    Returns:
+        The gallery, and its pictures, (channel, height, width) in [0, 1].
+    """
+    dataset = session.dataset(trial.recipe.dataset)
+    worst = worst_classified(trial.model(session.device), dataset.test, count)
+    pictures, arrays = [], {}
+    for place, index in enumerate(worst.indices.tolist()):
+        key = f"{prefix}-{place}"
+        arrays[key] = to_pixels(dataset.test.images[index], torch.float32)
+        label = dataset.classes[int(dataset.test.labels[index])]
+        predicted = dataset.classes[int(worst.predictions[place])]
+        lines = [
+            f"taken for {predicted}, {100 * float(worst.predicted_probabilities[place]):.1f} %",
+            f"label given {float(worst.label_probabilities[place]):.2g}",
+        ]
+        pictures.append(PictureRecord(key=key, title=label, lines=lines))
+    caption = (
+        f"The {len(pictures)} test images whose label {recipe} (seed {trial.recipe.seed}) gives the least "
+        "probability."
+    )
+    rows = [pictures[start : start + _PER_ROW] for start in range(0, len(pictures), _PER_ROW)]
+    return GalleryRecord(kind="worst", recipe=recipe, caption=caption, rows=rows), arrays
