@@ -30,7 +30,6 @@ FIGURES = {
         X, {text: {text: CURVE}, "other": {"b": CURVE}}, best_epoch=2
     ),
     "loss_by_step": lambda text: draw.loss_by_step({text: CURVE, "two": CURVE}, title=text, x_label=text),
-    "robust_accuracy_curve": lambda text: draw.robust_accuracy_curve(X / 255, {text: CURVE}, chance=0.1),
     "line_panels": lambda text: draw.line_panels(
         X + 1, {"t": {"s": CURVE}}, x_label=text, x_scale="log", marks={text: 2.0}, levels={text: 1.0}
     ),
@@ -52,9 +51,6 @@ FIGURES = {
         baseline=80.0,
     ),
     "confusion_matrix": lambda text: draw.confusion_matrix(np.eye(3) * 9 + 1, [text, "b", "c"]),
-    "bars_with_interval": lambda text: draw.bars_with_interval(
-        [text, "b"], [1, np.nan], [0.5, 1], [1.5, 2], x_label=text, reference=(text, 1.0)
-    ),
     "taken_by_attack": lambda text: draw.taken_by_attack(
         {text: np.eye(9)[:2] + 1, "b": np.zeros((2, 9))}, [text, "e"], [text, *"tuvwxy"]
     ),
@@ -64,7 +60,6 @@ FIGURES = {
     "dumbbells": lambda text: draw.dumbbells(
         [text, "b"], (text, [90, 80]), ("after", [0, np.nan]), x_label=text
     ),
-    "histograms": lambda text: draw.histograms({text: {text: X, "b": X**2}}, x_label=text, y_label=text),
 }
 
 
@@ -142,14 +137,6 @@ def test_what_is_not_finite_leaves_a_gap():
     assert "nan" not in svg.lower()
 
 
-def test_an_axis_in_grey_levels():
-    shown = words(
-        draw.robust_accuracy_curve(np.array([0, 8, 16]) / 255, {"a": ([0.9, 0.4, 0.1], None, None)})
-    )
-    assert {"0", "5", "10", "15"} <= set(shown)
-    assert any("1/255" in word for word in shown)
-
-
 def test_an_interval_is_drawn_where_it_lies():
     """Marks sit at the height of their values: equal for equal ones, higher for higher ones."""
     levels = [
@@ -192,8 +179,6 @@ def test_a_class_without_images_is_an_empty_row():
         (lambda: draw.approximation(X, X, X, 1.0, [draw.Cost("a", X, X[:2])]), "each of 5 points; got 2"),
         (lambda: draw.ablation_effects([]), "at least one factor"),
         (lambda: draw.ablation_effects([draw.Factor("f", [])]), "at least one level"),
-        (lambda: draw.bars_with_interval(["a"], [1, 2], x_label="x"), "got 2"),
-        (lambda: draw.histograms({}, x_label="x"), "at least one panel"),
         (lambda: draw.standalone_svg("<p>"), "expected an <svg>"),
         (lambda: inline_svg("text", "p", ""), "expected an <svg>"),
     ],

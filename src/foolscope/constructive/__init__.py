@@ -7,7 +7,7 @@ function the network is at most. :func:`scaling` counts what that costs, beside 
 from foolscope.constructive.approximation import MOST_UNITS, SHARPNESS, Approximation, approximate
 from foolscope.constructive.functions import EXAMPLES, ApproximationError, Function, Target
 from foolscope.constructive.measuring import sup_error
-from foolscope.constructive.networks import CornerNetwork, TowerNetwork, sum_of_towers
+from foolscope.constructive.networks import CornerNetwork
 from foolscope.constructive.partition import LEAST_SHARPNESS, guarantee
 from foolscope.constructive.pieces import bump, step, tower
 from foolscope.constructive.scaling import Scaling, fitted_slope, scaling
@@ -25,14 +25,12 @@ __all__ = [
     "Function",
     "Scaling",
     "Target",
-    "TowerNetwork",
     "approximate",
     "bump",
     "fitted_slope",
     "guarantee",
     "scaling",
     "step",
-    "sum_of_towers",
     "sup_error",
     "tower",
     "train_network",

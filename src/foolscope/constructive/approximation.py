@@ -119,8 +119,8 @@ def approximate(
 
     References:
         Nielsen 2015, *Neural Networks and Deep Learning*, chapter 4, for steps, bumps and towers. There,
-        towers are thresholded sums, which leave holes (:func:`foolscope.constructive.sum_of_towers`); here,
-        they add up to one.
+        towers are thresholded sums, which leave holes where four of them meet
+        (:func:`foolscope.constructive.tower`); here, they add up to one.
     """
     _check(gradient_bound, epsilon, dimension, sharpness, dtype)
     margin = 0.0

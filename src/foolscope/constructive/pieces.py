@@ -101,8 +101,8 @@ def tower(
     height · σ(v (½ − 4 exp(−w m))), for each of the four is at least 1 − exp(−w m); outside at most
     height · σ(−v (½ − exp(−w m))), for one of the four is at most exp(−w m). Nearer to the sides it may be
     anything between. In particular two neighbors have ½ each on a common side, but four have
-    σ(−v / 2) ≈ 0 each at a common corner: towers side by side leave holes there, however steep they are
-    (see :func:`sum_of_towers`).
+    σ(−v / 2) ≈ 0 each at a common corner: towers side by side leave holes there, however steep they are.
+    :func:`approximate` therefore builds its towers from corner units.
 
     Args:
         across: start and end in the first coordinate.

@@ -5,7 +5,6 @@ matplotlib is imported when the first figure is drawn; its global state is neith
 
 from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, ablation_effects
 from foolscope.reports.figures.approximation import Cost, approximation
-from foolscope.reports.figures.bars import bars_with_interval, histograms
 from foolscope.reports.figures.canvas import Band
 from foolscope.reports.figures.confusion import confusion_matrix
 from foolscope.reports.figures.descents import descent_curves, fitted_curve
@@ -19,7 +18,6 @@ from foolscope.reports.figures.lines import (
     Curve,
     line_panels,
     loss_by_step,
-    robust_accuracy_curve,
     training_curves,
 )
 from foolscope.reports.figures.reliability import ReliabilityBin, reliability
@@ -44,7 +42,6 @@ __all__ = [
     "WeightCounts",
     "ablation_effects",
     "approximation",
-    "bars_with_interval",
     "computational_graph",
     "confusion_matrix",
     "descent_curves",
@@ -52,7 +49,6 @@ __all__ = [
     "fitted_curve",
     "gradient_errors",
     "gradient_flow",
-    "histograms",
     "layer_gradients",
     "layer_graph",
     "learning_rate_range",
@@ -60,7 +56,6 @@ __all__ = [
     "loss_by_step",
     "perturbation_sizes",
     "reliability",
-    "robust_accuracy_curve",
     "search_panels",
     "standalone_svg",
     "taken_by_attack",

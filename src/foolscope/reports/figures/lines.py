@@ -1,4 +1,4 @@
-"""Panels of curves with bands over one axis: training by epoch, loss by step, robust accuracy by budget."""
+"""Panels of curves with bands over one axis: training by epoch, loss by step."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "line_panels", "loss_by_step", "robust_accuracy_curve", "training_curves"]
+__all__ = ["Curve", "line_panels", "loss_by_step", "training_curves"]
 
 Curve = Band | tuple[Numbers, Numbers | None, Numbers | None]
 """A mean with the ends of its interval: a :class:`Band` or a plain triple."""
@@ -139,44 +139,6 @@ def loss_by_step(
     count = max((len(finite(Band(*curve).mean)) for curve in curves.values()), default=0)
     steps = np.arange(first_step, first_step + count)
     return line_panels(steps, {title: curves}, x_label=x_label, width=width, height=height)
-
-
-def robust_accuracy_curve(
-    epsilons: Numbers,
-    curves: Mapping[str, Curve],
-    *,
-    epsilon_unit: Literal["1/255", "pixels"] = "1/255",
-    chance: float | None = None,
-    title: str = "Robust accuracy",
-    width: float = 640,
-    height: float = 330,
-) -> str:
-    """Draw the accuracy that is left under attack against the attack's budget.
-
-    Args:
-        epsilons: budgets in pixel units (images in [0, 1]), (budgets,); 0 stands for no attack.
-        curves: model or attack -> accuracy with interval, each in [0, 1].
-        epsilon_unit: "1/255" labels the axis in gray levels, the custom for the L∞ norm; "pixels" as given.
-        chance: accuracy of guessing, drawn as a level.
-        title: the quantity.
-        width: in CSS pixels.
-        height: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-    """
-    levels_of_gray = epsilon_unit == "1/255"
-    return line_panels(
-        finite(epsilons) * (255 if levels_of_gray else 1),
-        {title: curves},
-        x_label="perturbation budget ε, in 1/255"
-        if levels_of_gray
-        else "perturbation budget ε, pixels in [0, 1]",
-        y_limits=(0.0, 1.02),
-        levels={} if chance is None else {"chance": chance},
-        width=width,
-        height=height,
-    )
 
 
 def _draw_curve(axes: "Axes", x: Numbers, name: str, band: Band, position: int) -> "Artist":
