@@ -36,7 +36,7 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.parts.attacks.kept import Attacked, attack_subject, curve_summary, evaluate_subject
 from foolscope.experiments.parts.attacks.plans import as_attack, attack_from
 from foolscope.experiments.parts.attacks.robustness import curve_gallery, curve_record
-from foolscope.experiments.running.run import Session, Stage
+from foolscope.experiments.running.run import Session, StageEvent
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports import render_html
 from foolscope.reports.parts.attacks.part import attack_document
@@ -147,7 +147,7 @@ def command(
                     seed=seed,
                     store=session.store,
                     progress=lambda budget, left: observe(
-                        Stage(
+                        StageEvent(
                             "attacking",
                             (budgets.index(budget) + 1) / len(budgets),
                             f"ε = {budget:.3g}, {left} left",
@@ -164,10 +164,10 @@ def command(
                 surrogate=other,
                 levels=255 if eight_bit else None,
                 time_budget_seconds=time_budget,
-                progress=lambda name, done, left: observe(Stage(name, done, f"{left} hold")),
+                progress=lambda name, done, left: observe(StageEvent(name, done, f"{left} hold")),
             )
         if attacked.was_stored:
-            observe(Stage("attacking", 1.0, "was done before; read from the store"))
+            observe(StageEvent("attacking", 1.0, "was done before; read from the store"))
     if page is not None:
         _write_page(page, subject, attacked.curve, attacks)
     if as_json:

@@ -120,7 +120,7 @@ def scaling(
     seed: int = 0,
     seeds: int = 3,
     training_steps: int = TRAINING_STEPS,
-    tell: Callable[[float], None] | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Scaling:
     """Approximate each function at each ratio t/ε, and train networks with as many or fewer units beside it.
 
@@ -130,7 +130,7 @@ def scaling(
         seed: what the initial weights of the trained networks are derived from.
         seeds: trained networks of each size, at least 1.
         training_steps: of Adam.
-        tell: called with the fraction of the training that is done.
+        progress: called with the fraction of the training that is done.
 
     Returns:
         Units and errors.
@@ -151,8 +151,8 @@ def scaling(
     sizes = _sizes(units)
     trained = np.zeros((len(functions), len(sizes), seeds))
     for done, (row, column, number) in enumerate(np.ndindex(trained.shape)):
-        if tell is not None:
-            tell(done / trained.size)
+        if progress is not None:
+            progress(done / trained.size)
         generator = torch_generator(seed, "approximation", functions[row].name, int(sizes[column]), number)
         trained[row, column, number] = _trained_error(
             functions[row], int(sizes[column]), generator, training_steps

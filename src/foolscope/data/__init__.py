@@ -19,7 +19,7 @@ from foolscope.data.cifar10 import CIFAR10, Cifar10Settings
 from foolscope.data.cifar100 import CIFAR100, Cifar100Settings
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.data.digits import DIGITS, DigitsSettings
-from foolscope.data.download import Progress
+from foolscope.data.download import DownloadCallback
 from foolscope.data.fashion_mnist import FASHION_MNIST, FashionMnistSettings
 from foolscope.data.folder import FOLDER, FolderSettings
 from foolscope.data.location import data_root
@@ -40,6 +40,7 @@ __all__ = [
     "DatasetStatus",
     "DigitsSettings",
     "DistributedFile",
+    "DownloadCallback",
     "Facts",
     "FashionMnistSettings",
     "Fetched",
@@ -49,7 +50,6 @@ __all__ = [
     "MnistSettings",
     "NpzSettings",
     "Parts",
-    "Progress",
     "SplitCheck",
     "Verification",
     "data_root",
@@ -114,7 +114,7 @@ def status(root: Path | None = None) -> tuple[DatasetStatus, ...]:
     return tuple(source_status(name, line, data_root(root)) for name, line in DATASETS.items())
 
 
-def get(name: str, root: Path | None = None, progress: Progress | None = None) -> Fetched:
+def get(name: str, root: Path | None = None, progress: DownloadCallback | None = None) -> Fetched:
     """Download the official files of a data set that are not there yet.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Literal
 from foolscope.core.errors import DataError, StoreError
 from foolscope.core.files import whole_file
 from foolscope.data.dataset import LabeledImages
-from foolscope.data.download import Progress, download, file_digest
+from foolscope.data.download import DownloadCallback, download, file_digest
 from foolscope.data.settings import DatasetSettings
 from foolscope.data.source import DataSource, DistributedFile, Facts
 
@@ -141,7 +141,9 @@ def _location(file: DistributedFile, root: Path) -> Path:
     return unpacked[0] if len(unpacked) == 1 else unpacked[0].parent
 
 
-def fetch_source(name: str, source: DataSource, root: Path, progress: Progress | None = None) -> Fetched:
+def fetch_source(
+    name: str, source: DataSource, root: Path, progress: DownloadCallback | None = None
+) -> Fetched:
     """Download the files of a data set that are not there; an archive is unpacked beside itself.
 
     Raises:

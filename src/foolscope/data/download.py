@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from foolscope.core.errors import DataError
 
-__all__ = ["Progress", "download", "file_digest"]
+__all__ = ["DownloadCallback", "download", "file_digest"]
 
-Progress = Callable[[str, int, int | None], None]
+DownloadCallback = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes there so far, and the bytes in all where known."""
 
 _BLOCK = 1 << 18
@@ -32,7 +32,7 @@ def download(
     *,
     size: int,
     sha256: str,
-    progress: Progress | None = None,
+    progress: DownloadCallback | None = None,
     timeout_seconds: float = 30.0,
 ) -> None:
     """Fetch a file from the first mirror that serves the right bytes.
@@ -123,7 +123,7 @@ def _write_failure(partial: Path, error: OSError) -> DataError:
 
 
 def _transfer(
-    url: str, partial: Path, size: int, name: str, progress: Progress | None, timeout_seconds: float
+    url: str, partial: Path, size: int, name: str, progress: DownloadCallback | None, timeout_seconds: float
 ) -> None:
     """Complete the partial file from one mirror."""
     start = _length(partial)

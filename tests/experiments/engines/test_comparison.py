@@ -11,7 +11,7 @@ from foolscope.experiments.engines import comparison as reference_runs
 from foolscope.experiments.engines.comparison import engines_record, reference_run
 from foolscope.experiments.engines.records import DifferenceRecord
 from foolscope.experiments.recipe import recipe_from, with_values
-from foolscope.experiments.running.run import Session, Stage
+from foolscope.experiments.running.run import Session, StageEvent
 from foolscope.experiments.running.store import Store
 from foolscope.reference import Affine
 from foolscope.reports import render_html
@@ -56,7 +56,7 @@ def test_the_recipe_is_trained_in_float64_by_both_and_they_agree(session):
     ]
     assert all(each.largest <= 1e-13 for each in run.record.differences[:2])
     assert run.torch.outcome["best_epoch"] == run.reference.outcome["best_epoch"]
-    stages = [event for event in told if isinstance(event, Stage)]
+    stages = [event for event in told if isinstance(event, StageEvent)]
     assert [event.done_fraction for event in stages] == pytest.approx([1 / 3, 2 / 3, 1])
     assert session.store.has(run.torch.identity)
 

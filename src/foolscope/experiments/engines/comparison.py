@@ -18,7 +18,7 @@ from foolscope.experiments.parts.checks import code_fingerprint
 from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
-from foolscope.experiments.running.run import Observer, Session, Stage, run_trials, silent
+from foolscope.experiments.running.run import Observer, Session, StageEvent, ignore_events, run_trials
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.mirroring import state_of
 from foolscope.learning import EpochReport, TrialOutcome
@@ -52,7 +52,7 @@ class ReferenceRun:
     known: bool
 
 
-def reference_run(recipe: Recipe, session: Session, observe: Observer = silent) -> ReferenceRun:
+def reference_run(recipe: Recipe, session: Session, observe: Observer = ignore_events) -> ReferenceRun:
     """Train a recipe in NumPy and with torch, both in float64 unless it asks for float32, and compare them.
 
     What the reference gave is read from the store only as long as our code and its libraries are the same:
@@ -174,11 +174,11 @@ def _disagreement(differences: Sequence[DifferenceRecord]) -> str:
     )
 
 
-def _stage(report: EpochReport) -> Stage:
+def _stage(report: EpochReport) -> StageEvent:
     (loss,) = report.training_losses
     words = "diverged" if loss is None else f"loss {loss:.4g}"
     detail = f"epoch {report.epoch}/{report.epochs}, {words}"
-    return Stage("training in NumPy", report.epoch / report.epochs, detail)
+    return StageEvent("training in NumPy", report.epoch / report.epochs, detail)
 
 
 def _beside_a_last_digit(

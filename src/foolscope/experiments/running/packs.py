@@ -12,7 +12,7 @@ import torch
 
 from foolscope.experiments.recipe import Recipe
 
-__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PendingTrial", "Room", "pack_size", "plan_packs"]
+__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial", "pack_size", "plan_packs"]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
@@ -85,7 +85,7 @@ class Pack:
 
 
 @dataclass(frozen=True)
-class Room:
+class PackLimits:
     """How much a pack may take.
 
     Args:
@@ -100,7 +100,7 @@ class Room:
     in_cache: bool = True
 
     @classmethod
-    def on(cls, device: torch.device) -> "Room":
+    def of_device(cls, device: torch.device) -> "PackLimits":
         """Ask the machine: half of the free memory of a GPU, the last-level cache of a CPU."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
@@ -108,22 +108,22 @@ class Room:
         return cls(_last_level_cache_bytes())
 
 
-def pack_size(trial: PendingTrial, room: Room) -> int:
+def pack_size(trial: PendingTrial, limits: PackLimits) -> int:
     """Return how many trials of this shape may share a pack."""
-    if room.in_cache:
+    if limits.in_cache:
         own = 6 * trial.parameter_count
     else:  # parameters, the best ones, gradients, two moments; activations and their gradients
         own = 5 * 4 * trial.parameter_count + 2 * trial.activation_bytes
-    return max(1, min(room.most_trials, room.bytes // max(1, own)))
+    return max(1, min(limits.most_trials, limits.bytes // max(1, own)))
 
 
-def seeds_per_pack(trial: PendingTrial, room: Room) -> int:
+def seeds_per_pack(trial: PendingTrial, limits: PackLimits) -> int:
     """Return how many seeds may share a pack: as many as fit their minibatches into the room twice.
 
     A minibatch is written twice on its way to the first product. Past the cache, and past the size at which
     the allocator asks the system for fresh pages each time, that takes longer than the product.
     """
-    return max(1, room.bytes // (2 * max(1, trial.input_bytes)))
+    return max(1, limits.bytes // (2 * max(1, trial.input_bytes)))
 
 
 def _last_level_cache_bytes() -> int:
@@ -134,7 +134,7 @@ def _last_level_cache_bytes() -> int:
     return min(size, _CACHE_BYTES) if size > 0 else _CACHE_BYTES
 
 
-def plan_packs(pending: Sequence[PendingTrial], room: Room | None = None) -> list[Pack]:
+def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None) -> list[Pack]:
     """Group trials by shape and cut the groups into packs.
 
     Trials of different widths share a group as long as padding them costs little. Batch sizes are kept
@@ -146,9 +146,9 @@ def plan_packs(pending: Sequence[PendingTrial], room: Room | None = None) -> lis
 
     Args:
         pending: in any order.
-        room: what a pack may take; by default that of this machine's processor.
+        limits: what a pack may take; by default that of this machine's processor.
     """
-    room = room or Room.on(torch.device("cpu"))
+    limits = limits or PackLimits.of_device(torch.device("cpu"))
     families: dict[str, list[PendingTrial]] = {}
     for trial in pending:
         families.setdefault(_shape(trial.recipe, _may_be_padded(trial.recipe)), []).append(trial)
@@ -159,7 +159,7 @@ def plan_packs(pending: Sequence[PendingTrial], room: Room | None = None) -> lis
             by_seed: dict[int, list[PendingTrial]] = {}
             for trial in sorted(trials, key=lambda each: each.recipe.seed):
                 by_seed.setdefault(trial.recipe.seed, []).append(trial)
-            packs += _cut(list(by_seed.values()), pack_size(widest, room), seeds_per_pack(widest, room))
+            packs += _cut(list(by_seed.values()), pack_size(widest, limits), seeds_per_pack(widest, limits))
     return packs
 
 

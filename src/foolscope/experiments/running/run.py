@@ -13,7 +13,7 @@ from foolscope.core.precision import resolve_precision
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
-from foolscope.experiments.running.packs import Pack, PendingTrial, Room, plan_packs
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
@@ -22,20 +22,20 @@ from foolscope.learning.packing import solo_reason
 from foolscope.models import ImageShape, ModelSettings, build_model
 
 __all__ = [
+    "EpochEvent",
     "Observer",
-    "Progress",
     "Session",
-    "Stage",
+    "StageEvent",
     "dataset_facts",
+    "ignore_events",
     "machine_facts",
     "plan_trials",
     "run_trials",
-    "silent",
 ]
 
 
 @dataclass(frozen=True)
-class Progress:
+class EpochEvent:
     """What a run tells while it goes on: which trials, how far, and the last epoch."""
 
     trials: tuple[Recipe, ...]
@@ -44,7 +44,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageEvent:
     """What a study tells between trainings: what it does now, and how far that is, in [0, 1]."""
 
     name: str
@@ -52,13 +52,13 @@ class Stage:
     detail: str = ""
 
 
-Observer = Callable[[Progress | Stage], None]
+Observer = Callable[[EpochEvent | StageEvent], None]
 
 
 _STEP_FLOPS = 5e6  # that a step could do in the time it takes beside its arithmetic
 
 
-def silent(event: Progress | Stage) -> None:
+def ignore_events(event: EpochEvent | StageEvent) -> None:
     """Tell nothing."""
 
 
@@ -93,10 +93,12 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 activation_bytes=4 * size.activations * batch_size,
             )
         )
-    return plan_packs(pending, Room.on(session.device))
+    return plan_packs(pending, PackLimits.of_device(session.device))
 
 
-def run_trials(recipes: Sequence[Recipe], session: Session, observe: Observer = silent) -> list[StoredTrial]:
+def run_trials(
+    recipes: Sequence[Recipe], session: Session, observe: Observer = ignore_events
+) -> list[StoredTrial]:
     """Return the finished trial of every recipe, training those that the store lacks.
 
     Args:
@@ -112,30 +114,30 @@ def run_trials(recipes: Sequence[Recipe], session: Session, observe: Observer = 
     store = session.store
     store.complete_packs()
     packs = plan_trials(recipes, session)
-    for line in dict.fromkeys(_solo_lines(packs, session)):
-        observe(Stage("training", 0.0, line))
+    for line in dict.fromkeys(_sequential_lines(packs, session)):
+        observe(StageEvent("training", 0.0, line))
     jobs = [_job(pack, session) for pack in packs]
     executor = EXECUTORS[choose_executor(jobs, session, tuple(EXECUTORS))]
     if jobs:
         work = [job.work for job in jobs]
         done = [0.0] * len(jobs)
 
-        def tell(position: int, report: EpochReport) -> None:
+        def on_epoch(position: int, report: EpochReport) -> None:
             done[position] = max(done[position], work[position] * (report.epoch / report.epochs))
-            observe(Progress(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
+            observe(EpochEvent(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
 
-        with closing(executor(jobs, session, tell)) as finished:
+        with closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
     return [store.load(session.identify(recipe)) for recipe in recipes]
 
 
-def _solo_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
+def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
     """Say which models do not pack, and why."""
     for pack in packs:
         recipe = pack.trials[0].recipe
         dataset = session.dataset(recipe.dataset)
-        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).solo
+        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).sequential_reason
         if reason is not None and len(pack.trials) > 1:
             yield f"{recipe.model.name} trains one trial after another: {reason}"
 
@@ -147,7 +149,7 @@ class _Size:
     parameters: int
     flops: float
     activations: int
-    solo: str | None
+    sequential_reason: str | None
 
 
 @functools.lru_cache

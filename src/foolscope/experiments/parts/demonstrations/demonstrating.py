@@ -8,14 +8,17 @@ from typing import Any
 from foolscope.experiments.parts.by_seed import measure_record
 from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, DemonstrationSettings
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
-from foolscope.experiments.running.run import Observer, Stage, silent
+from foolscope.experiments.running.run import Observer, StageEvent, ignore_events
 from foolscope.experiments.running.store import Store
 
 __all__ = ["demonstrate"]
 
 
 def demonstrate(
-    plans: Sequence[DemonstrationSettings], seeds: Sequence[int], store: Store, observe: Observer = silent
+    plans: Sequence[DemonstrationSettings],
+    seeds: Sequence[int],
+    store: Store,
+    observe: Observer = ignore_events,
 ) -> list[DemonstrationRecord]:
     """Run every demonstration with every seed.
 
@@ -33,7 +36,7 @@ def demonstrate(
         outcomes: list[dict[str, Any]] = []
         for seed in seeds:
             done = (position * len(seeds) + len(outcomes)) / (len(plans) * len(seeds))
-            observe(Stage("demonstrating", done, f"{plan.name}, seed {seed}"))
+            observe(StageEvent("demonstrating", done, f"{plan.name}, seed {seed}"))
             determinants = {
                 "settings": plan.model_dump(mode="json", exclude={"name"}),
                 "seed": seed,

@@ -79,7 +79,7 @@ def shares(jobs: int, workers: int | None) -> tuple[int, int]:
 
 
 def map_in_processes(
-    jobs: Sequence[PackJob], session: Session, tell: Callable[[int, EpochReport], None]
+    jobs: Sequence[PackJob], session: Session, on_epoch: Callable[[int, EpochReport], None]
 ) -> Generator[int, None, None]:
     """Run jobs in worker processes, the largest first, as an executor does.
 
@@ -98,7 +98,7 @@ def map_in_processes(
     try:
         for _ in range(count):
             _start(crew)
-        yield from _supervise(crew, tell)
+        yield from _supervise(crew, on_epoch)
     finally:
         for worker in crew.workers:
             _end(worker)
@@ -108,7 +108,7 @@ def map_in_processes(
         )
 
 
-def _supervise(crew: _Crew, tell: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
+def _supervise(crew: _Crew, on_epoch: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
     """Keep the workers at work until nothing is left; yield what they finish."""
     while crew.workers:
         worker, message = crew.messages.get()
@@ -119,7 +119,7 @@ def _supervise(crew: _Crew, tell: Callable[[int, EpochReport], None]) -> Generat
         elif "ready" in message:
             worker.ready = True
         elif "epoch" in message:
-            tell(worker.position, report_from(message["epoch"]))
+            on_epoch(worker.position, report_from(message["epoch"]))
         elif "finished" in message:
             finished = worker.position
             if crew.waiting:

@@ -50,7 +50,7 @@ class _Run:
 
 
 def map_on_ray(
-    jobs: Sequence[PackJob], session: Session, tell: Callable[[int, EpochReport], None]
+    jobs: Sequence[PackJob], session: Session, on_epoch: Callable[[int, EpochReport], None]
 ) -> Generator[int, None, None]:
     """Run jobs as Ray tasks, the largest first, as an executor does.
 
@@ -69,7 +69,7 @@ def map_on_ray(
         waiting = deque(sorted(range(len(jobs)), key=lambda position: -jobs[position].work))
         run = _Run(jobs, session, mailbox, waiting)
         try:
-            yield from _supervise(run, tell)
+            yield from _supervise(run, on_epoch)
         finally:
             for reference in run.running:
                 ray.cancel(reference, force=True)
@@ -117,7 +117,7 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
-def _supervise(run: _Run, tell: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
+def _supervise(run: _Run, on_epoch: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
     """Keep the cluster at work until nothing is left; yield what is finished."""
     import ray
     from ray.exceptions import RayError, RayTaskError
@@ -128,7 +128,7 @@ def _supervise(run: _Run, tell: Callable[[int, EpochReport], None]) -> Generator
             _submit(run, run.waiting.popleft(), resources)
         done, _ = ray.wait(list(run.running), timeout=_POLL_SECONDS)
         for position, report in _drain(run.mailbox):
-            tell(position, report_from(report))
+            on_epoch(position, report_from(report))
         for reference in done:
             position = run.running.pop(reference)
             try:
