@@ -14,6 +14,13 @@ from foolscope.reports.theme import COLORS
 
 X = np.arange(5.0)
 CURVE = draw.Band(X, X - 0.5, X + 0.5)
+COSTS = {
+    "reached": [X + 1],
+    "units": [X + 2],
+    "slope": 1.0,
+    "trained_reached": [X + 3],
+    "trained_units": [X + 4],
+}
 
 
 def factor(label="a"):
@@ -40,7 +47,7 @@ FIGURES = {
         {text: {text: draw.FlowLine([0.1, 0.5], 0.9), "b": draw.FlowLine([np.nan, np.nan])}}, x_label=text
     ),
     "approximation": lambda text: draw.approximation(
-        X, X**2, X**2 + 1, 2.0, [draw.Cost(text, X + 1, X + 2, 1.0), draw.Cost("b", X + 3, X + 4)], title=text
+        {"x": X, "function": X**2, "network": X**2 + 1, "epsilon": 2.0}, {text: COSTS, "b": COSTS}, title=text
     ),
     "ablation_effects": lambda text: draw.ablation_effects([factor(text)] * 4, quantity=text),
     "search_panels": lambda text: draw.search_panels(
@@ -174,9 +181,7 @@ def test_a_class_without_images_is_an_empty_row():
         (lambda: draw.training_curves(X, {"t": {"short": ([1], None, None)}}), "'short' needs one value"),
         (lambda: draw.loss_by_step({}), "at least one curve"),
         (lambda: draw.gradient_flow({"t": {}}), "at least one panel, each with at least one line"),
-        (lambda: draw.approximation(X, X, X[:2], 1.0, [draw.Cost("a", X, X)]), "5 points; got 5 and 2"),
-        (lambda: draw.approximation(X, X, X, 1.0, []), "at least one series of costs"),
-        (lambda: draw.approximation(X, X, X, 1.0, [draw.Cost("a", X, X[:2])]), "each of 5 points; got 2"),
+        (lambda: draw.approximation({}, {}), "at least one series of costs"),
         (lambda: draw.ablation_effects([]), "at least one factor"),
         (lambda: draw.ablation_effects([draw.Factor("f", [])]), "at least one level"),
         (lambda: draw.standalone_svg("<p>"), "expected an <svg>"),

@@ -1,6 +1,5 @@
 """Trains a recipe with the reference engine, and says how far torch's run of the same recipe is from it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -221,7 +220,7 @@ def _differences(
         first, second = first[:epochs], second[:epochs]
         if np.nan_to_num([first, second]).any():  # else it is not measured, or zero throughout
             apart = _apart(first, second)
-            by_epoch = [_finite(value) for value in apart.tolist()]
+            by_epoch = apart.tolist()
             worst = int(apart.argmax())
             found.append(
                 DifferenceRecord(
@@ -240,17 +239,13 @@ def _differences(
         found.append(
             DifferenceRecord(
                 quantity="weights",
-                largest=_finite(apart_by_name[furthest]),
+                largest=apart_by_name[furthest],
                 where=furthest,
                 goal=of_weights,
                 by_epoch=[],
             )
         )
     return found
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _curve(history: Sequence[Mapping[str, Any]], name: str) -> Float64[np.ndarray, " epoch"]:

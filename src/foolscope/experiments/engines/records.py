@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from foolscope.core.settings import Settings
+from foolscope.core.settings import FiniteFloat, Settings
 from foolscope.experiments.parts.training import TrainingRecord
 
 __all__ = ["DifferenceRecord", "EnginesRecord"]
@@ -18,11 +18,11 @@ class DifferenceRecord(Settings):
     """How far one quantity is apart in the two runs, in units of its largest value in either."""
 
     quantity: str
-    largest: float | None = Field(description="null where only one of the runs is finite")
+    largest: FiniteFloat = Field(description="null where only one of the runs is finite")
     where: str = Field(description="the epoch, or the tensor")
     goal: float = Field(description="what rounding explains, unless the training magnifies it")
-    by_epoch: list[float | None] = Field(description="empty for weights")
-    last_digit: list[float | None] = Field(
+    by_epoch: list[FiniteFloat] = Field(description="empty for weights")
+    last_digit: list[FiniteFloat] = Field(
         default_factory=list,
         description="how far the run in NumPy is from itself if its initial weights change in the last "
         "digit, by epoch, or once for weights; empty where that was not tried",

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from foolscope.core.randomness import torch_generator
+from foolscope.core.settings import finite_or_none
 from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
 from foolscope.experiments.engines.coverage import check_coverage, mirrored_network, reference_precision
@@ -185,12 +186,12 @@ def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[Traini
     record = EpochRecord(
         epoch=done + 1,
         learning_rate=float(rates[-1]),
-        training_loss=_finite(float(steps.losses @ [len(batch) for batch in batches]) / images),
-        penalty=_finite(
+        training_loss=finite_or_none(float(steps.losses @ [len(batch) for batch in batches]) / images),
+        penalty=finite_or_none(
             L1(setup.sgd.l1).forward(state.parameters) + L2(setup.sgd.l2).forward(state.parameters)
         ),
         training_accuracy=float(steps.correct.sum() / images),
-        validation_loss=None if validated is None else _finite(validated.loss),
+        validation_loss=None if validated is None else finite_or_none(validated.loss),
         validation_accuracy=None if validated is None else validated.accuracy,
     )
     return state, record
@@ -228,10 +229,6 @@ def _metrics(tested: _Evaluation, kept: EpochRecord) -> dict[str, float]:
         "validation_loss": kept.validation_loss,
     }
     return {name: value for name, value in measured.items() if value is not None}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _best_epoch(history: Sequence[EpochRecord]) -> int:

@@ -7,6 +7,7 @@ STORE/packs/<identity>.json                  the results of a finished pack whil
 STORE/studies/<name>/                        study.json and the report
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -225,6 +226,35 @@ class Store:
         result = compute()
         write_json(path, {"determinants": dict(determinants), "result": result})
         return result
+
+    def remembered_by_seed(
+        self,
+        kind: str,
+        determinants: Mapping[str, Any],
+        compute: Callable[[StoredTrial], Any],
+        trials: Sequence[StoredTrial],
+        progress: Callable[[float, str], None],
+    ) -> dict[int, Any]:
+        """Return the result for the trial of every seed that did not diverge, each computed at most once.
+
+        Args:
+            kind: folder of such results, as in ``attacks``.
+            determinants: JSON-able; everything beside the trial that the result depends on.
+            compute: returns the JSON-able result for a trial.
+            trials: one per seed.
+            progress: called before each seed with the fraction done and a detail.
+
+        Returns:
+            Seed -> result, in the order of the trials.
+        """
+        finished = [trial for trial in trials if trial.status != "diverged"]
+        results = {}
+        for position, trial in enumerate(finished):
+            progress(position / len(finished), f"seed {trial.recipe.seed}")
+            results[trial.recipe.seed] = self.remembered(
+                kind, {**determinants, "trial": trial.identity}, functools.partial(compute, trial)
+            )
+        return results
 
     def find(self, prefix: str) -> StoredTrial:
         """Return the one finished trial whose identity begins so.

@@ -4,7 +4,7 @@ matplotlib is imported when the first figure is drawn; its global state is neith
 """
 
 from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, ablation_effects
-from foolscope.reports.figures.approximation import Cost, approximation
+from foolscope.reports.figures.approximation import approximation
 from foolscope.reports.figures.canvas import Band
 from foolscope.reports.figures.confusion import confusion_matrix
 from foolscope.reports.figures.descents import descent_curves, fitted_curve
@@ -29,7 +29,6 @@ from foolscope.reports.figures.weights import WeightCounts, weight_histograms
 
 __all__ = [
     "Band",
-    "Cost",
     "Curve",
     "Factor",
     "FlowLine",

@@ -20,7 +20,6 @@ from foolscope.experiments.parts.attacks.summary import (
     summed_checks,
     summed_details,
 )
-from foolscope.experiments.parts.by_seed import measured_by_seed
 from foolscope.experiments.records import CurveRecord, GalleryRecord, PictureRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
@@ -63,7 +62,7 @@ def robustness_curve(
     def attack(trial: StoredTrial) -> dict[str, Any]:
         return _attack(plan, trial, session)
 
-    by_seed = measured_by_seed("attacks", determinants, attack, trials, session.store, tell)
+    by_seed = session.store.remembered_by_seed("attacks", determinants, attack, trials, tell)
     results = list(by_seed.values())
     accuracies = [result["accuracies"] for result in results]
     design = BlockDesign(

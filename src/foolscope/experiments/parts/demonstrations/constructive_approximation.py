@@ -1,6 +1,6 @@
 """Functions approximated by stated weights: a bump, a tower, units against t/ε, trained networks (C3)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from foolscope.experiments.parts.demonstrations.demonstration import (
     Outcome,
 )
 
-__all__ = ["CONSTRUCTIVE_APPROXIMATION", "ConstructiveApproximation"]
+__all__ = ["CONSTRUCTIVE_APPROXIMATION", "ApproximatedFunction", "ConstructiveApproximation", "UnitCosts"]
 
 _Ratios = Annotated[tuple[Annotated[float, Field(gt=4, le=1000)], ...], Field(min_length=2, max_length=8)]
 _SHOWN = EXAMPLES[0]
@@ -28,6 +28,30 @@ class ConstructiveApproximation(DemonstrationSettings):
     line_ratios: _Ratios = Field((8.0, 16.0, 32.0, 64.0), description="t/ε on the unit interval")
     plane_ratios: _Ratios = Field((6.0, 12.0, 24.0), description="t/ε on the unit square")
     training_steps: int = Field(500, ge=1, le=100_000, description="of Adam, for the networks beside them")
+
+
+class ApproximatedFunction(TypedDict):
+    """A function and its network with stated weights at points of the unit interval, for the figure."""
+
+    name: str
+    epsilon: float
+    hidden_units: int
+    x: list[float]
+    function: list[float]
+    network: list[float]
+
+
+class UnitCosts(TypedDict):
+    """Hidden units against t/ε with the measured error for ε, one row per function.
+
+    The slope is of the stated networks' units against t/ε, both logarithmic.
+    """
+
+    reached: list[list[float]]
+    units: list[list[int]]
+    slope: float
+    trained_reached: list[list[float]]
+    trained_units: list[list[int]]
 
 
 def _measures(settings: ConstructiveApproximation) -> dict[str, str]:
@@ -98,7 +122,7 @@ def _pieces() -> dict[str, float]:
     }
 
 
-def _shown() -> dict[str, Any]:
+def _shown() -> ApproximatedFunction:
     """Approximate one function for the figure."""
     epsilon = _SHOWN.gradient_bound / _SHOWN_RATIO
     built = approximate(_SHOWN.function, _SHOWN.gradient_bound, epsilon)
@@ -115,7 +139,7 @@ def _shown() -> dict[str, Any]:
     }
 
 
-def _costs(found: Scaling) -> dict[str, Any]:
+def _costs(found: Scaling) -> UnitCosts:
     sizes = np.broadcast_to(found.sizes, found.trained_reached.shape)
     return {
         "reached": found.reached.tolist(),

@@ -1,6 +1,7 @@
 """The numbers and formulas of demonstrations as text: of any size, over seeds, on one line."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord, MeasureRecord
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.measures import MeasureRecord
 
 __all__ = ["formula", "mean_text", "measure_text", "over_seeds"]
 

@@ -5,10 +5,10 @@ from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Bullets, Figure, Paragraph, Strong
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 
-__all__ = ["rectifier_blocks", "rectifier_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def rectifier_sentence(record: DemonstrationRecord) -> str:
+def sentence(record: DemonstrationRecord) -> str:
     """Say what the conversion keeps, and what is lost without a bias."""
     return (
         "With biases a network of max(t, o) and its conversion to max(t, 0) differ by at most "
@@ -17,7 +17,7 @@ def rectifier_sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the conversion, the training, the loss without biases, the sigmoid's derivative."""
     settings = record.settings
     conversion = (

@@ -6,10 +6,10 @@ from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words
 
-__all__ = ["construction_blocks", "construction_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def construction_sentence(record: DemonstrationRecord) -> str:
+def sentence(record: DemonstrationRecord) -> str:
     """Say what the hidden units grow with, and that the guarantee held."""
     return (
         f"The errors of networks with stated weights are at most {_share(record, 'error_share')} of the "
@@ -19,7 +19,7 @@ def construction_sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def construction_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the construction and its cost."""
     settings, stated = record.settings, record.data["stated"]
     ratios = {
@@ -50,16 +50,9 @@ def construction_blocks(record: DemonstrationRecord) -> list[Block]:
         f"in {_share(record, 'line_trained_fewer')} and {_share(record, 'plane_trained_fewer')}. Training "
         "comes with no guarantee, and longer training may need fewer."
     )
-    costs = []
-    for place in ("line", "plane"):
-        found = record.data[place]
-        where = "on the line" if place == "line" else "in the plane"
-        costs += [
-            draw.Cost(f"stated, {where}", found["reached"], found["units"], found["slope"]),
-            draw.Cost(f"trained, {where}", found["trained_reached"], found["trained_units"]),
-        ]
+    costs = {"on the line": record.data["line"], "in the plane": record.data["plane"]}
     figure = Figure(
-        draw.approximation(stated["x"], stated["function"], stated["network"], stated["epsilon"], costs),
+        draw.approximation(stated, costs),
         f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units whose weights are "
         f"stated, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
         "for ε; the lines have the fitted slopes. First seed.",

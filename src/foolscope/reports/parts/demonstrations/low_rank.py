@@ -6,10 +6,10 @@ from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import one_or_many
 
-__all__ = ["factorization_blocks", "factorization_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def factorization_sentence(record: DemonstrationRecord) -> str:
+def sentence(record: DemonstrationRecord) -> str:
     """Say whether all starts arrive, and how far apart."""
     return (
         f"Gradient descent from {one_or_many(record.settings['starts'], 'random start')} ends within "
@@ -20,7 +20,7 @@ def factorization_sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def factorization_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the factorization."""
     settings, data = record.settings, record.data
     problem = (

@@ -6,10 +6,10 @@ from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words
 
-__all__ = ["flow_blocks", "flow_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def flow_sentence(record: DemonstrationRecord) -> str:
+def sentence(record: DemonstrationRecord) -> str:
     """Say how much of the gradient arrives at the first step, by spectral norm."""
     norms = record.settings["spectral_norms"]
     said = [f"{mean_text(record, f'linear@{norm:g}')} {_of(norm)}" for norm in norms]
@@ -19,7 +19,7 @@ def flow_sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def flow_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the gradients by time step."""
     settings = record.settings
     bound = (
