@@ -1,7 +1,7 @@
-"""Layer 3: networks that approximate a function by construction: stated weights, a proof, no training.
+"""Layer 4: networks that approximate a function by construction: stated weights, a proof, no training.
 
-Steps, bumps and towers are the pieces; :func:`approximate` puts them together and says how far from the
-function the network is at most. :func:`scaling` counts what that costs, beside networks that are trained.
+Steps, bumps and towers are the pieces; :func:`approximate` combines them and bounds the distance from the
+function. :func:`scaling` counts the hidden units that this costs, and compares with trained networks.
 """
 
 from foolscope.constructive.approximation import MOST_UNITS, SHARPNESS, Approximation, approximate

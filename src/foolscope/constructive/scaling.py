@@ -1,4 +1,4 @@
-"""How many hidden units an error costs: stated weights, as the theory says, beside trained ones."""
+"""How many hidden units an error costs, with stated weights and with trained ones."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -52,12 +52,12 @@ class Scaling:
 
     @property
     def slope(self) -> float:
-        """Of the construction's units against t over the measured error, both logarithmic."""
+        """Slope of the construction's units against t over the measured error, both logarithmic."""
         return fitted_slope(self.reached, self.units)
 
     @property
     def typical_errors(self) -> Float64[ndarray, "functions sizes"]:
-        """Of the trained networks: the median over the seeds."""
+        """Median error over the seeds of the trained networks."""
         return np.asarray(np.median(self.trained_errors, axis=2), dtype=np.float64)
 
     @property
@@ -79,7 +79,7 @@ class Scaling:
 
     @property
     def sentence(self) -> str:
-        """Which needs fewer units for the same sup-norm error, in words."""
+        """A sentence on which needs fewer units for the same sup-norm error."""
         place = "on the line" if self.dimension == 1 else "in the plane"
         cases, share = self.units.size, self.fewest_trained / self.units
         fewer, nearer = share < 1.0, self.as_many_trained < self.errors
@@ -122,7 +122,7 @@ def scaling(
     training_steps: int = TRAINING_STEPS,
     progress: Callable[[float], None] | None = None,
 ) -> Scaling:
-    """Approximate each function at each ratio t/ε, and train networks with as many or fewer units beside it.
+    """Approximate each function at each ratio t/ε, and train networks with as many or fewer units.
 
     Args:
         functions: at least one, all of the same dimension and with a positive gradient bound.
@@ -171,7 +171,7 @@ def scaling(
 
 
 def _sizes(units: Int64[ndarray, "functions ratios"]) -> Int64[ndarray, " sizes"]:
-    """Return all numbers of units, and halves of the least of them down to one."""
+    """Return all numbers of units, and the halves, quarters, … of the smallest."""
     sizes = set(units.ravel().tolist())
     least = min(sizes)
     while least > 1:

@@ -72,7 +72,7 @@ DATASETS: dict[str, DataSource] = {
 
 
 def source(name: str) -> DataSource:
-    """Return the line of the table for a name.
+    """Return the data source of a name in :data:`DATASETS`.
 
     Raises:
         DataError: there is no such data set.
@@ -110,7 +110,7 @@ def load(
 
 
 def status(root: Path | None = None) -> tuple[DatasetStatus, ...]:
-    """Say of every data set in the table whether its files are there."""
+    """Return which data sets have their files in the data folder."""
     return tuple(source_status(name, line, data_root(root)) for name, line in DATASETS.items())
 
 
@@ -123,7 +123,7 @@ def get(name: str, root: Path | None = None, progress: DownloadCallback | None =
         progress: called with a file's name, the bytes so far and the bytes in all.
 
     Raises:
-        DataError: the name is unknown, the data set is the person's own, or a download failed.
+        DataError: the name is unknown, the data set is the user's own, or a download failed.
     """
     return fetch_source(name, source(name), data_root(root), progress)
 
@@ -142,6 +142,6 @@ def verify(name: str, root: Path | None = None, settings: DatasetSettings | None
     line = source(name)
     if settings is None:
         if line.own_files:
-            raise DataError(f"{name} reads your own files; say with path which ones to verify")
+            raise DataError(f"{name} reads your own files; give path to say which ones to verify")
         settings = line.settings(name=name)
     return verify_source(name, line, settings, data_root(root))

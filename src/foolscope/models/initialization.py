@@ -1,4 +1,4 @@
-"""Initial weights, drawn per parameter from the trial's seed and the parameter's name.
+"""Initial weights, each parameter drawn from the trial's seed and the parameter's name.
 
 Because each parameter has a stream of its own, two models of one seed share the initial weights of every
 layer whose shape agrees, which makes the cells of an ablation comparable.

@@ -115,7 +115,7 @@ def test_the_engine_can_be_chosen_in_python(session):
     assert trained.engines.agrees
     assert trained.engines.in_torch == trained.record
     assert trained.trial.recipe.precision == "float64"
-    assert "Beside PyTorch" in trained._repr_html_()
+    assert "Comparison with PyTorch" in trained._repr_html_()
     with pytest.raises(RecipeError, match="engine must be 'torch' or 'reference'; got 'jax'"):
         foolscope.train(RECIPE, engine="jax")
 

@@ -1,4 +1,4 @@
-"""Trains a recipe with the reference engine, and says how far torch's run of the same recipe is from it."""
+"""Trains a recipe in NumPy and with torch, and compares the two runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ GOALS: Mapping[Literal["float32", "float64"], tuple[float, float]] = {
     "float64": (1e-9, 1e-6),
     "float32": (1e-4, 1e-3),
 }
-"""By data type, how far losses and weights may be apart; weights are kept in float32 in any case."""
+"""By data type, largest allowed differences of losses and weights; kept weights are always float32."""
 
 _LOSSES = ("training_loss", "validation_loss", "penalty")
 
@@ -39,7 +39,7 @@ class ReferenceRun:
     """One recipe trained by both engines.
 
     Args:
-        reference: the run in NumPy; no weights of it are kept.
+        reference: the run in NumPy; its weights are not kept.
         torch: the run of the same recipe, in the same data type.
         record: how far they are apart.
         known: whether the run in NumPy was read from the store.
@@ -139,7 +139,7 @@ def engines_record(
 
 
 def _end(outcome: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return how a run ended, when, and which checkpoint it kept."""
+    """Return the status of a run, its number of epochs, and the epoch of its kept checkpoint."""
     return outcome["status"], len(outcome["history"]), outcome["best_epoch"]
 
 
@@ -187,7 +187,7 @@ def _beside_a_last_digit(
     outcome: TrialOutcome,
     observe: Observer,
 ) -> list[DifferenceRecord]:
-    """Add how far the run in NumPy goes from itself where the initial weights change in the last digit."""
+    """Add the differences that a change of the initial weights in the last digit makes in NumPy."""
     generator = numpy_generator(recipe.seed, "last digit")
 
     def changed(parameters: Parameters) -> Parameters:
@@ -211,7 +211,7 @@ def _beside_a_last_digit(
 def _differences(
     recipe: Recipe, outcome: TrialOutcome, other: Mapping[str, Any], kept: Parameters | None
 ) -> list[DifferenceRecord]:
-    """Compare a run in NumPy with another one, by its outcome and its weights in float32."""
+    """Compare losses and float32 weights of a run in NumPy with those of another run."""
     of_losses, of_weights = GOALS[reference_precision(recipe)]
     found = []
     for name in _LOSSES:
@@ -255,7 +255,7 @@ def _curve(history: Sequence[Mapping[str, Any]], name: str) -> Float64[np.ndarra
 def _apart(
     first: Float64[np.ndarray, " epoch"], second: Float64[np.ndarray, " epoch"]
 ) -> Float64[np.ndarray, " epoch"]:
-    """Return |a − b| in units of the largest |a| or |b|; what is finite in neither agrees.
+    """Return |a − b| in units of the largest |a| or |b|; 0 where neither is finite.
 
     Example:
         >>> _apart(np.array([2.0, 1.0, np.nan]), np.array([2.0, 1.5, np.nan]))

@@ -1,4 +1,4 @@
-"""Trains a recipe in NumPy, with gradients derived by hand, on the minibatches that torch would take."""
+"""Trains a recipe in NumPy, with gradients derived by hand, on the same minibatches as torch."""
 
 import math
 import time
@@ -72,7 +72,7 @@ def train_in_numpy(
     *,
     start: Callable[[Parameters], Parameters] | None = None,
 ) -> TrialOutcome:
-    """Train a recipe without torch's gradients, from the weights and on the minibatches that torch has.
+    """Train a recipe in NumPy, with the same initial weights and minibatches as torch.
 
     Checkpoint, early stopping and metrics are those of :func:`foolscope.learning.train_pack`. From torch come
     the random numbers and nothing else.
@@ -161,7 +161,7 @@ def _unsmoothed(settings: LossSettings) -> LossSettings:
 
 
 def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[TrainingState, EpochRecord]:
-    """Train for an epoch, after as many as are done, and validate."""
+    """Train for one epoch and validate."""
     recipe, images = setup.recipe, len(setup.train.labels)
     starts = range(0, images, recipe.training.batch_size)
     generator = torch_generator(recipe.seed, "batches", done)
@@ -238,7 +238,7 @@ def _best_epoch(history: Sequence[EpochRecord]) -> int:
 
 
 def _status(recipe: Recipe, history: Sequence[EpochRecord]) -> Status | None:
-    """Return how the training has ended; ``None`` while it goes on."""
+    """Return how the training ended; ``None`` while it goes on."""
     last, settings = history[-1], recipe.training
     if last.training_loss is None or (last.validation_accuracy is not None and last.validation_loss is None):
         return "diverged"

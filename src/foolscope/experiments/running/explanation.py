@@ -1,4 +1,4 @@
-"""The plan of packs in words: what ``foolscope ablate --explain`` prints."""
+"""The plan of packs in words, as ``foolscope ablate --explain`` prints it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class PackExplanation:
         common: model and batch size.
         differences: a phrase for each field in which the trials differ, beside the seed.
         step_flops: floating-point operations of one step of the whole pack.
-        limit: how much of the machine it takes, and how many trials there would be room for.
-        sequential_reason: why its trials run one after another all the same; ``None`` if they do not.
+        limit: how many trials fit, and into what.
+        sequential_reason: why its trials run one after another; ``None`` if they run together.
     """
 
     trials: int

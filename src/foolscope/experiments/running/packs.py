@@ -1,4 +1,4 @@
-"""Which trials train side by side: the plan of packs."""
+"""Plans packs: which trials train together."""
 
 import hashlib
 import itertools
@@ -68,7 +68,7 @@ class PendingTrial:
 
 @dataclass(frozen=True)
 class Pack:
-    """Trials that train side by side, those of one seed next to each other."""
+    """Trials that train together, ordered by seed."""
 
     trials: tuple[PendingTrial, ...]
 
@@ -86,7 +86,7 @@ class Pack:
 
 @dataclass(frozen=True)
 class PackLimits:
-    """How much a pack may take.
+    """The memory and the number of trials that a pack may take.
 
     Args:
         bytes: of the last-level cache, or of a GPU's memory.
@@ -101,7 +101,7 @@ class PackLimits:
 
     @classmethod
     def of_device(cls, device: torch.device) -> "PackLimits":
-        """Ask the machine: half of the free memory of a GPU, the last-level cache of a CPU."""
+        """Return the limits of a device: half of the free memory of a GPU, the last-level cache of a CPU."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             return cls(free // 2, _LARGEST_PACK_ON_GPU, in_cache=False)
@@ -118,7 +118,7 @@ def pack_size(trial: PendingTrial, limits: PackLimits) -> int:
 
 
 def seeds_per_pack(trial: PendingTrial, limits: PackLimits) -> int:
-    """Return how many seeds may share a pack: as many as fit their minibatches into the room twice.
+    """Return how many seeds may share a pack: their minibatches must fit into the memory twice.
 
     A minibatch is written twice on its way to the first product. Past the cache, and past the size at which
     the allocator asks the system for fresh pages each time, that takes longer than the product.
@@ -153,7 +153,7 @@ def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None
     for trial in pending:
         families.setdefault(_shape(trial.recipe, _may_be_padded(trial.recipe)), []).append(trial)
     packs = []
-    for _, family in sorted(families.items()):  # not in the order they came: that changes as trials are done
+    for _, family in sorted(families.items()):  # the order of arrival changes as trials finish
         for trials in _alike(family):
             widest = trials[-1]
             by_seed: dict[int, list[PendingTrial]] = {}
@@ -164,7 +164,7 @@ def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None
 
 
 def _may_be_padded(recipe: Recipe) -> bool:
-    """Whether a wider copy of the model, with zeros for the rest, computes the same and stays the same.
+    """Return whether a model padded with zeros to a larger width computes the same, also after training.
 
     A sigmoid turns the zeros of a padded unit into one half, and dropout draws a mask as wide as the layer.
     """
@@ -174,7 +174,7 @@ def _may_be_padded(recipe: Recipe) -> bool:
 
 
 def _shape(recipe: Recipe, any_width: bool) -> str:
-    """Return what the trials of one pack must have in common; of widths only how many there are."""
+    """Return the settings that trials of one pack share; with ``any_width`` only the number of layers."""
     values = recipe.model_dump(mode="json")
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
@@ -187,7 +187,7 @@ def _shape(recipe: Recipe, any_width: bool) -> str:
 
 
 def _alike(family: Sequence[PendingTrial]) -> list[list[PendingTrial]]:
-    """Divide trials that differ in width into groups, the widest first and last within its group.
+    """Divide trials of different widths into groups, widest groups first, each with its widest trials last.
 
     As the widest are trained last, what is left of a group is divided as the whole was.
     """
@@ -209,7 +209,7 @@ def _padding_flops(narrow: PendingTrial, wide: PendingTrial) -> float:
 
 
 def _cut(seeds: list[list[PendingTrial]], size: int, most_seeds: int) -> list[Pack]:
-    """Join seeds that have equally many trials as long as they fit; cut up a seed that alone is too large.
+    """Join seeds with the same number of trials while they fit; divide a seed that alone is too large.
 
     A seed is cut evenly, larger pieces first, and its last piece is treated like a seed: then the pieces that
     are left when some are done are cut and joined in the same way again.

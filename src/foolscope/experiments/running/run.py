@@ -1,4 +1,4 @@
-"""Runs recipes: what the store has is read, the rest is planned into packs that an executor trains."""
+"""Runs recipes: reads finished trials from the store, and trains the others in packs."""
 
 import functools
 import math
@@ -36,7 +36,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class EpochEvent:
-    """What a run tells while it goes on: which trials, how far, and the last epoch."""
+    """The event after each epoch of a pack: its trials, the fraction of the run done, the epoch's report."""
 
     trials: tuple[Recipe, ...]
     done_fraction: float
@@ -45,7 +45,7 @@ class EpochEvent:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """What a study tells between trainings: what it does now, and how far that is, in [0, 1]."""
+    """The event of any other work: its name and the fraction done, in [0, 1]."""
 
     name: str
     done_fraction: float
@@ -55,15 +55,15 @@ class StageEvent:
 Observer = Callable[[EpochEvent | StageEvent], None]
 
 
-_STEP_FLOPS = 5e6  # that a step could do in the time it takes beside its arithmetic
+_STEP_FLOPS = 5e6  # the overhead of a step, in floating-point operations that it could do meanwhile
 
 
 def ignore_events(event: EpochEvent | StageEvent) -> None:
-    """Tell nothing."""
+    """Observe nothing."""
 
 
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
-    """Return the packs of what the store lacks of these recipes; nothing is trained.
+    """Return the packs of the recipes that the store lacks; nothing is trained.
 
     Args:
         recipes: in any order, with repetitions.
@@ -133,7 +133,7 @@ def run_trials(
 
 
 def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
-    """Say which models do not pack, and why."""
+    """Yield a line for each model that cannot be packed, with the reason."""
     for pack in packs:
         recipe = pack.trials[0].recipe
         dataset = session.dataset(recipe.dataset)
@@ -144,7 +144,7 @@ def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Size:
-    """Parameters of a model, operations and layer outputs of one image's forward pass, why it trains solo."""
+    """Size of a model: parameters, and FLOPs and activations per image; why it cannot be packed."""
 
     parameters: int
     flops: float
@@ -167,7 +167,7 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
 
 
 def _job(pack: Pack, session: Session) -> PackJob:
-    """Return what a worker is told of a pack."""
+    """Return the job for a pack."""
     recipes = tuple(trial.recipe for trial in pack.trials)
     dataset, training = session.dataset(recipes[0].dataset), recipes[0].training
     images = len(dataset.train)

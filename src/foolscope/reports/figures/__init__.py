@@ -1,4 +1,4 @@
-"""From plain numbers to drawings: every function returns an ``<svg>`` element that follows the page's theme.
+"""Figures: every function returns an ``<svg>`` element that follows the page's theme.
 
 matplotlib is imported when the first figure is drawn; its global state is neither read nor left changed.
 """

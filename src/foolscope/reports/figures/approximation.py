@@ -1,4 +1,4 @@
-"""Approximation as a drawing: a function with its staircase, and what a small error costs in units."""
+"""The approximation figure: a function with its network, and hidden units against t/ε."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The confusion matrix as a heat map: each row the fate of one true class."""
+"""The confusion matrix as a heat map: one row per true class."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ _KEY = (0.01, 0.1, 0.5, 1.0)
 
 
 def confusion_matrix(counts: Numbers, class_names: Sequence[str], *, width: float | None = None) -> str:
-    """Draw how often each true class was called each class, as shares of the true class.
+    """Draw how often each true class was predicted as each class, as shares of the true class.
 
     The right answers, on the diagonal, have one color and the mistakes another; the opacity grows with the
     square root of the share, so that rare mistakes are seen. Up to 20 classes the percentages are written in,

@@ -1,4 +1,4 @@
-"""Losses of descents by step, both axes logarithmic, and a fitted curve among its points."""
+"""Losses of gradient descents by step on logarithmic axes, and fitted curves with their data."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ def descent_curves(
     width: float = 680,
     height: float = 340,
 ) -> str:
-    """Draw losses by step; step 0, before the first, has its place on the logarithmic axis.
+    """Draw losses by step on logarithmic axes that include step 0.
 
     Args:
         curves: name -> steps and losses, which are positive; what is not finite leaves a gap.
@@ -70,7 +70,7 @@ def fitted_curve(
     width: float = WIDTH,
     height: float = 340,
 ) -> str:
-    """Draw points with the curves that are to go through them, and beside it the loss by step.
+    """Draw data with fitted curves, and beside them the loss by step.
 
     Args:
         points: places and heights.

@@ -22,7 +22,7 @@ def dumbbells(
     x_label: str,
     width: float = 680,
 ) -> str:
-    """Draw two percentages in each row, a ring and a dot, and the way between them.
+    """Draw two percentages in each row as a ring and a dot, joined by a line.
 
     Args:
         rows: a name for each, from top to bottom.

@@ -178,7 +178,7 @@ def _draw_axis(panel: "Axes", axis: SearchAxis) -> None:
 
 
 def _plainly(value: float, position: float | None = None) -> str:
-    """Write a number as people write it in a recipe: 0.01, 1e−5."""
+    """Write a number as in a recipe: 0.01, 1e−5."""
     return f"{value:g}".replace("e-0", "e-").replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-"""How small the perturbations are that fool: their empirical distribution, with the budgets marked."""
+"""The empirical distribution of the smallest perturbations that fool, with the budgets marked."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,11 +28,11 @@ def perturbation_sizes(
     budgets: Sequence[float],
     *,
     x_label: str,
-    title: str = "Images that a perturbation of at most this size makes wrong, %",
+    title: str = "Images fooled by a perturbation of at most this size, %",
     width: float = WIDTH,
     height: float = 330,
 ) -> str:
-    """Draw for each model how many images a perturbation of at most some size was seen to fool.
+    """Draw for each model the share of images fooled by a perturbation of at most each size.
 
     Args:
         curves: model -> sizes, ascending from 0, and the percentage that is wrong from each size on; the last

@@ -1,4 +1,4 @@
-"""Which attack took what: for every budget one bar of all images, divided by what became of them."""
+"""Which attack fooled how many images: one divided bar per budget."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ def taken_by_attack(
     *,
     width: float = WIDTH,
 ) -> str:
-    """Draw bars that are divided into images wrong without an attack, fallen to each attack, and held.
+    """Draw bars divided into images misclassified without attack, fooled by each attack, and robust.
 
     Args:
         panels: title -> counts (budgets, attacks + 2): wrong without an attack, by attack, held.
@@ -95,7 +95,7 @@ def _draw_part(axes: "Axes", shares: NDArray[np.float64], position: int, attacks
 
 
 def _look(position: int, attacks: int) -> tuple[str, float]:
-    """Return color and opacity: gray for what was wrong before, blue for what held, as in other figures."""
+    """Return color and opacity: gray for misclassified images, blue for robust ones, as in other figures."""
     if position == 0:
         return "series-7", 1.0
     if position == attacks + 1:

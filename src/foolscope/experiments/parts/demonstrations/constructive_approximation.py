@@ -1,4 +1,4 @@
-"""Functions approximated by stated weights: a bump, a tower, units against t/ε, trained networks (C3)."""
+"""Functions approximated by networks with stated weights, and by trained ones."""
 
 from typing import Annotated, Literal, TypedDict
 
@@ -27,7 +27,7 @@ class ConstructiveApproximation(DemonstrationSettings):
     kind: Literal["constructive-approximation"] = "constructive-approximation"
     line_ratios: _Ratios = Field((8.0, 16.0, 32.0, 64.0), description="t/ε on the unit interval")
     plane_ratios: _Ratios = Field((6.0, 12.0, 24.0), description="t/ε on the unit square")
-    training_steps: int = Field(500, ge=1, le=100_000, description="of Adam, for the networks beside them")
+    training_steps: int = Field(500, ge=1, le=100_000, description="steps of Adam for the trained networks")
 
 
 class ApproximatedFunction(TypedDict):
@@ -61,12 +61,12 @@ def _measures(settings: ConstructiveApproximation) -> dict[str, str]:
         "bump_outside": "largest size of the bump 0.02 or more outside",
         "tower_height": "height of the tower of four hidden units at its center",
         "tower_outside": "largest size of the tower 0.05 or more outside",
-        "bound_share": "largest guaranteed bound in units of the ε asked for",
-        "error_share": "largest measured error in units of the guaranteed bound",
+        "bound_share": "largest guaranteed bound, as a fraction of the requested ε",
+        "error_share": "largest measured error, as a fraction of the guaranteed bound",
         "line_slope": "slope of hidden units against t/ε on the line, both logarithmic",
         "plane_slope": "slope of hidden units against t/ε in the plane, both logarithmic",
-        "line_trained_nearer": "share of cases on the line where training came nearer with as many units",
-        "plane_trained_nearer": "share of cases in the plane where training came nearer with as many units",
+        "line_trained_nearer": "share of cases on the line where as many trained units had a smaller error",
+        "plane_trained_nearer": "share of cases in the plane where as many trained units had a smaller error",
         "line_trained_fewer": "share of cases on the line where training needed fewer units",
         "plane_trained_fewer": "share of cases in the plane where training needed fewer units",
     }

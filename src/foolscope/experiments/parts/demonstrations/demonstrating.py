@@ -1,4 +1,4 @@
-"""Runs the demonstrations of a study, seed by seed; what has been run before is read from the store."""
+"""Runs the demonstrations of a study with every seed, or reads their results from the store."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,12 +24,12 @@ def demonstrate(
 
     Args:
         plans: the demonstrations.
-        seeds: of the runs.
-        store: where outcomes are remembered.
+        seeds: one run each.
+        store: where outcomes are kept and looked up.
         observe: called before each run.
 
     Returns:
-        One record each, in order.
+        One record per demonstration, in order.
     """
     records = []
     for position, plan in enumerate(plans):

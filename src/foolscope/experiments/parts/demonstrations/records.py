@@ -21,5 +21,5 @@ class DemonstrationRecord(Settings):
     data: dict[str, Any] = Field(description="what the figures are drawn from, of the first seed")
 
     def measure(self, name: str) -> MeasureRecord:
-        """Return one of its measures by name."""
+        """Return a measure by name."""
         return next(measure for measure in self.measures if measure.name == name)

@@ -1,4 +1,4 @@
-"""One pack after another in this process, whose threads share each operation."""
+"""Trains one pack after another in this process."""
 
 from collections.abc import Callable, Generator, Sequence
 

@@ -1,4 +1,4 @@
-"""Constructive approximation: what stated weights guarantee and cost, and trained networks beside them."""
+"""Constructive approximation in reports: the guarantee, the hidden units, and trained networks."""
 
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
 from foolscope.reports import figures as draw
@@ -10,12 +10,11 @@ __all__ = ["blocks", "sentence"]
 
 
 def sentence(record: DemonstrationRecord) -> str:
-    """Say what the hidden units grow with, and that the guarantee held."""
+    """Say how hidden units grow with t/ε, and that the guarantee held."""
     return (
         f"The errors of networks with stated weights are at most {_share(record, 'error_share')} of the "
-        "guaranteed ones; hidden units grow with t/ε to the power of "
-        f"{mean_text(record, 'line_slope')} on the line and of {mean_text(record, 'plane_slope')} in the "
-        "plane."
+        "guaranteed bounds; hidden units grow like t/ε to the power of "
+        f"{mean_text(record, 'line_slope')} on the line and {mean_text(record, 'plane_slope')} in the plane."
     )
 
 
@@ -44,11 +43,13 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"(t/ε = {ratios['plane']})."
     )
     trained = (
-        f"Beside them, networks of one hidden layer trained by {settings['training_steps']:,} steps of Adam: "
-        f"with as many units they were nearer to the function in {_share(record, 'line_trained_nearer')} of "
-        f"the cases on the line and {_share(record, 'plane_trained_nearer')} in the plane; fewer units did "
-        f"in {_share(record, 'line_trained_fewer')} and {_share(record, 'plane_trained_fewer')}. Training "
-        "comes with no guarantee, and longer training may need fewer."
+        f"For comparison, networks of one hidden layer were trained with {settings['training_steps']:,} "
+        "steps of Adam. With the same number of units their error was smaller in "
+        f"{_share(record, 'line_trained_nearer')} of the cases on the line and "
+        f"{_share(record, 'plane_trained_nearer')} in the plane; they reached the error of the stated "
+        f"network with fewer units in {_share(record, 'line_trained_fewer')} and "
+        f"{_share(record, 'plane_trained_fewer')}. Training has no guarantee, and longer training may need "
+        "fewer units."
     )
     costs = {"on the line": record.data["line"], "in the plane": record.data["plane"]}
     figure = Figure(

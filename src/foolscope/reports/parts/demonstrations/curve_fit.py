@@ -12,7 +12,7 @@ _CURVES = {"sine": "sin x", "cubic": "0.1 x³ − 0.5 x + 0.5"}
 
 
 def sentence(record: DemonstrationRecord) -> str:
-    """Say how near the fit came, and whether the loss ever rose."""
+    """Say how near the fit came to the minimum, and whether the loss ever rose."""
     rises = record.measure("rises")
     fell = (
         "fell at every step"
@@ -21,7 +21,7 @@ def sentence(record: DemonstrationRecord) -> str:
     )
     return (
         f"Gradient descent at learning rate {record.settings['learning_rate']:g} ends at "
-        f"{mean_text(record, 'loss_ratio')} times the least loss there is; the loss {fell} of "
+        f"{mean_text(record, 'loss_ratio')} times the minimum loss; the loss {fell} of "
         f"{record.settings['steps']:,}."
     )
 
@@ -38,8 +38,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"hand, and plain gradient descent takes {formula('w ← w − η ∂L/∂w')} from zero, "
         f"{settings['steps']:,} times with η = {settings['learning_rate']:g}. The "
         f"gradient agrees with central differences of the loss to {mean_text(record, 'gradient_error')}. "
-        "Because the loss is a parabola in w and b, one system of linear equations has its lowest point: "
-        "that is what the descent is held to."
+        "The loss is quadratic in w and b, so one system of linear equations gives its minimum, with which "
+        "the descent is compared."
     )
     figure = Figure(
         draw.fitted_curve(

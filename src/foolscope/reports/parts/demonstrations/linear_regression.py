@@ -10,7 +10,7 @@ __all__ = ["blocks", "sentence"]
 
 
 def sentence(record: DemonstrationRecord) -> str:
-    """Say where each rate stands to the bound and what its loss did."""
+    """Say for each learning rate its share of the bound, and how often the loss rose."""
     said = []
     for rate in record.settings["learning_rates"]:
         rises = record.measure(f"rises@{rate:g}")
@@ -29,21 +29,22 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
     deviations = join_words([f"{each:g}" for each in settings["deviations"]])
     explanation = (
         f"{settings['examples']:,} examples with {one_or_many(len(settings['deviations']), 'feature')} of "
-        f"standard deviation {deviations}, not scaled to one size, as raw measurements are; targets are a "
+        f"standard deviation {deviations}, not normalized; targets are a "
         f"weighted sum, a constant, and normal noise of standard deviation {settings['noise']:g}. Plain "
         "gradient descent from zero on the mean squared error."
     )
     curvature = (
-        "The loss is a parabola whose curvatures are the eigenvalues λ of its Hessian "
+        "The loss is quadratic, and its curvatures are the eigenvalues λ of its Hessian "
         f"{formula('H = (2/N) XᵀX')}, X with a column of ones for the bias. Along an eigenvector the "
         f"distance from the lowest point is multiplied by {formula('1 − ηλ')} in every step: it shrinks if "
         f"{formula('η < 2/λ')}, and beyond that it changes sign and grows. The steepest direction decides: "
         f"{formula('λ_max = ' + mean_text(record, 'curvature'))}, so that rates must stay below "
         f"{formula('2/λ_max = ' + mean_text(record, 'bound'))}. The flattest one, "
-        f"{mean_text(record, 'condition')} times flatter, decides how long it takes. The bound is sharp: at "
+        f"{mean_text(record, 'condition')} times flatter, decides how many steps it takes. The bound is "
+        "sharp: at "
         f"0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of {settings['steps']:,}; at "
-        f"1.01 of it the last loss is {mean_text(record, 'growth_above')} times the lowest. A descent beyond "
-        "a million times its first loss is given up."
+        f"1.01 of it the last loss is {mean_text(record, 'growth_above')} times the lowest. A descent is "
+        "stopped when its loss exceeds a million times the first."
     )
     figure = Figure(
         draw.descent_curves(
@@ -58,7 +59,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
             title="Mean squared error",
         ),
         "The loss by step at each learning rate, both axes logarithmic, with the closed-form solution as the "
-        "line to reach. First seed.",
+        "minimum. First seed.",
         "Curves of the loss by step, one for each learning rate.",
         key=f"descents-{record.name}",
     )

@@ -1,4 +1,4 @@
-"""Demonstrations: what each is about, its figures, and a table of what it measures."""
+"""The section of a demonstration: text, figures and the table of its measures."""
 
 from collections.abc import Callable
 
@@ -57,9 +57,8 @@ def _table(record: DemonstrationRecord) -> Table:
             Column("over the seeds", align="right"),
         ],
         [_row(measure) for measure in record.measures],
-        f"What {record.name} measures, with {seeds}.",
-        note="By its name a claim is about a measure: "
-        f'metric = "measure:{record.name}.{record.measures[0].name}".',
+        f"The measures of {record.name}, with {seeds}.",
+        note=f'A claim names a measure as in metric = "measure:{record.name}.{record.measures[0].name}".',
         key=f"measures-{record.name}",
     )
 
