@@ -60,13 +60,13 @@ def training_figure():
     validation = 0.14 + 2.1 * np.exp(-epochs / 4) + 0.0008 * epochs**1.4 + generator.normal(0, 0.006, 30)
     accuracy = 0.995 - 0.7 * np.exp(-epochs / 3.2)
     held_out = 0.965 - 0.69 * np.exp(-epochs / 3.2) + generator.normal(0, 0.003, 30)
-    return draw.training_curves(
+    return draw.line_panels(
         epochs,
         {
             "Loss": {"training": band(loss, 0.05 * loss), "validation": band(validation, 0.09 * validation)},
             "Accuracy": {"training": band(accuracy, 0.008), "validation": band(held_out, 0.016)},
         },
-        best_epoch=23,
+        x_label="epoch",
     )
 
 
@@ -330,11 +330,15 @@ def robustness_section():
                 key="robust",
             ),
             Figure(
-                draw.loss_by_step(
+                draw.line_panels(
+                    steps,
                     {
-                        "untargeted PGD": band(0.3 + 3.4 * (1 - np.exp(-steps / 3)), 0.12),
-                        "FGSM direction": band(0.3 + 1.9 * (1 - np.exp(-steps / 4)), 0.1),
-                    }
+                        "Mean loss": {
+                            "untargeted PGD": band(0.3 + 3.4 * (1 - np.exp(-steps / 3)), 0.12),
+                            "FGSM direction": band(0.3 + 1.9 * (1 - np.exp(-steps / 4)), 0.1),
+                        }
+                    },
+                    x_label="attack step",
                 ),
                 "Mean loss after each step of the attack.",
                 "Loss rises at every step.",

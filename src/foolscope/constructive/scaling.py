@@ -1,7 +1,7 @@
 """How many hidden units an error costs, with stated weights and with trained ones."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,7 +120,6 @@ def scaling(
     seed: int = 0,
     seeds: int = 3,
     training_steps: int = TRAINING_STEPS,
-    progress: Callable[[float], None] | None = None,
 ) -> Scaling:
     """Approximate each function at each ratio t/ε, and train networks with as many or fewer units.
 
@@ -130,7 +129,6 @@ def scaling(
         seed: what the initial weights of the trained networks are derived from.
         seeds: trained networks of each size, at least 1.
         training_steps: of Adam.
-        progress: called with the fraction of the training that is done.
 
     Returns:
         Units and errors.
@@ -150,9 +148,7 @@ def scaling(
         errors[row, column] = built.sup_error()
     sizes = _sizes(units)
     trained = np.zeros((len(functions), len(sizes), seeds))
-    for done, (row, column, number) in enumerate(np.ndindex(trained.shape)):
-        if progress is not None:
-            progress(done / trained.size)
+    for row, column, number in np.ndindex(trained.shape):
         generator = torch_generator(seed, "approximation", functions[row].name, int(sizes[column]), number)
         trained[row, column, number] = _trained_error(
             functions[row], int(sizes[column]), generator, training_steps

@@ -14,12 +14,7 @@ from foolscope.reports.figures.gradient_flow import FlowLine, gradient_flow
 from foolscope.reports.figures.graph import computational_graph, layer_graph
 from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
-from foolscope.reports.figures.lines import (
-    Curve,
-    line_panels,
-    loss_by_step,
-    training_curves,
-)
+from foolscope.reports.figures.lines import Curve, line_panels
 from foolscope.reports.figures.reliability import ReliabilityBin, reliability
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
 from foolscope.reports.figures.sizes import perturbation_sizes
@@ -52,12 +47,10 @@ __all__ = [
     "layer_graph",
     "learning_rate_range",
     "line_panels",
-    "loss_by_step",
     "perturbation_sizes",
     "reliability",
     "search_panels",
     "standalone_svg",
     "taken_by_attack",
-    "training_curves",
     "weight_histograms",
 ]

@@ -13,7 +13,6 @@ from foolscope.reports.figures.canvas import (
     add_legend,
     drawing,
     finite,
-    label,
     line_style,
 )
 from foolscope.reports.theme import light
@@ -33,19 +32,12 @@ __all__ = ["approximation"]
 def approximation(
     stated: "ApproximatedFunction",
     costs: Mapping[str, "UnitCosts"],
-    *,
-    title: str = "A function and its approximation",
-    width: float = WIDTH,
-    height: float = 400,
 ) -> str:
     """Draw a function with its approximation inside a band of ±ε, and beside it units against t/ε.
 
     Args:
         stated: the function and its network with stated weights.
         costs: domain, as in "on the line" -> units of stated and of trained networks; positive.
-        title: of the first panel.
-        width: in CSS pixels.
-        height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -59,10 +51,10 @@ def approximation(
     for domain, each in costs.items():
         series.append((f"stated, {domain}", each["reached"], each["units"], each["slope"]))
         series.append((f"trained, {domain}", each["trained_reached"], each["trained_units"], None))
-    with drawing(width, height) as sheet:
+    with drawing(WIDTH, 400) as sheet:
         left, right = sheet.figure.subplots(1, 2)
         _draw_function(left, stated)
-        left.set_title(label(title))
+        left.set_title("A function and its approximation")
         handles = [
             _draw_cost(right, reached, units, slope, line_style(position))
             for position, (_, reached, units, slope) in enumerate(series)

@@ -33,8 +33,6 @@ def descent_curves(
     *,
     levels: Mapping[str, float] | None = None,
     title: str = "Loss",
-    width: float = 680,
-    height: float = 340,
 ) -> str:
     """Draw losses by step on logarithmic axes that include step 0.
 
@@ -42,8 +40,6 @@ def descent_curves(
         curves: name -> steps and losses, which are positive; what is not finite leaves a gap.
         levels: words -> loss, drawn as horizontal lines ("closed form").
         title: the quantity.
-        width: in CSS pixels.
-        height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -53,7 +49,7 @@ def descent_curves(
     """
     if not curves:
         raise ValueError("descent_curves needs at least one curve; got none")
-    with drawing(width, height) as sheet:
+    with drawing(680, 340) as sheet:
         axes = sheet.figure.subplots()
         handles = _draw_descents(axes, curves, levels or {}, title)
         add_legend(sheet, list(handles.values()), list(handles))
@@ -67,8 +63,6 @@ def fitted_curve(
     losses: Descent,
     *,
     levels: Mapping[str, float] | None = None,
-    width: float = WIDTH,
-    height: float = 340,
 ) -> str:
     """Draw data with fitted curves, and beside them the loss by step.
 
@@ -78,13 +72,11 @@ def fitted_curve(
         lines: name -> height at each place of the grid.
         losses: steps and losses.
         levels: words -> loss, as in :func:`descent_curves`.
-        width: in CSS pixels.
-        height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
     """
-    with drawing(width, height) as sheet:
+    with drawing(WIDTH, 340) as sheet:
         left, right = sheet.figure.subplots(1, 2)
         handles: dict[str, Artist] = {
             "data": left.scatter(*map(finite, points), s=16, color=light("muted"), alpha=0.7, linewidths=0)
