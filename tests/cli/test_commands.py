@@ -176,7 +176,7 @@ def test_runs_are_found_by_their_first_letters(refused, run_of):
     for identity in (first, second):
         Path("foolscope-runs/trials", identity).rename(Path("foolscope-runs/trials", f"abc{identity}"))
     line = refused("attack", "abc")
-    assert "2 runs begin with 'abc'" in line
+    assert "2 runs start with 'abc'" in line
     assert f"abc{second}" in line
 
 

@@ -34,10 +34,10 @@ WIDTH_FIELDS: dict[str, frozenset[str]] = {
 
 _LARGEST_PACK = 128
 _LARGEST_PACK_ON_GPU = 512
-_CACHE_BYTES = (
-    32 * 2**20
-)  # of the last level where the machine does not say, and the most that is ours where it is shared
-_PADDING_FLOPS = 4e6  # a step: an eighth of what a pack's step costs beside its arithmetic
+# assumed where the machine does not tell the size of its last-level cache, and the most that a run uses of
+# one, because other programs share it
+_CACHE_BYTES = 32 * 2**20
+_PADDING_FLOPS = 4e6  # per step: an eighth of the overhead of a pack's step
 
 
 @dataclass(frozen=True)
