@@ -34,7 +34,7 @@ _PACK_SIZES_ON_GPU = (1, 8, 32, 128, 256)
 
 
 def ways_of(work: Work, devices: Sequence[str], steps: int, *, compiles: bool) -> list[Way]:
-    """Return every way to train the work, but for Optuna, which takes the fastest tuned loop."""
+    """Return every way to train the work except Optuna, which uses the fastest tuned loop."""
     ways: list[Way] = []
     if "cpu" in devices:
         ways += notebook.ways(work)
@@ -48,7 +48,7 @@ def ways_of(work: Work, devices: Sequence[str], steps: int, *, compiles: bool) -
 
 
 def measure_ways(work: Work, ways: Sequence[Way], rounds: int, steps: int) -> list[Result]:
-    """Start every way and warm it up, then let the ways take turns.
+    """Start and warm up every way, then measure the ways in turn.
 
     Args:
         work: which.
@@ -89,7 +89,7 @@ def measure_ways(work: Work, ways: Sequence[Way], rounds: int, steps: int) -> li
 
 
 def limits_of(work: Work, ways: Sequence[Way]) -> Limits:
-    """Measure what the products and the memory traffic of the ways' steps take at least."""
+    """Measure the least time that the products and the memory traffic of a step take."""
     sizes: dict[str, set[int]] = {}
     for way in ways:
         device = "cuda" if way.arrangement == "cuda" else "cpu"

@@ -1,4 +1,4 @@
-"""The perceptron of the reference, in NumPy, beside the same one in PyTorch: one step of A3 on one thread.
+"""Time of a training step of a perceptron on one thread: the NumPy reference against PyTorch.
 
     python benchmarks/reference.py --json benchmarks/results/reference.json
 
@@ -50,7 +50,7 @@ class Shape:
     batch: int = 128
 
     def model(self) -> nn.Module:
-        """Return the network of A3, in float32."""
+        """Return the network in float32."""
         channels = self.image[0]
         return build_model(
             MLP(hidden=(self.hidden,)),
@@ -62,7 +62,7 @@ class Shape:
         )
 
     def batches(self, count: int) -> Batches:
-        """Return minibatches of noise: how fast a step is does not depend on what is to be seen."""
+        """Return minibatches of noise, because the time of a step does not depend on the images."""
         generator = np.random.default_rng(0)
         return [
             (
@@ -74,7 +74,7 @@ class Shape:
 
 
 def in_numpy(shape: Shape) -> Callable[[Batches], list[float]]:
-    """Return what takes a step per minibatch, from where it stands, and tells the losses."""
+    """Return a function that takes one NumPy step per minibatch and returns the losses."""
     model = shape.model()
     network = reference_network(described(model))
     state = TrainingState(state_of(model), {})
@@ -89,7 +89,7 @@ def in_numpy(shape: Shape) -> Callable[[Batches], list[float]]:
 
 
 def in_pytorch(shape: Shape) -> Callable[[Batches], list[float]]:
-    """Return the usual loop over the same minibatches."""
+    """Return the usual PyTorch loop over the same minibatches."""
     model = shape.model()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
 
@@ -110,7 +110,7 @@ WAYS = {"reference (NumPy)": in_numpy, "PyTorch": in_pytorch}
 
 
 def measure(shape: Shape, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Return the milliseconds of a step, by way and round; a first round is not counted."""
+    """Return the milliseconds of a step by way and round, without a first warm-up round."""
     batches = shape.batches(steps)
     ways = {name: start(shape) for name, start in WAYS.items()}
     found: dict[str, list[float]] = {name: [] for name in ways}

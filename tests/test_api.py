@@ -199,7 +199,7 @@ def test_attack_takes_any_module(recipe, store):
     broken = foolscope.attack(torch.nn.Sequential(model, constant), dataset="digits", **quick)
     assert "near guessing" in broken.doubts[0]
     for given, options, said in (
-        ((), {}, "needs either images and labels or the name"),
+        ((), {}, "needs either images and labels, or the name"),
         ((images,), {}, "needs either images and labels"),
         ((images, labels), {"dataset": "digits"}, "needs either images"),
         ((images, labels), {"mean": [0.5]}, "mean and std belong together"),

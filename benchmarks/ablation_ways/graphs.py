@@ -1,4 +1,4 @@
-"""Way (b) on a GPU: the tuned loop as it is, and replayed as a CUDA graph."""
+"""Way (b) on a GPU: the tuned loop, eager and replayed as a CUDA graph."""
 
 import functools
 import itertools

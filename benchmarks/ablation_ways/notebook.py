@@ -23,7 +23,7 @@ ROW = "(a) notebook"
 
 
 def ways(work: Work) -> list[Way]:
-    """Return the notebook on one thread and, as notebooks run, on all."""
+    """Return the notebook on one thread, and on all threads as notebooks usually run."""
     start = functools.partial(_start, work)
     effort = min(1.0, 1.0 / work.patience)
     return [
@@ -38,7 +38,7 @@ def _start(work: Work, process: int) -> list[Training]:
 
 
 class TransformedImages(torch.utils.data.Dataset[tuple[Tensor, int]]):
-    """What ``torchvision.datasets.CIFAR10`` does with ``Compose([ToTensor(), Normalize(mean, std)])``.
+    """The images of ``torchvision.datasets.CIFAR10`` with ``Compose([ToTensor(), Normalize(mean, std)])``.
 
     The same operations in the same order, without torchvision's checks of their arguments.
     """

@@ -1,4 +1,4 @@
-"""Way (c), packs: the trials side by side, by foolscope's own step and by its whole training loop."""
+"""Way (c), packs: trials trained together, by foolscope's step and by its whole training loop."""
 
 import functools
 import itertools
@@ -116,7 +116,7 @@ def _learning_rates(work: Work, recipes: Sequence[Recipe], epoch: int) -> Tensor
 
 @functools.cache
 def short_training(work: Work, steps: int) -> tuple[Dataset, int]:
-    """Return a part of the data set, its splits in proportion, and the epochs for about so many steps."""
+    """Return a part of the data set, splits in proportion, and the epochs that give about this many steps."""
     whole = dataset_of(work.base.dataset)
     kept = min(1.0, steps * work.batch_size / len(whole.train))
 

@@ -1,4 +1,4 @@
-"""The machine's limits, measured in the same run: products, memory traffic, and a step's share of both."""
+"""The machine's limits, measured in the same run: matrix products and memory traffic."""
 
 import functools
 import statistics
@@ -50,7 +50,7 @@ def seconds_of(work: Callable[[], object], device: str) -> float:
 
 
 def _triad(size_bytes: float, device: str) -> float:
-    """Return bytes per second of a = b + 2 c over three arrays that take so many bytes together."""
+    """Return bytes per second of a = b + 2 c over three arrays of this total size."""
     count = max(1, int(size_bytes / 12))
     b, c, a = (torch.ones(count, device=device) for _ in range(3))
     return 12 * count / seconds_of(lambda: torch.add(b, c, alpha=2.0, out=a), device)
@@ -58,7 +58,7 @@ def _triad(size_bytes: float, device: str) -> float:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What the machine can do at most.
+    """The peak FLOP/s and memory bandwidth of the machine.
 
     Args:
         flops: per second in a product of two large square matrices, by precision and arrangement.
@@ -137,7 +137,7 @@ def products_of(work: Work) -> list[Products]:
 
 
 def _affine(products: Products, trials: int, dtype: torch.dtype, device: str) -> Callable[[], object]:
-    """Return what computes an affine layer's products: wide where trials share their input, else batched."""
+    """Return the affine layer's products as a function: wide where trials share their input, else batched."""
     (batch, features), units = products.inputs, products.outputs[1]
     lead, width = ((), trials * units) if products.is_first or trials == 1 else ((trials,), units)
     x = torch.ones(*lead, batch, features, dtype=dtype, device=device)
@@ -156,7 +156,7 @@ def _affine(products: Products, trials: int, dtype: torch.dtype, device: str) ->
 def _convolution(
     products: Products, trials: int, dtype: torch.dtype, device: str, memory_format: torch.memory_format
 ) -> Callable[[], object]:
-    """Return what computes a convolution's products: more maps where trials share images, else grouped."""
+    """Return the convolution's products as a function: more maps where trials share images, else grouped."""
     layer = products.layer
     assert isinstance(layer, nn.Conv2d)
     groups = 1 if products.is_first else trials
@@ -177,7 +177,7 @@ def _convolution(
 
 
 def product_seconds(work: Work, trials: int, precision: str, device: str) -> float:
-    """Return the time of all products of a step, per trial, and of nothing else, in the better memory format.
+    """Return the time per trial of all products of a step, in the faster memory format.
 
     Args:
         work: whose step.
@@ -199,14 +199,14 @@ def product_seconds(work: Work, trials: int, precision: str, device: str) -> flo
 
 @dataclass(frozen=True)
 class Limits:
-    """What one gradient step of one trial costs at least.
+    """The least cost of one gradient step of one trial.
 
     Args:
         flops: of its products.
         bytes: of its weights, gradient and momentum, each read and written as often as an update must.
         image_bytes: of its minibatch in uint8, which the trials of a seed share.
         products: seconds of its products alone by trials side by side, precision and arrangement.
-        cache_bytes: per second, in memory no larger than the state of so many trials, by arrangement.
+        cache_bytes: per second, in memory no larger than the state of a pack's trials, by arrangement.
     """
 
     flops: float
@@ -269,7 +269,7 @@ class Account:
 
     @property
     def rest(self) -> float:
-        """All else: activations, pooling, the loss, gathering the images, and calling all of it."""
+        """The rest: activations, pooling, the loss, gathering the images, and calling all of it."""
         return self.total - self.products - self.traffic
 
 

@@ -1,4 +1,4 @@
-"""Single-thread processes that train side by side, each its own trials, from first start to last end."""
+"""Single-thread processes that train in parallel, timed from the first start to the last end."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 300.0
 
 
 class SideBySide:
-    """As many processes as there are cores to use, alive for a whole benchmark.
+    """One process per core, kept alive for a whole benchmark.
 
     Args:
         ways: those that the processes may be asked to run.
@@ -69,7 +69,7 @@ class SideBySide:
 
 
 def _serve(number: int, ways: Sequence[Way], connection: Connection, barrier: Barrier) -> None:
-    """Run what is asked for until nobody asks any more; answer with start, end and trial-steps."""
+    """Run requests until there are no more; answer with start, end and trial-steps."""
     torch.set_num_threads(1)
     started: dict[int, list[Training]] = {}
     while True:

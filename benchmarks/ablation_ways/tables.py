@@ -1,4 +1,4 @@
-"""What was measured, as plain text: a table of all ways, the best of each, where its time goes, the goals."""
+"""The results as plain text: a table of all ways, the best of each, its time, the goals."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ __all__ = ["Result", "accounts", "fastest", "ratios", "report"]
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one way.
+    """The measurements of one way.
 
     Args:
         way: which.
@@ -30,7 +30,7 @@ class Result:
 
     @cached_property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the rounds."""
         return statistics.median(self.milliseconds)
 
 
@@ -58,13 +58,13 @@ CONTENDERS: dict[str, Callable[[Sequence[Result]], Result | None]] = {
 
 
 def best_of_each(results: Sequence[Result]) -> dict[str, Result]:
-    """Return the contenders that were measured."""
+    """Return the fastest result of each measured way."""
     found = {name: choose(results) for name, choose in CONTENDERS.items()}
     return {name: result for name, result in found.items() if result is not None}
 
 
 def ratios(work: Work, results: Sequence[Result]) -> dict[str, tuple[float, float]]:
-    """Return, for each way that packs are meant to beat, how many times faster they are and were to be."""
+    """Return, for each way that packs should beat, the measured and the required speed-up."""
     best = best_of_each(results)
     ours = {name: best.get("(c) on the GPU" if "GPU" in name else "(c)") for name in work.goals}
     return {
@@ -84,7 +84,7 @@ def accounts(results: Sequence[Result], limits: Limits, peaks: Peaks) -> dict[st
 
 
 def report(work: Work, results: Sequence[Result], limits: Limits, peaks: Peaks) -> str:
-    """Return all that a person wants to read of one work."""
+    """Return the report of one work."""
     parts = (
         [work.title, f"one trial = {work.trial_steps:,} gradient steps; milliseconds per step of one trial:"],
         _all_ways(results),

@@ -1,4 +1,4 @@
-"""Way (b), tuned: images in memory, one trial after another, every choice that makes this loop faster."""
+"""Way (b), tuned: images in memory, one trial after another, with every choice that makes the loop faster."""
 
 import functools
 import itertools

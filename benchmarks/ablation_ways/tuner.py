@@ -1,4 +1,4 @@
-"""Way (d), Optuna over way (b): a study whose trials train one after another, as people run it."""
+"""Way (d), Optuna over way (b): a study whose trials train one after another."""
 
 import functools
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ ROW = "(d) Optuna over (b)"
 
 
 def way_over(work: Work, loop: Way, steps: int) -> Way:
-    """Return a study whose trials each take so many steps of a tuned loop."""
+    """Return a study whose trials each take a number of steps of a tuned loop."""
     assert isinstance(loop.detail, Tuning)
     start = functools.partial(_start, work, loop.detail, steps)
     return Way(ROW, loop.precision, loop.arrangement, start, loop.detail, trial_steps=steps, warm_up=0)

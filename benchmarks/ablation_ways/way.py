@@ -1,4 +1,4 @@
-"""A way to train: how it is started, and how long one gradient step of one of its trials takes."""
+"""A way to train, and the time of one gradient step of one of its trials."""
 
 import os
 import time
@@ -58,17 +58,17 @@ class Way:
         return CORES if self.arrangement == "2 threads" else 1
 
     def __str__(self) -> str:
-        """Return all that names it."""
+        """Return the full name of the way."""
         return ", ".join(filter(None, (self.row, self.precision, self.arrangement, str(self.detail))))
 
 
 def calls_for(way: Way, steps: float, kinds: int) -> int:
-    """Return how many steps of each training make up so many trial-steps."""
+    """Return how many steps of each training make up a number of trial-steps."""
     return max(1, round(way.effort * steps / (way.trial_steps * kinds)))
 
 
 def advance(trainings: Sequence[Training], calls: int) -> None:
-    """Let every training, one after another, take so many steps."""
+    """Advance every training, one after another, by a number of steps."""
     for training in trainings:
         for _ in range(calls):
             next(training)

@@ -1,4 +1,4 @@
-"""The work: which network learns what, by which recipes, and how much faster packs are meant to be."""
+"""The work: the networks, data and recipes, and the speed-up that packs should have."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +35,7 @@ class Work:
         title: what it is, for people.
         base: the recipe that its cells change.
         network: the same network, as a notebook writes it.
-        cells: so many cells, each the values that it changes.
+        cells: one entry per cell, the values that it changes.
         kinds: how many of the cells, from the first, stand for all: the others do the same arithmetic.
         trials: how many the ablation has with one seed.
         pack_sizes: trials of one seed that train side by side.
@@ -69,7 +69,7 @@ class Work:
 
 
 def trials_of(work: Work, cells: int, seeds: int = 1, first_seed: int = 0) -> tuple[Recipe, ...]:
-    """Return the recipes of so many cells with each of so many seeds, those of one seed side by side."""
+    """Return the recipes of all cells with all seeds, ordered by seed."""
     return tuple(
         with_values(work.base, {**cell, "seed": seed})
         for seed in range(first_seed, first_seed + seeds)
@@ -90,7 +90,7 @@ def pixel_statistics(settings: DatasetSettings) -> tuple[Tensor, Tensor]:
 
 
 def drawn_network(work: Work, recipe: Recipe) -> nn.Module:
-    """Return the notebook's network with the initial weights that our own of this seed has."""
+    """Return the notebook's network with the initial weights of foolscope's for this seed."""
     dataset = dataset_of(recipe.dataset)
     settings = recipe.model.model_copy(update={"normalization": "none"})
     ours = build_model(settings, dataset.image_shape, len(dataset.classes), seed=recipe.seed)

@@ -189,7 +189,7 @@ def test_runs_are_found_by_their_first_letters(refused, run_of):
     for identity in (first, second):
         Path("foolscope-runs/trials", identity).rename(Path("foolscope-runs/trials", f"abc{identity}"))
     line = refused("attack", "abc")
-    assert "2 runs begin with 'abc'" in line
+    assert "2 runs start with 'abc'" in line
     assert f"abc{second}" in line
 
 
@@ -364,7 +364,7 @@ def test_a_terminal_gets_bars_of_which_only_the_detail_is_cut_off(monkeypatch, w
     stream = Terminal()
     monkeypatch.setattr(console, "Console", lambda **_: Console(file=stream, width=width, color_system=None))
     with console.live_progress() as observe:
-        observe(console.Stage("looking at the models", 0.5, "a long story " * 10))
+        observe(console.StageEvent("looking at the models", 0.5, "a long story " * 10))
     lines = [line for line in stream.text.replace("\r", "\n").splitlines() if "50 %" in line]
     assert lines
     assert "━" in lines[-1]
@@ -377,8 +377,8 @@ def test_lines_come_when_a_stage_begins_and_every_few_seconds(monkeypatch, capsy
     monkeypatch.setattr(console.time, "monotonic", lambda: now)
     with console.live_progress() as observe:
         for now in (0.0, 1.0, 6.0):
-            observe(console.Stage("one", now / 10, "x"))
-        observe(console.Stage("two", 0.0))
+            observe(console.StageEvent("one", now / 10, "x"))
+        observe(console.StageEvent("two", 0.0))
     assert capsys.readouterr().err.splitlines() == ["one:   0 %  x", "one:  60 %  x", "two:   0 %"]
 
 

@@ -15,8 +15,8 @@ from foolscope.constructive import (
     approximate,
     guarantee,
     measuring,
-    sum_of_towers,
     sup_error,
+    tower,
 )
 from foolscope.core.errors import FoolscopeError
 
@@ -135,29 +135,16 @@ def test_published_towers_leave_holes_that_no_steepness_closes():
     def flat(x, y):
         return 1.0 + 0.0 * x * y
 
-    inside = [(0.1, 0.1), (0.5, 0.9), (0.0, 1.0)]  # cells are 0.2 wide
-    sides = [(0.2, 0.3), (0.5, 0.6)]
-    corners = [(0.2, 0.2), (0.4, 0.8)]
-    for sharpness in (100.0, 1e4):
-        towers = sum_of_towers(flat, 5, sharpness)
-        assert at(towers, *inside).tolist() == pytest.approx([1.0] * 3, abs=1e-6)
-        assert at(towers, *sides).tolist() == pytest.approx([1.0] * 2, abs=1e-6)
-        assert at(towers, *corners).tolist() == pytest.approx([0.0] * 2, abs=1e-6)
+    sides, corners = [(0.2, 0.3), (0.5, 0.6)], [(0.2, 0.2), (0.4, 0.8)]  # cells are 0.2 wide
+    for steepness in (500.0, 5e4):
+        towers = [
+            tower((column / 5, (column + 1) / 5), (row / 5, (row + 1) / 5), steepness)
+            for column, row in np.ndindex(5, 5)
+        ]
+        assert sum(at(each, *sides) for each in towers).tolist() == pytest.approx([1.0] * 2, abs=1e-6)
+        assert sum(at(each, *corners) for each in towers).tolist() == pytest.approx([0.0] * 2, abs=1e-6)
     built = approximate(flat, 0.0, 0.1, dimension=2)
     assert built.sup_error() < 1e-12
-
-
-def test_the_sum_of_towers_is_the_sum_of_the_published_towers():
-    from foolscope.constructive import tower
-
-    network = sum_of_towers(ripples, 5, 30.0, 20.0)
-    points = np.random.default_rng(0).uniform(0.25, 0.75, (50, 2)).tolist()
-    expected = torch.zeros(50, dtype=torch.float64)
-    for row, column in np.ndindex(5, 5):
-        sides = [(-1.0 if k == 0 else k / 5, 2.0 if k == 4 else (k + 1) / 5) for k in (row, column)]
-        middle = torch.tensor([(row + 0.5) / 5, (column + 0.5) / 5], dtype=torch.float64)
-        expected += at(tower(*sides, 150.0, 20.0, height=float(ripples(*middle))), *points)
-    torch.testing.assert_close(at(network, *points), expected)
 
 
 # ------------------------------------------------------------------ units

@@ -20,7 +20,7 @@ def test_a_named_device_is_taken():
 @pytest.mark.parametrize("name", ["banana", "", "hpu", "privateuseone", "cuda:99", "mps:9", "meta"])
 def test_a_device_that_is_not_there_is_one_line(name):
     with pytest.raises(
-        RecipeError, match=f"device must be 'auto', 'cpu' or a device that is there; got {name!r}"
+        RecipeError, match=f"device must be 'auto', 'cpu' or an available device; got {name!r}"
     ):
         resolve_device(name)
 

@@ -378,7 +378,7 @@ def test_costs_and_changing_learning_rates_are_kept_as_curves(session):
 DRIVER = """
 import sys, time, tomllib
 from pathlib import Path
-from foolscope.experiments.running.run import Progress, Session
+from foolscope.experiments.running.run import EpochEvent, Session
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study

@@ -4,27 +4,16 @@ import html
 import re
 
 import pytest
+from quick_demonstrations import QUICK
 
 from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS
 from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
-from foolscope.experiments.parts.demonstrations.records import MeasureRecord
+from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.experiments.running.store import Store
 from foolscope.reports import Document, figures, render_html, render_latex, render_markdown
 from foolscope.reports.parts.demonstrations.measures import measure_text, over_seeds
 from foolscope.reports.parts.demonstrations.section import demonstration_section, demonstration_sentence
 
-QUICK = {
-    "constructive-approximation": {
-        "line_ratios": (5.0, 8.0),
-        "plane_ratios": (5.0, 6.0),
-        "training_steps": 1,
-    },
-    "curve-fit": {"points": 12, "steps": 20},
-    "gradient-flow": {"hidden": 4, "rows": 5, "width": 3, "images": 4, "training_steps": 2},
-    "linear-regression": {"examples": 20, "steps": 20},
-    "low-rank": {"rows": 4, "columns": 3, "rank": 1, "starts": 2, "steps": 20},
-    "shifted-relu": {"examples": 8, "hidden": 3, "steps": 5},
-}
 FIGURES = {
     "constructive-approximation": 1,
     "curve-fit": 1,

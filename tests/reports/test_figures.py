@@ -14,6 +14,13 @@ from foolscope.reports.theme import COLORS
 
 X = np.arange(5.0)
 CURVE = draw.Band(X, X - 0.5, X + 0.5)
+COSTS = {
+    "reached": [X + 1],
+    "units": [X + 2],
+    "slope": 1.0,
+    "trained_reached": [X + 3],
+    "trained_units": [X + 4],
+}
 
 
 def factor(label="a"):
@@ -26,13 +33,8 @@ def factor(label="a"):
 
 
 FIGURES = {
-    "training_curves": lambda text: draw.training_curves(
-        X, {text: {text: CURVE}, "other": {"b": CURVE}}, best_epoch=2
-    ),
-    "loss_by_step": lambda text: draw.loss_by_step({text: CURVE, "two": CURVE}, title=text, x_label=text),
-    "robust_accuracy_curve": lambda text: draw.robust_accuracy_curve(X / 255, {text: CURVE}, chance=0.1),
     "line_panels": lambda text: draw.line_panels(
-        X + 1, {"t": {"s": CURVE}}, x_label=text, x_scale="log", marks={text: 2.0}, levels={text: 1.0}
+        X, {text: {text: CURVE}, "other": {"b": CURVE}}, x_label=text, levels={text: 1.0}
     ),
     "learning_rate_range": lambda text: draw.learning_rate_range(
         [0.1, 1, 10], [1, 0.5, np.nan], initial_loss=1, suggestion=(0.1, 1), own_rate=1, title=text
@@ -41,7 +43,7 @@ FIGURES = {
         {text: {text: draw.FlowLine([0.1, 0.5], 0.9), "b": draw.FlowLine([np.nan, np.nan])}}, x_label=text
     ),
     "approximation": lambda text: draw.approximation(
-        X, X**2, X**2 + 1, 2.0, [draw.Cost(text, X + 1, X + 2, 1.0), draw.Cost("b", X + 3, X + 4)], title=text
+        {"x": X, "function": X**2, "network": X**2 + 1, "epsilon": 2.0}, {text: COSTS, "b": COSTS}
     ),
     "ablation_effects": lambda text: draw.ablation_effects([factor(text)] * 4, quantity=text),
     "search_panels": lambda text: draw.search_panels(
@@ -52,19 +54,15 @@ FIGURES = {
         baseline=80.0,
     ),
     "confusion_matrix": lambda text: draw.confusion_matrix(np.eye(3) * 9 + 1, [text, "b", "c"]),
-    "bars_with_interval": lambda text: draw.bars_with_interval(
-        [text, "b"], [1, np.nan], [0.5, 1], [1.5, 2], x_label=text, reference=(text, 1.0)
-    ),
     "taken_by_attack": lambda text: draw.taken_by_attack(
         {text: np.eye(9)[:2] + 1, "b": np.zeros((2, 9))}, [text, "e"], [text, *"tuvwxy"]
     ),
     "perturbation_sizes": lambda text: draw.perturbation_sizes(
-        {text: ([0, 0.1], [5, 50]), "b": ([0.0], [0.0])}, [0.1, 0.2], x_label=text, title=text
+        {text: ([0, 0.1], [5, 50]), "b": ([0.0], [0.0])}, [0.1, 0.2], x_label=text
     ),
     "dumbbells": lambda text: draw.dumbbells(
         [text, "b"], (text, [90, 80]), ("after", [0, np.nan]), x_label=text
     ),
-    "histograms": lambda text: draw.histograms({text: {text: X, "b": X**2}}, x_label=text, y_label=text),
 }
 
 
@@ -116,38 +114,30 @@ def test_any_text_can_be_a_label(name, text):
     assert tags(svg) <= tags(drawn(name))
     written = one_line_text(text)
     if written and len(written) < 10:
-        assert written in [one_line_text(word or "") for word in words(svg)]
+        assert any(written in one_line_text(word or "") for word in words(svg))
 
 
 @pytest.mark.parametrize("text", ["$x^2$", "fill: #1a1d22", 'style="stroke: #1a1d22"', "--> <b>", 'id="m1"'])
 def test_labels_are_not_read_as_anything_else(text):
-    assert text in words(draw.loss_by_step({text: CURVE}))
+    assert text in words(draw.line_panels(X, {"t": {text: CURVE}}, x_label="x"))
 
 
 def test_global_settings_of_matplotlib_are_neither_read_nor_left_changed():
     import matplotlib
 
-    expected = FIGURES["training_curves"]("a")
+    expected = FIGURES["line_panels"]("a")
     with matplotlib.rc_context({"lines.linewidth": 9, "font.size": 30, "axes.facecolor": "red"}):
         before = dict(matplotlib.rcParams)
-        assert FIGURES["training_curves"]("a") == expected
+        assert FIGURES["line_panels"]("a") == expected
         assert dict(matplotlib.rcParams) == before
 
 
 def test_what_is_not_finite_leaves_a_gap():
-    svg = draw.training_curves(
-        [1, 2, 3], {"Loss": {"a": ([1.0, np.inf, np.nan], [0.5, np.nan, 1], [2, 3, np.inf])}}
+    svg = draw.line_panels(
+        [1, 2, 3], {"Loss": {"a": ([1.0, np.inf, np.nan], [0.5, np.nan, 1], [2, 3, np.inf])}}, x_label="x"
     )
     assert "inf" not in svg
     assert "nan" not in svg.lower()
-
-
-def test_an_axis_in_grey_levels():
-    shown = words(
-        draw.robust_accuracy_curve(np.array([0, 8, 16]) / 255, {"a": ([0.9, 0.4, 0.1], None, None)})
-    )
-    assert {"0", "5", "10", "15"} <= set(shown)
-    assert any("1/255" in word for word in shown)
 
 
 def test_an_interval_is_drawn_where_it_lies():
@@ -184,16 +174,14 @@ def test_a_class_without_images_is_an_empty_row():
         (lambda: draw.confusion_matrix(np.ones((2, 3)), ["a", "b"]), "square"),
         (lambda: draw.confusion_matrix(np.ones((2, 2)), ["a"]), "needs 2 names; got 1"),
         (lambda: draw.line_panels(X, {}, x_label="x"), "at least one panel"),
-        (lambda: draw.training_curves(X, {"t": {"short": ([1], None, None)}}), "'short' needs one value"),
-        (lambda: draw.loss_by_step({}), "at least one curve"),
+        (
+            lambda: draw.line_panels(X, {"t": {"short": ([1], None, None)}}, x_label="x"),
+            "'short' needs one value",
+        ),
         (lambda: draw.gradient_flow({"t": {}}), "at least one panel, each with at least one line"),
-        (lambda: draw.approximation(X, X, X[:2], 1.0, [draw.Cost("a", X, X)]), "5 points; got 5 and 2"),
-        (lambda: draw.approximation(X, X, X, 1.0, []), "at least one series of costs"),
-        (lambda: draw.approximation(X, X, X, 1.0, [draw.Cost("a", X, X[:2])]), "each of 5 points; got 2"),
+        (lambda: draw.approximation({}, {}), "at least one series of costs"),
         (lambda: draw.ablation_effects([]), "at least one factor"),
         (lambda: draw.ablation_effects([draw.Factor("f", [])]), "at least one level"),
-        (lambda: draw.bars_with_interval(["a"], [1, 2], x_label="x"), "got 2"),
-        (lambda: draw.histograms({}, x_label="x"), "at least one panel"),
         (lambda: draw.standalone_svg("<p>"), "expected an <svg>"),
         (lambda: inline_svg("text", "p", ""), "expected an <svg>"),
     ],

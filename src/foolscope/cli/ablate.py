@@ -25,7 +25,7 @@ from foolscope.experiments.parts.ablations import AblationRecord, LevelRecord, a
 from foolscope.experiments.parts.training import METRICS
 from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.running.explanation import explain_pack
-from foolscope.experiments.running.packs import Pack, Room
+from foolscope.experiments.running.packs import Pack, PackLimits
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.wording.sentences import POINTS, scale_of
 from foolscope.reports import render_html
@@ -142,11 +142,13 @@ def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
     table.add_column("shared", overflow="fold")
     table.add_column("different", overflow="fold")
     table.add_column("MFLOP a step", justify="right")
-    rooms: dict[str, list[int]] = {}
-    solo: dict[str, list[int]] = {}
+    limits: dict[str, list[int]] = {}
+    sequential: dict[str, list[int]] = {}
     for position, pack in enumerate(packs, 1):
         dataset = session.dataset(pack.trials[0].recipe.dataset)
-        words = explain_pack(pack, Room.on(session.device), dataset.image_shape, len(dataset.classes))
+        words = explain_pack(
+            pack, PackLimits.of_device(session.device), dataset.image_shape, len(dataset.classes)
+        )
         table.add_row(
             str(position),
             str(words.trials),
@@ -155,14 +157,14 @@ def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
             escape("; ".join(words.differences)) or "the seed only",
             f"{words.step_flops / 1e6:,.1f}",
         )
-        rooms.setdefault(words.room, []).append(position)
-        if words.solo is not None:
-            solo.setdefault(words.solo, []).append(position)
+        limits.setdefault(words.limit, []).append(position)
+        if words.sequential_reason is not None:
+            sequential.setdefault(words.sequential_reason, []).append(position)
     if packs:
         console.print(table)
-    for room, numbers in rooms.items():
-        console.print(f"{_pack_numbers(numbers)}: {room}.")
-    for reason, numbers in solo.items():
+    for limit, numbers in limits.items():
+        console.print(f"{_pack_numbers(numbers)}: {limit}.")
+    for reason, numbers in sequential.items():
         console.print(f"{_pack_numbers(numbers)}: one trial after another, because {reason}.")
 
 

@@ -28,7 +28,7 @@ from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
 from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject, curve_summary
-from foolscope.experiments.running.run import Session, Stage
+from foolscope.experiments.running.run import Session, StageEvent
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports import render_html
 from foolscope.results import Robustness
@@ -145,11 +145,11 @@ def command(
                 surrogate=other,
                 levels=255 if eight_bit else None,
                 time_budget_seconds=time_budget,
-                progress=lambda stage, done, left: observe(Stage(stage, done, f"{left} not fooled")),
+                progress=lambda stage, done, left: observe(StageEvent(stage, done, f"{left} not fooled")),
             )
         )
         if attacked.attack.was_stored:
-            observe(Stage("attacking", 1.0, "done before; read from the store"))
+            observe(StageEvent("attacking", 1.0, "done before; read from the store"))
     if page is not None:
         write_text(page, render_html(attacked.document))
     if as_json:

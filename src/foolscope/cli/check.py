@@ -24,7 +24,7 @@ from foolscope.core.files import write_text
 from foolscope.experiments.parts.checks import check_records, range_test_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.records import CheckRecord, RangeTestRecord
-from foolscope.experiments.running.run import Stage
+from foolscope.experiments.running.run import StageEvent
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.learning_rate_range import DEFAULT_STEPS, log_spaced
@@ -93,7 +93,7 @@ def command(
     with live_progress() as observe:
 
         def tell(done: float, what: str) -> None:
-            observe(Stage("checking", done, what))
+            observe(StageEvent("checking", done, what))
 
         checks = check_records(
             name, recipe, session, lambda done, what: tell(_SHARE * done, what), model=model

@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from foolscope.experiments.running.run import Observer, Progress, Stage
+from foolscope.experiments.running.run import EpochEvent, Observer, StageEvent
 
 __all__ = ["live_progress", "percent", "results", "starting_anew"]
 
@@ -91,9 +91,9 @@ def _bars(console: Console) -> Bars:
     )
 
 
-def _describe(event: Progress | Stage) -> tuple[str, str]:
+def _describe(event: EpochEvent | StageEvent) -> tuple[str, str]:
     """Return the stage's name and what is going on in it."""
-    if isinstance(event, Stage):
+    if isinstance(event, StageEvent):
         return event.name, event.detail
     models = sorted({recipe.model.name for recipe in event.trials})
     accuracies = [value for value in event.report.validation_accuracies if value is not None]
@@ -117,7 +117,7 @@ class _BarObserver:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, event: Progress | Stage) -> None:
+    def __call__(self, event: EpochEvent | StageEvent) -> None:
         name, detail = _describe(event)
         if name not in self._tasks:
             for task in self._tasks.values():
@@ -134,7 +134,7 @@ class _LineObserver:
         self._stage = ""
         self._last = 0.0
 
-    def __call__(self, event: Progress | Stage) -> None:
+    def __call__(self, event: EpochEvent | StageEvent) -> None:
         name, detail = _describe(event)
         now = time.monotonic()
         if name == self._stage and now - self._last < _LINE_SECONDS:

@@ -27,7 +27,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.experiments.parts.inspections.inspecting import inspect_subject
 from foolscope.experiments.parts.inspections.records import InspectionRecord
-from foolscope.experiments.running.run import Stage
+from foolscope.experiments.running.run import StageEvent
 from foolscope.reports import render_html, write_graph
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
 from foolscope.reports.parts.inspections.layers import learned_layers, significant, spread
@@ -122,7 +122,7 @@ def command(
             fractions,
             threat,
             seed=seed,
-            tell=lambda done, detail: observe(Stage("inspecting", done, detail)),
+            tell=lambda done, detail: observe(StageEvent("inspecting", done, detail)),
         )
     if graph is not None and followed is not None:
         write_graph(followed, graph)

@@ -1,13 +1,13 @@
-"""Layer 3: networks that approximate a function by construction: stated weights, a proof, no training.
+"""Layer 4: networks that approximate a function by construction: stated weights, a proof, no training.
 
-Steps, bumps and towers are the pieces; :func:`approximate` puts them together and says how far from the
-function the network is at most. :func:`scaling` counts what that costs, beside networks that are trained.
+Steps, bumps and towers are the pieces; :func:`approximate` combines them and bounds the distance from the
+function. :func:`scaling` counts the hidden units that this costs, and compares with trained networks.
 """
 
 from foolscope.constructive.approximation import MOST_UNITS, SHARPNESS, Approximation, approximate
 from foolscope.constructive.functions import EXAMPLES, ApproximationError, Function, Target
 from foolscope.constructive.measuring import sup_error
-from foolscope.constructive.networks import CornerNetwork, TowerNetwork, sum_of_towers
+from foolscope.constructive.networks import CornerNetwork
 from foolscope.constructive.partition import LEAST_SHARPNESS, guarantee
 from foolscope.constructive.pieces import bump, step, tower
 from foolscope.constructive.scaling import Scaling, fitted_slope, scaling
@@ -25,14 +25,12 @@ __all__ = [
     "Function",
     "Scaling",
     "Target",
-    "TowerNetwork",
     "approximate",
     "bump",
     "fitted_slope",
     "guarantee",
     "scaling",
     "step",
-    "sum_of_towers",
     "sup_error",
     "tower",
     "train_network",

@@ -26,7 +26,7 @@ _TOLERANCE = 1e-9  # of a difference of values: what the function's own rounding
 
 @dataclass(frozen=True)
 class Approximation:
-    """A network that approximates a function, with what is guaranteed of it.
+    """A network that approximates a function, with its guaranteed error bound.
 
     Args:
         module: from (batch, dimension) to (batch, 1), in the dtype that was asked for.
@@ -119,8 +119,8 @@ def approximate(
 
     References:
         Nielsen 2015, *Neural Networks and Deep Learning*, chapter 4, for steps, bumps and towers. There,
-        towers are thresholded sums, which leave holes (:func:`foolscope.constructive.sum_of_towers`); here,
-        they add up to one.
+        towers are thresholded sums, which leave holes where four of them meet
+        (:func:`foolscope.constructive.tower`); here, they add up to one.
     """
     _check(gradient_bound, epsilon, dimension, sharpness, dtype)
     margin = 0.0
@@ -153,7 +153,7 @@ def approximate(
 def _rounding(
     values: Float64[Tensor, "*cells"], gradient_bound: float, sharpness: float, dtype: torch.dtype
 ) -> float:
-    """Bound what rounding adds to the error, to first order in the unit roundoff, whatever the order of sums.
+    """Bound what rounding adds to the error, to first order in the unit roundoff, for any order of sums.
 
     A derivative of a sigmoid is at most ¼ and at most exp(−|z|); at any point those of all steps in one
     coordinate add up to at most ½ + 2 / (exp(q) − 1). What they multiply is a difference of neighboring

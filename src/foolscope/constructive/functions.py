@@ -1,4 +1,4 @@
-"""Functions to be approximated: what they must return, and a few whose gradient bound is known."""
+"""Functions to approximate: their interface, and examples with known gradient bounds."""
 
 import math
 from collections.abc import Callable
@@ -17,12 +17,12 @@ Function = Callable[..., Tensor]
 
 
 class ApproximationError(FoolscopeError, ValueError):
-    """A function, a gradient bound or an epsilon that no network of a reasonable size can be made for."""
+    """A function, gradient bound or epsilon for which no network of a reasonable size exists."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A function on the unit interval or the unit square, with what is known of it.
+    """A function on the unit interval or the unit square, with a bound on its gradient.
 
     Args:
         name: in words.

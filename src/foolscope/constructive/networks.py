@@ -1,4 +1,4 @@
-"""The constructions as networks: a staircase on the line, corner units in the plane, published towers."""
+"""The constructions as networks: a staircase on the line, corner units in the plane."""
 
 import torch
 from jaxtyping import Float, Float64
@@ -8,7 +8,7 @@ from foolscope.constructive.functions import Function, values_at
 from foolscope.constructive.partition import borders, centers
 from foolscope.constructive.pieces import steps, with_weights
 
-__all__ = ["CornerNetwork", "TowerNetwork", "cell_values", "staircase", "sum_of_towers"]
+__all__ = ["CornerNetwork", "cell_values", "staircase"]
 
 
 def cell_values(function: Function, cells: int, dimension: int) -> Float64[Tensor, "*cells"]:
@@ -63,54 +63,3 @@ class CornerNetwork(nn.Module):
         # row by row: a rounding error grows with the length of a sum
         inside = (corners * self.corner_heights).sum(dim=2).sum(dim=1)
         return (self.base + across @ self.across_heights + up @ self.up_heights + inside)[:, None]
-
-
-class TowerNetwork(nn.Module):
-    """The published construction: towers of four hidden units and one output unit side by side, added up.
-
-    Args:
-        values: the height of each tower; the first index belongs to the first coordinate.
-        steepness: of the four hidden units of each tower.
-        output_steepness: of the output unit of each tower.
-    """
-
-    def __init__(
-        self, values: Float64[Tensor, "cells cells"], steepness: float, output_steepness: float
-    ) -> None:
-        super().__init__()
-        # the outermost towers go on beyond the square: at a border they are at half of their height
-        places = torch.cat(
-            [torch.tensor([-1.0]).double(), borders(len(values)), torch.tensor([2.0]).double()]
-        )
-        self.across = steps(places, steepness, values.dtype)
-        self.up = steps(places, steepness, values.dtype)
-        self.heights = nn.Parameter(values.clone())
-        self.output_steepness = output_steepness
-
-    def forward(self, inputs: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 1"]:
-        """Return the value at each point."""
-        across = -torch.sigmoid(self.across(inputs[:, :1])).diff(dim=1)  # bumps: (batch, cells)
-        up = -torch.sigmoid(self.up(inputs[:, 1:])).diff(dim=1)
-        towers = torch.sigmoid(self.output_steepness * (across[:, :, None] + up[:, None, :] - 1.5))
-        return (towers * self.heights).sum(dim=2).sum(dim=1)[:, None]
-
-
-def sum_of_towers(
-    function: Function, cells: int, sharpness: float = 100.0, output_steepness: float = 40.0
-) -> TowerNetwork:
-    """Add up published towers, one in each cell, as high as the function at its center.
-
-    That is the construction in the words of the write-up, and it does **not** approximate in the sup norm:
-    where four cells meet, two of the hidden units of each tower are at ½, the sum of its four is 3, below the
-    threshold of 3.5, and all four towers vanish. The error there is |f| whatever the number of cells and the
-    steepness; these only shrink the holes. No other output unit helps: the sum is 3 also all along the strips
-    beside a tower, where the tower must vanish. :func:`approximate` therefore takes second differences of
-    corner units for towers.
-
-    Args:
-        function: from two coordinates, each (points,), to values, (points,).
-        cells: along each side.
-        sharpness: steepness of the hidden units times cell width; 100 is the published bump's.
-        output_steepness: of the output units.
-    """
-    return TowerNetwork(cell_values(function, cells, 2), sharpness * cells, output_steepness)

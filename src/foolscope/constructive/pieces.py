@@ -10,7 +10,7 @@ __all__ = ["bump", "step", "steps", "tower", "with_weights"]
 def with_weights(
     weight: Float[Tensor, "outputs inputs"], bias: Float[Tensor, " outputs"], dtype: torch.dtype
 ) -> nn.Linear:
-    """Return an affine layer with these weights; no random number is drawn for it."""
+    """Return an affine layer with these weights, without drawing random ones first."""
     outputs, inputs = weight.shape
     layer = nn.Linear(inputs, outputs, device="meta", dtype=dtype).to_empty(device="cpu")
     with torch.no_grad():
@@ -64,7 +64,7 @@ def bump(start: float, end: float, steepness: float, height: float = 1.0) -> nn.
 
     Args:
         start: where it is at half of its height on its way up.
-        end: likewise on its way down, beyond ``start``.
+        end: where it is at half of its height on its way down; beyond ``start``.
         steepness: w > 0; much more than 1 / (end − start), or the bump does not reach its height.
         height: the output weights.
 
@@ -101,8 +101,8 @@ def tower(
     height · σ(v (½ − 4 exp(−w m))), for each of the four is at least 1 − exp(−w m); outside at most
     height · σ(−v (½ − exp(−w m))), for one of the four is at most exp(−w m). Nearer to the sides it may be
     anything between. In particular two neighbors have ½ each on a common side, but four have
-    σ(−v / 2) ≈ 0 each at a common corner: towers side by side leave holes there, however steep they are
-    (see :func:`sum_of_towers`).
+    σ(−v / 2) ≈ 0 each at a common corner: towers side by side leave holes there, however steep they are.
+    :func:`approximate` therefore builds its towers from corner units.
 
     Args:
         across: start and end in the first coordinate.

@@ -1,7 +1,7 @@
-"""How many hidden units an error costs: stated weights, as the theory says, beside trained ones."""
+"""How many hidden units an error costs, with stated weights and with trained ones."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +52,12 @@ class Scaling:
 
     @property
     def slope(self) -> float:
-        """Of the construction's units against t over the measured error, both logarithmic."""
+        """Slope of the construction's units against t over the measured error, both logarithmic."""
         return fitted_slope(self.reached, self.units)
 
     @property
     def typical_errors(self) -> Float64[ndarray, "functions sizes"]:
-        """Of the trained networks: the median over the seeds."""
+        """Median error over the seeds of the trained networks."""
         return np.asarray(np.median(self.trained_errors, axis=2), dtype=np.float64)
 
     @property
@@ -79,7 +79,7 @@ class Scaling:
 
     @property
     def sentence(self) -> str:
-        """Which needs fewer units for the same sup-norm error, in words."""
+        """A sentence on which needs fewer units for the same sup-norm error."""
         place = "on the line" if self.dimension == 1 else "in the plane"
         cases, share = self.units.size, self.fewest_trained / self.units
         fewer, nearer = share < 1.0, self.as_many_trained < self.errors
@@ -120,9 +120,8 @@ def scaling(
     seed: int = 0,
     seeds: int = 3,
     training_steps: int = TRAINING_STEPS,
-    tell: Callable[[float], None] | None = None,
 ) -> Scaling:
-    """Approximate each function at each ratio t/ε, and train networks with as many or fewer units beside it.
+    """Approximate each function at each ratio t/ε, and train networks with as many or fewer units.
 
     Args:
         functions: at least one, all of the same dimension and with a positive gradient bound.
@@ -130,7 +129,6 @@ def scaling(
         seed: what the initial weights of the trained networks are derived from.
         seeds: trained networks of each size, at least 1.
         training_steps: of Adam.
-        tell: called with the fraction of the training that is done.
 
     Returns:
         Units and errors.
@@ -150,9 +148,7 @@ def scaling(
         errors[row, column] = built.sup_error()
     sizes = _sizes(units)
     trained = np.zeros((len(functions), len(sizes), seeds))
-    for done, (row, column, number) in enumerate(np.ndindex(trained.shape)):
-        if tell is not None:
-            tell(done / trained.size)
+    for row, column, number in np.ndindex(trained.shape):
         generator = torch_generator(seed, "approximation", functions[row].name, int(sizes[column]), number)
         trained[row, column, number] = _trained_error(
             functions[row], int(sizes[column]), generator, training_steps
@@ -171,7 +167,7 @@ def scaling(
 
 
 def _sizes(units: Int64[ndarray, "functions ratios"]) -> Int64[ndarray, " sizes"]:
-    """Return all numbers of units, and halves of the least of them down to one."""
+    """Return all numbers of units, and the halves, quarters, … of the smallest."""
     sizes = set(units.ravel().tolist())
     least = min(sizes)
     while least > 1:

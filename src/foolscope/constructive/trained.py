@@ -1,4 +1,4 @@
-"""Beside the stated weights: the same task for a network of one hidden layer that is trained."""
+"""Trained networks of one hidden layer, to compare with stated weights."""
 
 import torch
 from torch import nn

@@ -1,1 +1,1 @@
-"""Layer 0: errors, settings, named randomness, registries, devices and precision."""
+"""Layer 0: errors, settings, named randomness, whole files, devices and precision."""

@@ -1,4 +1,4 @@
-"""The errors that a person can cause, each one line that says what to do next."""
+"""The errors that a user can cause, each one line that says what to do next."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ __all__ = ["DataError", "FoolscopeError", "RecipeError", "StoreError", "ThreatEr
 
 
 class FoolscopeError(Exception):
-    """A mistake that the person can mend: the command line prints its one line and exits with code 2."""
+    """A mistake that the user can fix: the command line prints its one line and exits with code 2."""
 
 
 class DataError(FoolscopeError, ValueError):
@@ -30,7 +30,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Say which known name is nearest, or list them all.
 
     Args:
-        name: what the person wrote.
+        name: what the user wrote.
         known: the names that are allowed.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Whole files or none: every file is written beside itself, flushed and renamed."""
+"""Files written atomically: each goes to a temporary name beside it, is flushed and renamed."""
 
 import errno
 import json
@@ -44,9 +44,9 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def sweep_partials(folder: Path) -> None:
-    """Delete the unfinished files, anywhere in a folder, of processes that are no more.
+    """Delete the unfinished files of processes that have ended, anywhere in a folder.
 
-    A process that is killed cannot delete its own.
+    A process that is killed cannot delete its own unfinished files.
     """
     for partial in folder.rglob(".*.partial"):
         process = partial.name.split(".")[-2]
@@ -59,7 +59,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it is there, but another person's
+    except OSError:  # the process exists but belongs to another user
         return True
     return True
 

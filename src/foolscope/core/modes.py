@@ -1,4 +1,4 @@
-"""A model in evaluation mode for the time being, with or without gradients by its parameters."""
+"""Context managers that put a model in evaluation mode, with or without parameter gradients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["differentiable", "frozen"]
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode without parameter gradients, and restore both whatever happens.
+    """Put a model in evaluation mode without parameter gradients; restore both at the end.
 
     Example:
         >>> model = nn.Linear(2, 1)
@@ -26,7 +26,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def differentiable(model: nn.Module) -> Iterator[None]:
-    """Put a model in evaluation mode with gradients by all its parameters, and restore both."""
+    """Put a model in evaluation mode with gradients of all its parameters; restore both at the end."""
     with _evaluating(model, parameter_gradients=True):
         yield
 

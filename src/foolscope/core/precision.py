@@ -12,7 +12,7 @@ Precision = Literal["auto", "float32", "bfloat16", "float64"]
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """Turn a device name into a device that is there.
+    """Return the torch device of a name, or fail if it is not available.
 
     Args:
         name: ``"auto"`` (a CUDA device where there is one, else the CPU) or any torch device name.
@@ -26,12 +26,12 @@ def resolve_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device).tolist()  # fails where values cannot be read, as on "meta"
     except (RuntimeError, AssertionError, ImportError) as error:
-        raise RecipeError(f"device must be 'auto', 'cpu' or a device that is there; got {name!r}") from error
+        raise RecipeError(f"device must be 'auto', 'cpu' or an available device; got {name!r}") from error
     return device
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for products of bfloat16 matrices, which makes them faster.
+    """Return whether the device has instructions that multiply bfloat16 matrices faster than float32.
 
     They are the AMX tiles or AVX-512 BF16 dot products of a processor, and the tensor cores of a GPU since
     Ampere.

@@ -1,4 +1,4 @@
-"""The base of every settings class: validated once, frozen, closed to unknown fields."""
+"""The base of every settings class: validated once, frozen, without unknown fields."""
 
 import math
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = 
         A :class:`RecipeError` naming the field, what was got, and what is allowed.
     """
     first, *others = error.errors(include_url=False)
-    if first["type"] == "missing":  # perhaps because it is misspelt
+    if first["type"] == "missing":  # the field may be there under a misspelt name: then report that one
         siblings = [each for each in others if each["loc"][:-1] == first["loc"][:-1]]
         first = next((each for each in siblings if each["type"] == "extra_forbidden"), first)
     path = [str(part) for part in first["loc"]]
@@ -79,7 +79,7 @@ def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = 
 
 
 def plain_words(value: Any) -> str:
-    """Write a value as people write it in a recipe: ``none``, ``[50, 10]``, ``true``, ``8/255``.
+    """Write a value as in a recipe: ``none``, ``[50, 10]``, ``true``, ``8/255``.
 
     Example:
         >>> plain_words(8 / 255), plain_words(0.1), plain_words((50,)), plain_words(None)

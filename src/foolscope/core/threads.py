@@ -1,4 +1,4 @@
-"""How many threads torch may use, set for a while and restored."""
+"""The number of threads that torch uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _WORTHWHILE_FLOPS = 50e6
 
 @contextmanager
 def thread_count(count: int) -> Iterator[None]:
-    """Let torch compute with so many threads inside the ``with`` block."""
+    """Set the number of torch threads inside the ``with`` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -22,12 +22,12 @@ def thread_count(count: int) -> Iterator[None]:
 
 
 def worthwhile_threads(flops: float) -> int:
-    """Return how many threads pay for a step of so many floating-point operations.
+    """Return the number of threads that makes a training step of this size fastest: one, or all.
 
-    Threads meet at a barrier after every operation. Where a step is short, waiting costs more than sharing
-    gains, and on a machine that also does other work it costs ten times the step.
+    Threads synchronize after every operation. In a short step they wait longer than they save, and on a
+    machine that also does other work the waiting costs ten times the step.
 
     Args:
-        flops: of one training step.
+        flops: floating-point operations of one training step.
     """
     return 1 if flops < _WORTHWHILE_FLOPS else torch.get_num_threads()

@@ -19,7 +19,7 @@ from foolscope.data.cifar10 import CIFAR10, Cifar10Settings
 from foolscope.data.cifar100 import CIFAR100, Cifar100Settings
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.data.digits import DIGITS, DigitsSettings
-from foolscope.data.download import Progress
+from foolscope.data.download import DownloadCallback
 from foolscope.data.fashion_mnist import FASHION_MNIST, FashionMnistSettings
 from foolscope.data.folder import FOLDER, FolderSettings
 from foolscope.data.location import data_root
@@ -40,6 +40,7 @@ __all__ = [
     "DatasetStatus",
     "DigitsSettings",
     "DistributedFile",
+    "DownloadCallback",
     "Facts",
     "FashionMnistSettings",
     "Fetched",
@@ -49,7 +50,6 @@ __all__ = [
     "MnistSettings",
     "NpzSettings",
     "Parts",
-    "Progress",
     "SplitCheck",
     "Verification",
     "data_root",
@@ -72,7 +72,7 @@ DATASETS: dict[str, DataSource] = {
 
 
 def source(name: str) -> DataSource:
-    """Return the line of the table for a name.
+    """Return the data source of a name in :data:`DATASETS`.
 
     Raises:
         DataError: there is no such data set.
@@ -110,11 +110,11 @@ def load(
 
 
 def status(root: Path | None = None) -> tuple[DatasetStatus, ...]:
-    """Say of every data set in the table whether its files are there."""
+    """Return which data sets have their files in the data folder."""
     return tuple(source_status(name, line, data_root(root)) for name, line in DATASETS.items())
 
 
-def get(name: str, root: Path | None = None, progress: Progress | None = None) -> Fetched:
+def get(name: str, root: Path | None = None, progress: DownloadCallback | None = None) -> Fetched:
     """Download the official files of a data set that are not there yet.
 
     Args:
@@ -123,7 +123,7 @@ def get(name: str, root: Path | None = None, progress: Progress | None = None) -
         progress: called with a file's name, the bytes so far and the bytes in all.
 
     Raises:
-        DataError: the name is unknown, the data set is the person's own, or a download failed.
+        DataError: the name is unknown, the data set is the user's own, or a download failed.
     """
     return fetch_source(name, source(name), data_root(root), progress)
 
@@ -142,6 +142,6 @@ def verify(name: str, root: Path | None = None, settings: DatasetSettings | None
     line = source(name)
     if settings is None:
         if line.own_files:
-            raise DataError(f"{name} reads your own files; say with path which ones to verify")
+            raise DataError(f"{name} reads your own files; give path to say which ones to verify")
         settings = line.settings(name=name)
     return verify_source(name, line, settings, data_root(root))

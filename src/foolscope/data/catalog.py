@@ -1,4 +1,4 @@
-"""Which data sets are there, fetching those that are not, and checking that they are what they should be."""
+"""Lists which data sets are on disk, downloads missing ones, and verifies their files."""
 
 import gzip
 import hashlib
@@ -11,7 +11,7 @@ from typing import Literal
 from foolscope.core.errors import DataError, StoreError
 from foolscope.core.files import whole_file
 from foolscope.data.dataset import LabeledImages
-from foolscope.data.download import Progress, download, file_digest
+from foolscope.data.download import DownloadCallback, download, file_digest
 from foolscope.data.settings import DatasetSettings
 from foolscope.data.source import DataSource, DistributedFile, Facts
 
@@ -34,9 +34,9 @@ class DatasetStatus:
     Args:
         name: how a recipe calls it.
         facts: what is known without reading it.
-        locations: where its files are or would be; empty where none are needed or the person names them.
+        locations: where its files are or would be; empty where none are needed or the user names them.
         missing: those of its files that are not there.
-        state: ``"own"`` where the person names the files in a ``path`` setting.
+        state: ``"own"`` where the user names the files in a ``path`` setting.
     """
 
     name: str
@@ -134,15 +134,17 @@ def source_status(name: str, source: DataSource, root: Path) -> DatasetStatus:
 
 
 def _location(file: DistributedFile, root: Path) -> Path:
-    """Where the file is; of a file that is there packed and unpacked, what the readers take."""
+    """Return where the file is: unpacked if all its contents are, for readers prefer those."""
     unpacked = [root / inside.path for inside in file.contents]
     if not all(path.is_file() for path in unpacked):
         return root / file.path
     return unpacked[0] if len(unpacked) == 1 else unpacked[0].parent
 
 
-def fetch_source(name: str, source: DataSource, root: Path, progress: Progress | None = None) -> Fetched:
-    """Download the files of a data set that are not there; an archive is unpacked beside itself.
+def fetch_source(
+    name: str, source: DataSource, root: Path, progress: DownloadCallback | None = None
+) -> Fetched:
+    """Download the missing files of a data set; an archive is unpacked beside itself.
 
     Raises:
         DataError: a download failed, or there is nothing to download.
@@ -187,7 +189,7 @@ def verify_source(name: str, source: DataSource, settings: DatasetSettings, root
     Args:
         name: the data set.
         source: its line in the table.
-        settings: its settings; of use where they name the files.
+        settings: its settings; they matter only where they name the files.
         root: the data folder.
     """
     files = tuple(check for file in source.files for check in _check_file(file, root))
@@ -233,7 +235,7 @@ def _shape(part: LabeledImages) -> tuple[int, int, int]:
 
 
 def _check_file(file: DistributedFile, root: Path) -> list[FileCheck]:
-    """Compare what is there: the unpacked files, as the readers prefer them, or else the packed one."""
+    """Compare the unpacked files, which readers prefer, or else the packed one, with their digests."""
     unpacked = [(root / inside.path, inside) for inside in file.contents]
     checks = []
     for path, inside in unpacked:

@@ -1,4 +1,4 @@
-"""What a data set is once it is in memory: uint8 images, labels, and the names of the classes."""
+"""A data set in memory: uint8 images, labels and class names."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -66,7 +66,7 @@ class Dataset:
         validation: LabeledImages | None,
         test: LabeledImages,
     ) -> "Dataset":
-        """Check the parts against each other and compute the fingerprint.
+        """Check that the splits agree with each other, and compute the fingerprint.
 
         Raises:
             DataError: a split is empty, shapes differ between splits, or a label has no class.

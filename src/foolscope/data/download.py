@@ -1,4 +1,4 @@
-"""Fetch one file: mirrors in turn, resumed where it stopped, kept only if its SHA-256 is right."""
+"""Downloads one file: tries mirrors in turn, resumes, and keeps the file only if its SHA-256 is right."""
 
 import errno
 import hashlib
@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from foolscope.core.errors import DataError
 
-__all__ = ["Progress", "download", "file_digest"]
+__all__ = ["DownloadCallback", "download", "file_digest"]
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with the file's name, the bytes there so far, and the bytes in all where known."""
+DownloadCallback = Callable[[str, int, int | None], None]
+"""Called with the file's name, the bytes so far, and the total where it is known."""
 
 _BLOCK = 1 << 18
 
@@ -32,7 +32,7 @@ def download(
     *,
     size: int,
     sha256: str,
-    progress: Progress | None = None,
+    progress: DownloadCallback | None = None,
     timeout_seconds: float = 30.0,
 ) -> None:
     """Fetch a file from the first mirror that serves the right bytes.
@@ -45,7 +45,7 @@ def download(
         target: the file's final path; its folders are made.
         size: its length in bytes.
         sha256: its hexadecimal digest.
-        progress: is told how far it is, several times a second.
+        progress: called several times a second.
         timeout_seconds: how long a mirror may be silent.
 
     Raises:
@@ -68,7 +68,7 @@ def download(
             return
         partial.unlink()
         if resumed:
-            # What was there before may have been wrong, not this mirror: it gets a second, whole try.
+            # The earlier part may have been wrong rather than this mirror: try it again from the start.
             queue.appendleft(url)
         else:
             failures.append(f"{urlsplit(url).netloc} (its bytes have another SHA-256)")
@@ -123,7 +123,7 @@ def _write_failure(partial: Path, error: OSError) -> DataError:
 
 
 def _transfer(
-    url: str, partial: Path, size: int, name: str, progress: Progress | None, timeout_seconds: float
+    url: str, partial: Path, size: int, name: str, progress: DownloadCallback | None, timeout_seconds: float
 ) -> None:
     """Complete the partial file from one mirror."""
     start = _length(partial)
@@ -154,7 +154,7 @@ def _transfer(
 
 
 def _agreed_start(response: http.client.HTTPResponse, start: int, size: int) -> int:
-    """Say from which byte the mirror sends, or reject a mirror that plainly has another file."""
+    """Return the byte at which the response starts; reject a mirror that has another file."""
     offset = 0
     if response.status == 206:
         offset = start

@@ -1,4 +1,4 @@
-"""A folder of class folders: anyone's images, of any sizes, resized once."""
+"""A folder of class folders: the user's own images, resized once."""
 
 import os
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def _read(settings: FolderSettings, root: Path) -> Parts:
 
 
 def _is_split(top: Path) -> bool:
-    """Whether the folder holds train/ and test/, not classes that happen to be called so."""
+    """Return whether the folder has the splits train/ and test/, rather than classes of those names."""
     halves = [
         (top / name).is_dir() and any(path.is_dir() for path in (top / name).iterdir()) for name in _SPLIT
     ]
@@ -123,7 +123,7 @@ def _decode(path: Path, *, settings: FolderSettings) -> UInt8[np.ndarray, "chann
     # Image decoders raise anything on damaged files: OSError, SyntaxError, ValueError, struct.error and more.
     except Exception as error:
         raise DataError(
-            f"cannot read the image {path}: {error}; mend it or take it out of the folder"
+            f"cannot read the image {path}: {error}; repair the file or remove it from the folder"
         ) from error
     pixels = np.asarray(image)
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))

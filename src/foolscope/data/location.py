@@ -1,4 +1,4 @@
-"""Where data sets lie, and what to say when they do not."""
+"""Where data sets are on disk, and the errors for missing and unreadable files."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ ENVIRONMENT_VARIABLE = "FOOLSCOPE_DATA"
 
 
 def data_root(explicit: Path | None = None) -> Path:
-    """Return the folder under which data sets lie, whether or not it exists.
+    """Return the data folder, whether or not it exists.
 
     Args:
         explicit: what the person named; else the environment variable ``FOOLSCOPE_DATA``; else
@@ -24,7 +24,7 @@ def data_root(explicit: Path | None = None) -> Path:
 
 
 def own_path(path: str, root: Path) -> Path:
-    """Find a file or folder that the person named: as it stands, or else relative to the data folder.
+    """Find a file or folder that the user named: as given, or else relative to the data folder.
 
     Raises:
         DataError: it is at neither place.
@@ -38,7 +38,7 @@ def own_path(path: str, root: Path) -> Path:
 
 
 def missing(name: str, *looked_for: Path) -> DataError:
-    """Say which files of a data set were looked for in vain, and the next step."""
+    """Return the error for missing files of a data set: where they were looked for, and the next step."""
     places = " or ".join(str(path) for path in looked_for)
     return DataError(
         f"{name}: there is no {places}; run 'foolscope data get {name}', "
@@ -47,5 +47,5 @@ def missing(name: str, *looked_for: Path) -> DataError:
 
 
 def read_failure(path: Path, problem: str, name: str) -> DataError:
-    """Say that an official file cannot be read, and the next step."""
+    """Return the error for an official file that cannot be read, with the next step."""
     return DataError(f"cannot read {path}: {problem}; delete it and run 'foolscope data get {name}'")

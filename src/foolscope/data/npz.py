@@ -1,4 +1,4 @@
-"""A NumPy archive: anyone's arrays of images and labels."""
+"""A NumPy archive: the user's own arrays of images and labels."""
 
 import zipfile
 import zlib
@@ -123,7 +123,7 @@ def _labeled(
 def images_from_array(
     array: NDArray[Any], layout: Literal["auto", "channels-first", "channels-last"], what: str
 ) -> UInt8[np.ndarray, "count channel height width"]:
-    """Bring an array of images into the shape and type of a data set.
+    """Convert an array of images to the shape and type of a data set.
 
     Args:
         array: (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 in [0, 255] or floats in [0, 1]; floats are
@@ -161,7 +161,7 @@ def _channels_last(shape: tuple[int, ...], layout: str, what: str) -> bool:
 
 
 def labels_from_array(array: NDArray[Any], what: str) -> Int64[np.ndarray, " count"]:
-    """Bring an array of labels, (N,) or (N, 1) and of any integer type, into the type of a data set.
+    """Convert an array of labels, (N,) or (N, 1) of any integer type, to the type of a data set.
 
     Raises:
         DataError: the shape or the type is another, or a label is negative.

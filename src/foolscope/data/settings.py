@@ -1,4 +1,4 @@
-"""What the settings of every data set have in common: how the splits are made."""
+"""The settings that all data sets share: how the splits are made."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""What is known about a data set before it is read: its facts, its official files and where they lie."""
+"""A data set before it is read: its facts, its official files and their mirrors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["Content", "DataSource", "DistributedFile", "Facts"]
 
 @dataclass(frozen=True)
 class Content:
-    """One file inside a distributed one: what ``gunzip`` or ``tar -x`` would leave.
+    """One file inside a distributed file, as ``gunzip`` or ``tar -x`` writes it.
 
     Args:
         path: where people have it, relative to the data folder.
@@ -45,13 +45,13 @@ class DistributedFile:
     contents: tuple[Content, ...]
 
     def present(self, root: Path) -> bool:
-        """Whether the file lies under the data folder, packed or wholly unpacked."""
+        """Return whether the file is in the data folder, packed or completely unpacked."""
         return (root / self.path).is_file() or all((root / inside.path).is_file() for inside in self.contents)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a catalog says about a data set; ``None`` where it depends on the person's files.
+    """The facts of a data set for the catalog; ``None`` where they depend on the user's files.
 
     Args:
         title: one phrase, with the source in parentheses.
@@ -70,7 +70,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class DataSource:
-    """A line of the table of data sets.
+    """How a data set is read, with its settings, facts and official files.
 
     Args:
         settings: the settings class; its ``name`` is the key in the table.
@@ -86,5 +86,5 @@ class DataSource:
 
     @property
     def own_files(self) -> bool:
-        """Whether the person names the files in a ``path`` setting."""
+        """Whether the user names the files in a ``path`` setting."""
         return "path" in self.settings.model_fields

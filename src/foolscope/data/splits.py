@@ -1,4 +1,4 @@
-"""Seeded splits: disjoint, covering everything, and even over the classes."""
+"""Seeded splits: disjoint, covering all images, and stratified by class."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ __all__ = ["Parts", "carve_test", "divide", "halve", "stratified_choice", "strat
 
 @dataclass(frozen=True)
 class Parts:
-    """A data set as its files have it, before a validation set is made.
+    """The splits of a data set as distributed, before a validation set is carved out.
 
     Args:
         classes: one name per class, by class index.
@@ -65,7 +65,7 @@ def stratified_choice(
 def stratified_split(
     images: LabeledImages, fraction: float, generator: np.random.Generator
 ) -> tuple[LabeledImages, LabeledImages]:
-    """Divide images in two, class by class, each part in the original order.
+    """Split images in two, stratified by class, each part in the original order.
 
     Args:
         images: what to divide.
@@ -81,7 +81,7 @@ def stratified_split(
 
 
 def halve(images: LabeledImages, generator: np.random.Generator) -> tuple[LabeledImages, LabeledImages]:
-    """Halve images at random, without regard to their classes; the second half gets the odd one."""
+    """Split images at random into two halves, ignoring their classes; the second gets the odd one."""
     order = torch.from_numpy(generator.permutation(len(images)).astype(np.int64))
     middle = len(images) // 2
     return images.take(order[:middle].sort().values), images.take(order[middle:].sort().values)

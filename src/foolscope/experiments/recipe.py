@@ -1,4 +1,4 @@
-"""The recipe: everything that determines one training run, validated once and never changed."""
+"""The recipe: everything that determines one training run, validated once and frozen."""
 
 import tomllib
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ def _component(kind: str) -> Callable[[Any], Any]:
     def choose(value: Any) -> Any:
         if isinstance(value, Settings):
             return value
-        if value is None and "none" in COMPONENTS[kind]:  # TOML and the command line read none as no value
+        if value is None and "none" in COMPONENTS[kind]:  # "none" in TOML and flags is parsed as None
             value = "none"
         if isinstance(value, str):
             value = {"name": value}
@@ -65,7 +65,7 @@ def _component(kind: str) -> Callable[[Any], Any]:
 
 
 class Recipe(Settings):
-    """One training run, wholly determined; see the component packages for the settings of each part.
+    """All settings of one training run; the component packages define those of each component.
 
     Example:
         >>> recipe = recipe_from({"model": {"name": "mlp", "hidden": [50]}, "seed": 3})
@@ -75,33 +75,38 @@ class Recipe(Settings):
 
     dataset: Annotated[
         pydantic.SerializeAsAny[DatasetSettings], pydantic.BeforeValidator(_component("dataset"))
-    ] = Field(default="digits", description="which images", validate_default=True)
+    ] = Field(default="digits", description="the data set", validate_default=True)
     model: Annotated[
         pydantic.SerializeAsAny[ModelSettings], pydantic.BeforeValidator(_component("model"))
-    ] = Field(default="softmax", description="which classifier", validate_default=True)
+    ] = Field(default="softmax", description="the classifier", validate_default=True)
     loss: Annotated[pydantic.SerializeAsAny[LossSettings], pydantic.BeforeValidator(_component("loss"))] = (
         Field(
             default="cross-entropy",
-            description="what training lowers; the model's own unless given",
+            description="the training loss; by default that of the model",
             validate_default=True,
         )
     )
     optimizer: Annotated[
         pydantic.SerializeAsAny[OptimizerSettings], pydantic.BeforeValidator(_component("optimizer"))
-    ] = Field(default="sgd", description="how a gradient becomes a step", validate_default=True)
+    ] = Field(default="sgd", description="the optimizer", validate_default=True)
     schedule: Annotated[
         pydantic.SerializeAsAny[ScheduleSettings], pydantic.BeforeValidator(_component("schedule"))
-    ] = Field(default="constant", description="how the learning rate changes", validate_default=True)
+    ] = Field(default="constant", description="the learning-rate schedule", validate_default=True)
     defense: Annotated[
         pydantic.SerializeAsAny[DefenseSettings], pydantic.BeforeValidator(_component("defense"))
-    ] = Field(default="none", description="which adversarial training", validate_default=True)
-    regularization: RegularizationSettings = Field(RegularizationSettings(), description="penalties")
-    training: TrainingSettings = Field(TrainingSettings(), description="how long and in what portions")
+    ] = Field(default="none", description="the adversarial training", validate_default=True)
+    regularization: RegularizationSettings = Field(
+        RegularizationSettings(), description="L1 and L2 penalties on the weights"
+    )
+    training: TrainingSettings = Field(
+        TrainingSettings(), description="epochs, batch size and which checkpoint is kept"
+    )
     precision: Precision = Field(
         "auto",
-        description="data type of products; auto is bfloat16 where the device multiplies it, else float32",
+        description="data type of matrix products; auto is bfloat16 where the device multiplies it faster, "
+        "else float32",
     )
-    seed: int = Field(0, ge=0, description="root of all the run's randomness")
+    seed: int = Field(0, ge=0, description="seed of all randomness of the run")
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -115,7 +120,7 @@ class Recipe(Settings):
 
     @pydantic.model_serializer(mode="wrap")
     def _without_default_defense(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
-        """Leave no defense out: a trial's identity hashes this, and is older than defenses."""
+        """Omit the defense "none": a trial's identity hashes this table, and is older than defenses."""
         values: dict[str, Any] = handler(self)
         if self.defense.name == "none":
             values.pop("defense", None)
@@ -135,7 +140,7 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
 
 
 def _allowed(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    """For each dotted prefix of a recipe's fields, what may stand there."""
+    """Return the known field names under each dotted prefix of a recipe."""
     allowed = {"": list(Recipe.model_fields)}
     allowed["regularization"] = list(RegularizationSettings.model_fields)
     allowed["training"] = list(TrainingSettings.model_fields)
@@ -148,7 +153,7 @@ def _allowed(values: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def fields_of(recipe: Recipe) -> dict[str, Any]:
-    """Return every leaf of a recipe: dotted path to value, component names left out.
+    """Return every field of a recipe by its dotted path, without the component names.
 
     Example:
         >>> fields_of(Recipe())["training.batch_size"]
@@ -167,7 +172,7 @@ def fields_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def _resolve(recipe: Recipe, name: str) -> str:
-    """Find the dotted path that a short or dotted name means in this recipe."""
+    """Return the dotted path of a short or dotted field name."""
     leaves = fields_of(recipe)
     if name in leaves or name in COMPONENTS:
         return name
@@ -256,7 +261,7 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def _with_own_loss(recipe: Recipe, before: Recipe) -> Recipe:
-    """Let the loss follow a change of model where it was the old model's own and is not the new one's."""
+    """Change the loss to the new model's default if it was the old model's default."""
     own = MODELS[recipe.model.name].loss
     if before.loss.name != MODELS[before.model.name].loss or before.loss.name == own:
         return recipe

@@ -13,7 +13,7 @@ from foolscope.experiments.parts.part import Context, Entry, Part, Trials
 from foolscope.experiments.parts.sources import PartSources
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
-from foolscope.experiments.running.run import Observer, Session, Stage, run_trials, silent
+from foolscope.experiments.running.run import Observer, Session, StageEvent, ignore_events, run_trials
 from foolscope.experiments.running.store import TRAINING_VERSION, StoredTrial
 from foolscope.experiments.study import Study
 from foolscope.experiments.study_file import as_toml
@@ -24,7 +24,7 @@ __all__ = ["check_study", "run_study"]
 
 
 def run_study(
-    study: Study, session: Session, *, text: str = "", command: str = "", observe: Observer = silent
+    study: Study, session: Session, *, text: str = "", command: str = "", observe: Observer = ignore_events
 ) -> StudyRecord:
     """Run a study, or what of it the store lacks, and store its record and pictures.
 
@@ -73,7 +73,7 @@ def run_study(
     folder = session.store.study_folder(study.name)
     save_tensors(folder / "pictures.safetensors", context.arrays, {"study": study.name})
     write_study_record(record, session.store)
-    observe(Stage("writing the record", 1.0))
+    observe(StageEvent("writing the record", 1.0))
     return record
 
 

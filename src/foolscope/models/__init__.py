@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: its settings class, how to build it, and the loss it is meant to be trained with."""
+    """One model: its settings class, its builder, and the loss that it is trained with by default."""
 
     settings: type[ModelSettings]
     build: Callable[[Any, ImageShape, int], nn.Module]
@@ -78,7 +78,7 @@ def build_model(
         seed: the trial's seed.
         mean: of the training images per channel, in [0, 1]; needed when ``settings.normalization`` is
             "dataset".
-        deviation: likewise, positive.
+        deviation: of the training images per channel, positive; needed in the same case.
 
     Returns:
         A module mapping images in [0, 1], (batch, channel, height, width), to logits (batch, classes).

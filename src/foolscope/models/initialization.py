@@ -1,4 +1,4 @@
-"""Initial weights, drawn per parameter from the trial's seed and the parameter's name.
+"""Initial weights, each parameter drawn from the trial's seed and the parameter's name.
 
 Because each parameter has a stream of its own, two models of one seed share the initial weights of every
 layer whose shape agrees, which makes the cells of an ablation comparable.
@@ -72,9 +72,9 @@ def initial_parameters(model: nn.Module, seed: int) -> dict[str, Tensor]:
 
     Weights and biases of affine and convolutional layers are uniform in ±1/√fan_in, PyTorch's own default
     (LeCun et al. 1998, *Efficient BackProp*, section 4.6, up to a constant); scales of normalization layers
-    are one. Of recurrent layers the weights of the inputs are uniform likewise, the square ones of the hidden
-    state random orthogonal (Saxe et al. 2014, arXiv:1312.6120, section 3), and the biases zero, but as the
-    layer says for its spectral norm and its forget gate.
+    are one. In recurrent layers the input weights are uniform as in affine layers, the recurrent matrices
+    random orthogonal (Saxe et al. 2014, arXiv:1312.6120, section 3) times the layer's spectral norm, and the
+    biases zero except that of the forget gate.
 
     Args:
         model: gives names and shapes; its own values are not read.

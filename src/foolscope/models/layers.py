@@ -50,7 +50,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Return the inputs, thinned out in training mode."""
+        """Return the inputs; in training mode some are zero and the others scaled up."""
         if not self.training or self.rate == 0.0:
             return inputs
         if self.generator is None:

@@ -1,4 +1,4 @@
-"""Recurrent networks that read an image row by row, from top to bottom, and classify what they remember."""
+"""Recurrent networks that read an image row by row and classify it by their last hidden state."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ class RNN(ModelSettings):
     """h_t = φ(W x_t + b + U h_t−1) for every row x_t of the image, logits = V h_T + c.
 
     U starts as a random orthogonal matrix times a factor, which is then its spectral norm: below 1 gradients
-    by early rows vanish, and above 1 those of a linear recurrence explode.
+    with respect to early rows vanish, and above 1 those of a linear recurrence explode.
     """
 
     name: Literal["rnn"] = "rnn"

@@ -1,7 +1,7 @@
-"""Layers of a network that reads an image row by row: its rows as time steps, RNN and LSTM, the last step.
+"""Layers of recurrent networks over images: rows as time steps, RNN, LSTM, and the last step.
 
-The recurrent layers keep the state of every time step as a tensor of its own, by which a loss can be
-differentiated: ``nn.RNN`` and ``nn.LSTM`` hand out copies, and have no linear recurrence.
+The recurrent layers keep the state of every time step as a tensor of its own, so that a loss can be
+differentiated with respect to it: ``nn.RNN`` and ``nn.LSTM`` return copies, and have no linear recurrence.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 
 
 class State(NamedTuple):
-    """What a recurrent layer remembers after a time step.
+    """The state of a recurrent layer after a time step.
 
     Args:
         hidden: h_t, (batch, hidden).
-        cell: c_t of an LSTM, likewise; ``None`` for an RNN.
+        cell: c_t of an LSTM, (batch, hidden); ``None`` for an RNN.
     """
 
     hidden: Tensor
@@ -47,7 +47,7 @@ class Rows(nn.Module):
 
 
 class LastStep(nn.Module):
-    """What a recurrent layer has remembered of the whole sequence."""
+    """Selects the last hidden state of a sequence."""
 
     def forward(self, hidden: _Hidden) -> Float[Tensor, "batch hidden"]:
         """Return h_T."""
@@ -55,7 +55,7 @@ class LastStep(nn.Module):
 
 
 class RNNLayer(nn.Module):
-    """The vanilla recurrent layer: h_t = φ(W_ih x_t + b_ih + W_hh h_t−1), h_0 = 0; it puts out h_1 to h_T.
+    """The vanilla recurrent layer: h_t = φ(W_ih x_t + b_ih + W_hh h_t−1), h_0 = 0; outputs are h_1 to h_T.
 
     Parameters have the names of ``nn.RNN``, which has a second bias that adds nothing.
 
@@ -94,7 +94,7 @@ class RNNLayer(nn.Module):
 
 
 class LSTMLayer(nn.Module):
-    """Long short-term memory: c_t = f_t c_t−1 + i_t g_t, h_t = o_t tanh c_t; it puts out h_1 to h_T.
+    """Long short-term memory: c_t = f_t c_t−1 + i_t g_t, h_t = o_t tanh c_t; outputs are h_1 to h_T.
 
     Gates are i, f, o = σ(a_i), σ(a_f), σ(a_o), the candidate is g = tanh(a_g), and the sums are
     (a_i, a_f, a_g, a_o)_t = W_ih x_t + b_ih + W_hh h_t−1, with h_0 = c_0 = 0. Parameters have the names and
@@ -135,10 +135,10 @@ class LSTMLayer(nn.Module):
 
 
 def _from_inputs(steps: _Steps, weight: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
-    """Return W_ih x_t + b_ih of every step: they do not wait for each other, so one product makes all."""
+    """Return W_ih x_t + b_ih of every step, computed in one product because no step depends on another."""
     return functional.linear(steps.transpose(0, 1), weight, bias).unbind(dim=0)
 
 
 def joined(states: list[State]) -> _Hidden:
-    """Put the hidden states of all steps side by side."""
+    """Stack the hidden states of all steps along the time axis."""
     return torch.stack([state.hidden for state in states], dim=1)

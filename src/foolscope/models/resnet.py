@@ -62,7 +62,7 @@ class ResidualBlock(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Conv2d:
-    """Return a convolution without bias, which the normalization after it would take away."""
+    """Return a convolution without bias: the normalization after it would subtract a bias again."""
     return nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
 
 
@@ -70,7 +70,7 @@ def build_resnet(settings: ResNet, image_shape: ImageShape, classes: int) -> nn.
     """Return the network.
 
     Raises:
-        RecipeError: the images are too small to be halved so often.
+        RecipeError: the images are too small for the number of stages.
     """
     channel, height, width = image_shape
     smallest = 2 ** (len(settings.channels) - 1)

@@ -1,4 +1,4 @@
-"""What every model's settings share."""
+"""The settings that all models share."""
 
 from typing import Literal
 

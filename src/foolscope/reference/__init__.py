@@ -1,4 +1,4 @@
-"""Layer 1: layers in NumPy with backward passes derived by hand, to hold automatic differentiation to.
+"""Layer 1: layers in NumPy with backward passes derived by hand, to check automatic differentiation.
 
 Each layer is a frozen dataclass with a pure ``forward`` and ``backward``; its docstring derives the second
 from the first. Adding one is one file here, one line in :data:`LAYERS` and one example in the tests.

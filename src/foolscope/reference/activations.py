@@ -1,4 +1,4 @@
-"""Activations: maps of each number by itself, whose gradient is G times their slope."""
+"""Elementwise activations: the input gradient is G times the slope."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Dropout, with its chance handed in."""
+"""Dropout with a given mask or generator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -29,11 +29,11 @@ class Scalar:
     slopes: tuple[float, ...] = ()
 
     def __add__(self, other: "Scalar") -> "Scalar":
-        """Return the sum, of slope 1 by either."""
+        """Return the sum; its slope is 1 with respect to both terms."""
         return Scalar(self.value + other.value, "+", (self, other), (1.0, 1.0))
 
     def __mul__(self, other: "Scalar") -> "Scalar":
-        """Return the product, whose slope by one factor is the other."""
+        """Return the product; its slope with respect to one factor is the other factor."""
         return Scalar(self.value * other.value, "×", (self, other), (other.value, self.value))
 
     def __neg__(self) -> "Scalar":
@@ -54,7 +54,7 @@ def reciprocal(number: Scalar) -> Scalar:
 
 
 def maximum(one: Scalar, other: Scalar) -> Scalar:
-    """Return the larger number, of slope 1 by it and 0 by the other; at a tie the other has the slope."""
+    """Return the larger number; its slope is 1, that of the smaller 0. At a tie ``other`` has slope 1."""
     first = one.value > other.value
     return Scalar(max(one.value, other.value), "max", (one, other), (float(first), float(not first)))
 
@@ -72,7 +72,7 @@ def sigmoid(number: Scalar) -> Scalar:
 
 
 def gradients(output: Scalar) -> dict[Scalar, float]:
-    """Return the derivative of the output by every number in its graph.
+    """Return the derivative of the output with respect to every number in its graph.
 
     The chain rule from the output backwards: its own derivative is 1, and a number hands to each of its
     inputs its own derivative times the slope of the edge between them. What a number is handed along several
@@ -89,7 +89,7 @@ def gradients(output: Scalar) -> dict[Scalar, float]:
 
 @dataclass(frozen=True)
 class Node:
-    """A number of a graph, as it is drawn."""
+    """A number of a graph, for drawing."""
 
     label: str
     value: float
@@ -98,7 +98,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A way from an input to what is made of it, by positions among the nodes, with its slope."""
+    """An edge from an input to the number computed from it, by positions among the nodes, with its slope."""
 
     start: int
     end: int

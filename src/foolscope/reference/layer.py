@@ -1,4 +1,4 @@
-"""What a layer is: a pure pair of ``forward`` and ``backward``."""
+"""The protocol of a layer: pure ``forward`` and ``backward`` functions."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -32,7 +32,7 @@ class Layer(Protocol):
     def backward(
         self, parameters: Parameters, cache: Any, output_gradient: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """Return the gradient by the inputs, and by each parameter that is learned."""
+        """Return the gradients with respect to the inputs and to each learned parameter."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Losses: outputs and targets in, the mean over the batch out, with its gradient by the outputs."""
+"""Losses: the mean over the batch, and its gradient with respect to the outputs."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -16,19 +16,19 @@ _Labels = Integer[np.ndarray, " batch"]
 
 @runtime_checkable
 class Loss(Protocol):
-    """A number to make small, and its gradient; a batch must not be empty."""
+    """The protocol of a loss: its value for a batch, which must not be empty, and its gradient."""
 
     def forward(self, outputs: Array, targets: Any) -> tuple[float, Any]:
         """Return the loss, and what :meth:`backward` needs to remember."""
         ...
 
     def backward(self, cache: Any) -> Array:
-        """Return the gradient of the loss by the outputs."""
+        """Return the gradient of the loss with respect to the outputs."""
         ...
 
 
 def log_softmax(logits: _Logits) -> _Logits:
-    """Return log p_k = z_k − log Σ_j e^z_j; the largest z is taken off first, so that nothing overflows.
+    """Return log p_k = z_k − log Σ_j e^z_j; the largest z is subtracted first, so that nothing overflows.
 
     Example:
         >>> np.exp(log_softmax(np.array([[1000.0, 1000.0]])))

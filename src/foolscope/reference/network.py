@@ -36,8 +36,8 @@ class LayerGradients:
 
     Args:
         name: the layer's, in its network.
-        inputs: gradient by the layer's inputs.
-        parameters: gradients by its parameters, under the network's names.
+        inputs: gradient with respect to the layer's inputs.
+        parameters: gradients with respect to its parameters, under the network's names.
     """
 
     name: str
@@ -118,8 +118,8 @@ class Gradients:
 
     Args:
         loss: the mean over the batch.
-        inputs: gradient by the images.
-        parameters: gradient by every learned parameter.
+        inputs: gradient with respect to the images.
+        parameters: gradient with respect to every learned parameter.
     """
 
     loss: float
@@ -130,7 +130,7 @@ class Gradients:
 def loss_gradients(
     network: Network, loss: Loss, parameters: Parameters, inputs: Array, targets: Any
 ) -> Gradients:
-    """Return the loss of a batch with its gradients by the images and by every parameter.
+    """Return the loss of a batch and its gradients with respect to the images and every parameter.
 
     Args:
         network: from images to outputs.

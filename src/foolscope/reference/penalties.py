@@ -1,4 +1,4 @@
-"""Penalties on the size of weights, added to the loss; biases and normalization layers go free."""
+"""Penalties on the size of weights, added to the loss; biases and normalization layers have none."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,14 +12,14 @@ __all__ = ["L1", "L2", "Penalty", "weights_of"]
 
 @runtime_checkable
 class Penalty(Protocol):
-    """A number that grows with the weights, and its gradient."""
+    """The protocol of a penalty: its value and its gradient."""
 
     def forward(self, parameters: Parameters) -> float:
         """Return the penalty."""
         ...
 
     def backward(self, parameters: Parameters) -> dict[str, Array]:
-        """Return its gradient by each weight; parameters that go free are left out."""
+        """Return the gradient with respect to each penalized weight."""
         ...
 
 

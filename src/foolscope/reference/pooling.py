@@ -1,4 +1,4 @@
-"""Pooling over windows of an image: the largest number, the mean, the mean of all."""
+"""Pooling: maximum and mean of windows, and the mean of each channel."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The soft decision tree over prototypes: how near is the nearest patch, and where does that lead."""
+"""Prototype similarity and the soft decision tree over prototypes."""
 
 from dataclasses import dataclass
 
@@ -165,5 +165,5 @@ class SoftTree:
 
 
 def _level(reached: Float[np.ndarray, "batch level"]) -> slice:
-    """Return where the nodes of a level of 2^depth nodes stand among all nodes."""
+    """Return the slice of one level, of 2^depth nodes, among all nodes."""
     return slice(reached.shape[1] - 1, 2 * reached.shape[1] - 1)

@@ -26,7 +26,7 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]
 
 
 def _from_inputs(parameters: Parameters, inputs: _Steps) -> _Gates:
-    """Return W_ih x_t + b_ih + b_hh of all steps, which do not wait for each other."""
+    """Return W_ih x_t + b_ih + b_hh of all steps at once: no step depends on another."""
     steps = np.ascontiguousarray(inputs.transpose(1, 0, 2))
     sums = steps @ parameters["weight_ih_l0"].T
     for bias in ("bias_ih_l0", "bias_hh_l0"):
@@ -38,7 +38,7 @@ def _from_inputs(parameters: Parameters, inputs: _Steps) -> _Gates:
 def _affine_gradients(
     parameters: Parameters, inputs: _Steps, before: _States, by_sums: _Gates
 ) -> tuple[_Steps, dict[str, Array]]:
-    """Return the gradients by inputs and parameters, from those by the sums a_t = W_ih x_t + W_hh h_t−1 + b.
+    """Return input and parameter gradients from those of the sums a_t = W_ih x_t + W_hh h_t−1 + b.
 
     It is the affine layer's backward pass, summed over steps, for all steps share the parameters.
     """
@@ -65,7 +65,7 @@ class RNN:
     Outputs are h_1 to h_T. Parameters are ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0`` and
     ``bias_hh_l0`` of a one-layer :class:`torch.nn.RNN` with the batch first; the biases may be absent.
 
-    Derivation. Let D_t = ∂L/∂h_t count every way from h_t to the loss, and E_t = ∂L/∂a_t:
+    Derivation. Let D_t = ∂L/∂h_t count every path from h_t to the loss, and E_t = ∂L/∂a_t:
 
     * h_t is an output, and an input of step t + 1: D_t = G_t + W_hhᵀ E_t+1, with E_T+1 = 0;
     * φ works on each number: E_t = D_t · φ'(a_t), and φ' is 1 − h² for tanh, [h > 0] for relu, 1 for linear;
@@ -144,7 +144,7 @@ class LSTM:
     ``weight_ih_l0``, ``weight_hh_l0``, ``bias_ih_l0`` and ``bias_hh_l0`` of a one-layer
     :class:`torch.nn.LSTM` with the batch first; the biases may be absent.
 
-    Derivation. Let D_t = ∂L/∂h_t, C_t = ∂L/∂c_t and E_t = ∂L/∂a_t, each by every way to the loss:
+    Derivation. Let D_t = ∂L/∂h_t, C_t = ∂L/∂c_t and E_t = ∂L/∂a_t, each along all paths to the loss:
 
     * h_t is an output, and an input of the sums of step t + 1: D_t = G_t + W_hhᵀ E_t+1;
     * c_t goes into h_t, and into c_t+1: C_t = D_t o_t (1 − tanh² c_t) + f_t+1 C_t+1;

@@ -1,4 +1,4 @@
-"""The residual connection: two ways around, added."""
+"""The residual connection."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Layers that only lay numbers out anew: the gradient goes back to where each number came from."""
+"""Layers that only rearrange numbers; the backward pass rearranges the gradient back."""
 
 from dataclasses import dataclass
 
@@ -92,7 +92,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class LastStep:
-    """Keep what a recurrent layer says at the end: y_n = x_nT.
+    """Select the last time step: y_n = x_nT.
 
     Derivation: only the last step acts on y, with slope 1, so ∂L/∂x_nT = G_n and ∂L/∂x_nt = 0 for t < T.
 

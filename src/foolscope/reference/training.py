@@ -1,4 +1,4 @@
-"""Training in NumPy: stochastic gradient descent, step for step as PyTorch takes it."""
+"""Training in NumPy: stochastic gradient descent with the same steps as PyTorch."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ class SGD:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where training stands: what to hand to :func:`train` to go on.
+    """The state of training, from which :func:`train` continues.
 
     Args:
         parameters: and buffers.
@@ -56,7 +56,7 @@ class TrainingState:
 
 @dataclass(frozen=True)
 class Steps:
-    """What happened in each step, before it was taken.
+    """Losses and correct predictions of each minibatch, before its step.
 
     Args:
         losses: mean over the minibatch, without penalties.
@@ -131,7 +131,7 @@ def _descend(
     learning_rate: float,
     sgd: SGD,
 ) -> None:
-    """Move parameters and velocities in place, using up the gradients."""
+    """Update parameters and velocities in place, overwriting the gradients."""
     if sgd.clipping < math.inf:
         norm = math.sqrt(sum(float(np.vdot(gradient, gradient)) for gradient in gradients.values()))
         scale = min(1.0, sgd.clipping / max(norm, 1e-12))

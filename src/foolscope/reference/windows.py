@@ -1,4 +1,4 @@
-"""Windows that slide over images, as convolution and pooling share them."""
+"""Sliding windows over images, for convolution and pooling."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ def as_pair(value: Pair) -> Sides:
 def border_added(
     images: _Images, padding: Sides, value: float
 ) -> Float[np.ndarray, "batch channel rows columns"]:
-    """Surround images by a border of a constant; without padding they are returned as they are."""
+    """Pad images with a constant; without padding they are returned unchanged."""
     rows, columns = padding
     if not rows and not columns:
         return images
@@ -40,7 +40,7 @@ def border_added(
 
 
 def border_removed(padded: Float[np.ndarray, "batch channel rows columns"], padding: Sides) -> _Images:
-    """Return what lies inside the border."""
+    """Remove the padding."""
     rows, columns = padding
     return padded[:, :, rows : padded.shape[2] - rows, columns : padded.shape[3] - columns]
 

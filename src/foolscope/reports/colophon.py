@@ -1,4 +1,4 @@
-"""How a study was made: commands, software, machine, data, recipes, the study file, every trial."""
+"""The colophon of a study: commands, software, machine, data, recipes, study file, trials."""
 
 import re
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ __all__ = ["colophon"]
 
 
 def colophon(record: StudyRecord) -> list[Block]:
-    """Say how the study was made and how to make it again."""
+    """Build the blocks that say how the study was made and how to repeat it."""
     facts = record.provenance
     took = duration_words(record.duration_seconds)
     trained = facts.get("training_seconds")
@@ -40,7 +40,11 @@ def colophon(record: StudyRecord) -> list[Block]:
     blocks: list[Block] = [
         Paragraph(
             f"Made on {moment_words(record.finished)} in {took}."
-            + (f"{training}; models that the store had already were not trained again." if training else "")
+            + (
+                f"{training}; models that were already in the store were not trained again."
+                if training
+                else ""
+            )
         ),
         Code("\n".join(_commands(record)), "sh"),
         Bullets(_facts(record)),
@@ -58,13 +62,13 @@ def _commands(record: StudyRecord) -> list[str]:
     again = f"foolscope report {record.name}{_store_option(run)}"
     width = max(len(run), len(again)) + 3
     return [
-        f"{run:<{width}}# does all of it again",
-        f"{again:<{width}}# writes this report again, without training",
+        f"{run:<{width}}# repeats the study",
+        f"{again:<{width}}# writes this report again without training",
     ]
 
 
 def _store_option(command: str) -> str:
-    """Return the option by which a command names its store, with a space before; empty if it names none."""
+    """Return the ``--store`` option of a command with a space before it; empty if it has none."""
     found = re.search(r" --store(?:=| +)(?:'[^']*'|\S+)", command)
     return found[0] if found else ""
 
@@ -135,7 +139,7 @@ def _trials(record: StudyRecord) -> Table:
             Column("test accuracy, %", align="right"),
         ],
         rows,
-        "The trials of each recipe. A trial's name, under which the store keeps it, is made from everything "
-        "that determines it; a dash where training diverged.",
+        "The trials of each recipe. A trial's identity in the store is a hash of everything that "
+        "determines its result. A dash marks a diverged training.",
         key="trials",
     )

@@ -1,6 +1,6 @@
-"""The one document model: what a report says, before anyone decides how it looks.
+"""The document model: the content of a report, independent of its format.
 
-Study code builds a :class:`Document` from stored results; the renderers (HTML, Markdown, LaTeX) only read it.
+Sections build a :class:`Document` from stored results; renderers turn it into HTML, Markdown or LaTeX.
 They number tables, figures and galleries in reading order; texts refer to them by their ``key``.
 """
 
@@ -56,14 +56,14 @@ OUTCOME_TONES: dict[Outcome, Tone] = {
 
 @dataclass(frozen=True)
 class Reference:
-    """A mention of a table, figure or gallery by its key; reads "Table 3" and links there."""
+    """A reference to a table, figure or gallery by its key; it reads "Table 3" and links there."""
 
     key: str
 
 
 @dataclass(frozen=True)
 class Strong:
-    """Words that carry weight."""
+    """Bold text."""
 
     text: str
 
@@ -82,7 +82,7 @@ CellValue = str | int | float | None
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running prose."""
+    """A paragraph."""
 
     text: Text
 
@@ -96,7 +96,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Notice:
-    """A doubt or warning that the reader must not miss."""
+    """A highlighted doubt or warning."""
 
     text: Text
     tone: Tone = "caution"
@@ -104,7 +104,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One decided (or undecided) statement: the outcome, the sentence it is about, and what decided it."""
+    """The outcome of one claim, with its sentence and the reason."""
 
     outcome: Outcome
     sentence: Text
@@ -120,7 +120,7 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell that is more than its value.
+    """A table cell with emphasis or color.
 
     Args:
         value: text, a number (written by its column's ``format``) or None (written as a dash).
@@ -240,7 +240,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Code:
-    """Text to be read by a machine: a study file, a command."""
+    """Source text, such as a study file or a command."""
 
     text: str
     language: str = ""
@@ -272,9 +272,9 @@ class Document:
     Args:
         title: the study's name.
         question: what it asks, one sentence.
-        lead: what it found; verdicts and prose that stand before everything else.
+        lead: verdicts and findings, before all sections.
         sections: the evidence.
-        colophon: how it was made: recipes, versions, machine, seeds, commands.
+        colophon: recipes, versions, machine, seeds, commands.
         facts: (name, value) pairs for the strip under the title: data, trials, seeds, duration.
     """
 

@@ -1,4 +1,4 @@
-"""One recipe trained in NumPy and by PyTorch: how well it does, and how far the two runs are apart."""
+"""The report of a recipe trained in NumPy and by PyTorch."""
 
 import math
 
@@ -33,13 +33,13 @@ def engines_document(record: EnginesRecord) -> Document:
     curves = training_figure(in_numpy)
     if curves is not None:
         evidence.append(curves)
-    sections = [Section("Training", evidence), Section("Beside PyTorch", _comparison(record))]
+    sections = [Section("Training", evidence), Section("Comparison with PyTorch", _comparison(record))]
     mistakes = confusion_blocks(in_numpy) if in_numpy.confusion else []
     if mistakes:
         sections.append(Section("Mistakes", mistakes))
     return Document(
         f"Training of {in_numpy.model} in NumPy",
-        "How well does it do with gradients derived by hand, and does PyTorch's training come to the same?",
+        "How accurate is the model with gradients derived by hand, and does PyTorch's training agree?",
         sections=sections,
         facts=[
             ("Model", in_numpy.model),
@@ -61,10 +61,10 @@ def _comparison(record: EnginesRecord) -> list[Block]:
         Paragraph(
             (
                 "The layers of the reference are written in NumPy, and their gradients were derived by hand. "
-                "Both runs begin with the same weights and see the same minibatches at the same learning "
-                "rates; all that may differ is the rounding of sums that are added up in another order. ",
+                "Both runs begin with the same weights and use the same minibatches and learning rates; "
+                "only the rounding of sums that are computed in another order may differ. ",
                 Reference("differences"),
-                " says what it comes to.",
+                " shows the differences.",
             )
         ),
         verdict,
@@ -92,13 +92,14 @@ def _table(record: EnginesRecord) -> Table:
             Column("largest difference", align="right"),
             "where",
             Column("goal", align="right"),
-            *[Column("by a last digit", align="right")] * tried,
+            *[Column("from the last digit", align="right")] * tried,
         ],
         rows,
-        "How far the run in NumPy and PyTorch's are apart, in units of the largest value of each curve or "
-        "tensor.",
+        "Largest difference between the run in NumPy and PyTorch's, divided by the largest value of the "
+        "curve or tensor.",
         note="Weights are those of the kept checkpoint, in float32 as runs are kept."
-        + " By a last digit: the run in NumPy beside itself, its initial weights changed there." * tried,
+        + " From the last digit: the same between two runs in NumPy, one with the last digit of its initial "
+        "weights changed." * tried,
         key="differences",
     )
 
@@ -111,7 +112,7 @@ def _amount(value: float | None, decimals: int = 1) -> str:
 
 
 def _figure(record: EnginesRecord) -> Figure | None:
-    """Draw the differences by epoch; None where there is none in any epoch."""
+    """Draw the differences by epoch; None if all are zero."""
     drawn = [each for each in record.differences if any(each.by_epoch)]
     if not drawn:
         return None
@@ -130,8 +131,8 @@ def _figure(record: EnginesRecord) -> Figure | None:
             levels={"goal": math.log10(drawn[0].goal)},
             width=640,
         ),
-        "Differences between the two runs by epoch, as powers of ten; what is less than a tenth of the last "
-        "digit is drawn as that.",
+        "Differences between the two runs by epoch, as powers of ten; smaller ones than a tenth of the last "
+        "digit are drawn there.",
         f"Differences by epoch. {record.sentence}",
         key="differences-by-epoch",
     )

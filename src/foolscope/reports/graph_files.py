@@ -1,4 +1,4 @@
-"""Computational graphs as files of their own: of a scalar expression, or of a model."""
+"""Writes the computational graph of a scalar expression or of a model as an SVG file."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def svg_path(path: str | Path) -> Path:
     """Return the path of an SVG file.
 
     Raises:
-        RecipeError: its name says that it is something else.
+        RecipeError: the suffix is not ``.svg``.
     """
     if Path(path).suffix.lower() != ".svg":
         raise RecipeError(f"a graph is written as an SVG file, such as graph.svg; got {str(path)!r}")
@@ -32,13 +32,13 @@ def write_graph(graph: Scalar | GraphRecord, path: str | Path) -> Path:
 
     Args:
         graph: the expression's output; or a model's graph.
-        path: of the file, by custom ``.svg``; its folder is made if need be.
+        path: of the file, ending in ``.svg``; its folder is created.
 
     Returns:
         The path.
 
     Raises:
-        RecipeError: the file cannot be called so.
+        RecipeError: the suffix is not ``.svg``.
         StoreError: no space or no permission.
 
     Example:

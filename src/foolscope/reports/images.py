@@ -29,7 +29,7 @@ class Magnified:
 
     @property
     def label(self) -> str:
-        """The magnification in words, to be put beside the picture."""
+        """The magnification in words, for the title of the picture."""
         return f"magnified × {format_number(self.factor)}"
 
 
@@ -99,7 +99,7 @@ def magnified_perturbation(original: NDArray[Any], adversarial: NDArray[Any]) ->
 
     Args:
         original: uint8, or float in [0, 1], any shape.
-        adversarial: likewise, same shape.
+        adversarial: in [0, 1], of the same shape.
 
     Example:
         >>> magnified_perturbation(np.zeros((1, 2, 2)), np.full((1, 2, 2), 1 / 32)).factor

@@ -63,9 +63,9 @@ def numbered(document: Document) -> Document:
 
 
 def prefixed(blocks: Sequence[Block], prefix: str) -> list[Block]:
-    """Put a prefix before the keys of blocks and before the mentions of them in their texts.
+    """Put a prefix before the keys of blocks and of the references to them.
 
-    So the same blocks, of several models, can stand in one document.
+    So blocks with equal keys, of several models, can stand in one document.
     """
     result: list[Block] = []
     for block in blocks:
@@ -122,12 +122,12 @@ def resolve(labels: dict[str, Label], key: str) -> Label:
 
 
 def columns_of(table: Table) -> list[Column]:
-    """Return a table's columns, plain titles as columns of their own."""
+    """Return a table's columns, plain titles turned into columns."""
     return [Column(column) if isinstance(column, str) else column for column in table.columns]
 
 
 def alignments(table: Table) -> list[str]:
-    """Decide each column's alignment: as told, else right for numbers and left for words."""
+    """Return each column's alignment: as given, else right for numbers and left for words."""
     decided: list[str] = []
     for position, column in enumerate(columns_of(table)):
         values = [_value(row[position]) for row in table.rows]
@@ -145,7 +145,7 @@ def cell_words(cell: Cell | CellValue, column: Column) -> str:
 
 
 def bar_words(fraction: float) -> str:
-    """Write the fraction that a bar stands for."""
+    """Write the fraction that a bar shows."""
     return format_number(fraction, ".1%")
 
 

@@ -1,4 +1,4 @@
-"""Numbers, lists, budgets and times as the text of a report writes them."""
+"""Numbers, lists, budgets and times as text in reports."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -103,7 +103,7 @@ def columns_unit(metric: str) -> str:
 
 
 def one_or_many(count: int, singular: str, plural: str = "") -> str:
-    """Count things.
+    """Write a count with its noun.
 
     Example:
         >>> one_or_many(1, "seed"), one_or_many(1150, "image"), one_or_many(2, "pass", "passes")
@@ -138,7 +138,7 @@ def count_words(count: int) -> str:
 
 
 def epsilon_words(epsilon: float) -> str:
-    """Write a budget: as a fraction of 255 where it is one and no short decimal number.
+    """Write a budget: as a fraction of 255, or as a decimal number where that is short.
 
     Example:
         >>> epsilon_words(8 / 255), epsilon_words(0.1), epsilon_words(0.0)
@@ -172,7 +172,7 @@ def attack_label(name: str) -> str:
 
 
 def attack_words(name: str, settings: Mapping[str, Any]) -> str:
-    """Name an attack by its settings, as far as they are stored.
+    """Name an attack with its stored settings.
 
     Example:
         >>> attack_words("pgd", {"steps": 40, "restarts": 5})
@@ -187,12 +187,12 @@ def attack_words(name: str, settings: Mapping[str, Any]) -> str:
 
 
 def full_stop(text: str) -> str:
-    """End a sentence that has no end."""
+    """Add a full stop to a sentence that has no end."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def duration_words(seconds: float) -> str:
-    """Write a duration.
+    """Write a duration in seconds, minutes or hours.
 
     Example:
         >>> duration_words(0.61), duration_words(38.5), duration_words(192), duration_words(7530)
@@ -210,7 +210,7 @@ def duration_words(seconds: float) -> str:
 
 
 def date_words(moment: str) -> str:
-    """Write an ISO 8601 time as a date; what is none stays as it is.
+    """Write an ISO 8601 time as a date; return any other text unchanged.
 
     Example:
         >>> date_words("2026-11-21T08:17:13+00:00")

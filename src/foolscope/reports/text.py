@@ -1,4 +1,4 @@
-"""Text made safe to write down: what no file format can hold is replaced, and cells become words."""
+"""Text for all file formats: unwritable characters replaced, numbers formatted."""
 
 import math
 import re
@@ -29,7 +29,7 @@ def one_line_text(text: str) -> str:
 
 
 def unbroken_text(text: str) -> str:
-    r"""Keep a number and its unit, and the two sides of a relation, on one line.
+    r"""Put no-break spaces between a number and its unit, and around a relation.
 
     Example:
         >>> unbroken_text("adjusted p < 0.001 at 95 %")
@@ -39,7 +39,7 @@ def unbroken_text(text: str) -> str:
 
 
 def format_number(value: float, specification: str = "") -> str:
-    """Write a number the way a report does: by a format specification, with a true minus sign.
+    """Write a number by a format specification, with a true minus sign.
 
     Args:
         value: any number; booleans are words, not numbers.

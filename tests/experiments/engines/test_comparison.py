@@ -11,7 +11,7 @@ from foolscope.experiments.engines import comparison as reference_runs
 from foolscope.experiments.engines.comparison import engines_record, reference_run
 from foolscope.experiments.engines.records import DifferenceRecord
 from foolscope.experiments.recipe import recipe_from, with_values
-from foolscope.experiments.running.run import Session, Stage
+from foolscope.experiments.running.run import Session, StageEvent
 from foolscope.experiments.running.store import Store
 from foolscope.reference import Affine
 from foolscope.reports import render_html
@@ -56,7 +56,7 @@ def test_the_recipe_is_trained_in_float64_by_both_and_they_agree(session):
     ]
     assert all(each.largest <= 1e-13 for each in run.record.differences[:2])
     assert run.torch.outcome["best_epoch"] == run.reference.outcome["best_epoch"]
-    stages = [event for event in told if isinstance(event, Stage)]
+    stages = [event for event in told if isinstance(event, StageEvent)]
     assert [event.done_fraction for event in stages] == pytest.approx([1 / 3, 2 / 3, 1])
     assert session.store.has(run.torch.identity)
 
@@ -115,7 +115,7 @@ def test_the_engine_can_be_chosen_in_python(session):
     assert trained.engines.agrees
     assert trained.engines.in_torch == trained.record
     assert trained.trial.recipe.precision == "float64"
-    assert "Beside PyTorch" in trained._repr_html_()
+    assert "Comparison with PyTorch" in trained._repr_html_()
     with pytest.raises(RecipeError, match="engine must be 'torch' or 'reference'; got 'jax'"):
         foolscope.train(RECIPE, engine="jax")
 
@@ -139,7 +139,7 @@ def test_a_training_that_magnifies_rounding_excuses_differences_but_no_bug(sessi
     assert all(each.largest > 1e-6 and each.largest_of_last_digit > 1e-6 for each in losses)
     assert (run.record.agrees, run.record.magnified) == (True, True)
     assert "magnifies rounding" in run.record.sentence
-    assert "By a last digit" in render_html(engines_document(run.record))
+    assert "From the last digit" in render_html(engines_document(run.record))
     without_mean(monkeypatch)
     monkeypatch.setattr(reference_runs, "code_fingerprint", lambda: "with a bug")
     wrong = reference_run(recipe, session)

@@ -5,7 +5,7 @@ from foolscope.experiments.parts.check_metrics import check_errors, check_of
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.recipe import recipe_from
-from foolscope.experiments.running.run import silent
+from foolscope.experiments.running.run import ignore_events
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
@@ -53,7 +53,7 @@ def test_claims_are_decided_by_the_errors_of_every_seed(session):
         dataset = session.dataset(recipe.dataset)
         check = GRADIENT_CHECKS[by_hand](initial_model(recipe, dataset), recipe, dataset)
         errors.append(check.numbers["error"])
-    assert check_errors(study, session, silent)["one", by_hand] == errors
+    assert check_errors(study, session, ignore_events)["one", by_hand] == errors
     assert record.claims[0].figures[0].value == pytest.approx(sum(errors) / 3)
 
 

@@ -3,7 +3,7 @@ import pytest
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running import explanation
 from foolscope.experiments.running.explanation import explain_pack
-from foolscope.experiments.running.packs import Pack, PendingTrial, Room
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial
 
 
 def pack(*changes, **size):
@@ -15,7 +15,7 @@ def pack(*changes, **size):
 
 
 def explain(pack, room=None):
-    return explain_pack(pack, room or Room(6_000 * 6), (1, 8, 8), 10)
+    return explain_pack(pack, room or PackLimits(6_000 * 6), (1, 8, 8), 10)
 
 
 def test_what_a_pack_shares_and_in_what_it_differs():
@@ -23,7 +23,7 @@ def test_what_a_pack_shares_and_in_what_it_differs():
     assert (words.trials, words.seeds, words.common) == (3, 2, "mlp on digits, batch size 32")
     assert words.differences == ("hidden units 8, 9", "learning rate 0.01, 0.1, 0.5")
     assert words.step_flops == 3 * (3 * 2000 * 32)
-    assert words.solo is None
+    assert words.sequential_reason is None
 
 
 def test_a_component_is_a_difference_too():
@@ -39,18 +39,22 @@ def test_many_values_are_cut_short():
 @pytest.mark.parametrize(
     ("room", "input_bytes", "expected"),
     [
-        (Room(6 * 6_000), 0, "room for 6 trials of this size in 0 MB of cache"),
-        (Room(6_000), 0, "room for 1 trial of this size in 0 MB of cache"),
-        (Room(2**30), 0, "room for 128 trials, beyond which a pack gains nothing"),
-        (Room(2**30), 2**29, "room for 1 minibatch of this size in 1024 MB of cache"),
-        (Room(2**30, 512, in_cache=False), 0, "room for 512 trials, beyond which a pack gains nothing"),
-        (Room(2**24, 10**6, in_cache=False), 0, "room for 838 trials of this size in 16 MB of free memory"),
+        (PackLimits(6 * 6_000), 0, "room for 6 trials of this size in 0 MB of cache"),
+        (PackLimits(6_000), 0, "room for 1 trial of this size in 0 MB of cache"),
+        (PackLimits(2**30), 0, "room for 128 trials, beyond which a pack gains nothing"),
+        (PackLimits(2**30), 2**29, "room for 1 minibatch of this size in 1024 MB of cache"),
+        (PackLimits(2**30, 512, in_cache=False), 0, "room for 512 trials, beyond which a pack gains nothing"),
+        (
+            PackLimits(2**24, 10**6, in_cache=False),
+            0,
+            "room for 838 trials of this size in 16 MB of free memory",
+        ),
     ],
 )
 def test_the_room(room, input_bytes, expected):
-    assert explain(pack({}, input_bytes=input_bytes), room).room == expected
+    assert explain(pack({}, input_bytes=input_bytes), room).limit == expected
 
 
 def test_why_a_model_trains_one_trial_after_another(monkeypatch):
     monkeypatch.setattr(explanation, "solo_reason", lambda model: f"of {type(model).__name__}")
-    assert explain(pack({})).solo == "of Sequential"
+    assert explain(pack({})).sequential_reason == "of Sequential"

@@ -12,8 +12,8 @@ from foolscope.experiments.running.packs import (
     PACKED_FIELDS,
     WIDTH_FIELDS,
     Pack,
+    PackLimits,
     PendingTrial,
-    Room,
     pack_size,
     plan_packs,
     seeds_per_pack,
@@ -60,7 +60,7 @@ def identities(packs):
 
 
 def plan(trials, size):
-    return plan_packs(trials, Room(size * BYTES_PER_TRIAL))
+    return plan_packs(trials, PackLimits(size * BYTES_PER_TRIAL))
 
 
 def shape(recipe):
@@ -169,28 +169,30 @@ def test_every_optimizer_setting_may_differ_within_a_pack():
 
 
 def test_the_size_follows_the_cache():
-    assert pack_size(pending(0), Room(10 * 6_000)) == 10
-    assert pack_size(pending(0), Room(10 * 6_000 - 1)) == 9
-    assert pack_size(pending(0, parameter_count=10**9), Room(10**6)) == 1
-    assert pack_size(pending(0, parameter_count=10), Room(10**9)) == 128
+    assert pack_size(pending(0), PackLimits(10 * 6_000)) == 10
+    assert pack_size(pending(0), PackLimits(10 * 6_000 - 1)) == 9
+    assert pack_size(pending(0, parameter_count=10**9), PackLimits(10**6)) == 1
+    assert pack_size(pending(0, parameter_count=10), PackLimits(10**9)) == 128
 
 
 def test_on_a_gpu_everything_that_training_allocates_counts():
     trial = PendingTrial("0", Recipe(), 1000, activation_bytes=40_000)
-    room = Room(10 * (5 * 4 * 1000 + 2 * 40_000), most_trials=512, in_cache=False)
+    room = PackLimits(10 * (5 * 4 * 1000 + 2 * 40_000), most_trials=512, in_cache=False)
     assert pack_size(trial, room) == 10
     assert pack_size(pending(0, parameter_count=10), room) == 512
 
 
 def test_room_on_a_gpu_is_half_of_its_free_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 5000))
-    assert Room.on(torch.device("cuda")) == Room(500, most_trials=512, in_cache=False)
+    assert PackLimits.of_device(torch.device("cuda")) == PackLimits(500, most_trials=512, in_cache=False)
 
 
 @pytest.mark.parametrize("answer", [0, -1, 8 * 2**20, 512 * 2**20])
 def test_a_machine_that_does_not_know_its_cache(monkeypatch, answer):
     monkeypatch.setattr(packs_module.os, "sysconf", lambda name: answer)
-    assert Room.on(torch.device("cpu")) == Room(8 * 2**20 if answer == 8 * 2**20 else 32 * 2**20)
+    assert PackLimits.of_device(torch.device("cpu")) == PackLimits(
+        8 * 2**20 if answer == 8 * 2**20 else 32 * 2**20
+    )
 
 
 def test_a_machine_without_the_question(monkeypatch):
@@ -198,7 +200,7 @@ def test_a_machine_without_the_question(monkeypatch):
         raise ValueError("unrecognized configuration name")
 
     monkeypatch.setattr(packs_module.os, "sysconf", refuse)
-    assert Room.on(torch.device("cpu")) == Room(32 * 2**20)
+    assert PackLimits.of_device(torch.device("cpu")) == PackLimits(32 * 2**20)
 
 
 def test_widths_share_a_pack_where_padding_costs_little():
@@ -233,10 +235,10 @@ def test_a_packs_identity_is_that_of_its_trials_in_order():
 
 def test_seeds_share_a_pack_while_their_minibatches_fit_the_cache():
     trial = PendingTrial("0", Recipe(), 10, input_bytes=1000)
-    assert seeds_per_pack(trial, Room(10 * 2000)) == 10
-    assert seeds_per_pack(trial, Room(10 * 2000 - 1)) == 9
-    assert seeds_per_pack(PendingTrial("0", Recipe(), 10, input_bytes=10**9), Room(10**6)) == 1
+    assert seeds_per_pack(trial, PackLimits(10 * 2000)) == 10
+    assert seeds_per_pack(trial, PackLimits(10 * 2000 - 1)) == 9
+    assert seeds_per_pack(PendingTrial("0", Recipe(), 10, input_bytes=10**9), PackLimits(10**6)) == 1
     recipes = [with_values(Recipe(), {"seed": seed}) for seed in range(6)]
     trials = [PendingTrial(str(recipe.seed), recipe, 10, 0.0, 1000) for recipe in recipes]
-    assert [len(pack.trials) for pack in plan_packs(trials, Room(4000))] == [2, 2, 2]
-    assert [len(pack.trials) for pack in plan_packs(trials, Room(10**6))] == [6]
+    assert [len(pack.trials) for pack in plan_packs(trials, PackLimits(4000))] == [2, 2, 2]
+    assert [len(pack.trials) for pack in plan_packs(trials, PackLimits(10**6))] == [6]

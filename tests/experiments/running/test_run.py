@@ -19,7 +19,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.data import DigitsSettings, load
 from foolscope.experiments.recipe import COMPONENTS, recipe_from, with_values
 from foolscope.experiments.running.executors import job
-from foolscope.experiments.running.run import Session, Stage, dataset_facts, plan_trials, run_trials
+from foolscope.experiments.running.run import Session, StageEvent, dataset_facts, plan_trials, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.learning import train_pack
 from foolscope.models import MODELS, ModelEntry, ModelSettings
@@ -296,10 +296,10 @@ def test_models_that_do_not_pack_are_named_with_the_reason(tmp_path, monkeypatch
     told = []
     trials = run_trials(seeds, Session(Store(tmp_path), executor="in-process"), told.append)
     assert all(trial.status == "finished" for trial in trials)
-    assert told[0] == Stage(
+    assert told[0] == StageEvent(
         "training", 0.0, "unpackable trains one trial after another: there is no packed form of Softplus"
     )
     told.clear()
     alone = with_values(recipe, {"seed": 7})
     run_trials([alone], Session(Store(tmp_path), executor="in-process"), told.append)
-    assert not any(isinstance(event, Stage) for event in told), "a single trial has nothing to wait for"
+    assert not any(isinstance(event, StageEvent) for event in told), "a single trial has nothing to wait for"

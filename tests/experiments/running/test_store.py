@@ -220,7 +220,7 @@ def test_finding_by_prefix(tmp_path):
     (tmp_path / "trials" / "cc44").mkdir()
     assert store.find("bb").identity == "bb33"
     assert store.find("aa11").identity == "aa11"
-    with pytest.raises(StoreError, match="2 runs begin with 'aa': aa11, aa22; write more of it"):
+    with pytest.raises(StoreError, match="2 runs start with 'aa': aa11, aa22"):
         store.find("aa")
     for absent in ("", "x", "cc", "*", "a?11", "/etc", "../trials/aa11", "[ab]"):
         with pytest.raises(StoreError, match=r"no run .*; it has aa11, aa22, bb33. Train one"):

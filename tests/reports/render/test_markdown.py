@@ -78,7 +78,7 @@ def test_pieces_keep_the_spaces_between_them():
 def test_files_stand_beside_the_text(demo):
     markdown, files = render_markdown(demo, prefix="report-files/")
     assert set(re.findall(r"\]\((report-files/[^)]+)\)", markdown)) == set(files)
-    assert len(files) == 7 + 12
+    assert len(files) == 5 + 12
     for name, content in files.items():
         if name.endswith(".svg"):
             assert content.startswith(b'<svg xmlns="http://www.w3.org/2000/svg"')
@@ -92,7 +92,7 @@ def test_every_table_and_figure_is_captioned(demo):
     markdown, _ = render_markdown(demo)
     assert re.findall(r"\*\*(Table|Figure) (\d+)\.\*\*", markdown) == [
         *[("Figure", "1"), ("Table", "1")],
-        *[("Figure", str(number)) for number in range(2, 9)],
+        *[("Figure", str(number)) for number in range(2, 7)],
         *[("Table", "2"), ("Table", "3")],
     ]
     for anchor in re.findall(r"\]\(#([^)]+)\)", markdown):

@@ -1,1 +1,1 @@
-"""The NumPy engine beside the torch one."""
+"""The NumPy engine, and its comparison with torch."""

@@ -1,6 +1,5 @@
-"""Trains a recipe with the reference engine, and says how far torch's run of the same recipe is from it."""
+"""Trains a recipe in NumPy and with torch, and compares the two runs."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from foolscope.experiments.parts.checks import code_fingerprint
 from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
-from foolscope.experiments.running.run import Observer, Session, Stage, run_trials, silent
+from foolscope.experiments.running.run import Observer, Session, StageEvent, ignore_events, run_trials
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.mirroring import state_of
 from foolscope.learning import EpochReport, TrialOutcome
@@ -30,7 +29,7 @@ GOALS: Mapping[Literal["float32", "float64"], tuple[float, float]] = {
     "float64": (1e-9, 1e-6),
     "float32": (1e-4, 1e-3),
 }
-"""By data type, how far losses and weights may be apart; weights are kept in float32 in any case."""
+"""By data type, largest allowed differences of losses and weights; kept weights are always float32."""
 
 _LOSSES = ("training_loss", "validation_loss", "penalty")
 
@@ -40,7 +39,7 @@ class ReferenceRun:
     """One recipe trained by both engines.
 
     Args:
-        reference: the run in NumPy; no weights of it are kept.
+        reference: the run in NumPy; its weights are not kept.
         torch: the run of the same recipe, in the same data type.
         record: how far they are apart.
         known: whether the run in NumPy was read from the store.
@@ -52,7 +51,7 @@ class ReferenceRun:
     known: bool
 
 
-def reference_run(recipe: Recipe, session: Session, observe: Observer = silent) -> ReferenceRun:
+def reference_run(recipe: Recipe, session: Session, observe: Observer = ignore_events) -> ReferenceRun:
     """Train a recipe in NumPy and with torch, both in float64 unless it asks for float32, and compare them.
 
     What the reference gave is read from the store only as long as our code and its libraries are the same:
@@ -140,7 +139,7 @@ def engines_record(
 
 
 def _end(outcome: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return how a run ended, when, and which checkpoint it kept."""
+    """Return the status of a run, its number of epochs, and the epoch of its kept checkpoint."""
     return outcome["status"], len(outcome["history"]), outcome["best_epoch"]
 
 
@@ -174,11 +173,11 @@ def _disagreement(differences: Sequence[DifferenceRecord]) -> str:
     )
 
 
-def _stage(report: EpochReport) -> Stage:
+def _stage(report: EpochReport) -> StageEvent:
     (loss,) = report.training_losses
     words = "diverged" if loss is None else f"loss {loss:.4g}"
     detail = f"epoch {report.epoch}/{report.epochs}, {words}"
-    return Stage("training in NumPy", report.epoch / report.epochs, detail)
+    return StageEvent("training in NumPy", report.epoch / report.epochs, detail)
 
 
 def _beside_a_last_digit(
@@ -188,7 +187,7 @@ def _beside_a_last_digit(
     outcome: TrialOutcome,
     observe: Observer,
 ) -> list[DifferenceRecord]:
-    """Add how far the run in NumPy goes from itself where the initial weights change in the last digit."""
+    """Add the differences that a change of the initial weights in the last digit makes in NumPy."""
     generator = numpy_generator(recipe.seed, "last digit")
 
     def changed(parameters: Parameters) -> Parameters:
@@ -212,7 +211,7 @@ def _beside_a_last_digit(
 def _differences(
     recipe: Recipe, outcome: TrialOutcome, other: Mapping[str, Any], kept: Parameters | None
 ) -> list[DifferenceRecord]:
-    """Compare a run in NumPy with another one, by its outcome and its weights in float32."""
+    """Compare losses and float32 weights of a run in NumPy with those of another run."""
     of_losses, of_weights = GOALS[reference_precision(recipe)]
     found = []
     for name in _LOSSES:
@@ -221,7 +220,7 @@ def _differences(
         first, second = first[:epochs], second[:epochs]
         if np.nan_to_num([first, second]).any():  # else it is not measured, or zero throughout
             apart = _apart(first, second)
-            by_epoch = [_finite(value) for value in apart.tolist()]
+            by_epoch = apart.tolist()
             worst = int(apart.argmax())
             found.append(
                 DifferenceRecord(
@@ -240,17 +239,13 @@ def _differences(
         found.append(
             DifferenceRecord(
                 quantity="weights",
-                largest=_finite(apart_by_name[furthest]),
+                largest=apart_by_name[furthest],
                 where=furthest,
                 goal=of_weights,
                 by_epoch=[],
             )
         )
     return found
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _curve(history: Sequence[Mapping[str, Any]], name: str) -> Float64[np.ndarray, " epoch"]:
@@ -260,7 +255,7 @@ def _curve(history: Sequence[Mapping[str, Any]], name: str) -> Float64[np.ndarra
 def _apart(
     first: Float64[np.ndarray, " epoch"], second: Float64[np.ndarray, " epoch"]
 ) -> Float64[np.ndarray, " epoch"]:
-    """Return |a − b| in units of the largest |a| or |b|; what is finite in neither agrees.
+    """Return |a − b| in units of the largest |a| or |b|; 0 where neither is finite.
 
     Example:
         >>> _apart(np.array([2.0, 1.0, np.nan]), np.array([2.0, 1.5, np.nan]))

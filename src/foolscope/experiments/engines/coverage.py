@@ -1,4 +1,4 @@
-"""Which recipes the reference engine can train: those of which everything has a counterpart in NumPy."""
+"""Checks that the reference engine can train a recipe."""
 
 from typing import Literal
 
@@ -34,7 +34,7 @@ _SHARED = ("dataset", "model", "schedule")
 
 
 def check_coverage(recipe: Recipe) -> None:
-    """Refuse a recipe of which a field would be ignored; :func:`mirrored_network` looks at the layers.
+    """Refuse a recipe with a field that NumPy would ignore; :func:`mirrored_network` checks the layers.
 
     Raises:
         RecipeError: it names the field, its value, and the one that is allowed.
@@ -61,27 +61,27 @@ def check_coverage(recipe: Recipe) -> None:
 def _refusal(field: str, allowed: object, got: object) -> RecipeError:
     words, flag = plain_words(allowed), f"--{field.replace('_', '-')}"
     return RecipeError(
-        f"{field} must be {words} with the reference engine, for nothing else has been derived by hand; "
+        f"{field} must be {words} with the reference engine, which has no others derived by hand; "
         f"got {plain_words(got)}. Use {flag} {words}, or --engine torch"
     )
 
 
 def reference_precision(recipe: Recipe) -> Literal["float32", "float64"]:
-    """Return the data type in which the reference trains a recipe: float64 unless it asks for float32.
+    """Return the data type in which NumPy trains a recipe: float64 unless it asks for float32.
 
     Raises:
         RecipeError: NumPy has no such data type.
     """
     if recipe.precision == "bfloat16":
         raise RecipeError(
-            "precision must be auto, float64 or float32 with the reference engine, for NumPy knows no "
-            "other; got bfloat16. Use --precision float64, or --engine torch"
+            "precision must be auto, float64 or float32 with the reference engine, because NumPy has "
+            "no other; got bfloat16. Use --precision float64, or --engine torch"
         )
     return "float32" if recipe.precision == "float32" else "float64"
 
 
 def mirrored_network(recipe: Recipe, model: nn.Module) -> Network:
-    """Return the network of the reference, in training mode, that computes what a recipe's model does.
+    """Return the NumPy network, in training mode, that computes the same as a recipe's model.
 
     Raises:
         RecipeError: a layer has no counterpart.

@@ -1,28 +1,28 @@
-"""What is kept for reports of a recipe that was trained both in NumPy and by PyTorch: plain records."""
+"""The stored comparison of a recipe trained both in NumPy and by PyTorch."""
 
 import math
 from typing import Literal
 
 from pydantic import Field
 
-from foolscope.core.settings import Settings
+from foolscope.core.settings import FiniteFloat, Settings
 from foolscope.experiments.parts.training import TrainingRecord
 
 __all__ = ["DifferenceRecord", "EnginesRecord"]
 
 _ROUNDINGS = 10
-"""A run rounds at every step: it may come so many times as far as by one change in the last digit."""
+"""Allowed difference in units of that of one changed last digit: a run rounds at every step, not once."""
 
 
 class DifferenceRecord(Settings):
-    """How far one quantity is apart in the two runs, in units of its largest value in either."""
+    """The difference of one quantity between two runs, in units of its largest value."""
 
     quantity: str
-    largest: float | None = Field(description="null where only one of the runs is finite")
+    largest: FiniteFloat = Field(description="null where only one of the runs is finite")
     where: str = Field(description="the epoch, or the tensor")
     goal: float = Field(description="what rounding explains, unless the training magnifies it")
-    by_epoch: list[float | None] = Field(description="empty for weights")
-    last_digit: list[float | None] = Field(
+    by_epoch: list[FiniteFloat] = Field(description="empty for weights")
+    last_digit: list[FiniteFloat] = Field(
         default_factory=list,
         description="how far the run in NumPy is from itself if its initial weights change in the last "
         "digit, by epoch, or once for weights; empty where that was not tried",
@@ -30,28 +30,28 @@ class DifferenceRecord(Settings):
 
     @property
     def agrees(self) -> bool:
-        """Whether rounding explains it."""
+        """Whether rounding explains the difference."""
         return self.first_epoch is None and self._is_rounding(self.largest, len(self.last_digit))
 
     @property
     def first_epoch(self) -> int | None:
-        """The first epoch in which it is more than rounding; ``None`` if there is none."""
+        """The first epoch whose difference is more than rounding; ``None`` if there is none."""
         epochs = enumerate(self.by_epoch, 1)
         return next((epoch for epoch, value in epochs if not self._is_rounding(value, epoch)), None)
 
     @property
     def largest_of_last_digit(self) -> float | None:
-        """The largest difference that a last digit makes; ``None`` where one of the runs is not finite."""
+        """The largest difference that a changed last digit makes; ``None`` if it is not finite."""
         seen = [value for value in self.last_digit if value is not None]
         return max(seen, default=0.0) if len(seen) == len(self.last_digit) else None
 
     @property
     def magnified(self) -> bool:
-        """Whether the training makes more of rounding than the goal allows for."""
+        """Whether the training magnifies rounding beyond the goal."""
         return self._bound(len(self.last_digit)) > self.goal
 
     def _bound(self, epochs: int) -> float:
-        """Return what rounding may come to after some epochs."""
+        """Return the largest difference that rounding explains after some epochs."""
         seen = [math.inf if value is None else value for value in self.last_digit[:epochs]]
         return max(self.goal, _ROUNDINGS * max(seen, default=0.0))
 
@@ -68,4 +68,4 @@ class EnginesRecord(Settings):
     differences: list[DifferenceRecord] = Field(description="of losses and weights")
     agrees: bool = Field(description="whether rounding explains every difference, and how the runs ended")
     magnified: bool = Field(description="whether the training magnifies rounding, so that little is shown")
-    sentence: str = Field(description="what is to be thought of the differences")
+    sentence: str = Field(description="what the differences show")

@@ -1,4 +1,4 @@
-"""Trains a recipe in NumPy, with gradients derived by hand, on the minibatches that torch would take."""
+"""Trains a recipe in NumPy, with gradients derived by hand, on the same minibatches as torch."""
 
 import math
 import time
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from foolscope.core.randomness import torch_generator
+from foolscope.core.settings import finite_or_none
 from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
 from foolscope.experiments.engines.coverage import check_coverage, mirrored_network, reference_precision
@@ -71,7 +72,7 @@ def train_in_numpy(
     *,
     start: Callable[[Parameters], Parameters] | None = None,
 ) -> TrialOutcome:
-    """Train a recipe without torch's gradients, from the weights and on the minibatches that torch has.
+    """Train a recipe in NumPy, with the same initial weights and minibatches as torch.
 
     Checkpoint, early stopping and metrics are those of :func:`foolscope.learning.train_pack`. From torch come
     the random numbers and nothing else.
@@ -160,7 +161,7 @@ def _unsmoothed(settings: LossSettings) -> LossSettings:
 
 
 def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[TrainingState, EpochRecord]:
-    """Train for an epoch, after as many as are done, and validate."""
+    """Train for one epoch and validate."""
     recipe, images = setup.recipe, len(setup.train.labels)
     starts = range(0, images, recipe.training.batch_size)
     generator = torch_generator(recipe.seed, "batches", done)
@@ -185,12 +186,12 @@ def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[Traini
     record = EpochRecord(
         epoch=done + 1,
         learning_rate=float(rates[-1]),
-        training_loss=_finite(float(steps.losses @ [len(batch) for batch in batches]) / images),
-        penalty=_finite(
+        training_loss=finite_or_none(float(steps.losses @ [len(batch) for batch in batches]) / images),
+        penalty=finite_or_none(
             L1(setup.sgd.l1).forward(state.parameters) + L2(setup.sgd.l2).forward(state.parameters)
         ),
         training_accuracy=float(steps.correct.sum() / images),
-        validation_loss=None if validated is None else _finite(validated.loss),
+        validation_loss=None if validated is None else finite_or_none(validated.loss),
         validation_accuracy=None if validated is None else validated.accuracy,
     )
     return state, record
@@ -230,10 +231,6 @@ def _metrics(tested: _Evaluation, kept: EpochRecord) -> dict[str, float]:
     return {name: value for name, value in measured.items() if value is not None}
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _best_epoch(history: Sequence[EpochRecord]) -> int:
     """Return the first epoch of the best validation accuracy; the last epoch without a validation set."""
     accuracies = [record.validation_accuracy for record in history if record.validation_accuracy is not None]
@@ -241,7 +238,7 @@ def _best_epoch(history: Sequence[EpochRecord]) -> int:
 
 
 def _status(recipe: Recipe, history: Sequence[EpochRecord]) -> Status | None:
-    """Return how the training has ended; ``None`` while it goes on."""
+    """Return how the training ended; ``None`` while it goes on."""
     last, settings = history[-1], recipe.training
     if last.training_loss is None or (last.validation_accuracy is not None and last.validation_loss is None):
         return "diverged"

@@ -15,7 +15,7 @@ from foolscope.experiments.parts.part import Context, Entry, Part
 from foolscope.experiments.parts.training import check_metric
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.running.packs import Pack
-from foolscope.experiments.running.run import Observer, Session, plan_trials, run_trials, silent
+from foolscope.experiments.running.run import Observer, Session, ignore_events, plan_trials, run_trials
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.doubts import doubt_words
 from foolscope.experiments.wording.fields import field_words
@@ -185,7 +185,7 @@ def ablate(
     session: Session,
     metric: str = "test_accuracy",
     practical_difference: float = 0.005,
-    observe: Observer = silent,
+    observe: Observer = ignore_events,
 ) -> AblationRecord:
     """Run a one-factor ablation, or read what of it the store has, and judge every cell against the baseline.
 

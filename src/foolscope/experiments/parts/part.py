@@ -11,7 +11,7 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Design, Measured
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.running.run import Observer, Session, Stage, silent
+from foolscope.experiments.running.run import Observer, Session, StageEvent, ignore_events
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study import Study
 
@@ -45,7 +45,7 @@ class Context:
     trials: Trials = field(default_factory=dict)
     records: dict[str, list[Any]] = field(default_factory=dict)
     arrays: dict[str, Tensor] = field(default_factory=dict)
-    observe: Observer = silent
+    observe: Observer = ignore_events
 
     def trials_of(self, name: str) -> Sequence[StoredTrial]:
         """Return the trials of a recipe by its name in the study, one per seed."""
@@ -55,7 +55,7 @@ class Context:
         """Return what is told of progress with one of several things to do."""
 
         def tell(activity: str, done: float, detail: str) -> None:
-            self.observe(Stage(activity, (place + done) / count, detail))
+            self.observe(StageEvent(activity, (place + done) / count, detail))
 
         return partial(tell, activity)
 

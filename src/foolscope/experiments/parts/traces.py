@@ -11,7 +11,6 @@ from foolscope.attacks import AttackResult, Threat, run
 from foolscope.experiments.parts.attacks.plans import TracePlan, as_attack
 from foolscope.experiments.parts.attacks.stored import ATTACK_VERSION
 from foolscope.experiments.parts.attacks.targets import TargetedImages, targeted_images
-from foolscope.experiments.parts.by_seed import measured_by_seed
 from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
@@ -52,7 +51,7 @@ def trace_record(
     def follow(trial: StoredTrial) -> dict[str, Any]:
         return _follow(plan, trial, session)
 
-    by_seed = measured_by_seed("traces", determinants, follow, trials, session.store, tell)
+    by_seed = session.store.remembered_by_seed("traces", determinants, follow, trials, tell)
     seeds, results = list(by_seed), list(by_seed.values())
     return TraceRecord(
         attack=plan.name,

@@ -1,1 +1,1 @@
-"""How trials come to be: the store, packs, runs, executors."""
+"""Running recipes: the store of trials, packs, executors."""

@@ -1,11 +1,11 @@
-"""The plan of packs in words: what ``foolscope ablate --explain`` prints."""
+"""The plan of packs in words, as ``foolscope ablate --explain`` prints it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from foolscope.experiments.recipe import COMPONENTS, Recipe, fields_of
-from foolscope.experiments.running.packs import Pack, Room, pack_size, seeds_per_pack
+from foolscope.experiments.running.packs import Pack, PackLimits, pack_size, seeds_per_pack
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.learning.packing import solo_reason
 from foolscope.models import ImageShape, build_model
@@ -25,8 +25,8 @@ class PackExplanation:
         common: model and batch size.
         differences: a phrase for each field in which the trials differ, beside the seed.
         step_flops: floating-point operations of one step of the whole pack.
-        room: how much of the machine it takes, and how many trials there would be room for.
-        solo: why its trials run one after another all the same; ``None`` if they do not.
+        limit: how many trials fit, and into what.
+        sequential_reason: why its trials run one after another; ``None`` if they run together.
     """
 
     trials: int
@@ -34,16 +34,16 @@ class PackExplanation:
     common: str
     differences: tuple[str, ...]
     step_flops: float
-    room: str
-    solo: str | None
+    limit: str
+    sequential_reason: str | None
 
 
-def explain_pack(pack: Pack, room: Room, image_shape: ImageShape, classes: int) -> PackExplanation:
+def explain_pack(pack: Pack, limits: PackLimits, image_shape: ImageShape, classes: int) -> PackExplanation:
     """Say which trials a pack has, what they share, in what they differ, and why there are not more.
 
     Args:
         pack: of a plan.
-        room: with which it was planned.
+        limits: with which it was planned.
         image_shape: channel, height, width of its data.
         classes: how many they have.
     """
@@ -57,8 +57,8 @@ def explain_pack(pack: Pack, room: Room, image_shape: ImageShape, classes: int) 
         common=f"{first.model.name} on {first.dataset.name}, batch size {first.training.batch_size}",
         differences=tuple(_differences(recipes)),
         step_flops=sum(trial.step_flops for trial in pack.trials),
-        room=_room_words(pack, room, pack_size(widest, room), seeds_per_pack(widest, room)),
-        solo=solo_reason(build_model(settings, image_shape, classes, seed=0)),
+        limit=_limit_words(pack, limits, pack_size(widest, limits), seeds_per_pack(widest, limits)),
+        sequential_reason=solo_reason(build_model(settings, image_shape, classes, seed=0)),
     )
 
 
@@ -84,12 +84,12 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(words)
 
 
-def _room_words(pack: Pack, room: Room, most: int, most_seeds: int) -> str:
-    where = f"in {room.bytes / 2**20:.0f} MB of {'cache' if room.in_cache else 'free memory'}"
+def _limit_words(pack: Pack, limits: PackLimits, most: int, most_seeds: int) -> str:
+    where = f"in {limits.bytes / 2**20:.0f} MB of {'cache' if limits.in_cache else 'free memory'}"
     per_seed = len(pack.trials) // len({trial.recipe.seed for trial in pack.trials})
     if most_seeds * per_seed < most:
         return f"room for {_counted(most_seeds, 'minibatch', 'minibatches')} of this size {where}"
-    if most == room.most_trials:
+    if most == limits.most_trials:
         return f"room for {most} trials, beyond which a pack gains nothing"
     return f"room for {_counted(most, 'trial', 'trials')} of this size {where}"
 

@@ -1,4 +1,4 @@
-"""Which trials train side by side: the plan of packs."""
+"""Plans packs: which trials train together."""
 
 import hashlib
 import itertools
@@ -12,7 +12,7 @@ import torch
 
 from foolscope.experiments.recipe import Recipe
 
-__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PendingTrial", "Room", "pack_size", "plan_packs"]
+__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial", "pack_size", "plan_packs"]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
@@ -34,10 +34,10 @@ WIDTH_FIELDS: dict[str, frozenset[str]] = {
 
 _LARGEST_PACK = 128
 _LARGEST_PACK_ON_GPU = 512
-_CACHE_BYTES = (
-    32 * 2**20
-)  # of the last level where the machine does not say, and the most that is ours where it is shared
-_PADDING_FLOPS = 4e6  # a step: an eighth of what a pack's step costs beside its arithmetic
+# assumed where the machine does not tell the size of its last-level cache, and the most that a run uses of
+# one, because other programs share it
+_CACHE_BYTES = 32 * 2**20
+_PADDING_FLOPS = 4e6  # per step: an eighth of the overhead of a pack's step
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PendingTrial:
 
 @dataclass(frozen=True)
 class Pack:
-    """Trials that train side by side, those of one seed next to each other."""
+    """Trials that train together, ordered by seed."""
 
     trials: tuple[PendingTrial, ...]
 
@@ -85,8 +85,8 @@ class Pack:
 
 
 @dataclass(frozen=True)
-class Room:
-    """How much a pack may take.
+class PackLimits:
+    """The memory and the number of trials that a pack may take.
 
     Args:
         bytes: of the last-level cache, or of a GPU's memory.
@@ -100,30 +100,30 @@ class Room:
     in_cache: bool = True
 
     @classmethod
-    def on(cls, device: torch.device) -> "Room":
-        """Ask the machine: half of the free memory of a GPU, the last-level cache of a CPU."""
+    def of_device(cls, device: torch.device) -> "PackLimits":
+        """Return the limits of a device: half of the free memory of a GPU, the last-level cache of a CPU."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             return cls(free // 2, _LARGEST_PACK_ON_GPU, in_cache=False)
         return cls(_last_level_cache_bytes())
 
 
-def pack_size(trial: PendingTrial, room: Room) -> int:
+def pack_size(trial: PendingTrial, limits: PackLimits) -> int:
     """Return how many trials of this shape may share a pack."""
-    if room.in_cache:
+    if limits.in_cache:
         own = 6 * trial.parameter_count
     else:  # parameters, the best ones, gradients, two moments; activations and their gradients
         own = 5 * 4 * trial.parameter_count + 2 * trial.activation_bytes
-    return max(1, min(room.most_trials, room.bytes // max(1, own)))
+    return max(1, min(limits.most_trials, limits.bytes // max(1, own)))
 
 
-def seeds_per_pack(trial: PendingTrial, room: Room) -> int:
-    """Return how many seeds may share a pack: as many as fit their minibatches into the room twice.
+def seeds_per_pack(trial: PendingTrial, limits: PackLimits) -> int:
+    """Return how many seeds may share a pack: their minibatches must fit into the memory twice.
 
     A minibatch is written twice on its way to the first product. Past the cache, and past the size at which
     the allocator asks the system for fresh pages each time, that takes longer than the product.
     """
-    return max(1, room.bytes // (2 * max(1, trial.input_bytes)))
+    return max(1, limits.bytes // (2 * max(1, trial.input_bytes)))
 
 
 def _last_level_cache_bytes() -> int:
@@ -134,7 +134,7 @@ def _last_level_cache_bytes() -> int:
     return min(size, _CACHE_BYTES) if size > 0 else _CACHE_BYTES
 
 
-def plan_packs(pending: Sequence[PendingTrial], room: Room | None = None) -> list[Pack]:
+def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None) -> list[Pack]:
     """Group trials by shape and cut the groups into packs.
 
     Trials of different widths share a group as long as padding them costs little. Batch sizes are kept
@@ -146,25 +146,25 @@ def plan_packs(pending: Sequence[PendingTrial], room: Room | None = None) -> lis
 
     Args:
         pending: in any order.
-        room: what a pack may take; by default that of this machine's processor.
+        limits: what a pack may take; by default that of this machine's processor.
     """
-    room = room or Room.on(torch.device("cpu"))
+    limits = limits or PackLimits.of_device(torch.device("cpu"))
     families: dict[str, list[PendingTrial]] = {}
     for trial in pending:
         families.setdefault(_shape(trial.recipe, _may_be_padded(trial.recipe)), []).append(trial)
     packs = []
-    for _, family in sorted(families.items()):  # not in the order they came: that changes as trials are done
+    for _, family in sorted(families.items()):  # the order of arrival changes as trials finish
         for trials in _alike(family):
             widest = trials[-1]
             by_seed: dict[int, list[PendingTrial]] = {}
             for trial in sorted(trials, key=lambda each: each.recipe.seed):
                 by_seed.setdefault(trial.recipe.seed, []).append(trial)
-            packs += _cut(list(by_seed.values()), pack_size(widest, room), seeds_per_pack(widest, room))
+            packs += _cut(list(by_seed.values()), pack_size(widest, limits), seeds_per_pack(widest, limits))
     return packs
 
 
 def _may_be_padded(recipe: Recipe) -> bool:
-    """Whether a wider copy of the model, with zeros for the rest, computes the same and stays the same.
+    """Return whether a model padded with zeros to a larger width computes the same, also after training.
 
     A sigmoid turns the zeros of a padded unit into one half, and dropout draws a mask as wide as the layer.
     """
@@ -174,7 +174,7 @@ def _may_be_padded(recipe: Recipe) -> bool:
 
 
 def _shape(recipe: Recipe, any_width: bool) -> str:
-    """Return what the trials of one pack must have in common; of widths only how many there are."""
+    """Return the settings that trials of one pack share; with ``any_width`` only the number of layers."""
     values = recipe.model_dump(mode="json")
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
@@ -187,7 +187,7 @@ def _shape(recipe: Recipe, any_width: bool) -> str:
 
 
 def _alike(family: Sequence[PendingTrial]) -> list[list[PendingTrial]]:
-    """Divide trials that differ in width into groups, the widest first and last within its group.
+    """Divide trials of different widths into groups, widest groups first, each with its widest trials last.
 
     As the widest are trained last, what is left of a group is divided as the whole was.
     """
@@ -209,7 +209,7 @@ def _padding_flops(narrow: PendingTrial, wide: PendingTrial) -> float:
 
 
 def _cut(seeds: list[list[PendingTrial]], size: int, most_seeds: int) -> list[Pack]:
-    """Join seeds that have equally many trials as long as they fit; cut up a seed that alone is too large.
+    """Join seeds with the same number of trials while they fit; divide a seed that alone is too large.
 
     A seed is cut evenly, larger pieces first, and its last piece is treated like a seed: then the pieces that
     are left when some are done are cut and joined in the same way again.

@@ -1,4 +1,4 @@
-"""What a stored result says of where it comes from: versions, machine, data set."""
+"""The provenance of a stored result: versions, machine, data set."""
 
 import platform
 from importlib import metadata
@@ -13,7 +13,7 @@ __all__ = ["dataset_facts", "machine_facts"]
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
-    """Return what a stored trial says of its data: enough to rebuild the model and recognize the pixels."""
+    """Return the facts of a data set that rebuild a trial's model and identify its pixels."""
     return {
         "name": dataset.name,
         "image_shape": list(dataset.image_shape),

@@ -1,4 +1,4 @@
-"""Runs recipes: what the store has is read, the rest is planned into packs that an executor trains."""
+"""Runs recipes: reads finished trials from the store, and trains the others in packs."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from foolscope.core.precision import resolve_precision
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
-from foolscope.experiments.running.packs import Pack, PendingTrial, Room, plan_packs
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
@@ -22,21 +22,21 @@ from foolscope.learning.packing import solo_reason
 from foolscope.models import ImageShape, ModelSettings, build_model
 
 __all__ = [
+    "EpochEvent",
     "Observer",
-    "Progress",
     "Session",
-    "Stage",
+    "StageEvent",
     "dataset_facts",
+    "ignore_events",
     "machine_facts",
     "plan_trials",
     "run_trials",
-    "silent",
 ]
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a run tells while it goes on: which trials, how far, and the last epoch."""
+class EpochEvent:
+    """The event after each epoch of a pack: its trials, the fraction of the run done, the epoch's report."""
 
     trials: tuple[Recipe, ...]
     done_fraction: float
@@ -44,26 +44,26 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a study tells between trainings: what it does now, and how far that is, in [0, 1]."""
+class StageEvent:
+    """The event of any other work: its name and the fraction done, in [0, 1]."""
 
     name: str
     done_fraction: float
     detail: str = ""
 
 
-Observer = Callable[[Progress | Stage], None]
+Observer = Callable[[EpochEvent | StageEvent], None]
 
 
-_STEP_FLOPS = 5e6  # that a step could do in the time it takes beside its arithmetic
+_STEP_FLOPS = 5e6  # the overhead of a step, in floating-point operations that it could do meanwhile
 
 
-def silent(event: Progress | Stage) -> None:
-    """Tell nothing."""
+def ignore_events(event: EpochEvent | StageEvent) -> None:
+    """Observe nothing."""
 
 
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
-    """Return the packs of what the store lacks of these recipes; nothing is trained.
+    """Return the packs of the recipes that the store lacks; nothing is trained.
 
     Args:
         recipes: in any order, with repetitions.
@@ -93,10 +93,12 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 activation_bytes=4 * size.activations * batch_size,
             )
         )
-    return plan_packs(pending, Room.on(session.device))
+    return plan_packs(pending, PackLimits.of_device(session.device))
 
 
-def run_trials(recipes: Sequence[Recipe], session: Session, observe: Observer = silent) -> list[StoredTrial]:
+def run_trials(
+    recipes: Sequence[Recipe], session: Session, observe: Observer = ignore_events
+) -> list[StoredTrial]:
     """Return the finished trial of every recipe, training those that the store lacks.
 
     Args:
@@ -112,42 +114,42 @@ def run_trials(recipes: Sequence[Recipe], session: Session, observe: Observer = 
     store = session.store
     store.complete_packs()
     packs = plan_trials(recipes, session)
-    for line in dict.fromkeys(_solo_lines(packs, session)):
-        observe(Stage("training", 0.0, line))
+    for line in dict.fromkeys(_sequential_lines(packs, session)):
+        observe(StageEvent("training", 0.0, line))
     jobs = [_job(pack, session) for pack in packs]
     executor = EXECUTORS[choose_executor(jobs, session, tuple(EXECUTORS))]
     if jobs:
         work = [job.work for job in jobs]
         done = [0.0] * len(jobs)
 
-        def tell(position: int, report: EpochReport) -> None:
+        def on_epoch(position: int, report: EpochReport) -> None:
             done[position] = max(done[position], work[position] * (report.epoch / report.epochs))
-            observe(Progress(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
+            observe(EpochEvent(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
 
-        with closing(executor(jobs, session, tell)) as finished:
+        with closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
     return [store.load(session.identify(recipe)) for recipe in recipes]
 
 
-def _solo_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
-    """Say which models do not pack, and why."""
+def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
+    """Yield a line for each model that cannot be packed, with the reason."""
     for pack in packs:
         recipe = pack.trials[0].recipe
         dataset = session.dataset(recipe.dataset)
-        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).solo
+        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).sequential_reason
         if reason is not None and len(pack.trials) > 1:
             yield f"{recipe.model.name} trains one trial after another: {reason}"
 
 
 @dataclass(frozen=True)
 class _Size:
-    """Parameters of a model, operations and layer outputs of one image's forward pass, why it trains solo."""
+    """Size of a model: parameters, and FLOPs and activations per image; why it cannot be packed."""
 
     parameters: int
     flops: float
     activations: int
-    solo: str | None
+    sequential_reason: str | None
 
 
 @functools.lru_cache
@@ -165,7 +167,7 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
 
 
 def _job(pack: Pack, session: Session) -> PackJob:
-    """Return what a worker is told of a pack."""
+    """Return the job for a pack."""
     recipes = tuple(trial.recipe for trial in pack.trials)
     dataset, training = session.dataset(recipes[0].dataset), recipes[0].training
     images = len(dataset.train)

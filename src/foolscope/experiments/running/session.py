@@ -1,4 +1,4 @@
-"""Where work is done: the store, the data, the device, and who does it."""
+"""The session: where recipes are run."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ __all__ = ["Session"]
 
 
 class Session:
-    """Where work is done: the store, the data folder, the device, the data sets already in memory.
+    """Store, data folder, device, executor, and the data sets already in memory.
 
     Args:
         store: where results are kept.
         data_dir: where the data sets are.
         device: "auto" or any torch device name.
         executor: a name in :data:`~foolscope.experiments.running.executors.EXECUTORS`, or "auto".
-        workers: the most packs that train at the same time; as many as there are cores if not given.
+        workers: the most packs that train at the same time; by default the number of cores.
 
     Raises:
         RecipeError: the device is not there, or there are no workers.

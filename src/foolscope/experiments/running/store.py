@@ -7,6 +7,7 @@ STORE/packs/<identity>.json                  the results of a finished pack whil
 STORE/studies/<name>/                        study.json and the report
 """
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,7 @@ def trial_identity(recipe: Recipe, fingerprint: str, precision: str) -> str:
 
 @dataclass(frozen=True)
 class StoredTrial:
-    """A finished trial as the store has it.
+    """A finished trial in the store.
 
     Args:
         identity: hash of what determines it.
@@ -124,19 +125,19 @@ class Store:
         self.root = root
 
     def trial_folder(self, identity: str) -> Path:
-        """Where a trial's files are or would be."""
+        """Return the folder of a trial, which may not exist."""
         return self.root / "trials" / identity
 
     def pack_checkpoint(self, identity: str) -> Path:
-        """Where the state of a pack in progress is or would be."""
+        """Return the checkpoint path of a pack, which may not exist."""
         return self.root / "packs" / f"{identity}.safetensors"
 
     def study_folder(self, name: str) -> Path:
-        """Where a study's result and report are or would be."""
+        """Return the folder of a study, which may not exist."""
         return self.root / "studies" / name
 
     def has(self, identity: str) -> bool:
-        """Whether a trial is finished."""
+        """Return whether a trial is finished."""
         return (self.trial_folder(identity) / "trial.json").exists()
 
     def load(self, identity: str) -> StoredTrial:
@@ -160,11 +161,10 @@ class Store:
     def save_pack(
         self, pack: str, trials: Sequence[tuple[str, Recipe, TrialOutcome]], provenance: Mapping[str, Any]
     ) -> None:
-        """Write the finished trials of a pack; one that is killed meanwhile leaves all of them or none.
+        """Write the finished trials of a pack, all or none even if the process is killed meanwhile.
 
-        If some were there and others not, those would be trained again in a smaller pack, and to other bits.
-        So the weights come first, then one file with all results, then each trial's own, which marks it as
-        finished.
+        A part of a pack would leave the rest to be trained in a smaller pack, with other rounding. So the
+        weights come first, then one file with all results, then each trial's own, which marks it as finished.
 
         Args:
             pack: the pack's identity.
@@ -190,7 +190,7 @@ class Store:
         self._complete(results)
 
     def complete_packs(self) -> None:
-        """Finish what a killed process had begun to write of the results of a pack."""
+        """Finish writing the results of packs whose process was killed while it wrote them."""
         sweep_partials(self.root)
         for results in sorted((self.root / "packs").glob("*.json")):
             self._complete(results)
@@ -211,7 +211,7 @@ class Store:
         return self.trial_folder(identity) / "weights.safetensors"
 
     def remembered(self, kind: str, determinants: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
-        """Return the JSON-able result of a computation, computed at most once for the same determinants.
+        """Return the result of a computation, computed at most once for the same determinants.
 
         Args:
             kind: folder of such results, as in ``attacks``.
@@ -226,8 +226,37 @@ class Store:
         write_json(path, {"determinants": dict(determinants), "result": result})
         return result
 
+    def remembered_by_seed(
+        self,
+        kind: str,
+        determinants: Mapping[str, Any],
+        compute: Callable[[StoredTrial], Any],
+        trials: Sequence[StoredTrial],
+        progress: Callable[[float, str], None],
+    ) -> dict[int, Any]:
+        """Return a result for each trial that did not diverge, computed at most once.
+
+        Args:
+            kind: folder of such results, as in ``attacks``.
+            determinants: JSON-able; everything beside the trial that the result depends on.
+            compute: returns the JSON-able result for a trial.
+            trials: one per seed.
+            progress: called before each seed with the fraction done and a detail.
+
+        Returns:
+            Seed -> result, in the order of the trials.
+        """
+        finished = [trial for trial in trials if trial.status != "diverged"]
+        results = {}
+        for position, trial in enumerate(finished):
+            progress(position / len(finished), f"seed {trial.recipe.seed}")
+            results[trial.recipe.seed] = self.remembered(
+                kind, {**determinants, "trial": trial.identity}, functools.partial(compute, trial)
+            )
+        return results
+
     def find(self, prefix: str) -> StoredTrial:
-        """Return the one finished trial whose identity begins so.
+        """Return the finished trial whose identity starts with a prefix.
 
         Raises:
             StoreError: none does, or several do.
@@ -238,7 +267,7 @@ class Store:
             return self.load(found[0])
         if found:
             raise StoreError(
-                f"{len(found)} runs begin with {prefix!r}: {', '.join(found[:5])}; write more of it"
+                f"{len(found)} runs start with {prefix!r}: {', '.join(found[:5])}; give more characters"
             )
         listing = f"it has {', '.join(known[:5])}{' …' if len(known) > 5 else ''}" if known else "it is empty"
         raise StoreError(f"no run {prefix!r} in {self.root}; {listing}. Train one with: foolscope train")

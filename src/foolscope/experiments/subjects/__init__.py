@@ -1,1 +1,1 @@
-"""Whose model, on which images: runs, anyone's models, weights, plausibility."""
+"""Subjects of attacks and inspections: models of runs and of others, with images."""

@@ -1,4 +1,4 @@
-"""Models in a file of their own: TorchScript, and archives of ``torch.export``."""
+"""Loads models from TorchScript files and ``torch.export`` archives."""
 
 import io
 import json
@@ -27,7 +27,7 @@ _PLAIN_ENTRY = re.compile(
 
 
 class _Exported(nn.Module):
-    """Hides an exported program, which cannot change its mode, from those who would change it."""
+    """Wraps an exported program, so that ``train()`` and ``eval()``, which it refuses, do nothing."""
 
     def __init__(self, program: nn.Module) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def _unreadable(path: Path, error: Exception) -> RecipeError:
 
 
 def _refuse_pickles(path: Path, archive: zipfile.ZipFile, inside: dict[str, str]) -> None:
-    """Look through an archive before torch opens it, because torch would unpickle what it finds there.
+    """Refuse an archive that holds pickles, before torch opens it and unpickles them.
 
     Raises:
         RecipeError: an entry is a pickle or compiled code.

@@ -1,4 +1,4 @@
-"""Anyone's model: from a factory in a package or a file, with weights, or whole from one file."""
+"""Loads a user's model: from a factory in a package or file, with weights, or from an archive."""
 
 import contextlib
 import copy
@@ -32,7 +32,7 @@ _FEW = 4  # images whose outputs and gradients identify a module in memory
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """Somebody's model, as it came, without a normalization of ours.
+    """A user's model as loaded, without added normalization.
 
     Args:
         name: what the person called it.
@@ -51,7 +51,7 @@ class ForeignModel:
 
 
 def is_foreign(text: str) -> bool:
-    """Whether this is the place of a model and not the identity of a run.
+    """Return whether a text names the place of a model rather than the identity of a run.
 
     Example:
         >>> is_foreign("nets.py:build"), is_foreign("timm.models:resnet18"), is_foreign("09a8be8551")
@@ -128,12 +128,12 @@ def module_fingerprint(body: nn.Module, images: Float[Tensor, "batch channel hei
 def normalized(
     body: nn.Module, mean: Sequence[float], deviation: Sequence[float], channels: int
 ) -> nn.Module:
-    """Put the normalization that a model wants in front of it, so that images stay in [0, 1] outside.
+    """Put a normalization in front of a model, so that it takes images in [0, 1].
 
     Args:
         body: wants inputs (pixels − mean) / deviation.
         mean: one value, or one per channel, in pixel units.
-        deviation: likewise, positive.
+        deviation: positive, of the same length.
         channels: of the images.
 
     Raises:
@@ -162,7 +162,7 @@ def normalized(
 
 
 def _from_file(path: Path, factory: str) -> tuple[nn.Module, list[bytes]]:
-    """Run a file as a module of its own and build the model, with its folder to import from meanwhile."""
+    """Run a file as a module, with its folder on the import path, and build the model."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -196,7 +196,7 @@ def _from_folder(folder: Path, names: set[str]) -> list[str]:
 
 
 def _from_package(source: str, factory: str) -> tuple[nn.Module, list[bytes]]:
-    """Import a module as Python would where the person is, and build the model."""
+    """Import a module as Python would in the current folder, and build the model."""
     folder = Path.cwd()
     with _importable(folder):
         try:
@@ -244,7 +244,7 @@ def _builds(module: ModuleType, name: str) -> bool:
 
 @contextlib.contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let a folder be imported from; nothing is written to it, and no random number drawn is missed."""
+    """Put a folder on the import path; write no bytecode there and keep the global random state."""
     entry, writes_nothing = str(folder), sys.dont_write_bytecode
     importlib.invalidate_caches()  # files may have been written within the clock's last tick
     sys.path.insert(0, entry)
@@ -259,7 +259,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _tell(error: BaseException, what: str, folder: Path) -> NoReturn:
-    """Say an error of the person's code in one line, with its place there.
+    """Raise an error of the user's code as one line, with its place there.
 
     Raises:
         RecipeError: always.
@@ -274,7 +274,7 @@ def _tell(error: BaseException, what: str, folder: Path) -> NoReturn:
 
 
 def place_of(error: BaseException, folder: Path | None = None) -> str:
-    """Return ``(file, line n)`` of the last line of the person's own code that an error went through.
+    """Return ``(file, line n)`` of the last line of the user's code in an error's traceback.
 
     Args:
         error: that was raised.
@@ -302,7 +302,7 @@ def _source(module: Any) -> bytes:
 
 
 def _sources_of_layers(body: nn.Module) -> list[bytes]:
-    """Return the files that define the layers which are not torch's own."""
+    """Return the source files of the layers that are not torch's own."""
     names = {type(layer).__module__ for layer in body.modules()}
     return [
         _source(sys.modules[name])

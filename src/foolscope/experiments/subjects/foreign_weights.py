@@ -1,4 +1,4 @@
-"""Weights from anyone's file, safetensors or a state dict, fitted to a model key by key; never a pickle."""
+"""Loads a user's weights, from safetensors or a state dict without code, into a model."""
 
 import hashlib
 import io
@@ -47,7 +47,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def load_safely(path: Path | io.BytesIO) -> Any:
-    """Open what ``torch.save`` wrote, as far as it holds data and no code.
+    """Load a file of ``torch.save`` that holds data only, and refuse one that holds code.
 
     Raises:
         RecipeError: it would run code, or is damaged.
@@ -68,7 +68,7 @@ def load_safely(path: Path | io.BytesIO) -> Any:
 
 
 def _begins_as_saved(path: Path | io.BytesIO) -> bool:
-    """Whether the first bytes are those of a zip archive or of a binary pickle."""
+    """Return whether the first bytes are those of a zip archive or of a binary pickle."""
     content = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
     return content.startswith((b"PK", b"\x80"))
 
@@ -90,7 +90,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _unnested(value: Any, path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Find the state dict in a checkpoint, which may have it beside an optimizer's and the like."""
+    """Find the model's state dict in a checkpoint, which may hold others beside it."""
     if _is_state(value):
         return dict(value), ()
     if isinstance(value, Mapping):
@@ -111,7 +111,7 @@ def _is_state(value: Any) -> bool:
 
 
 def fit_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> tuple[str, ...]:
-    """Load weights into a model whose keys and shapes must be theirs, all of them.
+    """Load weights into a model; all keys and shapes must agree.
 
     A prefix that all keys of the file or of the model share, such as ``module.``, is no difference.
 
@@ -153,7 +153,7 @@ def fit_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str) ->
 def _with_prefix(
     weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
 ) -> tuple[Mapping[str, Tensor], tuple[str, ...]]:
-    """Take a shared prefix off the file's keys, or put the model's on them, where all keys then agree."""
+    """Remove a shared prefix from the keys, or add the model's, if all keys then agree."""
     goal = _counted(wanted)
     own = _counted(weights)
     if own == goal or not own or not goal:

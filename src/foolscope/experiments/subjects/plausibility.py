@@ -1,4 +1,4 @@
-"""Is a model used as it was trained? Clean accuracy near guessing, or better under other inputs, says no."""
+"""Checks whether a model gets the inputs that it was trained on, by its clean accuracy."""
 
 from collections.abc import Mapping, Sequence
 from math import sqrt
@@ -33,7 +33,7 @@ _PUBLISHED: dict[int, dict[str, Scaling]] = {
 
 
 def usual_scalings(channels: int, own: Scaling) -> dict[str, Scaling]:
-    """Return the ways in which people scale images, by what they are called.
+    """Return the common ways of scaling images by name.
 
     Args:
         channels: of the images.
@@ -63,7 +63,7 @@ def clean_doubts(
     *,
     has_weights: bool = True,
 ) -> tuple[str, ...]:
-    """Measure clean accuracy, and say what is likely wrong where it is implausible.
+    """Measure clean accuracy; if it is implausible, return the likely cause.
 
     Args:
         model: as it will be attacked, from images in [0, 1].
@@ -99,7 +99,7 @@ def clean_doubts(
 
 
 def _implausible(classes: int) -> float:
-    """Return the accuracy below which a trained model is not likely: twice guessing, 60 % for two classes."""
+    """Return the accuracy below which a model is implausible: twice guessing, 60 % for two classes."""
     chance = 1 / classes
     return chance + min(chance, 0.1)
 
@@ -112,7 +112,7 @@ def _scaling_cause(
     scalings: Mapping[str, Scaling],
     batch_size: int,
 ) -> list[str]:
-    """Name the scaling under which accuracy jumps, by far more than chance would."""
+    """Return the scaling under which accuracy rises far more than by chance."""
     now = right.double().mean().item()
     if now >= _GOOD:
         return []
@@ -144,7 +144,7 @@ def _option(scaling: Scaling) -> str:
 
 
 def _order_cause(predictions: Tensor, labels: Tensor, accuracy: float, classes: Sequence[str]) -> list[str]:
-    """Find another order of the classes under which the model would be right far more often."""
+    """Find an order of the classes under which accuracy rises far."""
     count = len(classes)
     if len(labels) < 5 * count or int(predictions.max()) >= count:
         return []

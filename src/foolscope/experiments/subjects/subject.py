@@ -1,4 +1,4 @@
-"""What an attack is aimed at: a model, a run's or anyone's, with the images that it is attacked on."""
+"""The subject of an attack or inspection: a model with images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ __all__ = ["Subject", "check_fit", "dataset_settings", "foreign_subject", "modul
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and the images that it is attacked on.
+    """A model and the images on which it is attacked or inspected.
 
     Args:
         name: what to call the model.
-        facts: what it is, for the result: the run, or the model's place and weights; data set, split.
+        facts: what the result records: the run, or the model's place and weights; data set, split.
         identity: hash of everything that determines the model's outputs.
         model: from images in [0, 1] to logits.
         images: the first ones of the split.
@@ -60,7 +60,7 @@ class Subject:
 
 
 def dataset_settings(name: str, **fields: Any) -> DatasetSettings:
-    """Return the settings of a data set by its name, or by the path of an ``.npz`` or of a folder.
+    """Return the settings of a data set, given its name or the path of an ``.npz`` file or folder.
 
     Args:
         name: of a data set, or a path.
@@ -100,7 +100,7 @@ def dataset_settings(name: str, **fields: Any) -> DatasetSettings:
 def run_subject(
     trial: StoredTrial, dataset: DatasetSettings | None, split: str, limit: int, session: Session
 ) -> Subject:
-    """Return the model of a run with images of its own data set, or of another of the same shape.
+    """Return the model of a run with images of its data set, or of another of the same shape.
 
     Raises:
         RecipeError: the run diverged, or the model does not fit the images.
@@ -135,14 +135,14 @@ def foreign_subject(
     scaling: tuple[Sequence[float], Sequence[float]] | None,
     session: Session,
 ) -> Subject:
-    """Load anyone's model and see whether it fits the images and is used as it was trained.
+    """Load a user's model; check that it fits the images and gets the inputs that it was trained on.
 
     Args:
         place: of the model; see :func:`~foolscope.experiments.subjects.foreign_models.load_foreign`.
         weights: its weights.
         dataset: where the images are from.
         split: train, validation or test.
-        limit: the first so many images.
+        limit: how many images, from the first of the split.
         scaling: mean and deviation that the model wants its inputs normalized with, in pixel units.
         session: store, data and device.
 
@@ -165,7 +165,7 @@ def module_subject(
     scaling: tuple[Sequence[float] | None, Sequence[float] | None],
     session: Session,
 ) -> Subject:
-    """Return a module that is in memory with images that are, too, or with those of a data set.
+    """Return a module in memory with given images, or with those of a data set.
 
     Raises:
         RecipeError: both or neither are given, or the model does not fit the images.
@@ -175,9 +175,7 @@ def module_subject(
         raise RecipeError("mean and std belong together; give both or neither")
     full = None if mean is None or deviation is None else (mean, deviation)
     if (images is None) == (dataset is None) or (images is None) != (labels is None):
-        raise RecipeError(
-            "a module needs either images and labels or the name of a data set to be attacked on"
-        )
+        raise RecipeError("a module needs either images and labels, or the name of a data set")
     name = type(model).__name__
     if dataset is not None:
         foreign = ForeignModel(name, model, "", (), has_weights=True)
@@ -240,7 +238,7 @@ def _subject(
 
 
 def check_fit(model: nn.Module, images: Tensor, classes: int, name: str, dataset: str) -> None:
-    """Try a model on a few images, and see whether it gives each a logit for every class.
+    """Check on a few images that a model returns one logit per class.
 
     Args:
         model: from images in [0, 1] to logits.
@@ -292,7 +290,7 @@ def _images(data: Dataset, split: str, limit: int, dtype: torch.dtype) -> tuple[
 
 
 def _dtype(model: nn.Module, name: str) -> torch.dtype:
-    """Return the data type of a model's parameters, single precision where it has none of its own."""
+    """Return the data type of a model's parameters, float32 if it has none."""
     kinds = [each.dtype for each in model.parameters() if each.is_floating_point()]
     dtype = kinds[0] if kinds else torch.float32
     if dtype not in (torch.float32, torch.float64):
@@ -303,7 +301,7 @@ def _dtype(model: nn.Module, name: str) -> torch.dtype:
 
 
 def _doubts_about_images(labels: Tensor, classes: Sequence[str]) -> tuple[str, ...]:
-    """Say where the first images are all of one class, as in files sorted by class."""
+    """Return a doubt if all images are of one class, as in files sorted by class."""
     present = len(set(labels.tolist()))
     if present > 1 or len(labels) < 10 or len(classes) < 2:
         return ()

@@ -1,11 +1,10 @@
-"""From plain numbers to drawings: every function returns an ``<svg>`` element that follows the page's theme.
+"""Figures: every function returns an ``<svg>`` element that follows the page's theme.
 
 matplotlib is imported when the first figure is drawn; its global state is neither read nor left changed.
 """
 
 from foolscope.reports.figures.ablation import Factor, Level, LevelOutcome, ablation_effects
-from foolscope.reports.figures.approximation import Cost, approximation
-from foolscope.reports.figures.bars import bars_with_interval, histograms
+from foolscope.reports.figures.approximation import approximation
 from foolscope.reports.figures.canvas import Band
 from foolscope.reports.figures.confusion import confusion_matrix
 from foolscope.reports.figures.descents import descent_curves, fitted_curve
@@ -15,13 +14,7 @@ from foolscope.reports.figures.gradient_flow import FlowLine, gradient_flow
 from foolscope.reports.figures.graph import computational_graph, layer_graph
 from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
-from foolscope.reports.figures.lines import (
-    Curve,
-    line_panels,
-    loss_by_step,
-    robust_accuracy_curve,
-    training_curves,
-)
+from foolscope.reports.figures.lines import Curve, line_panels
 from foolscope.reports.figures.reliability import ReliabilityBin, reliability
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
 from foolscope.reports.figures.sizes import perturbation_sizes
@@ -31,7 +24,6 @@ from foolscope.reports.figures.weights import WeightCounts, weight_histograms
 
 __all__ = [
     "Band",
-    "Cost",
     "Curve",
     "Factor",
     "FlowLine",
@@ -44,7 +36,6 @@ __all__ = [
     "WeightCounts",
     "ablation_effects",
     "approximation",
-    "bars_with_interval",
     "computational_graph",
     "confusion_matrix",
     "descent_curves",
@@ -52,18 +43,14 @@ __all__ = [
     "fitted_curve",
     "gradient_errors",
     "gradient_flow",
-    "histograms",
     "layer_gradients",
     "layer_graph",
     "learning_rate_range",
     "line_panels",
-    "loss_by_step",
     "perturbation_sizes",
     "reliability",
-    "robust_accuracy_curve",
     "search_panels",
     "standalone_svg",
     "taken_by_attack",
-    "training_curves",
     "weight_histograms",
 ]

@@ -65,18 +65,12 @@ def ablation_effects(
     factors: Sequence[Factor],
     *,
     quantity: str = "test accuracy",
-    y_axis: Literal["shared", "own"] = "shared",
-    width: float = WIDTH,
-    panel_height: float = 215,
 ) -> str:
     """Draw one panel for each factor of an ablation.
 
     Args:
         factors: one for each panel.
         quantity: what was measured.
-        y_axis: "shared" makes effects comparable between factors; "own" fits each panel.
-        width: in CSS pixels.
-        panel_height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -86,12 +80,12 @@ def ablation_effects(
     """
     if not factors or not all(factor.levels for factor in factors):
         raise ValueError("ablation_effects needs at least one factor, each with at least one level")
-    columns = _column_count(factors, width)
+    columns = _column_count(factors)
     rows = -(-len(factors) // columns)
-    panel_width = min(width / columns, max(_WIDEST_LEVELS, max(map(_needed_width, factors))))
-    height = panel_height + max(_label_drop(factor, panel_width) for factor in factors)
+    panel_width = min(WIDTH / columns, max(_WIDEST_LEVELS, max(map(_needed_width, factors))))
+    height = 215 + max(_label_drop(factor, panel_width) for factor in factors)
     with drawing(columns * panel_width, rows * height + 40) as sheet:
-        grid = sheet.figure.subplots(rows, columns, squeeze=False, sharey=y_axis == "shared")
+        grid = sheet.figure.subplots(rows, columns, squeeze=False, sharey=True)
         panels = list(grid.flat)
         for axes, factor in zip(panels, factors, strict=False):
             _draw_factor(axes, factor, panel_width)
@@ -106,9 +100,9 @@ def ablation_effects(
     return sheet.svg
 
 
-def _column_count(factors: Sequence[Factor], width: float) -> int:
+def _column_count(factors: Sequence[Factor]) -> int:
     """Take as many panels side by side as leave room for the level labels, at most three."""
-    return max(1, min(3, len(factors), int(width // max(map(_needed_width, factors)))))
+    return max(1, min(3, len(factors), int(WIDTH // max(map(_needed_width, factors)))))
 
 
 def _needed_width(factor: Factor) -> float:

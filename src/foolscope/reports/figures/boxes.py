@@ -101,7 +101,7 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Leave out the middle of a long name.
+    """Shorten a long name in its middle.
 
     Example:
         >>> shortened("features.denseblock1.conv", 15)

@@ -106,13 +106,13 @@ def finite(values: Numbers) -> NDArray[np.float64]:
 
 
 def power_of_ten(value: float) -> str:
-    """Write 0.001 as 10⁻³ and what is near 1 as it is."""
+    """Write a power of ten as 10⁻³, except near 1."""
     exponent = round(np.log10(value))
     return f"{value:g}" if -1 <= exponent <= 2 else "10" + str(exponent).translate(_DIGITS)
 
 
 def line_style(position: int) -> LineStyle:
-    """Return the style of the n-th series."""
+    """Return the line style of a series by its position."""
     return LineStyle(
         light(SERIES[position % len(SERIES)]),
         _DASHES[position % len(_DASHES)],

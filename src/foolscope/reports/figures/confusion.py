@@ -1,4 +1,4 @@
-"""The confusion matrix as a heat map: each row the fate of one true class."""
+"""The confusion matrix as a heat map: one row per true class."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ _NAME_LENGTH = 14
 _KEY = (0.01, 0.1, 0.5, 1.0)
 
 
-def confusion_matrix(counts: Numbers, class_names: Sequence[str], *, width: float | None = None) -> str:
-    """Draw how often each true class was called each class, as shares of the true class.
+def confusion_matrix(counts: Numbers, class_names: Sequence[str]) -> str:
+    """Draw how often each true class was predicted as each class, as shares of the true class.
 
     The right answers, on the diagonal, have one color and the mistakes another; the opacity grows with the
     square root of the share, so that rare mistakes are seen. Up to 20 classes the percentages are written in,
@@ -35,7 +35,6 @@ def confusion_matrix(counts: Numbers, class_names: Sequence[str], *, width: floa
     Args:
         counts: (true class, predicted class), not negative.
         class_names: one for each class.
-        width: in CSS pixels; by default what the number of classes needs.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -50,7 +49,7 @@ def confusion_matrix(counts: Numbers, class_names: Sequence[str], *, width: floa
         raise ValueError(f"class_names needs {len(matrix)} names; got {len(class_names)}")
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
-    side = width or min(600.0, 380.0 + _CELL_SIDE * max(0, len(matrix) - 2))
+    side = min(600.0, 380.0 + _CELL_SIDE * max(0, len(matrix) - 2))
     with drawing(side, side + 10) as sheet:
         axes = sheet.figure.subplots()
         axes.set_aspect("equal")

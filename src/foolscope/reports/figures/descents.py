@@ -1,4 +1,4 @@
-"""Losses of descents by step, both axes logarithmic, and a fitted curve among its points."""
+"""Losses of gradient descents by step on logarithmic axes, and fitted curves with their data."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -33,17 +33,13 @@ def descent_curves(
     *,
     levels: Mapping[str, float] | None = None,
     title: str = "Loss",
-    width: float = 680,
-    height: float = 340,
 ) -> str:
-    """Draw losses by step; step 0, before the first, has its place on the logarithmic axis.
+    """Draw losses by step on logarithmic axes that include step 0.
 
     Args:
         curves: name -> steps and losses, which are positive; what is not finite leaves a gap.
         levels: words -> loss, drawn as horizontal lines ("closed form").
         title: the quantity.
-        width: in CSS pixels.
-        height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -53,7 +49,7 @@ def descent_curves(
     """
     if not curves:
         raise ValueError("descent_curves needs at least one curve; got none")
-    with drawing(width, height) as sheet:
+    with drawing(680, 340) as sheet:
         axes = sheet.figure.subplots()
         handles = _draw_descents(axes, curves, levels or {}, title)
         add_legend(sheet, list(handles.values()), list(handles))
@@ -67,10 +63,8 @@ def fitted_curve(
     losses: Descent,
     *,
     levels: Mapping[str, float] | None = None,
-    width: float = WIDTH,
-    height: float = 340,
 ) -> str:
-    """Draw points with the curves that are to go through them, and beside it the loss by step.
+    """Draw data with fitted curves, and beside them the loss by step.
 
     Args:
         points: places and heights.
@@ -78,13 +72,11 @@ def fitted_curve(
         lines: name -> height at each place of the grid.
         losses: steps and losses.
         levels: words -> loss, as in :func:`descent_curves`.
-        width: in CSS pixels.
-        height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
     """
-    with drawing(width, height) as sheet:
+    with drawing(WIDTH, 340) as sheet:
         left, right = sheet.figure.subplots(1, 2)
         handles: dict[str, Artist] = {
             "data": left.scatter(*map(finite, points), s=16, color=light("muted"), alpha=0.7, linewidths=0)

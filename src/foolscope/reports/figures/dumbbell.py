@@ -20,16 +20,14 @@ def dumbbells(
     after: tuple[str, Numbers],
     *,
     x_label: str,
-    width: float = 680,
 ) -> str:
-    """Draw two percentages in each row, a ring and a dot, and the way between them.
+    """Draw two percentages in each row as a ring and a dot, joined by a line.
 
     Args:
         rows: a name for each, from top to bottom.
         before: words and values, drawn as rings.
         after: words and values, drawn as dots.
         x_label: the quantity, with its unit.
-        width: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -44,7 +42,7 @@ def dumbbells(
         )
     places = np.arange(len(rows))
     handles: list[Artist] = []
-    with drawing(width, 25 * len(rows) + 98) as sheet:
+    with drawing(680, 25 * len(rows) + 98) as sheet:
         axes = sheet.figure.subplots()
         axes.hlines(places, second, first, color=light("rule"), linewidth=3, zorder=1)
         looks: tuple[tuple[Numbers, dict[str, Any]], ...] = (

@@ -1,4 +1,4 @@
-"""Graphviz as a layout engine, where it is there: it says where boxes and lines go, and draws nothing."""
+"""Graphviz, if installed, as a layout engine that places boxes and lines."""
 
 import importlib
 import importlib.util
@@ -17,7 +17,7 @@ _STRAIGHT = 20  # how much more it matters that a chain is straight than that it
 
 
 def has_graphviz() -> bool:
-    """Tell whether both the Python package and the program ``dot`` are there."""
+    """Return whether both the Python package and the program ``dot`` are there."""
     return importlib.util.find_spec("graphviz") is not None and shutil.which("dot") is not None
 
 
@@ -38,7 +38,7 @@ def by_graphviz(
 
 
 def _dot(sizes: Sequence[Point], edges: Edges, labels: Sequence[str], *, downwards: bool) -> str:
-    """Write a graph in dot's language; an edge's label is its number, as wide as its words."""
+    """Write a graph in dot's language; the label of an edge is its number, in a box as wide as its words."""
     lines = [
         f"digraph {{ rankdir={'TB' if downwards else 'LR'}; nodesep=0.3; ranksep=0.45;",
         'node [shape=box, fixedsize=true, label=""];',
@@ -54,7 +54,7 @@ def _dot(sizes: Sequence[Point], edges: Edges, labels: Sequence[str], *, downwar
 
 
 def _placement(plain: str, boxes: int, edges: int) -> Placement:
-    """Read dot's plain output: inches, counted from the lower left corner."""
+    """Read dot's plain output, in inches from the lower left corner."""
     centers: dict[int, Point] = {}
     lines: dict[int, tuple[Point, ...]] = {}
     words: dict[int, Point] = {}

@@ -1,4 +1,4 @@
-"""A plain layout of graphs: the longest way runs straight, what runs beside it has a lane of its own."""
+"""A layout of graphs in layers: the longest path runs straight, other paths in lanes beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _NARROW = 8  # what a lane of lines needs to either side
 
 @dataclass(frozen=True)
 class Placement:
-    """Where everything stands, in CSS pixels.
+    """The positions of boxes, edges and words, in CSS pixels.
 
     Args:
         size: width and height of the whole.
@@ -79,7 +79,7 @@ def _turned(points: Sequence[Point]) -> list[Point]:
 
 
 def _rows(count: int, edges: Edges, beside: Mapping[int, int]) -> list[int]:
-    """Return the row of every box; one that nothing goes into stands just before what is made of it first."""
+    """Return the row of every box; a box without inputs is placed just before the first that uses it."""
     rows = [0] * count
     inner = sorted((edge for edge in edges if edge[0] not in beside), key=lambda edge: edge[1])
     for start, end in inner:
@@ -95,7 +95,7 @@ def _rows(count: int, edges: Edges, beside: Mapping[int, int]) -> list[int]:
 def _lanes(
     rows: Sequence[int], edges: Edges, beside: Mapping[int, int]
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the lane of every box, and that which every edge, by its number, runs in.
+    """Return the lane of every box, and of every edge by its number.
 
     In a lane a row is slot 2r and the gap after it slot 2r + 1; each is taken once.
     """
@@ -137,7 +137,7 @@ def _lanes(
 
 
 def _longest_way(boxes: set[int], edges: Iterable[tuple[int, int]]) -> list[int]:
-    """Return the way through some of the boxes that has most of them, the first of several."""
+    """Return the longest path through some boxes, the first of several."""
     length = dict.fromkeys(boxes, 1)
     following: dict[int, int] = {}
     for start, end in sorted(edges, reverse=True):
@@ -219,7 +219,7 @@ class _Plan:
         return x + aside, y + side * height / 2
 
     def _other(self, edge: int, end: int, lane: int) -> bool:
-        """Tell whether one end of an edge is in another lane than the edge."""
+        """Return whether one end of an edge is in another lane than the edge."""
         return self.lanes[self.edges[edge][end]] != lane
 
     def _stack_height(self, owner: int) -> float:

@@ -1,7 +1,7 @@
-"""Panels of curves with bands over one axis: training by epoch, loss by step, robust accuracy by budget."""
+"""Panels of curves with bands over one axis, such as training curves by epoch."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "line_panels", "loss_by_step", "robust_accuracy_curve", "training_curves"]
+__all__ = ["Curve", "line_panels"]
 
 Curve = Band | tuple[Numbers, Numbers | None, Numbers | None]
 """A mean with the ends of its interval: a :class:`Band` or a plain triple."""
@@ -35,9 +35,7 @@ def line_panels(
     panels: Mapping[str, Mapping[str, Curve]],
     *,
     x_label: str,
-    x_scale: Literal["linear", "log"] = "linear",
     y_limits: tuple[float, float] | None = None,
-    marks: Mapping[str, float] | None = None,
     levels: Mapping[str, float] | None = None,
     rows: int = 1,
     width: float = WIDTH,
@@ -50,9 +48,7 @@ def line_panels(
         panels: title, which names the quantity -> series name -> curve, each array (points,). A series keeps
             its style through all panels. What is not finite leaves a gap.
         x_label: what the axis is, with its unit.
-        x_scale: "log" needs positive points.
         y_limits: for all panels; by default each panel fits its data.
-        marks: words -> position on the axis, drawn as vertical lines ("best validation").
         levels: words -> height, drawn as horizontal lines ("chance").
         rows: into how many rows the panels are divided.
         width: in CSS pixels.
@@ -78,105 +74,13 @@ def line_panels(
                 handles[name] = _draw_curve(axes, points, name, Band(*curve), names.index(name))
             axes.set_title(label(title))
             axes.set_xlabel(label(x_label))
-            axes.set_xscale(x_scale)
-            _format_axis(axes, points, x_scale)
+            _format_axis(axes, points)
             if y_limits is not None:
                 axes.set_ylim(*y_limits)
-            _draw_guides(axes, marks or {}, levels or {})
+            _draw_levels(axes, levels or {})
         if len(names) > 1 or len(panels) == 1:
             add_legend(sheet, [handles[name] for name in names], names)
     return sheet.svg
-
-
-def training_curves(
-    epochs: Numbers,
-    panels: Mapping[str, Mapping[str, Curve]],
-    *,
-    best_epoch: float | None = None,
-    rows: int = 1,
-    width: float = WIDTH,
-    height: float = 290,
-) -> str:
-    """Draw loss and accuracy by epoch side by side, with a band over the seeds.
-
-    Args:
-        epochs: (epochs,).
-        panels: such as ``{"Loss": {"training": (mean, low, high), "validation": ...}, "Accuracy": {...}}``.
-        best_epoch: where the checkpoint that was tested comes from.
-        rows: into how many rows the panels are divided.
-        width: in CSS pixels.
-        height: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-    """
-    marks = {} if best_epoch is None else {"best validation": best_epoch}
-    return line_panels(epochs, panels, x_label="epoch", marks=marks, rows=rows, width=width, height=height)
-
-
-def loss_by_step(
-    curves: Mapping[str, Curve],
-    *,
-    title: str = "Mean loss",
-    x_label: str = "attack step",
-    first_step: int = 0,
-    width: float = 640,
-    height: float = 300,
-) -> str:
-    """Draw a loss by step, one line for each series; steps count from ``first_step``.
-
-    Args:
-        curves: series name -> curve, all of the same length.
-        title: the quantity.
-        x_label: what a step is.
-        first_step: the number of the first value; 0 when it was measured before the first step.
-        width: in CSS pixels.
-        height: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-    """
-    count = max((len(finite(Band(*curve).mean)) for curve in curves.values()), default=0)
-    steps = np.arange(first_step, first_step + count)
-    return line_panels(steps, {title: curves}, x_label=x_label, width=width, height=height)
-
-
-def robust_accuracy_curve(
-    epsilons: Numbers,
-    curves: Mapping[str, Curve],
-    *,
-    epsilon_unit: Literal["1/255", "pixels"] = "1/255",
-    chance: float | None = None,
-    title: str = "Robust accuracy",
-    width: float = 640,
-    height: float = 330,
-) -> str:
-    """Draw the accuracy that is left under attack against the attack's budget.
-
-    Args:
-        epsilons: budgets in pixel units (images in [0, 1]), (budgets,); 0 stands for no attack.
-        curves: model or attack -> accuracy with interval, each in [0, 1].
-        epsilon_unit: "1/255" labels the axis in gray levels, the custom for the L∞ norm; "pixels" as given.
-        chance: accuracy of guessing, drawn as a level.
-        title: the quantity.
-        width: in CSS pixels.
-        height: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-    """
-    levels_of_gray = epsilon_unit == "1/255"
-    return line_panels(
-        finite(epsilons) * (255 if levels_of_gray else 1),
-        {title: curves},
-        x_label="perturbation budget ε, in 1/255"
-        if levels_of_gray
-        else "perturbation budget ε, pixels in [0, 1]",
-        y_limits=(0.0, 1.02),
-        levels={} if chance is None else {"chance": chance},
-        width=width,
-        height=height,
-    )
 
 
 def _draw_curve(axes: "Axes", x: Numbers, name: str, band: Band, position: int) -> "Artist":
@@ -203,20 +107,7 @@ def _draw_curve(axes: "Axes", x: Numbers, name: str, band: Band, position: int) 
     return line
 
 
-def _draw_guides(axes: "Axes", marks: Mapping[str, float], levels: Mapping[str, float]) -> None:
-    for words, position in marks.items():
-        axes.axvline(position, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=0)
-        axes.annotate(
-            label(words),
-            (position, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 1),
-            textcoords="offset points",
-            ha="right" if position > sum(axes.get_xlim()) / 2 else "left",
-            va="bottom",
-            color=light("muted"),
-            fontsize=11,
-        )
+def _draw_levels(axes: "Axes", levels: Mapping[str, float]) -> None:
     for words, height in levels.items():
         axes.axhline(height, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=0)
         axes.annotate(
@@ -231,24 +122,14 @@ def _draw_guides(axes: "Axes", marks: Mapping[str, float], levels: Mapping[str, 
         )
 
 
-def _format_axis(axes: "Axes", x: Numbers, scale: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+def _format_axis(axes: "Axes", x: Numbers) -> None:
+    from matplotlib.ticker import MaxNLocator
 
     points = finite(x)
     points = points[np.isfinite(points)]
     if points.size > 1:
         margin = 0.03 * (points.max() - points.min())
-        axes.set_xlim(
-            *(
-                (points.min() - margin, points.max() + margin)
-                if scale == "linear"
-                else (points.min(), points.max())
-            )
-        )
+        axes.set_xlim(points.min() - margin, points.max() + margin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=NICE_STEPS))
-    if scale == "log":
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        return
     whole = bool(points.size) and bool(np.all(np.equal(np.mod(points, 1), 0)))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=whole, min_n_ticks=2, steps=NICE_STEPS))

@@ -74,13 +74,11 @@ def search_panels(
     best: tuple[int, int] | None = None,
     winner: Spot | None = None,
     baseline: float | None = None,
-    width: float = WIDTH,
-    panel_height: float = 260,
 ) -> str:
     """Draw every setting of a search against its validation accuracy in %.
 
-    Where the accuracies differ widely, the axis is logarithmic in the error (100 - accuracy): the way from
-    90 to 99 is as long as that from 0 to 90, so that one can tell the good ones apart.
+    Where the accuracies differ widely, the axis is logarithmic in the error (100 - accuracy): the distance
+    from 90 to 99 equals that from 0 to 90, so that good settings can be told apart.
 
     Args:
         axes: the dimensions, one for each panel.
@@ -88,8 +86,6 @@ def search_panels(
         best: the chosen setting: the number of its round, and its number in the round, from 0.
         winner: the same setting on fresh seeds.
         baseline: the accuracy of the baseline on fresh seeds.
-        width: in CSS pixels.
-        panel_height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -100,10 +96,10 @@ def search_panels(
     if not axes or not rounds:
         raise ValueError("search_panels needs at least one axis and one round")
     most = 2 if len(axes) == 4 else 3
-    columns = max(1, min(most, len(axes), int(width // _NEEDED_WIDTH)))
+    columns = max(1, min(most, len(axes), int(WIDTH // _NEEDED_WIDTH)))
     rows = -(-len(axes) // columns)
-    panel_width = width / columns if columns > 1 else min(width, 1.5 * _PANEL_WIDTH)
-    with drawing(columns * panel_width, rows * panel_height + 40) as sheet:
+    panel_width = WIDTH / columns if columns > 1 else min(WIDTH, 1.5 * _PANEL_WIDTH)
+    with drawing(columns * panel_width, rows * 260 + 40) as sheet:
         grid = sheet.figure.subplots(rows, columns, squeeze=False, sharey=True)
         panels = list(grid.flat)
         _draw_accuracies(panels[0], _shortfalls(rounds, winner, baseline))
@@ -178,7 +174,7 @@ def _draw_axis(panel: "Axes", axis: SearchAxis) -> None:
 
 
 def _plainly(value: float, position: float | None = None) -> str:
-    """Write a number as people write it in a recipe: 0.01, 1e−5."""
+    """Write a number as in a recipe: 0.01, 1e−5."""
     return f"{value:g}".replace("e-0", "e-").replace("-", "−")
 
 

@@ -1,4 +1,4 @@
-"""How small the perturbations are that fool: their empirical distribution, with the budgets marked."""
+"""The empirical distribution of the smallest perturbations that fool, with the budgets marked."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,20 +28,16 @@ def perturbation_sizes(
     budgets: Sequence[float],
     *,
     x_label: str,
-    title: str = "Images that a perturbation of at most this size makes wrong, %",
     width: float = WIDTH,
-    height: float = 330,
 ) -> str:
-    """Draw for each model how many images a perturbation of at most some size was seen to fool.
+    """Draw for each model the share of images fooled by a perturbation of at most each size.
 
     Args:
         curves: model -> sizes, ascending from 0, and the percentage that is wrong from each size on; the last
             percentage holds to the largest budget.
         budgets: drawn as vertical lines.
         x_label: the size, with its unit.
-        title: the quantity.
         width: in CSS pixels.
-        height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
@@ -53,7 +49,7 @@ def perturbation_sizes(
         raise ValueError("perturbation_sizes needs at least one curve and one budget")
     largest = max(budgets)
     handles: list[Artist] = []
-    with drawing(width, height) as sheet:
+    with drawing(width, 330) as sheet:
         axes = sheet.figure.subplots()
         for budget in budgets:
             axes.axvline(budget, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=0)
@@ -63,7 +59,7 @@ def perturbation_sizes(
                 raise ValueError(f"curve {name!r} needs one percentage for each of its {x.size} sizes")
             x, y = np.append(x, max(largest, x[-1])), np.append(y, y[-1])
             handles += axes.step(x, y, where="post", color=style.color, linestyle=style.dash)
-        axes.set_title(label(title))
+        axes.set_title("Images fooled by a perturbation of at most this size, %")
         axes.set_xlabel(label(x_label))
         axes.set_xlim(-0.015 * largest, 1.03 * largest or 1.0)
         axes.set_ylim(0, 102)

@@ -1,4 +1,4 @@
-"""The text of an SVG made fit for a page: theme variables, ids that do not collide, nothing from outside."""
+"""SVG text for a page: theme variables, unique ids, no external references."""
 
 import hashlib
 import re
@@ -50,7 +50,7 @@ def themed_svg(svg: str) -> str:
 
 
 def rename_ids(svg: str, prefix: str) -> str:
-    """Give each id that something in the drawing refers to a name under ``prefix``, and drop the others."""
+    """Rename each referenced id of a drawing under ``prefix``, and drop the others."""
     used = sorted({first or second for tag in _TAG.findall(svg) for first, second in _REFERENCE.findall(tag)})
     names = {name: f"{prefix}-{position}" for position, name in enumerate(used)}
 
@@ -72,7 +72,7 @@ def inline_svg(svg: str, prefix: str, attributes: str) -> str:
 
 
 def standalone_svg(svg: str) -> str:
-    """Make a file that any viewer can show: plain light colors on white paper, no CSS variables."""
+    """Return a drawing for any viewer: light colors on white, without CSS variables."""
     plain = _TAG.sub(lambda match: _plain_tag(match[0]), svg)
     opening = _opening(plain)
     paper = f'<rect width="100%" height="100%" style="fill: {COLORS["paper"][0]}"/>'

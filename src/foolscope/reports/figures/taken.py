@@ -1,4 +1,4 @@
-"""Which attack took what: for every budget one bar of all images, divided by what became of them."""
+"""Which attack fooled how many images: one divided bar per budget."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -108,7 +108,13 @@ def _figure(trace: TraceRecord) -> Figure:
     }
     several = len(trace.seeds) > 1
     return Figure(
-        draw.loss_by_step(curves, title="Mean cross-entropy of the label, nats", width=680, height=330),
+        draw.line_panels(
+            range(len(trace.budgets[-1].mean_losses)),
+            {"Mean cross-entropy of the label, nats": curves},
+            x_label="attack step",
+            width=680,
+            height=330,
+        ),
         "The loss before the attack (step 0) and after each of its steps"
         + (": means over the seeds, with 95 % intervals." if several else "."),
         f"Curves of the mean loss against the attack step, for {join_words(list(curves))}.",

@@ -154,7 +154,7 @@ def training_figure(training: TrainingRecord) -> Figure | None:
         caption.append(f"Trials that diverged are left out ({training.diverged}).")
     rows = 2 if len(panels) > _IN_A_ROW else 1
     return Figure(
-        draw.training_curves(training.epochs, panels, rows=rows, height=_HEIGHT * rows),
+        draw.line_panels(training.epochs, panels, x_label="epoch", rows=rows, height=_HEIGHT * rows),
         " ".join(caption),
         f"Curves of {join_words([title.lower() for title in panels])} over {length} of {training.recipe}.",
         key=f"training-{training.recipe}",

@@ -5,22 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from quick_demonstrations import QUICK
 
 from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS
-from foolscope.reports.parts.demonstrations.section import demonstration_section
-
-QUICK = {
-    "constructive-approximation": {
-        "line_ratios": (5.0, 8.0),
-        "plane_ratios": (5.0, 6.0),
-        "training_steps": 1,
-    },
-    "curve-fit": {"points": 12, "steps": 20},
-    "gradient-flow": {"hidden": 4, "rows": 5, "width": 3, "images": 4, "training_steps": 2},
-    "linear-regression": {"examples": 20, "steps": 20},
-    "low-rank": {"rows": 4, "columns": 3, "rank": 1, "starts": 2, "steps": 20},
-    "shifted-relu": {"examples": 8, "hidden": 3, "steps": 5},
-}
 
 
 @pytest.mark.parametrize("kind", DEMONSTRATIONS)
@@ -37,8 +24,3 @@ def test_it_measures_what_it_declares_and_nothing_global(kind):
     assert not any("." in name for name in words if "@" not in name)
     json.dumps(outcome.data, allow_nan=False)
     assert entry.run(settings, 4).data != outcome.data
-
-
-def test_every_kind_can_be_reported():
-    assert callable(demonstration_section)
-    assert set(QUICK) == set(DEMONSTRATIONS)

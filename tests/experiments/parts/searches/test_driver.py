@@ -9,7 +9,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.experiments.parts.searches import SAMPLERS, SearchSettings, check_search, search
 from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.recipe import recipe_from, with_values
-from foolscope.experiments.running.run import Session, Stage
+from foolscope.experiments.running.run import Session, StageEvent
 from foolscope.experiments.running.store import Store
 
 BASE = recipe_from(
@@ -163,7 +163,7 @@ def test_a_killed_search_goes_on_where_it_was(tmp_path, sampler, where, epoch):
     epochs = []
 
     def kill(event):
-        if isinstance(event, Stage) and where in event.detail and "epoch" in event.detail:
+        if isinstance(event, StageEvent) and where in event.detail and "epoch" in event.detail:
             epochs.append(event.detail)
             if len(epochs) == epoch:
                 raise KilledError

@@ -1,7 +1,8 @@
-"""Numerical experiments that train no image classifier: named, with settings, measures and figures.
+"""Demonstrations: numerical experiments that train no image classifier.
 
-Adding one is one file here with a :class:`Demonstration`, one line in :data:`DEMONSTRATIONS`, and one line in
-the table of :mod:`foolscope.reports.parts.demonstrations.section`.
+To add one, write a file here with a :class:`Demonstration`, one of the same name beside the report's section,
+and a line each in :data:`DEMONSTRATIONS` and in the table of
+:mod:`foolscope.reports.parts.demonstrations.section`.
 """
 
 from foolscope.experiments.parts.demonstrations.constructive_approximation import (

@@ -1,6 +1,6 @@
-"""Functions approximated by stated weights: a bump, a tower, units against t/ε, trained networks (C3)."""
+"""Functions approximated by networks with stated weights, and by trained ones."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from foolscope.experiments.parts.demonstrations.demonstration import (
     Outcome,
 )
 
-__all__ = ["CONSTRUCTIVE_APPROXIMATION", "ConstructiveApproximation"]
+__all__ = ["CONSTRUCTIVE_APPROXIMATION", "ApproximatedFunction", "ConstructiveApproximation", "UnitCosts"]
 
 _Ratios = Annotated[tuple[Annotated[float, Field(gt=4, le=1000)], ...], Field(min_length=2, max_length=8)]
 _SHOWN = EXAMPLES[0]
@@ -27,7 +27,31 @@ class ConstructiveApproximation(DemonstrationSettings):
     kind: Literal["constructive-approximation"] = "constructive-approximation"
     line_ratios: _Ratios = Field((8.0, 16.0, 32.0, 64.0), description="t/ε on the unit interval")
     plane_ratios: _Ratios = Field((6.0, 12.0, 24.0), description="t/ε on the unit square")
-    training_steps: int = Field(500, ge=1, le=100_000, description="of Adam, for the networks beside them")
+    training_steps: int = Field(500, ge=1, le=100_000, description="steps of Adam for the trained networks")
+
+
+class ApproximatedFunction(TypedDict):
+    """A function and its network with stated weights at points of the unit interval, for the figure."""
+
+    name: str
+    epsilon: float
+    hidden_units: int
+    x: list[float]
+    function: list[float]
+    network: list[float]
+
+
+class UnitCosts(TypedDict):
+    """Hidden units against t/ε with the measured error for ε, one row per function.
+
+    The slope is of the stated networks' units against t/ε, both logarithmic.
+    """
+
+    reached: list[list[float]]
+    units: list[list[int]]
+    slope: float
+    trained_reached: list[list[float]]
+    trained_units: list[list[int]]
 
 
 def _measures(settings: ConstructiveApproximation) -> dict[str, str]:
@@ -37,12 +61,12 @@ def _measures(settings: ConstructiveApproximation) -> dict[str, str]:
         "bump_outside": "largest size of the bump 0.02 or more outside",
         "tower_height": "height of the tower of four hidden units at its center",
         "tower_outside": "largest size of the tower 0.05 or more outside",
-        "bound_share": "largest guaranteed bound in units of the ε asked for",
-        "error_share": "largest measured error in units of the guaranteed bound",
+        "bound_share": "largest guaranteed bound, as a fraction of the requested ε",
+        "error_share": "largest measured error, as a fraction of the guaranteed bound",
         "line_slope": "slope of hidden units against t/ε on the line, both logarithmic",
         "plane_slope": "slope of hidden units against t/ε in the plane, both logarithmic",
-        "line_trained_nearer": "share of cases on the line where training came nearer with as many units",
-        "plane_trained_nearer": "share of cases in the plane where training came nearer with as many units",
+        "line_trained_nearer": "share of cases on the line where as many trained units had a smaller error",
+        "plane_trained_nearer": "share of cases in the plane where as many trained units had a smaller error",
         "line_trained_fewer": "share of cases on the line where training needed fewer units",
         "plane_trained_fewer": "share of cases in the plane where training needed fewer units",
     }
@@ -98,7 +122,7 @@ def _pieces() -> dict[str, float]:
     }
 
 
-def _shown() -> dict[str, Any]:
+def _shown() -> ApproximatedFunction:
     """Approximate one function for the figure."""
     epsilon = _SHOWN.gradient_bound / _SHOWN_RATIO
     built = approximate(_SHOWN.function, _SHOWN.gradient_bound, epsilon)
@@ -115,7 +139,7 @@ def _shown() -> dict[str, Any]:
     }
 
 
-def _costs(found: Scaling) -> dict[str, Any]:
+def _costs(found: Scaling) -> UnitCosts:
     sizes = np.broadcast_to(found.sizes, found.trained_reached.shape)
     return {
         "reached": found.reached.tolist(),

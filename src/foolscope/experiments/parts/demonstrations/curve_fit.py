@@ -1,4 +1,4 @@
-"""A curve is fitted by gradient descent: a polynomial, noisy points of a sine or a cubic (A1)."""
+"""Curve fitting by gradient descent: a polynomial to noisy points of a sine or a cubic."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -38,16 +38,18 @@ class CurveFit(DemonstrationSettings):
 
     kind: Literal["curve-fit"] = "curve-fit"
     function: Literal["sine", "cubic"] = Field("sine", description="sin x, or 0.1 x³ − 0.5 x + 0.5")
-    points: int = Field(50, ge=8, le=1000, description="drawn uniformly from [−half_width, half_width]")
+    points: int = Field(
+        50, ge=8, le=1000, description="points drawn uniformly from [−half_width, half_width]"
+    )
     half_width: float = Field(3.0, gt=0, le=5)
     noise: float = Field(0.1, ge=0, le=10, description="standard deviation of the normal noise")
-    degree: int = Field(3, ge=1, le=5, description="of the polynomial")
+    degree: int = Field(3, ge=1, le=5, description="degree of the polynomial")
     learning_rate: float = Field(1e-4, gt=0)
     steps: int = Field(40_000, ge=1, le=1_000_000)
 
 
 def sample(settings: CurveFit, seed: int) -> tuple[_Line, _Line]:
-    """Draw the points: places and noisy heights."""
+    """Draw the points: x and noisy y."""
     chance = numpy_generator(seed, "demonstration", "curve-fit")
     x = np.sort(chance.uniform(-settings.half_width, settings.half_width, settings.points))
     return x, _FUNCTIONS[settings.function](x) + settings.noise * chance.normal(size=settings.points)
@@ -56,10 +58,10 @@ def sample(settings: CurveFit, seed: int) -> tuple[_Line, _Line]:
 def _measures(settings: CurveFit) -> dict[str, str]:
     return {
         "final_loss": "mean squared error after the last step",
-        "least_squares_loss": "mean squared error of the closed-form solution, the least there is",
-        "loss_ratio": "loss after the last step in units of the least there is",
+        "least_squares_loss": "mean squared error of the closed-form solution, the minimum",
+        "loss_ratio": "loss after the last step divided by the minimum",
         "rises": "number of steps at which the loss rose",
-        "share_of_bound": "learning rate in units of its stability bound 2/λ_max",
+        "share_of_bound": "learning rate divided by its stability bound 2/λ_max",
         "gradient_error": "relative error of the hand-derived gradient against central differences",
     }
 
@@ -96,13 +98,13 @@ def _run(settings: CurveFit, seed: int) -> Outcome:
 
 
 def _powers(x: _Line, degree: int) -> Float[np.ndarray, "point degree"]:
-    """Return x, x², … as columns."""
+    """Return the powers x, x², … as columns."""
     columns: Float[np.ndarray, "point degree"] = x[:, None] ** np.arange(1, degree + 1)
     return columns
 
 
 def _gradient_error(features: Float[np.ndarray, "point degree"], heights: _Line) -> float:
-    """Hold the gradient at the start of the descent, derived by hand, to differences of the loss."""
+    """Compare the hand-derived gradient at the start with central differences of the loss."""
     start, goal = np.zeros(features.shape[1] + 1), heights[:, None]
 
     def parts(numbers: Float[np.ndarray, " number"]) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a demonstration is: settings, the names of its measures, and a run for one seed."""
+"""The definition of a demonstration: settings, names of its measures, and a run for one seed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ class DemonstrationSettings(Settings):
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",
-        description='how claims call it, as in metric = "measure:NAME.MEASURE"',
+        description='its name in claims, as in metric = "measure:NAME.MEASURE"',
     )
     kind: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one seed of a demonstration yields.
+    """The result of a demonstration with one seed.
 
     Args:
-        measures: name to number, those that the demonstration declares.
-        data: what its figures are drawn from; JSON, without numbers that are not finite.
+        measures: the declared measures, name to number.
+        data: JSON-able data for its figures.
     """
 
     measures: Mapping[str, float]
@@ -40,7 +40,7 @@ class Demonstration:
 
     Args:
         settings: its settings, derived from :class:`DemonstrationSettings`.
-        measures: from the settings to the names of its measures, each with what it is in words.
+        measures: from the settings to the measures, name to description.
         run: from settings and seed to the outcome; it neither reads nor changes any global random state.
         version: raised when a change makes old outcomes incomparable.
     """

@@ -1,4 +1,4 @@
-"""Least squares: gradient descent with hand-derived gradients, the closed form, and the curvature."""
+"""Linear least squares by gradient descent and in closed form, and the curvature of the loss."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ __all__ = ["Descent", "curvatures", "descend", "least_squares", "log_spaced", "p
 Features = Float[np.ndarray, "example feature"]
 Targets = Float[np.ndarray, " example"]
 
-_HOPELESS = 1e6  # times the first loss: where a descent has gone astray and is given up
-_ROUNDING = 1e-12  # relative to the loss; a rise smaller than this is none
+_HOPELESS = 1e6  # times the first loss: beyond it a descent has diverged and is stopped
+_ROUNDING = 1e-12  # relative to the loss; a smaller rise does not count
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Descent:
     """A run of gradient descent.
 
     Args:
-        weights: of the features at the end.
-        bias: likewise.
-        losses: before each step and after the last; the descent ends early where it is given up.
+        weights: one per feature, after the last step.
+        bias: after the last step.
+        losses: before each step and after the last; fewer where the descent was stopped because it diverged.
     """
 
     weights: Float[np.ndarray, " feature"]
@@ -32,16 +32,16 @@ class Descent:
 
 
 def descend(features: Features, targets: Targets, learning_rate: float, steps: int) -> Descent:
-    """Fit targets by an affine layer: plain gradient descent on the mean squared error, from zero.
+    """Fit an affine layer by gradient descent on the mean squared error, from zero.
 
     The gradients are those derived by hand in :class:`foolscope.reference.Affine` and
     :class:`foolscope.reference.MeanSquaredError`. A loss beyond a million times the first ends it.
 
     Args:
-        features: what the prediction is a weighted sum of, beside a bias.
-        targets: to predict.
+        features: inputs of the affine layer.
+        targets: one per example.
         learning_rate: η > 0.
-        steps: at most so many.
+        steps: at most this many.
 
     Example:
         >>> x = np.array([[-1.0], [1.0]])
@@ -108,7 +108,7 @@ def rises(losses: Float[np.ndarray, " moment"]) -> int:
 
 
 def log_spaced(count: int, most: int = 160) -> Int[np.ndarray, " chosen"]:
-    """Choose at most so many of the indices 0 … count − 1, denser at the start, with both ends.
+    """Choose at most ``most`` of the indices 0 … count − 1, denser at the start, with both ends.
 
     Example:
         >>> log_spaced(5).tolist(), len(log_spaced(40_000)) <= 160

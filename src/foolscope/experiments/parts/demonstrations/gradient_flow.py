@@ -1,4 +1,4 @@
-"""Gradients through time: vanishing and exploding against their bound, and what mitigates it (B5)."""
+"""Gradients through time: vanishing, exploding, their bound, and remedies."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
@@ -30,35 +30,37 @@ _CLIPPED, _DECAYED = "‖w‖ = {:g}, clipped", "‖w‖ = {:g}, weight decay"
 
 
 class GradientFlow(DemonstrationSettings):
-    """Recurrent networks read images of noise row by row; how far the loss's gradient reaches back."""
+    """How far the loss's gradient reaches back in recurrent networks that read noise row by row."""
 
     kind: Literal["gradient-flow"] = "gradient-flow"
-    spectral_norms: _Norms = Field((0.8, 1.0, 1.2), description="‖w‖ of the recurrent matrix")
-    forget_biases: _Biases = Field((0.0, 1.0, 4.0), description="of an LSTM's forget gate")
+    spectral_norms: _Norms = Field(
+        (0.8, 1.0, 1.2), description="initial spectral norms ‖w‖ of the recurrent matrix"
+    )
+    forget_biases: _Biases = Field((0.0, 1.0, 4.0), description="initial biases of an LSTM's forget gate")
     hidden: int = Field(50, ge=1, le=1000)
     rows: int = Field(28, ge=2, le=200, description="time steps T")
     width: int = Field(28, ge=1, le=1000, description="numbers in a row")
     images: int = Field(50, ge=1, le=1000)
     clipping: float = Field(1.0, gt=0, description="largest norm of a gradient, in training on digits")
     l2: float = Field(0.1, ge=0, description="coefficient of weight decay, in training")
-    training_steps: int = Field(100, ge=1, le=1000, description="of gradient descent")
-    training_rate: float = Field(0.02, gt=0, le=10, description="its learning rate")
+    training_steps: int = Field(100, ge=1, le=1000, description="steps of gradient descent")
+    training_rate: float = Field(0.02, gt=0, le=10, description="learning rate of the training")
 
 
 def _measures(settings: GradientFlow) -> dict[str, str]:
     steepest, steps = f"‖w‖ = {max(settings.spectral_norms):g}", f"after {settings.training_steps} steps"
     words = {
-        "bound_share": "largest gradient in units of its bound ‖w‖^(T−t), over all RNNs and time steps",
+        "bound_share": "largest gradient divided by its bound ‖w‖^(T−t), over all RNNs and time steps",
         "theory_error": "largest relative difference of a linear recurrence from ‖w‖^(T−t)",
     }
     for kind in ("linear", "tanh"):
         for norm in settings.spectral_norms:
             words[f"{kind}@{norm:g}"] = (
-                f"gradient by the first state in units of that by the last, {kind}, ‖w‖ = {norm:g}"
+                f"gradient at the first state divided by that at the last, {kind}, ‖w‖ = {norm:g}"
             )
     for bias in settings.forget_biases:
         words[f"lstm@{bias:g}"] = (
-            f"gradient by the first cell in units of that by the last, LSTM, forget bias {bias:g}"
+            f"gradient at the first cell divided by that at the last, LSTM, forget bias {bias:g}"
         )
     for norm in settings.spectral_norms:
         words[f"tanh_trained@{norm:g}"] = f"the same, tanh, ‖w‖ = {norm:g}, {steps}"
@@ -67,9 +69,9 @@ def _measures(settings: GradientFlow) -> dict[str, str]:
     return words | {
         "free_step": f"norm of the first step over the learning rate, linear, {steepest}, without clipping",
         "clipped_step": f"largest norm of a step over the learning rate, linear, {steepest}, with clipping",
-        "free_loss": f"loss in units of the first, linear, {steepest}, without clipping, {steps}",
-        "clipped_loss": f"loss in units of the first, linear, {steepest}, with clipping, {steps}",
-        "decayed_norm": f"‖w‖ with weight decay in units of that without, tanh, {steepest}, {steps}",
+        "free_loss": f"loss divided by the first loss, linear, {steepest}, without clipping, {steps}",
+        "clipped_loss": f"loss divided by the first loss, linear, {steepest}, with clipping, {steps}",
+        "decayed_norm": f"‖w‖ with weight decay divided by that without, tanh, {steepest}, {steps}",
     }
 
 
@@ -120,13 +122,13 @@ def _run(settings: GradientFlow, seed: int) -> Outcome:
 
 
 def _shares(flow: FlowThroughTime) -> np.ndarray:
-    """Return the gradient's norm at every time step in units of its bound."""
+    """Return the gradient's norm divided by its bound at every time step."""
     assert flow.bound is not None
     return np.asarray(flow.hidden / flow.bound)
 
 
 def _reach(flow: FlowThroughTime) -> float:
-    """Return how much of the gradient by the last state arrives at the first; not finite if it diverged."""
+    """Return the gradient norm at the first state divided by that at the last; not finite if it diverged."""
     return float(flow.memory[0] / flow.memory[-1])
 
 
@@ -139,11 +141,11 @@ def _listed(panels: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [{"title": title, "lines": lines} for title, lines in panels.items()]
 
 
-_Histories = dict[str, dict[str, GradientHistory]]  # kind of recurrence -> words -> what became of it
+_Histories = dict[str, dict[str, GradientHistory]]  # kind of recurrence -> description -> history
 
 
 def _histories(settings: GradientFlow, seed: int) -> _Histories:
-    """Train every network on digits, and those of the largest norm also clipped and with weight decay."""
+    """Train every network on digits, the ones of the largest norm also with clipping and weight decay."""
     steepest = max(settings.spectral_norms)
     data = _enlarged(load(_recipe(settings, seed, {"name": "rnn"}).dataset), settings.rows, settings.width)
     trials: dict[str, dict[str, Recipe]] = {}

@@ -1,4 +1,4 @@
-"""Linear regression by gradient descent at several learning rates, held to the bound 2/λ_max (E2)."""
+"""Linear regression by gradient descent at several learning rates, and the stability bound 2/λ_max."""
 
 from typing import Annotated, Literal
 
@@ -55,16 +55,16 @@ def _measures(settings: LinearRegression) -> dict[str, str]:
     words = {
         "curvature": "largest curvature of the loss, λ_max",
         "bound": "stability bound of the learning rate, 2/λ_max",
-        "condition": "largest curvature in units of the smallest",
+        "condition": "condition number: largest curvature divided by the smallest",
         "least_loss": "mean squared error of the closed-form solution",
         "rises_below": "steps at which the loss rose, at 0.99 times the bound",
-        "growth_above": "last loss in units of the lowest, at 1.01 times the bound",
+        "growth_above": "last loss divided by the lowest, at 1.01 times the bound",
     }
     for rate in settings.learning_rates:
         words |= {
-            f"share_of_bound@{rate:g}": f"learning rate {rate:g} in units of the bound",
+            f"share_of_bound@{rate:g}": f"learning rate {rate:g} divided by the bound",
             f"rises@{rate:g}": f"steps at which the loss rose, at learning rate {rate:g}",
-            f"excess@{rate:g}": f"last loss above the closed form's, at learning rate {rate:g}",
+            f"excess@{rate:g}": f"last loss minus that of the closed form, at learning rate {rate:g}",
         }
     return words
 

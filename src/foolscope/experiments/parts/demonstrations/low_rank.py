@@ -1,4 +1,4 @@
-"""Low-rank factorization, min ‖X − AB‖²: closed form, gradient descent, and who else is as good (B3)."""
+"""Low-rank factorization, min ‖X − AB‖²: closed form, gradient descent, and other minimizers."""
 
 import itertools
 from typing import Literal
@@ -22,11 +22,11 @@ Matrix = Float[np.ndarray, "row column"]
 Left = Float[np.ndarray, "row rank"]
 Right = Float[np.ndarray, "rank column"]
 
-_HOPELESS = 1e6  # times the first loss: where a descent has gone astray and is given up
+_HOPELESS = 1e6  # times the first loss: beyond it a descent has diverged and is stopped
 
 
 class LowRank(DemonstrationSettings):
-    """A matrix X is approximated by a product of two thin ones, A (m × r) and B (r × n)."""
+    """A matrix X approximated by a product of two thin matrices, A (m × r) and B (r × n)."""
 
     kind: Literal["low-rank"] = "low-rank"
     rows: int = Field(12, ge=2, le=100)
@@ -87,7 +87,7 @@ def best_factors(x: Matrix, rank: int) -> tuple[Left, Right]:
 
 
 def hessian_at_origin(x: Matrix, rank: int) -> Float[np.ndarray, "number number"]:
-    """Return the matrix of second derivatives of f at A = 0, B = 0, over A's entries, then B's.
+    """Return the Hessian of f at A = 0, B = 0, over A's entries, then B's.
 
     There ∂f/∂A = 2 (AB − X) Bᵀ has the derivative −2 X dBᵀ, all else being of second order, and ∂f/∂B has
     −2 dAᵀ X. With one rank it is −2 [[0, X], [Xᵀ, 0]], whose eigenvalues are ±2 σ_i: indefinite.
@@ -153,7 +153,7 @@ def _run(settings: LowRank, seed: int) -> Outcome:
 def _descend(
     x: Matrix, settings: LowRank, seed: int, start: int
 ) -> tuple[Left, Right, Float[np.ndarray, " moment"]]:
-    """Run gradient descent from a random start; return the factors and the loss at every moment."""
+    """Run gradient descent from a random start; return the factors and the loss at every step."""
     chance = numpy_generator(seed, "demonstration", "low-rank", "start", start)
     a = 0.3 * chance.normal(size=(settings.rows, settings.rank))
     b = 0.3 * chance.normal(size=(settings.rank, settings.columns))

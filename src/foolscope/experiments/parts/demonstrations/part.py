@@ -8,10 +8,10 @@ import pydantic
 from foolscope.core.errors import did_you_mean
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
-from foolscope.experiments.parts.by_seed import measured_over_seeds
 from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, DemonstrationSettings
 from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.measures import measured_over_seeds
 from foolscope.experiments.parts.part import Context, Entry, Part
 from foolscope.experiments.study import Study
 

@@ -1,4 +1,4 @@
-r"""The shifted ReLU: a bias absorbs its offset; what that means for training, and without a bias (E1).
+r"""The shifted ReLU, whose offset a bias absorbs: equal outputs, training, and the loss without biases.
 
 Notation: a network S has hidden units h = max(t, o) with t = W₁x + b₁ and outputs y = W₂h + b₂. Because
 max(t, o) = max(t − o, 0) + o, the network R with ordinary ReLUs and
@@ -59,7 +59,7 @@ _Curve = Float[np.ndarray, " moment"]
 
 
 class ShiftedReLUDemonstration(DemonstrationSettings):
-    """Networks of one hidden layer with max(t, o) and with max(t, 0) are held to each other."""
+    """Networks of one hidden layer with max(t, o) compared with max(t, 0)."""
 
     kind: Literal["shifted-relu"] = "shifted-relu"
     inputs: int = Field(3, ge=1, le=100)
@@ -71,7 +71,7 @@ class ShiftedReLUDemonstration(DemonstrationSettings):
 
 
 def converted(parameters: Parameters) -> dict[str, Array]:
-    """Return the parameters of the ReLU network with the same outputs, equation (1); biases must be there.
+    """Return the parameters of the ReLU network with the same outputs, equation (1); it needs biases.
 
     Example:
         >>> shifted = {"0.weight": np.eye(1), "0.bias": np.ones(1), "1.offset": np.full(1, 3.0),
@@ -117,10 +117,10 @@ def _measures(settings: ShiftedReLUDemonstration) -> dict[str, str]:
             "largest difference of parameters after equal steps, offset and output weights held"
         ),
         "equal_difference": "largest difference of parameters after equal steps of all of them",
-        "loss_difference": "difference of the last losses after equal steps, in units of the first loss",
-        "loss_without_bias": "best loss without biases, as a fraction of the targets' mean square",
-        "trained_without_bias": "loss of a trained network without biases, in units of the best",
-        "loss_with_bias": "loss of the conversion with biases, as a fraction of the targets' mean square",
+        "loss_difference": "difference of the last losses after equal steps, divided by the first loss",
+        "loss_without_bias": "best loss without biases, divided by the targets' mean square",
+        "trained_without_bias": "loss of a trained network without biases, divided by the best",
+        "loss_with_bias": "loss of the conversion with biases, divided by the targets' mean square",
         "sigmoid_error": "largest difference of the graph's derivative from σ(1 − σ)",
     }
 
@@ -207,7 +207,7 @@ def _descend(
     steps: int,
     held: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, Array], _Curve]:
-    """Take plain gradient steps in all parameters but those held; return the last ones and the losses."""
+    """Run gradient descent with some parameters held; return the last parameters and the losses."""
     parameters, losses = dict(start), []
     for _ in range(steps):
         found = gradients_at(parameters)
@@ -222,7 +222,7 @@ def _descend(
 def _descend_matched(
     gradients_at: _Step, start: dict[str, Array], rate: float, steps: int
 ) -> tuple[dict[str, Array], _Curve]:
-    """Train the ReLU network by the steps that the shifted one would take; that one is never evaluated."""
+    """Train the ReLU network by the steps of the shifted one, without evaluating that one."""
     parameters, offset = converted(start), start["1.offset"]
     losses = []
     for _ in range(steps):
@@ -243,7 +243,7 @@ def _descend_matched(
 def _without_bias(
     settings: ShiftedReLUDemonstration, chance: np.random.Generator
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """Let networks of one input without biases learn what a shifted network without biases computes."""
+    """Fit ReLU networks without biases to the outputs of a shifted network without biases."""
     x = np.linspace(-2, 2, 81)[:, None]
     teacher = {
         "0.weight": chance.normal(size=(settings.hidden, 1)),
@@ -273,7 +273,7 @@ def _without_bias(
 
 
 def _sigmoid_error() -> float:
-    """Hold the derivative that the graph of the sigmoid gives to σ(1 − σ), from −8 to 8."""
+    """Compare the derivative of the sigmoid's graph with σ(1 − σ), from −8 to 8."""
     errors = []
     for place in np.linspace(-8, 8, 65):
         x = Scalar(float(place), "x")

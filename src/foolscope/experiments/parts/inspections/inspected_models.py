@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foolscope.experiments.parts.by_seed import measure_record, measured_by_seed
 from foolscope.experiments.parts.inspections.inspecting import PARTS, Inspected, inspect_subject
 from foolscope.experiments.parts.inspections.metrics import measures_of
 from foolscope.experiments.parts.inspections.plan import InspectionPlan
 from foolscope.experiments.parts.inspections.records import InspectedRecord, InspectionRecord
+from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.subjects.subject import run_subject
@@ -43,7 +43,7 @@ def inspected_record(
         drawn[trial.identity] = inspected = _look(trial, parts, plan.images, session)
         return inspected.record.model_dump(mode="json")
 
-    by_seed = measured_by_seed("inspections", determinants, look, trials, session.store, tell)
+    by_seed = session.store.remembered_by_seed("inspections", determinants, look, trials, tell)
     found = [InspectionRecord.model_validate(each) for each in by_seed.values()]
     first = next(trial for trial in trials if trial.status != "diverged")
     pictured = [part for part in parts if part in _PICTURED]
@@ -57,7 +57,7 @@ def inspected_record(
         recipe=plan.recipe,
         seeds=seeds,
         measures=[
-            measure_record(name, each.words, [own[name].value for own in measured], seeds)
+            MeasureRecord.over_seeds(name, each.words, [own[name].value for own in measured], seeds)
             for name, each in measured[0].items()
         ],
         first=found[0].model_copy(update={"name": plan.recipe}),

@@ -7,11 +7,11 @@ import numpy as np
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.claims.metric import ANY_LAYER, Metric
 from foolscope.experiments.claims.sources import Cell, Measured
-from foolscope.experiments.parts.by_seed import measured_over_seeds
 from foolscope.experiments.parts.inspections.inspected_models import inspected_record
 from foolscope.experiments.parts.inspections.metrics import LAYER_MEASURES, MEASURES
 from foolscope.experiments.parts.inspections.plan import InspectionPlan
 from foolscope.experiments.parts.inspections.records import InspectedRecord
+from foolscope.experiments.parts.measures import measured_over_seeds
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
 from foolscope.inspection import initial_model

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from foolscope.core.settings import Settings
-from foolscope.experiments.parts.demonstrations.records import MeasureRecord
+from foolscope.experiments.parts.measures import MeasureRecord
 
 __all__ = [
     "CalibrationBinRecord",

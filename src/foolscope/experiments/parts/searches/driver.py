@@ -9,7 +9,14 @@ from foolscope.experiments.parts.searches.space import Over, Point, Space, space
 from foolscope.experiments.parts.searches.strategies import SAMPLERS, SearchSettings
 from foolscope.experiments.parts.searches.summary import contender, search_record
 from foolscope.experiments.recipe import Recipe, with_values
-from foolscope.experiments.running.run import Observer, Progress, Session, Stage, run_trials, silent
+from foolscope.experiments.running.run import (
+    EpochEvent,
+    Observer,
+    Session,
+    StageEvent,
+    ignore_events,
+    run_trials,
+)
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.sentences import POINTS, number
 
@@ -26,7 +33,7 @@ def search(
     settings: SearchSettings | None = None,
     name: str = "",
     practical_difference: float = 0.005,
-    observe: Observer = silent,
+    observe: Observer = ignore_events,
 ) -> SearchRecord:
     """Search for better settings of a recipe, or read what of the search the store has.
 
@@ -71,7 +78,7 @@ def search(
     fresh = _fresh_seeds(baseline, settings)
     recipes = [baseline] if best is None else [baseline, _recipe(baseline, space, best.point)]
     trials = _train(recipes, fresh, session, tell.fresh())
-    observe(Stage(_STAGE, 1.0))
+    observe(StageEvent(_STAGE, 1.0))
     return search_record(
         name or baseline.model.name,
         baseline,
@@ -165,13 +172,13 @@ class _Teller:
         share = 2 * self._settings.fresh_seeds
         return self._part(self._total - share, share, f"winner and baseline on {share // 2} fresh seeds")
 
-    def _part(self, done: int, share: int, words: str) -> Callable[[Progress | Stage], None]:
-        def tell(event: Progress | Stage) -> None:
+    def _part(self, done: int, share: int, words: str) -> Callable[[EpochEvent | StageEvent], None]:
+        def tell(event: EpochEvent | StageEvent) -> None:
             epoch = (
-                f", epoch {event.report.epoch}/{event.report.epochs}" if isinstance(event, Progress) else ""
+                f", epoch {event.report.epoch}/{event.report.epochs}" if isinstance(event, EpochEvent) else ""
             )
             fraction = (done + share * event.done_fraction) / self._total
-            self._observe(Stage(_STAGE, fraction, words + epoch))
+            self._observe(StageEvent(_STAGE, fraction, words + epoch))
 
-        tell(Stage(_STAGE, 0.0))
+        tell(StageEvent(_STAGE, 0.0))
         return tell

@@ -18,7 +18,7 @@ class Executor(Protocol):
     """Trains packs and puts their results into the session's store, wherever and in whatever order."""
 
     def __call__(
-        self, jobs: Sequence[PackJob], session: Session, tell: Callable[[int, EpochReport], None]
+        self, jobs: Sequence[PackJob], session: Session, on_epoch: Callable[[int, EpochReport], None]
     ) -> Generator[int, None, None]:
         """Yield the position of each job once its results are in the store.
 
@@ -27,7 +27,7 @@ class Executor(Protocol):
         Args:
             jobs: at least one.
             session: store, data, device and the most workers.
-            tell: called with a job's position after each of its epochs, from the thread that iterates.
+            on_epoch: called with a job's position after each of its epochs, from the thread that iterates.
 
         Raises:
             FoolscopeError: what a job met, as if it had run in this process; or its workers were lost.

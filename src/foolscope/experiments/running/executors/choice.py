@@ -1,4 +1,4 @@
-"""Which executor is worth it: worker processes where they save more than they take to start."""
+"""Chooses the executor: worker processes where they save more time than their start takes."""
 
 import heapq
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ _WORTHWHILE_SECONDS = 5.0  # twice what a worker took there to import torch and 
 def choose_executor(jobs: Sequence[PackJob], session: Session, known: Sequence[str]) -> str:
     """Return the name of the executor for these jobs.
 
-    Worker processes take over where the person does not say, the device is the CPU, and the time they save is
-    more than the time they take to start.
+    Worker processes are chosen where the user names no executor, the device is the CPU, and they save more
+    time than their start takes.
 
     Args:
         jobs: any number.
-        session: what the person said, and the device.
-        known: the names there are.
+        session: the executor that the user named, if any, and the device.
+        known: names of the executors.
 
     Raises:
-        RecipeError: the person named another one, or several workers for one that has only one.
+        RecipeError: there is no such executor, or it has one worker and more are asked for.
     """
     name, workers = session.executor, session.workers
     if name not in ("auto", *known):
@@ -45,7 +45,7 @@ def choose_executor(jobs: Sequence[PackJob], session: Session, known: Sequence[s
 
 
 def seconds_saved(jobs: Sequence[PackJob], workers: int | None) -> float:
-    """Estimate by how much worker processes are done sooner than this one, their start not counted.
+    """Estimate the seconds that worker processes save over this process, without their start.
 
     Args:
         jobs: at least one.
@@ -57,7 +57,7 @@ def seconds_saved(jobs: Sequence[PackJob], workers: int | None) -> float:
 
 
 def makespan(durations: Sequence[float], workers: int) -> float:
-    """Return when the last of some jobs ends, if the longest that waits goes to the first free worker.
+    """Return when the last job ends if each free worker takes the longest remaining job.
 
     Example:
         >>> makespan([3, 3, 2, 2, 2], 2)

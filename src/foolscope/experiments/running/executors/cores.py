@@ -1,4 +1,4 @@
-"""How many cores are ours."""
+"""How many cores this process may use."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # what a container may use, as "quota p
 
 
 def available_cores(quota: Path = _QUOTA) -> int:
-    """Return how many cores this process may use: those it may run on, fewer where a container limits it.
+    """Return how many cores this process may use, by its affinity and the limit of its container.
 
     Args:
         quota: the file with the limit of the control group.

@@ -1,4 +1,4 @@
-"""One pack after another in this process, whose threads share each operation."""
+"""Trains one pack after another in this process."""
 
 from collections.abc import Callable, Generator, Sequence
 
@@ -12,13 +12,13 @@ __all__ = ["map_in_process"]
 
 
 def map_in_process(
-    jobs: Sequence[PackJob], session: Session, tell: Callable[[int, EpochReport], None]
+    jobs: Sequence[PackJob], session: Session, on_epoch: Callable[[int, EpochReport], None]
 ) -> Generator[int, None, None]:
     """Run jobs in their order; see :class:`~foolscope.experiments.running.executors.Executor`."""
     for position, job in enumerate(jobs):
 
         def report(epoch: EpochReport, position: int = position) -> None:
-            tell(position, epoch)
+            on_epoch(position, epoch)
 
         run_pack(
             job,

@@ -1,4 +1,4 @@
-"""A pack as a job: plain values that go to any worker, and the one function that does the job there."""
+"""A pack as a job: plain values that can be sent to any worker, and the function that runs it there."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ __all__ = ["PackJob", "job_from", "report_from", "run_pack", "train_job"]
 
 @dataclass(frozen=True)
 class PackJob:
-    """All that a worker is told of a pack.
+    """Everything that a worker needs to train a pack.
 
     Args:
         pack: the pack's identity.
         identities: of its trials, in order.
-        recipes: likewise.
+        recipes: of its trials, in the same order.
         precision: as resolved where the pack was planned, which the identities rest on.
-        fingerprint: of the data set, likewise.
+        fingerprint: of the data set, as planned.
         step_flops: floating-point operations of one training step.
-        work: what all steps take, in floating-point operations; what a step costs besides is counted in.
+        work: floating-point operations of all steps, with an allowance for the overhead of each step.
     """
 
     pack: str
@@ -58,7 +58,7 @@ def job_from(document: Mapping[str, Any]) -> PackJob:
 
 
 def report_from(document: Mapping[str, Any]) -> EpochReport:
-    """Read the fields of a report from what JSON made of them."""
+    """Read an epoch report from its JSON document."""
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
     }
@@ -73,7 +73,7 @@ def train_job(
     checkpoint: Path | None,
     report: Callable[[EpochReport], None],
 ) -> tuple[Sequence[TrialOutcome], dict[str, Any]]:
-    """Train a pack and say where it was trained.
+    """Train a pack; return its outcomes and their provenance.
 
     Args:
         job: the pack.
@@ -102,7 +102,7 @@ def train_job(
 def run_pack(
     job: PackJob, store: Store, dataset: Dataset, *, threads: int, report: Callable[[EpochReport], None]
 ) -> None:
-    """Train a pack, or what is left of it, and put its results into the store.
+    """Train a pack, from its checkpoint if there is one, and write its results to the store.
 
     Args:
         job: the pack.
@@ -116,7 +116,7 @@ def run_pack(
         StoreError: the checkpoint or a result cannot be written.
     """
     if all(store.has(identity) for identity in job.identities):
-        return  # by a worker that was lost before it could say so
+        return  # a worker wrote the results and was lost before it could report so
     checkpoint = store.pack_checkpoint(job.pack)
     outcomes, provenance = train_job(job, dataset, threads=threads, checkpoint=checkpoint, report=report)
     store.save_pack(job.pack, list(zip(job.identities, job.recipes, outcomes, strict=True)), provenance)

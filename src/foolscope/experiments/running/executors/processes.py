@@ -1,6 +1,6 @@
-"""Packs side by side, each in a worker process of its own with its share of the cores.
+"""Trains packs in parallel, each in a worker process with its share of the cores.
 
-The workers are fresh interpreters that import nothing of the person's program, so that a script needs no
+The workers are fresh interpreters that import nothing of the user's program, so that a script needs no
 ``if __name__ == "__main__"`` and a notebook works. A worker that is lost has its pack taken over by a fresh
 one, from the pack's checkpoint.
 """
@@ -43,7 +43,7 @@ _LIVES = 2  # of a pack: it is run again once
 
 @dataclass(eq=False)
 class _Worker:
-    """A process, where its complaints go, and the job it is at."""
+    """A worker process, its standard error, and the job it runs."""
 
     process: subprocess.Popen[str]
     complaints: IO[bytes]
@@ -53,7 +53,7 @@ class _Worker:
 
 @dataclass
 class _Crew:
-    """The workers, what waits for them, and what they say; ``None`` is their last word."""
+    """The workers, the waiting jobs, and the messages of the workers; ``None`` marks the end of a worker."""
 
     jobs: Sequence[PackJob]
     place: dict[str, Any]
@@ -67,7 +67,7 @@ class _Crew:
 
 
 def shares(jobs: int, workers: int | None) -> tuple[int, int]:
-    """Return how many worker processes there are for so many jobs, and the threads of each.
+    """Return the number of worker processes for a number of jobs, and the threads of each.
 
     Args:
         jobs: at least 1.
@@ -79,9 +79,9 @@ def shares(jobs: int, workers: int | None) -> tuple[int, int]:
 
 
 def map_in_processes(
-    jobs: Sequence[PackJob], session: Session, tell: Callable[[int, EpochReport], None]
+    jobs: Sequence[PackJob], session: Session, on_epoch: Callable[[int, EpochReport], None]
 ) -> Generator[int, None, None]:
-    """Run jobs in worker processes, the largest first, as an executor does.
+    """Run jobs in worker processes, the largest first; see :class:`Executor`.
 
     Raises:
         FoolscopeError: what went wrong in a worker; or no worker can start; or, when all else is done, that a
@@ -98,7 +98,7 @@ def map_in_processes(
     try:
         for _ in range(count):
             _start(crew)
-        yield from _supervise(crew, tell)
+        yield from _supervise(crew, on_epoch)
     finally:
         for worker in crew.workers:
             _end(worker)
@@ -108,8 +108,8 @@ def map_in_processes(
         )
 
 
-def _supervise(crew: _Crew, tell: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
-    """Keep the workers at work until nothing is left; yield what they finish."""
+def _supervise(crew: _Crew, on_epoch: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
+    """Give jobs to free workers until none is left; yield the position of each finished job."""
     while crew.workers:
         worker, message = crew.messages.get()
         if worker not in crew.workers:
@@ -119,7 +119,7 @@ def _supervise(crew: _Crew, tell: Callable[[int, EpochReport], None]) -> Generat
         elif "ready" in message:
             worker.ready = True
         elif "epoch" in message:
-            tell(worker.position, report_from(message["epoch"]))
+            on_epoch(worker.position, report_from(message["epoch"]))
         elif "finished" in message:
             finished = worker.position
             if crew.waiting:
@@ -134,7 +134,7 @@ def _supervise(crew: _Crew, tell: Callable[[int, EpochReport], None]) -> Generat
 
 
 def _replace(crew: _Crew, worker: _Worker) -> None:
-    """Let a fresh worker take over from one that is lost; a pack that loses another one is set aside.
+    """Start a new worker in place of a lost one; give up a pack that has lost two.
 
     Raises:
         FoolscopeError: the worker was lost before it could do anything.
@@ -155,7 +155,7 @@ def _replace(crew: _Crew, worker: _Worker) -> None:
 
 
 def _start(crew: _Crew) -> None:
-    """Start a worker on what waits first."""
+    """Start a worker on the first waiting job."""
     complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed when the worker is no more
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, json.dumps(sys.path)],
@@ -180,7 +180,7 @@ def _send(worker: _Worker, document: dict[str, Any]) -> None:
 
 
 def _listen(worker: _Worker, crew: _Crew) -> None:
-    """Pass on what a worker says, and at last that it says no more."""
+    """Pass on the messages of a worker, and ``None`` at their end."""
     assert worker.process.stdout is not None
     try:
         with worker.process.stdout as lines:
@@ -198,7 +198,7 @@ def _end(worker: _Worker) -> None:
 
 
 def _post_mortem(worker: _Worker) -> str:
-    """Clear away a worker that is no more and say what it died of."""
+    """Clean up after a worker that has ended, and return how it ended."""
     assert worker.process.stdin is not None
     code = worker.process.wait()
     with suppress(BrokenPipeError):
@@ -213,7 +213,7 @@ def _post_mortem(worker: _Worker) -> str:
 
 
 def _raise(message: dict[str, Any]) -> NoReturn:
-    """Raise here what went wrong in a worker."""
+    """Raise the error of a worker in this process."""
     if "failure" in message:
         raise RuntimeError(f"in a worker process:\n{message['failure']}")
     name, text = message["error"]

@@ -1,4 +1,4 @@
-"""Packs on a Ray cluster: the one at ``RAY_ADDRESS``, else one of this run's own on this machine.
+"""Trains packs on a Ray cluster: the one at ``RAY_ADDRESS``, else one started on this machine.
 
 The data go into Ray's object store once, where every worker of a machine reads them in place; so a machine of
 the cluster needs foolscope and no data folder. Results come back as plain arrays, and this process puts them
@@ -38,7 +38,7 @@ _SEND_SECONDS = 10.0  # that a report may take, once the mailbox is up
 
 @dataclass
 class _Run:
-    """What waits, what runs and what the cluster keeps for it; references and queue are Ray's."""
+    """Waiting and running jobs, and the data on the cluster; references and queue are Ray's."""
 
     jobs: Sequence[PackJob]
     session: Session
@@ -50,9 +50,9 @@ class _Run:
 
 
 def map_on_ray(
-    jobs: Sequence[PackJob], session: Session, tell: Callable[[int, EpochReport], None]
+    jobs: Sequence[PackJob], session: Session, on_epoch: Callable[[int, EpochReport], None]
 ) -> Generator[int, None, None]:
-    """Run jobs as Ray tasks, the largest first, as an executor does.
+    """Run jobs as Ray tasks, the largest first; see :class:`Executor`.
 
     Raises:
         FoolscopeError: Ray is not installed; the cluster cannot be reached; what went wrong in a task; or,
@@ -69,7 +69,7 @@ def map_on_ray(
         waiting = deque(sorted(range(len(jobs)), key=lambda position: -jobs[position].work))
         run = _Run(jobs, session, mailbox, waiting)
         try:
-            yield from _supervise(run, tell)
+            yield from _supervise(run, on_epoch)
         finally:
             for reference in run.running:
                 ray.cancel(reference, force=True)
@@ -80,7 +80,7 @@ def map_on_ray(
 
 @contextmanager
 def _cluster(workers: int | None) -> Iterator[None]:
-    """Be connected to a cluster; one that is started here is ended, one that was there stays."""
+    """Connect to a cluster, or start one here and end it afterwards."""
     import ray
 
     if ray.is_initialized():
@@ -107,7 +107,7 @@ def _cluster(workers: int | None) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Open a connection to ``host:port`` and close it; Ray itself would try for minutes, and tell everyone.
+    """Check that something listens at ``host:port``; Ray itself would retry for minutes and print warnings.
 
     Raises:
         OSError: nobody answers there.
@@ -117,8 +117,8 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
-def _supervise(run: _Run, tell: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
-    """Keep the cluster at work until nothing is left; yield what is finished."""
+def _supervise(run: _Run, on_epoch: Callable[[int, EpochReport], None]) -> Generator[int, None, None]:
+    """Submit jobs until none is left; yield the position of each finished job."""
     import ray
     from ray.exceptions import RayError, RayTaskError
 
@@ -128,7 +128,7 @@ def _supervise(run: _Run, tell: Callable[[int, EpochReport], None]) -> Generator
             _submit(run, run.waiting.popleft(), resources)
         done, _ = ray.wait(list(run.running), timeout=_POLL_SECONDS)
         for position, report in _drain(run.mailbox):
-            tell(position, report_from(report))
+            on_epoch(position, report_from(report))
         for reference in done:
             position = run.running.pop(reference)
             try:
@@ -174,7 +174,7 @@ def _submit(run: _Run, position: int, resources: Mapping[str, int]) -> None:
 
 
 def _drain(mailbox: Any) -> list[tuple[int, dict[str, Any]]]:
-    """Return what tasks have reported; a mailbox that was lost with its machine has nothing to say."""
+    """Return the reports of tasks; none if the mailbox was lost with its machine."""
     from ray.exceptions import RayError
 
     with suppress(RayError, queue.Empty):
@@ -184,7 +184,7 @@ def _drain(mailbox: Any) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _cause(error: Any) -> Exception:
-    """Return what went wrong in a task, as it would have come up in this process."""
+    """Return the error of a task as it would have been raised in this process."""
     if isinstance(error.cause, FoolscopeError):
         return type(error.cause)(str(error.cause))
     if "failed to import on the worker" in str(error):
@@ -216,7 +216,7 @@ def _outcome(document: dict[str, Any], weights: Mapping[str, np.ndarray]) -> Tri
 
 
 def _arrays(dataset: Dataset) -> dict[str, Any]:
-    """Return a data set as arrays, which a worker reads where they are."""
+    """Return a data set as arrays, which workers read from shared memory."""
     parts = {
         name: None if part is None else (part.images.cpu().numpy(), part.labels.cpu().numpy())
         for name, part in (
@@ -247,7 +247,7 @@ def _dataset(arrays: Mapping[str, Any], device: torch.device) -> Dataset:
 def _train(
     document: Mapping[str, Any], data: Mapping[str, Any], place: Mapping[str, Any], mailbox: Any
 ) -> dict[str, Any]:
-    """Train a pack; this is what runs on the cluster, from and to values that need no class of ours."""
+    """Train a pack on the cluster; arguments and result are plain values that need no class of foolscope."""
     import ray
 
     version = metadata.version("foolscope")

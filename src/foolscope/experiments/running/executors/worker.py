@@ -1,4 +1,4 @@
-"""A worker process: takes packs from standard input and tells through a pipe what becomes of them.
+"""A worker process: reads packs from standard input and reports on them through a pipe.
 
 One JSON document a line. First the place of work, then jobs, one at a time; back come ``ready``, an ``epoch``
 after each epoch, and ``finished``, or ``error``, or ``failure`` with a traceback. A worker ends when its
@@ -50,7 +50,7 @@ def main(messages: int) -> None:
 
 
 def _listen(orders: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    """Read orders; at their end, end this process at once, in whatever it is: all files are written whole."""
+    """Read orders; at their end exit at once, which loses nothing because files are written atomically."""
     for line in sys.stdin:
         orders.put(json.loads(line))
     os._exit(0)

@@ -1,1 +1,1 @@
-"""Demonstrations in reports."""
+"""Demonstrations in reports: the section, and a module for each kind."""

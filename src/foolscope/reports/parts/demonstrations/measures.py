@@ -1,6 +1,7 @@
-"""The numbers and formulas of demonstrations as text: of any size, over seeds, on one line."""
+"""Formulas, numbers and ranges over seeds as text."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord, MeasureRecord
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.measures import MeasureRecord
 
 __all__ = ["formula", "mean_text", "measure_text", "over_seeds"]
 
@@ -34,7 +35,7 @@ def mean_text(record: DemonstrationRecord, name: str) -> str:
 
 
 def over_seeds(measure: MeasureRecord) -> str | None:
-    """Say how far a measure differs between seeds."""
+    """Write the range of a measure over the seeds; None if it is finite with none."""
     finite = [value for value in measure.values if value is not None]
     if not finite:
         return None

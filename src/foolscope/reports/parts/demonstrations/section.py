@@ -1,50 +1,50 @@
-"""Demonstrations: what each is about, its figures, and a table of what it measures."""
+"""The section of a demonstration: text, figures and the table of its measures."""
 
 from collections.abc import Callable
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord, MeasureRecord
+from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.reports.document import Block, CellValue, Column, Section, Table
-from foolscope.reports.parts.demonstrations.constructions import construction_blocks, construction_sentence
-from foolscope.reports.parts.demonstrations.factorization import factorization_blocks, factorization_sentence
-from foolscope.reports.parts.demonstrations.fits import (
-    curve_fit_blocks,
-    curve_fit_sentence,
-    regression_blocks,
-    regression_sentence,
+from foolscope.reports.parts.demonstrations import (
+    constructive_approximation,
+    curve_fit,
+    gradient_flow,
+    linear_regression,
+    low_rank,
+    shifted_relu,
 )
-from foolscope.reports.parts.demonstrations.flows import flow_blocks, flow_sentence
 from foolscope.reports.parts.demonstrations.measures import measure_text, over_seeds
-from foolscope.reports.parts.demonstrations.rectifiers import rectifier_blocks, rectifier_sentence
 from foolscope.reports.phrases import one_or_many
 
 __all__ = ["demonstration_section", "demonstration_sentence"]
 
-_Writer = Callable[[DemonstrationRecord], list[Block]]
+_Blocks = Callable[[DemonstrationRecord], list[Block]]
+_Sentence = Callable[[DemonstrationRecord], str]
 
-_WRITERS: dict[str, tuple[str, _Writer, Callable[[DemonstrationRecord], str]]] = {
+_KINDS: dict[str, tuple[str, _Blocks, _Sentence]] = {
     "constructive-approximation": (
         "Constructive approximation",
-        construction_blocks,
-        construction_sentence,
+        constructive_approximation.blocks,
+        constructive_approximation.sentence,
     ),
-    "curve-fit": ("Fitting a curve", curve_fit_blocks, curve_fit_sentence),
-    "gradient-flow": ("Gradients through time", flow_blocks, flow_sentence),
-    "linear-regression": ("Linear regression", regression_blocks, regression_sentence),
-    "low-rank": ("Low-rank factorization", factorization_blocks, factorization_sentence),
-    "shifted-relu": ("The shifted ReLU", rectifier_blocks, rectifier_sentence),
+    "curve-fit": ("Fitting a curve", curve_fit.blocks, curve_fit.sentence),
+    "gradient-flow": ("Gradients through time", gradient_flow.blocks, gradient_flow.sentence),
+    "linear-regression": ("Linear regression", linear_regression.blocks, linear_regression.sentence),
+    "low-rank": ("Low-rank factorization", low_rank.blocks, low_rank.sentence),
+    "shifted-relu": ("The shifted ReLU", shifted_relu.blocks, shifted_relu.sentence),
 }
-"""Kind to a title, and what says it in full and in a sentence."""
+"""For each kind of demonstration: its title, the text and figures of its section, its opening sentence."""
 
 
 def demonstration_section(record: DemonstrationRecord) -> Section:
     """Build the section of one demonstration: the mathematics in words, figures, a table of measures."""
-    title, write, _ = _WRITERS[record.kind]
-    return Section(f"{title}: {record.name}", [*write(record), _table(record)])
+    title, blocks, _ = _KINDS[record.kind]
+    return Section(f"{title}: {record.name}", [*blocks(record), _table(record)])
 
 
 def demonstration_sentence(record: DemonstrationRecord) -> str:
     """Say in one sentence what a demonstration showed."""
-    return _WRITERS[record.kind][2](record)
+    return _KINDS[record.kind][2](record)
 
 
 def _table(record: DemonstrationRecord) -> Table:
@@ -57,9 +57,8 @@ def _table(record: DemonstrationRecord) -> Table:
             Column("over the seeds", align="right"),
         ],
         [_row(measure) for measure in record.measures],
-        f"What {record.name} measures, with {seeds}.",
-        note="By its name a claim is about a measure: "
-        f'metric = "measure:{record.name}.{record.measures[0].name}".',
+        f"The measures of {record.name}, with {seeds}.",
+        note=f'A claim names a measure as in metric = "measure:{record.name}.{record.measures[0].name}".',
         key=f"measures-{record.name}",
     )
 

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from foolscope.experiments.parts.by_seed import measured_by_seed
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.running.store import Store, StoredTrial
 
@@ -22,8 +21,8 @@ def measuring(tmp_path):
             measured.append(trial.recipe.seed)
             return {"square": trial.recipe.seed**2}
 
-        results = measured_by_seed(
-            "squares", determinants, one, trials, Store(tmp_path), lambda *event: told.append(event)
+        results = Store(tmp_path).remembered_by_seed(
+            "squares", determinants, one, trials, lambda *event: told.append(event)
         )
         return results, measured, told
 

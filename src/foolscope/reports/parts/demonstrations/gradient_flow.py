@@ -1,4 +1,4 @@
-"""Gradients through time: the bound, what vanishes and explodes, and what mitigates it."""
+"""Gradients through time in reports: the bound, vanishing, exploding, and remedies."""
 
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
 from foolscope.reports import figures as draw
@@ -6,25 +6,25 @@ from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words
 
-__all__ = ["flow_blocks", "flow_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def flow_sentence(record: DemonstrationRecord) -> str:
-    """Say how much of the gradient arrives at the first step, by spectral norm."""
+def sentence(record: DemonstrationRecord) -> str:
+    """Say by which factor a linear recurrence scales the gradient, for each spectral norm."""
     norms = record.settings["spectral_norms"]
     said = [f"{mean_text(record, f'linear@{norm:g}')} {_of(norm)}" for norm in norms]
     return (
-        f"Over {record.settings['rows']} time steps a linear recurrence hands back {join_words(said)} times "
-        "the gradient that arrives at its last state."
+        f"Over {record.settings['rows']} time steps a linear recurrence scales the gradient by "
+        f"{join_words(said)}."
     )
 
 
-def flow_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the gradients by time step."""
     settings = record.settings
     bound = (
-        f"A recurrence {formula('hₜ = φ(w hₜ₋₁ + …)')} hands the gradient back as "
-        f"{formula('∂L/∂hₜ₋₁ = wᵀ diag(φ′) ∂L/∂hₜ')}. A factor of norm at most ‖w‖, where φ has slope at "
+        f"A recurrence {formula('hₜ = φ(w hₜ₋₁ + …)')} passes the gradient back as "
+        f"{formula('∂L/∂hₜ₋₁ = wᵀ diag(φ′) ∂L/∂hₜ')}. Each factor has norm at most ‖w‖, if φ has slope at "
         f"most 1: over {formula('T − t')} steps the norm is at most ‖w‖^(T−t) times that of the "
         "last state, ‖w‖^(T−1) from the first. Below 1 it vanishes; above 1 it may explode. The recurrent "
         "matrices here are orthogonal times a factor, so that a linear recurrence attains the bound (to "
@@ -39,8 +39,9 @@ def flow_blocks(record: DemonstrationRecord) -> list[Block]:
     ]
     gates = [f"{mean_text(record, f'lstm@{bias:g}')} with {bias:g}" for bias in settings["forget_biases"]]
     cures = (
-        f"A bounded activation damps: tanh hands back {join_words(said)}. An LSTM carries its memory through "
-        "a gate instead of a matrix; how much of the gradient by its last cell arrives at the first depends "
+        f"A saturating activation damps the gradient: with tanh it is scaled by {join_words(said)}. An "
+        "LSTM carries its memory through "
+        "a gate instead of a matrix; the ratio of the gradient at its first cell to that at its last depends "
         f"on the bias of the forget gate: {join_words(gates)}."
     )
     return [
@@ -48,8 +49,9 @@ def flow_blocks(record: DemonstrationRecord) -> list[Block]:
         Paragraph(cures),
         Figure(
             draw.gradient_flow(_panels(record, "panels")),
-            "The norm of the loss\u2019s gradient by the state after each time step, in units of the last, "
-            "at initialization; dashed, the bound. For the LSTM it is the cell\u2019s. First seed.",
+            "The norm of the loss\u2019s gradient with respect to the state after each time step, "
+            "divided by the "
+            "last, at initialization; dashed, the bound. The state of the LSTM is its cell. First seed.",
             "Curves over the time steps on a logarithmic axis: straight for linear recurrences, below them "
             "for tanh.",
             key=f"flow-{record.name}",
@@ -87,9 +89,9 @@ def _training(record: DemonstrationRecord) -> str:
         f"learning rate and {free}. Clipping by norm changes the length of a step, not its direction: with "
         f"steps of at most {mean_text(record, 'clipped_step')} times the learning rate the same network ends "
         f"at {mean_text(record, 'clipped_loss')} times its first loss. Weight decay (an L2 coefficient of "
-        f"{settings['l2']:g}) works on ‖w‖ itself, but slowly: with it the tanh recurrence that began at "
-        f"{steepest} ends at {mean_text(record, 'decayed_norm')} of the ‖w‖ that it ends at without. Then "
-        f"tanh hands back {join_words(reached)}, an LSTM {join_words(gates)}."
+        f"{settings['l2']:g}) reduces ‖w‖ itself, but slowly: the tanh recurrence that began at {steepest} "
+        f"ends at {mean_text(record, 'decayed_norm')} times the ‖w‖ without it. After training, tanh scales "
+        f"the gradient by {join_words(reached)}, an LSTM by {join_words(gates)}."
     )
 
 

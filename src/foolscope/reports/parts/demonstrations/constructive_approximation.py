@@ -1,4 +1,4 @@
-"""Constructive approximation: what stated weights guarantee and cost, and trained networks beside them."""
+"""Constructive approximation in reports: the guarantee, the hidden units, and trained networks."""
 
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
 from foolscope.reports import figures as draw
@@ -6,20 +6,19 @@ from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words
 
-__all__ = ["construction_blocks", "construction_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def construction_sentence(record: DemonstrationRecord) -> str:
-    """Say what the hidden units grow with, and that the guarantee held."""
+def sentence(record: DemonstrationRecord) -> str:
+    """Say how hidden units grow with t/ε, and that the guarantee held."""
     return (
         f"The errors of networks with stated weights are at most {_share(record, 'error_share')} of the "
-        "guaranteed ones; hidden units grow with t/ε to the power of "
-        f"{mean_text(record, 'line_slope')} on the line and of {mean_text(record, 'plane_slope')} in the "
-        "plane."
+        "guaranteed bounds; hidden units grow like t/ε to the power of "
+        f"{mean_text(record, 'line_slope')} on the line and {mean_text(record, 'plane_slope')} in the plane."
     )
 
 
-def construction_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the construction and its cost."""
     settings, stated = record.settings, record.data["stated"]
     ratios = {
@@ -44,22 +43,17 @@ def construction_blocks(record: DemonstrationRecord) -> list[Block]:
         f"(t/ε = {ratios['plane']})."
     )
     trained = (
-        f"Beside them, networks of one hidden layer trained by {settings['training_steps']:,} steps of Adam: "
-        f"with as many units they were nearer to the function in {_share(record, 'line_trained_nearer')} of "
-        f"the cases on the line and {_share(record, 'plane_trained_nearer')} in the plane; fewer units did "
-        f"in {_share(record, 'line_trained_fewer')} and {_share(record, 'plane_trained_fewer')}. Training "
-        "comes with no guarantee, and longer training may need fewer."
+        f"For comparison, networks of one hidden layer were trained with {settings['training_steps']:,} "
+        "steps of Adam. With the same number of units their error was smaller in "
+        f"{_share(record, 'line_trained_nearer')} of the cases on the line and "
+        f"{_share(record, 'plane_trained_nearer')} in the plane; they reached the error of the stated "
+        f"network with fewer units in {_share(record, 'line_trained_fewer')} and "
+        f"{_share(record, 'plane_trained_fewer')}. Training has no guarantee, and longer training may need "
+        "fewer units."
     )
-    costs = []
-    for place in ("line", "plane"):
-        found = record.data[place]
-        where = "on the line" if place == "line" else "in the plane"
-        costs += [
-            draw.Cost(f"stated, {where}", found["reached"], found["units"], found["slope"]),
-            draw.Cost(f"trained, {where}", found["trained_reached"], found["trained_units"]),
-        ]
+    costs = {"on the line": record.data["line"], "in the plane": record.data["plane"]}
     figure = Figure(
-        draw.approximation(stated["x"], stated["function"], stated["network"], stated["epsilon"], costs),
+        draw.approximation(stated, costs),
         f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units whose weights are "
         f"stated, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
         "for ε; the lines have the fitted slopes. First seed.",

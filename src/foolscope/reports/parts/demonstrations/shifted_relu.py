@@ -1,15 +1,15 @@
-"""The shifted ReLU: what a bias absorbs, and what is lost without it; the graph of the sigmoid."""
+"""The shifted ReLU in reports: with and without biases, and the graph of the sigmoid."""
 
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Bullets, Figure, Paragraph, Strong
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 
-__all__ = ["rectifier_blocks", "rectifier_sentence"]
+__all__ = ["blocks", "sentence"]
 
 
-def rectifier_sentence(record: DemonstrationRecord) -> str:
-    """Say what the conversion keeps, and what is lost without a bias."""
+def sentence(record: DemonstrationRecord) -> str:
+    """Say how far the outputs agree with biases, and the loss without."""
     return (
         "With biases a network of max(t, o) and its conversion to max(t, 0) differ by at most "
         f"{mean_text(record, 'output_difference')}; without biases the best loss of a ReLU network is "
@@ -17,7 +17,7 @@ def rectifier_sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[Block]:
     """Explain and show the conversion, the training, the loss without biases, the sigmoid's derivative."""
     settings = record.settings
     conversion = (
@@ -55,7 +55,7 @@ def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
         ),
     ]
     without = (
-        "Without biases there is nothing to absorb it. A ReLU network of one input x is then a x for x > 0 "
+        "Without biases nothing absorbs the offset. A ReLU network of one input x is then a x for x > 0 "
         "and b x for x < 0, however many units it has, so that its best loss follows in closed form: "
         f"{mean_text(record, 'loss_without_bias')} of the targets' mean square, targets that a shifted "
         "network without biases computes exactly. "
@@ -65,7 +65,7 @@ def rectifier_blocks(record: DemonstrationRecord) -> list[Block]:
     )
     sigmoid = (
         f"The sigmoid {formula('σ(x) = 1 / (1 + e⁻ˣ)')} is four operations. Backwards, every operation "
-        "multiplies what it is handed by its local slope, written on the edges: "
+        "multiplies the incoming gradient by its local slope, written on the edges: "
         f"{formula('−1/v² = −σ²')} of the reciprocal, 1 of the sum, {formula('u = e⁻ˣ')} of the exponential, "
         f"−1 of the negation. Their product is {formula('σ² e⁻ˣ')}, and as {formula('e⁻ˣ = 1/σ − 1')}, it "
         f"is {formula('σ(1 − σ)')}: to {mean_text(record, 'sigmoid_error')} at 65 places from −8 to 8."
@@ -102,8 +102,8 @@ def _functions(record: DemonstrationRecord) -> Figure:
     return Figure(
         draw.line_panels(picture["x"], {"Output": curves}, x_label="input x", width=680, height=300),
         "What a shifted network without biases computes, and the best that any ReLU network without biases "
-        "makes of it. First seed.",
-        "A curve, and two straight lines that meet at the origin, far from it.",
+        "can fit to it. First seed.",
+        "A curve, and far from it two straight lines that meet at the origin.",
         key=f"without-bias-{record.name}",
     )
 
@@ -112,7 +112,7 @@ def _graph(record: DemonstrationRecord) -> Figure:
     return Figure(
         draw.computational_graph(record.data["nodes"], record.data["edges"]),
         "The computational graph of σ(x) at x = 1: in each box the value of the forward pass and the slope "
-        "of the output by it; on each edge the local slope.",
+        "of the output with respect to it; on each edge the local slope.",
         "Boxes from x over the negation, the exponential, the sum with 1 and the reciprocal, joined by "
         "arrows.",
         key=f"graph-{record.name}",
