@@ -7,7 +7,7 @@ import torch
 import foolscope
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, ThreatError
 from foolscope.data import load
-from foolscope.inspection import overfitting
+from foolscope.inspection.checks import overfitting
 
 SMALL = {
     "dataset": {"name": "digits", "limit": 150},

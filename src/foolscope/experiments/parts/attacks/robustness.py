@@ -26,7 +26,7 @@ from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.subjects.subject import run_subject
 from foolscope.experiments.wording.fields import norm_words
-from foolscope.inspection import worst_classified
+from foolscope.inspection.answers.worst import worst_classified
 from foolscope.learning.evaluation import to_pixels
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
