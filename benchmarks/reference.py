@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from foolscope.core.threads import thread_count
 from foolscope.experiments.running.provenance import machine_facts
-from foolscope.inspection.mirroring import described, state_of
+from foolscope.inspection.gradients.mirroring import described, state_of
 from foolscope.models import MLP, build_model
 from foolscope.reference import SGD, CrossEntropy, TrainingState, reference_network, train
 

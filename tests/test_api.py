@@ -8,7 +8,7 @@ import foolscope
 from foolscope.core.errors import FoolscopeError, RecipeError, StoreError, ThreatError
 from foolscope.data import load
 from foolscope.experiments.parts.attacks import stored
-from foolscope.inspection import overfitting
+from foolscope.inspection.checks import overfitting
 
 SMALL = {
     "dataset": {"name": "digits", "limit": 150},

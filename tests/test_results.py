@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import foolscope
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.learning_rates import LearningRateRange
 
 VALUES = {
     "dataset": {"name": "digits", "limit": 100},
@@ -38,10 +39,10 @@ worst = ["mlp"]
 def checked(passed, standing_passed=True):
     """The result of two checks, the second one as said, and of a range test, as said."""
     checks = [
-        CheckRecord(recipe="mlp", check=name, passed=outcome, sentence=f"It {name}.", numbers={})
+        Check(recipe="mlp", check=name, passed=outcome, sentence=f"It {name}.", numbers={})
         for name, outcome in (("learns", True), ('says "a & b" < c', passed))
     ]
-    range_test = RangeTestRecord(
+    range_test = LearningRateRange(
         recipe="mlp",
         rates=[0.01, 0.1],
         losses=[2.0, None],
@@ -145,4 +146,4 @@ def test_a_look_into_a_model_says_what_it_found(results):
     inspection, _ = results["Inspection"]
     assert inspection.record.images == 9
     assert len(inspection.arrays) == inspection.record.filters.total == 4
-    assert inspection.sentences[0].endswith("of 9 test images of digits.")
+    assert inspection.sentences[0].endswith("on 9 test images of digits.")

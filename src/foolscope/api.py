@@ -13,7 +13,7 @@ from foolscope.experiments.parts import ablations
 from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.stored import attack_subject
 from foolscope.experiments.parts.checks import check_records, range_test_record
-from foolscope.experiments.parts.inspections.inspecting import inspect_subject
+from foolscope.experiments.parts.inspections.model import inspect_subject
 from foolscope.experiments.parts.searches import Over, search_settings
 from foolscope.experiments.parts.searches import search as run_search
 from foolscope.experiments.parts.training import training_record
@@ -24,7 +24,7 @@ from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import read_study
 from foolscope.experiments.study_run import run_study
 from foolscope.experiments.subjects.subject import Subject, dataset_settings, module_subject, run_subject
-from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
+from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 from foolscope.reports.pages import read_pictures, write_study_report
 from foolscope.results import Ablation, CheckResult, Inspection, Robustness, Search, StudyResult, Training
 
@@ -333,7 +333,7 @@ def inspect(
     data_dir: str | Path | None = None,
     device: str = "auto",
 ) -> Inspection:
-    """Look into a trained model, or into any module: its answers, its weights, its gradients.
+    """Inspect a trained model, or any module: its answers, its weights, its gradients.
 
     Args:
         trained: from :func:`train`; or any module from images in [0, 1] to logits.
@@ -341,7 +341,7 @@ def inspect(
         labels: their classes.
         parts: "confusion", "calibration", "input-gradients", "filters", "histograms", "gradient-flow",
             "spectrum"; all if it is None.
-        compress: parts of each layer's full rank at which the model is looked at, too.
+        compress: fractions of each layer's full rank to which the model is compressed.
         dataset: where the images are from: the name of a data set, an ``.npz``, a folder of class folders.
         split: of the data set: "train", "validation" or "test".
         mean: per channel, in pixel units, where the module wants ``(images - mean) / std``.
@@ -366,7 +366,7 @@ def inspect(
     session = _session(_DEFAULT_STORE, data_dir or known, device)
     subject = _subject(trained, (images, labels), dataset, split, limit, (mean, std), session)
     found = inspect_subject(subject, parts, compress, Threat(norm, epsilon), seed=seed, tell=_tell_nobody)
-    return Inspection(found.record, found.arrays)
+    return Inspection(*found)
 
 
 def _subject(

@@ -13,13 +13,14 @@ from foolscope.experiments.parts.ablations import AblationRecord
 from foolscope.experiments.parts.attacks.robustness import curve_record
 from foolscope.experiments.parts.attacks.stored import StoredAttack
 from foolscope.experiments.parts.galleries import attack_gallery
-from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study_record import StudyRecord
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.learning_rates import LearningRateRange
 from foolscope.reports import Document, render_html
 from foolscope.reports.engines import engines_document
 from foolscope.reports.pages import study_document
@@ -106,8 +107,8 @@ class CheckResult:
         classes: how many the data set has.
     """
 
-    checks: Sequence[CheckRecord]
-    range_test: RangeTestRecord
+    checks: Sequence[Check]
+    range_test: LearningRateRange
     classes: int
 
     @property
@@ -179,14 +180,14 @@ class Robustness:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """A look into a model.
+    """The inspection of a model.
 
     Args:
         record: what was found.
         arrays: the pixels and weights that it names by key.
     """
 
-    record: InspectionRecord
+    record: ModelInspection
     arrays: Mapping[str, np.ndarray]
 
     @property

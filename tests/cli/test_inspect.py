@@ -4,7 +4,7 @@ import warnings
 import pytest
 import torch
 
-from foolscope.experiments.parts.inspections.inspecting import PARTS
+from foolscope.experiments.parts.inspections.model import PARTS
 
 NET = """
 import torch
@@ -38,7 +38,7 @@ def test_spectra_and_lower_ranks_of_a_run(foolscope, run_of, tmp_path):
     assert full["accuracy"] == document["accuracy"] == json.loads(attacked.out)["clean_accuracy"]
     page = (tmp_path / "page.html").read_text()
     assert "Singular values of each layer" in page
-    assert "What lower ranks keep" in page
+    assert "The model at lower ranks" in page
     assert document["confusion"] is None
     assert document["weights"] == []
 
@@ -46,13 +46,13 @@ def test_spectra_and_lower_ranks_of_a_run(foolscope, run_of, tmp_path):
 def test_everything_cheap_is_shown_unless_parts_are_named(foolscope, run_of):
     identity = run_of("--model", "mlp", "--hidden", "8")
     printed = foolscope("inspect", identity[:8], "--limit", "60").out
-    for words in ("expected calibration error", "taken for", "edges", "near zero", "∂L/∂w", "effective rank"):
+    for words in ("expected calibration error", "true class", "edges", "near zero", "∂L/∂w", "effective"):
         assert words in printed
     assert "parameters" not in printed
     assert max(map(len, printed.splitlines())) < 300
     only = foolscope("inspect", identity[:8], "--limit", "60", "--calibration").out
     assert "expected calibration error" in only
-    assert not [words for words in ("taken for", "edges", "near zero", "effective rank") if words in only]
+    assert not [words for words in ("true class", "edges", "near zero", "effective rank") if words in only]
 
 
 def test_anyones_model_and_its_images(foolscope, tmp_path):

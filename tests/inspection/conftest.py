@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from foolscope.data.dataset import Dataset, LabeledImages
-from foolscope.inspection import overfitting
+from foolscope.inspection.checks import overfitting
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from foolscope.experiments.recipe import recipe_from
-from foolscope.inspection import CHECKS, GRADIENT_CHECKS, Check, differences, initial_model
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.initial_loss import initial_model
+from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
+from foolscope.inspection.gradients import differences
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def name(request):
 def test_it_answers_in_a_sentence_with_numbers(noise, name, model):
     result = EVERY[name](recipe_from({"model": model}), noise)
     assert isinstance(result, Check)
-    assert result.name == name
+    assert result.check == name
     assert result.sentence.endswith(".")
     assert "\n" not in result.sentence
     assert json.loads(json.dumps(result.numbers)) == result.numbers

@@ -7,7 +7,7 @@ from mirrored import model_of
 from torch.nn import functional
 
 from foolscope.core.errors import RecipeError
-from foolscope.inspection.mirroring import described, state_of
+from foolscope.inspection.gradients.mirroring import described, state_of
 from foolscope.models import MODELS
 from foolscope.reference import (
     Affine,

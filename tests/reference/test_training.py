@@ -6,7 +6,7 @@ import torch
 from mirrored import model_of
 from torch.nn import functional
 
-from foolscope.inspection.mirroring import described, state_of
+from foolscope.inspection.gradients.mirroring import described, state_of
 from foolscope.reference import (
     SGD,
     CrossEntropy,

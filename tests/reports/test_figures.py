@@ -36,9 +36,6 @@ FIGURES = {
     "line_panels": lambda text: draw.line_panels(
         X, {text: {text: CURVE}, "other": {"b": CURVE}}, x_label=text, levels={text: 1.0}
     ),
-    "learning_rate_range": lambda text: draw.learning_rate_range(
-        [0.1, 1, 10], [1, 0.5, np.nan], initial_loss=1, suggestion=(0.1, 1), own_rate=1, title=text
-    ),
     "gradient_flow": lambda text: draw.gradient_flow(
         {text: {text: draw.FlowLine([0.1, 0.5], 0.9), "b": draw.FlowLine([np.nan, np.nan])}}, x_label=text
     ),

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.graph_records import GraphEdgeRecord, GraphNodeRecord, GraphRecord
+from foolscope.inspection.graph.model_graph import GraphEdge, GraphNode, ModelGraph
 from foolscope.reference.expression import Scalar, exp, sigmoid
 from foolscope.reports import Document, Section, render_html
 from foolscope.reports.figures import graphviz, layer_graph
@@ -85,13 +85,11 @@ def test_edges_of_one_pair_are_two_lines():
 
 def node(kind, operation, shape, **numbers):
     fields = {"mean": 0.5, "deviation": 1.5, "zeros": 0.25, "gradient": 2.0} | numbers
-    return GraphNodeRecord(
-        name=f"name-of-{operation}", kind=kind, operation=operation, shape=list(shape), **fields
-    )
+    return GraphNode(name=f"name-of-{operation}", kind=kind, operation=operation, shape=list(shape), **fields)
 
 
 def record():
-    return GraphRecord(
+    return ModelGraph(
         recipes=["small", "wide"],
         weights="initial",
         images=3,
@@ -103,26 +101,26 @@ def record():
             node("loss", "loss", (), mean=2.303),
         ],
         edges=[
-            GraphEdgeRecord(start=0, end=6, gradient=2.0, gain=0.125),
-            *(GraphEdgeRecord(start=place, end=6, gradient=2.0) for place in range(1, 6)),
-            GraphEdgeRecord(start=6, end=8, gradient=2.0, gain=1.0),
-            GraphEdgeRecord(start=7, end=8),
+            GraphEdge(start=0, end=6, gradient=2.0, gain=0.125),
+            *(GraphEdge(start=place, end=6, gradient=2.0) for place in range(1, 6)),
+            GraphEdge(start=6, end=8, gradient=2.0, gain=1.0),
+            GraphEdge(start=7, end=8),
         ],
     )
 
 
 def test_the_graph_of_a_model_says_what_is_known_and_counts_the_rest():
-    blocks = graph_blocks([GraphRecord.model_validate_json(record().model_dump_json())])
+    blocks = graph_blocks([ModelGraph.model_validate_json(record().model_dump_json())])
     page = render_html(Document("A title", "Why?", sections=[Section("Models", blocks)]))
     assert "Graph of small and wide" in page
     assert graph_blocks([]) == []
     for words in ("A&lt;b", "1×2×2", "× 0.125", "norm 7", "and 2 more parameters", "2.3 ± 1.5", "25 % zeros"):
         assert words in page
     assert "numbers are those of small" in page
-    svg = layer_graph(record().model_dump()["nodes"], record().model_dump()["edges"])
+    svg = layer_graph(record())
     assert svg.count("<rect") == 3 + 4 + 1
     with pytest.raises(ValueError, match="from a node to a later one"):
-        layer_graph(record().model_dump()["nodes"], [{"start": 1, "end": 0}])
+        layer_graph(record().model_copy(update={"edges": [GraphEdge(start=1, end=0)]}))
 
 
 def test_graphs_are_files_that_stand_on_their_own(tmp_path):

@@ -4,21 +4,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from foolscope.experiments.parts.inspections.records import (
-    CalibrationBinRecord,
-    CalibrationRecord,
-    ConfusionRecord,
-    FiltersRecord,
-    GradientPictureRecord,
-    InputGradientsRecord,
-    InspectionRecord,
-    LayerFlowRecord,
-    MeanRecord,
-    SpectrumRecord,
-    TimeFlowRecord,
-    UnitRecord,
-    WeightsRecord,
-)
+from foolscope.experiments.parts.inspections.records import ModelInspection
+from foolscope.inspection.answers.calibration import Calibration, CalibrationBin
+from foolscope.inspection.answers.confusion import Confusion
+from foolscope.inspection.attribution.results import GradientPicture, InputGradients, Mean
+from foolscope.inspection.gradients.flows import LayerFlow, TimeFlow
+from foolscope.inspection.layers.results import Filter, Filters, LayerSpectrum, WeightHistogram
 from foolscope.reports import figures as draw
 from foolscope.reports import render_html, render_markdown
 from foolscope.reports.parts.inspections.answers import calibration_sentence, edges_sentence
@@ -35,7 +26,7 @@ def bins(*filled):
         low = None if accuracy is None else max(0.0, accuracy - 0.1)
         high = None if accuracy is None else min(1.0, accuracy + 0.1)
         records.append(
-            CalibrationBinRecord(
+            CalibrationBin(
                 low=place / 10,
                 high=(place + 1) / 10,
                 images=images,
@@ -49,7 +40,7 @@ def bins(*filled):
 
 
 def calibration(error=0.08, confidence=0.85, accuracy=0.77, highest=0.06):
-    return CalibrationRecord(
+    return Calibration(
         bins=bins((30, 0.55, 0.5), (70, 0.95, 0.85)),
         expected_error=error,
         expected_by_chance=0.04,
@@ -62,11 +53,11 @@ def calibration(error=0.08, confidence=0.85, accuracy=0.77, highest=0.06):
 
 
 def mean(value, half=0.02):
-    return MeanRecord(mean=value, low=value - half, high=value + half)
+    return Mean(mean=value, low=value - half, high=value + half)
 
 
 def gradients(**more):
-    picture = GradientPictureRecord(
+    picture = GradientPicture(
         label="cat", predicted="dog", image="i", gradient="g", edges="e", correlation=0.4
     )
     values = {
@@ -76,11 +67,11 @@ def gradients(**more):
         "right": [],
         "wrong": [picture],
     }
-    return InputGradientsRecord(images=20, counted=18, **{**values, **more})
+    return InputGradients(images=20, counted=18, **{**values, **more})
 
 
 def weights(layer, near_zero):
-    return WeightsRecord(
+    return WeightHistogram(
         layer=layer,
         count=9,
         largest=2.0,
@@ -92,7 +83,7 @@ def weights(layer, near_zero):
 
 
 def flow(layer, output, relative=None):
-    return LayerFlowRecord(layer=layer, output_norm=output, weight_norm=relative, relative_norm=relative)
+    return LayerFlow(layer=layer, output_norm=output, weight_norm=relative, relative_norm=relative)
 
 
 FLOW = [flow("images", 0.02), flow("conv", 0.5, 0.1), flow("relu", 0.7), flow("fc", 2.0, 0.0)]
@@ -105,7 +96,7 @@ ARRAYS = {
 
 
 def record(**more):
-    return InspectionRecord(
+    return ModelInspection(
         name="net",
         facts={"model": "net.py:build", "dataset": "digits", "split": "test", "normalization": None},
         images=100,
@@ -120,27 +111,27 @@ def record(**more):
 
 def whole():
     return record(
-        confusion=ConfusionRecord(classes=["cat", "dog"], counts=[[40, 10], [13, 37]]),
+        confusion=Confusion(classes=["cat", "dog"], counts=[[40, 10], [13, 37]]),
         calibration=calibration(),
         input_gradients=gradients(),
-        filters=FiltersRecord(
+        filters=Filters(
             layer="conv",
             kind="convolution",
             height=3,
             width=3,
             total=8,
-            shown=[UnitRecord(unit=5, key="f", norm=1.5)],
+            shown=[Filter(unit=5, key="f", norm=1.5)],
         ),
         weights=[weights("conv", 0.05), weights("fc", 0.4)],
         flow_images=100,
         flow=FLOW,
-        time_flow=TimeFlowRecord(hidden=[0.1, 0.5, 1.0], cell=None, spectral_norm=0.9),
+        time_flow=TimeFlow(hidden=[0.1, 0.5, 1.0], cell=None, spectral_norm=0.9),
         notes=["Something is not shown."],
         doubts=["It is near guessing."],
     ).model_copy(
         update={
             "spectra": [
-                SpectrumRecord(
+                LayerSpectrum(
                     layer="fc",
                     rows=2,
                     columns=2,
@@ -159,7 +150,7 @@ def test_every_part_has_its_section_and_every_format_takes_it():
     assert [section.title for section in document.sections] == titles
     page = render_html(document)
     for words in (
-        "taken for dog",
+        "predicted dog",
         "the 1 of 8 units",
         "unit 5",
         "2 images without any gradient",
@@ -170,9 +161,9 @@ def test_every_part_has_its_section_and_every_format_takes_it():
     assert "expected calibration error, 10 bins" in render_markdown(document)[0]
 
 
-def test_what_was_not_looked_at_has_no_section_and_lost_pixels_no_picture():
+def test_what_was_not_inspected_has_no_section_and_lost_pixels_no_picture():
     assert inspection_document(record(), {}).sections == []
-    assert inspection_sentences(record()) == ["Right on 77.0 % of 100 test images of digits."]
+    assert inspection_sentences(record()) == ["Accuracy 77.0 % on 100 test images of digits."]
     document = inspection_document(record(filters=whole().filters, input_gradients=gradients()), {})
     assert [section.title for section in document.sections] == ["Input gradients"]
     assert "data:image/png" not in render_html(document)
@@ -181,13 +172,14 @@ def test_what_was_not_looked_at_has_no_section_and_lost_pixels_no_picture():
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ({"error": 0.05}, "no more than chance makes (4.0 on average, up to 6.0"),
+        ({"error": 0.05}, "no more than by chance (4.0 on average, up to 6.0"),
         (
             {},
-            "8.0 points in 10 bins, above the 6.0 that chance stays below in 95 % of cases: it is too sure.",
+            "8.0 points in 10 bins, above the 6.0 that chance reaches in 5 % of cases: the model is "
+            "overconfident.",
         ),
-        ({"confidence": 0.69}, "it is not sure enough."),
-        ({"confidence": 0.78}, "too sure in some bins and not sure enough in others."),
+        ({"confidence": 0.69}, "the model is underconfident."),
+        ({"confidence": 0.78}, "overconfident in some bins and underconfident in others."),
     ],
 )
 def test_calibration_is_judged_against_chance(numbers, words):
@@ -199,7 +191,7 @@ def test_calibration_is_judged_against_chance(numbers, words):
     [
         ({}, "a difference of 0.20 (0.18 to 0.22) over 18 images: it traces edges."),
         ({"difference": mean(0.05)}, "it traces edges, but weakly."),
-        ({"difference": mean(0.01)}, "it traces no edges of the image's own."),
+        ({"difference": mean(0.01)}, "it does not trace the image's own edges."),
         ({"difference": mean(-0.1)}, "it avoids the image's own edges."),
         ({"own": None}, "nothing can be correlated."),
         ({"other": None, "difference": None}, "0.50 (0.48 to 0.52) with the edges of its own image."),
@@ -213,14 +205,14 @@ def test_edges_are_judged_against_another_image(numbers, words):
 def test_sentences_about_layers():
     said = weights_sentence([weights("conv", 0.05), weights("fc", 0.4)])
     assert "Between 5.0 % (conv) and 40.0 % (fc)" in said
-    assert said.endswith("A spike at zero, more than twice that: fc.")
+    assert said.endswith("a spike at zero: fc.")
     assert "spike" not in weights_sentence([weights("conv", 0.15)])
     assert "0.01 times as large" in flow_sentence(record(flow=FLOW))
-    assert "no layer can be watched" in flow_sentence(record(flow=FLOW[:1]))
-    assert "No gradient" in flow_sentence(record(flow=[flow("images", 0.0)]))
-    steps = TimeFlowRecord(hidden=[0.5, 1.0], cell=[0.25, 1.0], spectral_norm=2.0)
-    assert time_sentence(steps).startswith("Through 2 time steps 0.25 times the gradient by the last cell")
-    assert "No gradient" in time_sentence(steps.model_copy(update={"cell": [None, None]}))
+    assert "does not show its layers" in flow_sentence(record(flow=FLOW[:1]))
+    assert "no finite, nonzero gradient" in flow_sentence(record(flow=[flow("images", 0.0)]))
+    steps = TimeFlow(hidden=[0.5, 1.0], cell=[0.25, 1.0], spectral_norm=2.0)
+    assert "gradient at the first cell is 0.25 times" in time_sentence(steps)
+    assert "zero or not finite" in time_sentence(steps.model_copy(update={"cell": [None, None]}))
     assert spread("abcde", 3) == ["a", "c", "e"]
 
 
@@ -229,7 +221,10 @@ def texts_of(svg):
 
 
 def test_norms_of_layers_stand_on_log_scales_and_zeros_are_written():
-    svg = draw.layer_gradients(["a", "b", "c", "d"], {"one": [1e-4, 1e-2, 1.0, 0.0], "two": [None, 1, 2, 3]})
+    outputs, weights = (1e-4, 1e-2, 1.0, 0.0), (None, 1, 2, 3)
+    svg = draw.layer_gradients(
+        [flow(name, *norms) for name, *norms in zip("abcd", outputs, weights, strict=True)]
+    )
     across = [
         float(x) for x in re.findall(r'<use href="[^"]*" x="([-\d.]+)" y="[^"]*" style="[^"]*series-1', svg)
     ]
@@ -237,14 +232,14 @@ def test_norms_of_layers_stand_on_log_scales_and_zeros_are_written():
     assert across[1] > across[0]
     assert len(across) == 3
     assert "0" in texts_of(svg)
-    with pytest.raises(ValueError, match="one norm for each of 2 layers"):
-        draw.layer_gradients(["a", "b"], {"one": [1.0]})
 
 
 def test_figures_need_something_to_draw():
     with pytest.raises(ValueError, match="at least one image"):
-        draw.reliability([draw.ReliabilityBin(0, 1, 0, None, None, None, None)])
+        draw.reliability(bins())
     with pytest.raises(ValueError, match="at least one layer"):
         draw.weight_histograms([])
-    ElementTree.fromstring(draw.weight_histograms([draw.WeightCounts("zeros", 0.0, [0, 0, 0], 0.0)]))
-    assert "0" in texts_of(draw.layer_gradients(["deaf"], {"norm": [0.0]}))
+    ElementTree.fromstring(
+        draw.weight_histograms([weights("zeros", 1.0).model_copy(update={"largest": 0.0, "counts": [0]})])
+    )
+    assert "0" in texts_of(draw.layer_gradients([flow("deaf", 0.0)]))

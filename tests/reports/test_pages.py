@@ -14,8 +14,8 @@ from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.pending import ChecksRecord, MistakesRecord
 from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.experiments.parts.training import TrainingRecord
-from foolscope.experiments.records import CheckRecord
 from foolscope.experiments.study_record import StudyRecord
+from foolscope.inspection.check import Check
 from foolscope.reports import Figure, Gallery, Table, render_html, render_markdown
 from foolscope.reports.numbering import walk
 from foolscope.reports.pages import read_pictures, study_document, write_study_report
@@ -158,10 +158,8 @@ def galleries():
 def parts_of(changes):
     fooling, worst = galleries()
     checks = [
-        CheckRecord(
-            recipe="mlp", check="loss", passed=True, sentence="As expected here.", numbers={"loss": 1.1}
-        ),
-        CheckRecord(recipe="cnn", check="overfits", passed=False, sentence="Learns only half.", numbers={}),
+        Check(recipe="mlp", check="loss", passed=True, sentence="As expected here.", numbers={"loss": 1.1}),
+        Check(recipe="cnn", check="overfits", passed=False, sentence="Learns only half.", numbers={}),
     ]
     parts = {
         "training": [training(), training("cnn", lost=(1,))],

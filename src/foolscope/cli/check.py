@@ -1,4 +1,4 @@
-"""``foolscope check``: is a recipe put together rightly, and which learning rates suit it?"""
+"""``foolscope check``: is a recipe implemented correctly, and which learning rates suit it?"""
 
 import json
 from collections.abc import Sequence
@@ -23,11 +23,12 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
 from foolscope.experiments.parts.checks import check_records, range_test_record
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.running.run import StageEvent
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.inspection.learning_rate_range import DEFAULT_STEPS, log_spaced
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.learning_rate_range import DEFAULT_STEPS, log_spaced
+from foolscope.inspection.checks.learning_rates import LearningRateRange
 from foolscope.reports import render_html
 from foolscope.reports.parts.checks import check_document
 
@@ -81,9 +82,9 @@ def command(
 ) -> None:
     """Check a recipe, or that of a stored run, before its numbers are believed.
 
-    Is the loss before training that of a classifier that knows nothing? Does the network learn one batch, and
-    a small subset, by heart? Are the gradients those derived by hand, and those of finite differences? At
-    which learning rates does the loss fall, and is the recipe's own stable?
+    Is the loss before training that of uniform guessing? Can the network fit one batch, and a small subset,
+    perfectly? Do its gradients agree with hand-derived ones and with finite differences? At which learning
+    rates does the loss fall, and is the recipe's own stable?
     """
     session = session_of(store_folder, data_dir, device)
     grid = _rates(rates)
@@ -155,7 +156,7 @@ def _recipe(
     return trial.recipe, trial
 
 
-def _print(recipe: Recipe, checks: Sequence[CheckRecord], range_test: RangeTestRecord) -> None:
+def _print(recipe: Recipe, checks: Sequence[Check], range_test: LearningRateRange) -> None:
     console = results()
     console.print(
         f"\n[bold]Checks of {recipe.model.name}[/bold] on {recipe.dataset.name}, seed {recipe.seed}\n"
@@ -187,7 +188,7 @@ def _mark(passed: bool, doubtful: bool = False) -> str:
     return "[yellow]![/yellow]" if doubtful else "[green]✓[/green]"
 
 
-def _rows(record: RangeTestRecord) -> list[tuple[str, str, str, str]]:
+def _rows(record: LearningRateRange) -> list[tuple[str, str, str, str]]:
     """Write the range test as rows, with a bar for how far the loss has fallen."""
     lowest = min((loss for loss in record.losses if loss is not None), default=record.initial_loss)
     greatest = record.initial_loss - lowest

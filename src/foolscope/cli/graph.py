@@ -1,4 +1,4 @@
-"""The option that draws the computational graph of a model that is looked into."""
+"""The option that draws the computational graph of an inspected model."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import click
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.graph_records import GraphRecord
 from foolscope.experiments.parts.graphs import graph_record
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.subjects.subject import Subject
+from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.reports.graph_files import svg_path
 
 __all__ = ["graph_of", "graph_option"]
@@ -40,7 +40,7 @@ def _path(context: click.Context, option: click.Parameter, value: str | None) ->
         raise RecipeError(f"--graph: {error}; RUN goes before it") from error
 
 
-def graph_of(subject: Subject, session: Session) -> GraphRecord:
+def graph_of(subject: Subject, session: Session) -> ModelGraph:
     """Follow the first images of a subject through its model.
 
     Args:

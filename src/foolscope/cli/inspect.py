@@ -1,4 +1,4 @@
-"""``foolscope inspect``: what a model answers, what its layers are like, and what lower ranks keep of it."""
+"""``foolscope inspect``: a model's answers, its layers, and its accuracy at lower ranks."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ from foolscope.cli.subject_options import (
 )
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.parts.inspections.inspecting import inspect_subject
-from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.parts.inspections.model import inspect_subject
+from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.running.run import StageEvent
 from foolscope.reports import render_html, write_graph
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
@@ -37,17 +37,17 @@ Examples:
   foolscope inspect 09a8be8551                             everything but --compress, --graph
   foolscope inspect 09a8be8551 --report page.html          the same with figures and pictures
   foolscope inspect 09a8be8551 --calibration --confusion   these parts alone
-  foolscope inspect 09a8be8551 --compress 1,0.5,0.2,0.1    what is left at lower ranks
+  foolscope inspect 09a8be8551 --compress 1,0.5,0.2,0.1    accuracy at lower ranks
   foolscope inspect 09a8be8551 --graph net.svg             its computational graph as a picture
   foolscope inspect nets.py:build --weights net.safetensors --dataset cifar10
 """
 
 _PARTS = {
-    "confusion": "What the images of each class are taken for.",
-    "calibration": "Whether it is right as often as it is sure.",
-    "input-gradients": "Whether the gradient by the pixels traces edges; pictures in the report.",
+    "confusion": "Predicted classes of the images of each class.",
+    "calibration": "Confidence against accuracy.",
+    "input-gradients": "Whether the gradient with respect to pixels traces edges; pictures in the report.",
     "filters": "The first layer's weights as pictures, in the report.",
-    "histograms": "Histogram of each layer's weights, and the share near zero.",
+    "histograms": "Histogram of each layer's weights, and the fraction near zero.",
     "gradient-flow": "The gradient at each layer, and at each time step of a recurrent model.",
     "spectrum": "Singular values and effective rank of each layer.",
 }
@@ -66,7 +66,7 @@ def _part_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--compress",
     metavar="X[,X]",
-    help="Replace each layer by its best factors of these parts of its full rank, such as 0.5,0.25.",
+    help="Replace each layer by its best factors at these fractions of its full rank, such as 0.5,0.25.",
 )
 @graph_option
 @norm_option("Of the attack on compressed models.")
@@ -100,7 +100,7 @@ def command(
     device: str,
     **flags: bool,
 ) -> None:
-    """Look into a model: what it answers and how sure it is, its weights, its gradients, its spectra.
+    """Inspect a model: its mistakes and confidence, its weights, its gradients, its spectra.
 
     All parts are shown unless some are named. The model is a stored RUN, by its identity or its first
     letters, or a MODEL of anyone's: package.module:factory, file.py:factory, or a TorchScript or
@@ -116,7 +116,7 @@ def command(
     say_doubts(subject)
     followed = None if graph is None else graph_of(subject, session)
     with starting_anew(), live_progress() as observe:
-        inspected = inspect_subject(
+        record, arrays = inspect_subject(
             subject,
             named if named or fractions or graph else None,
             fractions,
@@ -127,11 +127,11 @@ def command(
     if graph is not None and followed is not None:
         write_graph(followed, graph)
     if page is not None:
-        write_text(page, render_html(inspection_document(inspected.record, inspected.arrays)))
+        write_text(page, render_html(inspection_document(record, arrays)))
     if as_json:
-        click.echo(json.dumps(inspected.record.model_dump(mode="json"), indent=1))
+        click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
     else:
-        _print(inspected.record, page, inspected.record.doubts[len(subject.doubts) :])
+        _print(record, page, record.doubts[len(subject.doubts) :])
         if followed is not None:
             words = f"The computational graph, for {followed.images} images, is in {graph}."
             results().print(escape(words))
@@ -145,12 +145,14 @@ def _fractions(text: str) -> list[float]:
         except ValueError as error:
             raise RecipeError(f"--compress takes numbers such as 0.5,0.25; got {part!r}") from error
         if not 0 < value <= 1:
-            raise RecipeError(f"--compress takes parts of the full rank, above 0 and at most 1; got {part}")
+            raise RecipeError(
+                f"--compress takes fractions of the full rank, above 0 and at most 1; got {part}"
+            )
         fractions.append(value)
     return list(dict.fromkeys(fractions))
 
 
-def _print(record: InspectionRecord, page: Path | None, doubts: Sequence[str]) -> None:
+def _print(record: ModelInspection, page: Path | None, doubts: Sequence[str]) -> None:
     console = results()
     run = record.facts.get("run")
     console.print(f"\n[bold]{escape(record.name)}[/bold]{f' (run {run[:8]})' if run else ''}")
@@ -164,7 +166,7 @@ def _print(record: InspectionRecord, page: Path | None, doubts: Sequence[str]) -
         console.print("Pictures of filters and gradients are in the page that --report FILE.html writes.")
 
 
-def _print_mistakes(record: InspectionRecord, console: Console) -> None:
+def _print_mistakes(record: ModelInspection, console: Console) -> None:
     if record.confusion is None:
         return
     names, counts = record.confusion.classes, record.confusion.counts
@@ -174,7 +176,7 @@ def _print_mistakes(record: InspectionRecord, console: Console) -> None:
     )
     worst = [pair for pair in pairs if pair[0] and pair[1] != pair[2]][:_MISTAKES]
     if worst:
-        table = _table("true class", "taken for", "images", "of the class")
+        table = _table("true class", "predicted", "images", "of the class")
         table.columns[1].justify = "left"
         for count, true, taken in worst:
             share = percent(count / sum(counts[true]))
@@ -182,7 +184,7 @@ def _print_mistakes(record: InspectionRecord, console: Console) -> None:
         console.print("", table)
 
 
-def _print_layers(record: InspectionRecord, console: Console) -> None:
+def _print_layers(record: ModelInspection, console: Console) -> None:
     """Print weights and gradients of each layer in one table."""
     weights = {each.layer: each for each in record.weights}
     flows = {each.layer: each for each in learned_layers(record.flow)}
@@ -203,13 +205,13 @@ def _print_layers(record: InspectionRecord, console: Console) -> None:
             ]
         table.add_row(*row)
     console.print("", table)
-    _print_left_out(len(shown), len(names), console)
+    _print_skipped(len(shown), len(names), console)
 
 
-def _print_spectra(record: InspectionRecord, console: Console) -> None:
+def _print_spectra(record: ModelInspection, console: Console) -> None:
     if not record.spectra:
         return
-    table = _table("layer", "weights", "rank", "effective rank", "99 % of energy in", "largest")
+    table = _table("layer", "weights", "rank", "effective rank", "rank of 99 % energy", "largest")
     shown = spread(record.spectra, _ROWS)
     for each in shown:
         shape = f"{each.rows} × {each.columns}"
@@ -219,14 +221,14 @@ def _print_spectra(record: InspectionRecord, console: Console) -> None:
             escape(each.layer), shape, rank, f"{each.effective_rank:.1f}", str(each.energy_rank), largest
         )
     console.print("", table)
-    _print_left_out(len(shown), len(record.spectra), console)
+    _print_skipped(len(shown), len(record.spectra), console)
 
 
-def _print_compression(record: InspectionRecord, console: Console) -> None:
+def _print_compression(record: ModelInspection, console: Console) -> None:
     if not record.compression:
         return
     under = f"under PGD, ε = {record.epsilon:.3g}"
-    table = _table("part of the rank", "parameters", "accuracy", under, "ms a batch")
+    table = _table("fraction of the rank", "parameters", "accuracy", under, "ms per batch")
     for row in record.compression:
         table.add_row(
             f"{100 * row.fraction:g} %",
@@ -243,7 +245,7 @@ _TABLES = (_print_mistakes, _print_layers, _print_spectra, _print_compression)
 _MISTAKES = 3
 
 
-def _print_left_out(shown: int, total: int, console: Console) -> None:
+def _print_skipped(shown: int, total: int, console: Console) -> None:
     if shown < total:
         console.print(f"{shown} of {total} layers; all are in --json and in --report.")
 

@@ -1,43 +1,36 @@
-"""The result of a sanity check."""
+"""The result of a sanity check, as it is stored and reported."""
 
-from dataclasses import dataclass
+from typing import Literal
 
-__all__ = ["Check", "TensorError"]
+from pydantic import Field
 
+from foolscope.core.settings import Settings
 
-@dataclass(frozen=True)
-class TensorError:
-    """How far two gradients by one tensor are apart.
+__all__ = ["BY_DIFFERENCES", "BY_HAND", "Check", "TensorError"]
 
-    Args:
-        tensor: name of the parameter, or "images".
-        error: relative, in [0, 2].
-        coordinates: how many of its numbers were compared.
-        kinks: how many more were left out, for a kink is within the step.
-    """
-
-    tensor: str
-    error: float
-    coordinates: int
-    kinks: int = 0
+BY_HAND = "gradients by hand"
+BY_DIFFERENCES = "gradients by differences"
 
 
-@dataclass(frozen=True)
-class Check:
-    """One check: whether it passed, in a sentence, with its numbers.
+class TensorError(Settings):
+    """The relative error between two gradients with respect to one tensor."""
 
-    Args:
-        name: its key in the table of checks.
-        passed: true also for one that is left out.
-        sentence: what was found.
-        numbers: measured.
-        tensors: of a gradient check, in forward order.
-        left_out: whether it could not be made; the sentence says why.
-    """
+    tensor: str = Field(description='name of the parameter, or "images"')
+    error: float = Field(description="relative, in [0, 2]")
+    coordinates: int = Field(description="entries compared")
+    kinks: int = Field(
+        0, description="entries skipped because ReLU, max or the like switches within the step"
+    )
 
-    name: str
-    passed: bool
-    sentence: str
+
+class Check(Settings):
+    """One sanity check of one recipe: whether it passed, in a sentence, with its numbers."""
+
+    recipe: str = Field("", description="name in a study; empty elsewhere")
+    check: str = Field(description="name in the table of checks")
+    passed: bool = Field(description="true also for a check that is skipped")
+    sentence: str = Field(description="what was found, or why the check is skipped")
     numbers: dict[str, float]
-    tensors: tuple[TensorError, ...] = ()
-    left_out: bool = False
+    left_out: bool = Field(False, description="whether the check is skipped")
+    weights: Literal["initial", "trained"] = Field("initial", description="those that a gradient check had")
+    tensors: list[TensorError] = Field(default_factory=list, description="of a gradient check, forward order")

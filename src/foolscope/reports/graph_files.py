@@ -4,11 +4,10 @@ from pathlib import Path
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.experiments.parts.graph_records import GraphRecord
+from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.reference.expression import Scalar, drawn
-from foolscope.reports.figures import computational_graph, standalone_svg
+from foolscope.reports.figures import computational_graph, layer_graph, standalone_svg
 from foolscope.reports.figures.graphviz import has_graphviz
-from foolscope.reports.parts.graphs import graph_drawing
 
 __all__ = ["svg_path", "write_graph"]
 
@@ -24,11 +23,11 @@ def svg_path(path: str | Path) -> Path:
     return Path(path)
 
 
-def write_graph(graph: Scalar | GraphRecord, path: str | Path) -> Path:
-    """Draw a scalar expression, or a model, as an SVG file that stands on its own.
+def write_graph(graph: Scalar | ModelGraph, path: str | Path) -> Path:
+    """Draw a scalar expression, or a model, as a standalone SVG file.
 
-    Graphviz places boxes and arrows where the program ``dot`` and the Python package ``graphviz`` are there;
-    otherwise a plain layout does. The drawing is the same.
+    Graphviz places boxes and arrows where the program ``dot`` and the Python package ``graphviz`` are
+    installed; otherwise a plain layout does.
 
     Args:
         graph: the expression's output; or a model's graph.
@@ -55,6 +54,6 @@ def write_graph(graph: Scalar | GraphRecord, path: str | Path) -> Path:
             [vars(node) for node in nodes], [vars(edge) for edge in edges], graphviz=has_graphviz()
         )
     else:
-        svg = graph_drawing(graph, graphviz=has_graphviz())
+        svg = layer_graph(graph, graphviz=has_graphviz())
     write_text(target, standalone_svg(svg))
     return target

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.experiments.parts.graph_records import GraphRecord
 from foolscope.experiments.parts.graphs import MOST_LAYERS, graph_record, initial_graphs
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store
-from foolscope.inspection import initial_model
+from foolscope.inspection.checks.initial_loss import initial_model
+from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.learning.evaluation import to_pixels
 
 DIGITS = {"name": "digits", "limit": 90}
@@ -59,4 +59,4 @@ def test_a_deep_model_is_drawn_by_its_parts_and_a_broken_one_without_numbers():
     nn.init.constant_(model[2].bias, float("nan"))
     broken = graph_record("broken", model, images, labels)
     assert broken.nodes[-1].mean is None
-    assert GraphRecord.model_validate_json(broken.model_dump_json()) == broken
+    assert ModelGraph.model_validate_json(broken.model_dump_json()) == broken

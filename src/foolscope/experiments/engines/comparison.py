@@ -19,7 +19,7 @@ from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.run import Observer, Session, StageEvent, ignore_events, run_trials
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.inspection.mirroring import state_of
+from foolscope.inspection.gradients.mirroring import state_of
 from foolscope.learning import EpochReport, TrialOutcome
 from foolscope.reference import Array, Parameters, relative_error
 

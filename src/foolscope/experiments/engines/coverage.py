@@ -7,7 +7,7 @@ from torch import nn
 from foolscope.core.errors import RecipeError
 from foolscope.core.settings import plain_words
 from foolscope.experiments.recipe import Recipe, fields_of
-from foolscope.inspection.mirroring import described, mirrored_loss
+from foolscope.inspection.gradients.mirroring import described, mirrored_loss
 from foolscope.reference import Network, reference_network
 
 __all__ = ["check_coverage", "mirrored_network", "reference_precision"]

@@ -16,8 +16,8 @@ from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
 from foolscope.experiments.engines.coverage import check_coverage, mirrored_network, reference_precision
 from foolscope.experiments.recipe import Recipe
-from foolscope.inspection import initial_model
-from foolscope.inspection.mirroring import mirrored_loss, state_of
+from foolscope.inspection.checks.initial_loss import initial_model
+from foolscope.inspection.gradients.mirroring import mirrored_loss, state_of
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome, optimizers
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.outcome import Status

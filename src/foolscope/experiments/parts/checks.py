@@ -1,32 +1,26 @@
-"""The checks of a recipe: sanity checks and the learning-rate range test, computed once and then read."""
+"""Sanity checks and the learning-rate range test of a recipe, computed once and then read from the store."""
 
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.running.session import Session
-from foolscope.inspection import (
-    CHECKS,
-    GRADIENT_CHECKS,
-    Check,
-    LearningRateRange,
-    initial_model,
-    learning_rate_range,
-)
-from foolscope.inspection.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.initial_loss import initial_model
+from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS, learning_rate_range
+from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
 
-__all__ = ["check_records", "code_fingerprint", "gradient_check_document", "range_test_record"]
+__all__ = ["check_records", "code_fingerprint", "gradient_check", "range_test_record"]
 
 
 def _tell_nothing(done: float, what: str) -> None:
@@ -40,47 +34,39 @@ def check_records(
     tell: Callable[[float, str], None] = _tell_nothing,
     *,
     model: nn.Module | None = None,
-) -> list[CheckRecord]:
-    """Run every check of :data:`~foolscope.inspection.CHECKS` and those of gradients, or read what they said.
+) -> list[Check]:
+    """Run all sanity checks and gradient checks, or read their stored results.
 
-    What a gradient check said counts only as long as our code and PyTorch are the same: it is about them.
+    A gradient check is about our code and PyTorch, so its result counts only while both are the same.
 
     Args:
-        name: how the recipe is called.
+        name: of the recipe.
         recipe: what to check.
         session: store and data.
         tell: called with the fraction done and what comes next.
-        model: the recipe's trial after training, whose gradients are to be checked; without it they are
-            checked at the initial weights.
+        model: the recipe's trained model; without it, gradients are checked at the initial weights.
     """
-    work: list[tuple[str, Callable[[], dict[str, Any]]]] = [
-        (check, partial(_check_document, check, recipe, session)) for check in CHECKS
-    ]
-    work += [
-        (check, partial(gradient_check_document, check, recipe, session, model)) for check in GRADIENT_CHECKS
-    ]
+    work: dict[str, Callable[[], Check]] = {
+        **{check: partial(_sanity_check, check, recipe, session) for check in CHECKS},
+        **{check: partial(gradient_check, check, recipe, session, model) for check in GRADIENT_CHECKS},
+    }
     records = []
-    for position, (check, document) in enumerate(work):
+    for position, (check, run) in enumerate(work.items()):
         tell(position / len(work), check)
-        records.append(CheckRecord(recipe=name, **document()))
+        records.append(run().model_copy(update={"recipe": name}))
     return records
 
 
-def gradient_check_document(
-    check: str, recipe: Recipe, session: Session, model: nn.Module | None = None
-) -> dict[str, Any]:
-    """Make one check of :data:`~foolscope.inspection.GRADIENT_CHECKS`, or read what it said.
+def gradient_check(check: str, recipe: Recipe, session: Session, model: nn.Module | None = None) -> Check:
+    """Run one check of :data:`~foolscope.inspection.checks.table.GRADIENT_CHECKS`, or read its stored result.
 
     Args:
         check: its name.
         recipe: what to check.
         session: store and data.
-        model: the recipe's trial after training; without it the initial weights are looked at.
-
-    Returns:
-        What a :class:`~foolscope.experiments.records.CheckRecord` says of it.
+        model: the recipe's trained model; without it, gradients are checked at the initial weights.
     """
-    weights = "initial" if model is None else "trained"
+    weights: Literal["initial", "trained"] = "initial" if model is None else "trained"
     determinants = {
         "trial": session.identify(recipe),
         "check": check,
@@ -94,7 +80,7 @@ def gradient_check_document(
         own = initial_model(recipe, dataset) if model is None else model
         return _document(GRADIENT_CHECKS[check](own, recipe, dataset))
 
-    return {**session.store.remembered("checks", determinants, run), "weights": weights}
+    return Check(weights=weights, **session.store.remembered("checks", determinants, run))
 
 
 @cache
@@ -115,16 +101,16 @@ def range_test_record(
     steps: int = DEFAULT_STEPS,
     *,
     tell: Callable[[float, str], None] = _tell_nothing,
-) -> RangeTestRecord:
-    """Run the learning-rate range test, or read what it said before.
+) -> LearningRateRange:
+    """Run the learning-rate range test, or read its stored result.
 
     Args:
-        name: how the recipe is called.
+        name: of the recipe.
         recipe: what to test.
         session: store and data.
-        rates: to be tried, positive, beside the recipe's own.
-        steps: for each of them.
-        tell: called with the fraction done and what goes on.
+        rates: positive; the recipe's own is tried, too.
+        steps: of each run.
+        tell: called with the fraction done and a detail.
 
     Raises:
         RecipeError: the rates or the number of steps make no sense.
@@ -142,29 +128,20 @@ def range_test_record(
 
     def compute() -> dict[str, Any]:
         dataset, words = session.dataset(recipe.dataset), f"{len(rates)} learning rates"
-        return _as_document(
-            learning_rate_range(recipe, dataset, rates, steps, lambda done: tell(done, words))
-        )
+        found = learning_rate_range(recipe, dataset, rates, steps, lambda done: tell(done, words))
+        return found.model_dump(mode="json", exclude={"recipe"})
 
-    result = session.store.remembered("learning-rates", determinants, compute)
-    return RangeTestRecord(recipe=name, **result)
+    return LearningRateRange(recipe=name, **session.store.remembered("learning-rates", determinants, compute))
 
 
-def _check_document(check: str, recipe: Recipe, session: Session) -> dict[str, Any]:
+def _sanity_check(check: str, recipe: Recipe, session: Session) -> Check:
     determinants = {"trial": session.identify(recipe), "check": check, "version": 1}
 
     def run() -> dict[str, Any]:
         return _document(CHECKS[check](recipe, session.dataset(recipe.dataset)))
 
-    document: dict[str, Any] = session.store.remembered("checks", determinants, run)
-    return document
+    return Check(**session.store.remembered("checks", determinants, run))
 
 
 def _document(check: Check) -> dict[str, Any]:
-    document = asdict(check)
-    return {"check": document.pop("name"), **document}
-
-
-def _as_document(result: LearningRateRange) -> dict[str, Any]:
-    """Return what the record says of a result, under the same names."""
-    return {name: getattr(result, name) for name in RangeTestRecord.model_fields if name != "recipe"}
+    return check.model_dump(mode="json", exclude={"recipe", "weights"})

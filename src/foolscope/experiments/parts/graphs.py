@@ -1,26 +1,24 @@
-"""Computational graphs of a study's models before training, and of any model that is looked into."""
+"""Computational graphs of a study's models before training, and of any inspected model."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from foolscope.core.randomness import torch_generator
-from foolscope.experiments.parts.graph_records import GraphEdgeRecord, GraphNodeRecord, GraphRecord
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
-from foolscope.inspection import initial_model
-from foolscope.inspection.computational_graph import ModelGraph, computational_graph
+from foolscope.inspection.checks.initial_loss import initial_model
+from foolscope.inspection.graph.computational_graph import computational_graph
+from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.losses import LOSSES, CrossEntropy, LossSettings, smoothing_per_trial
 
 __all__ = ["MOST_LAYERS", "graph_record", "initial_graphs"]
 
 MOST_LAYERS = 60
-"""How many layers and operations are drawn before parts of the model are taken as one."""
+"""Largest number of layers and operations that are drawn before modules are drawn as one."""
 
 _IMAGES = 64
 
@@ -33,16 +31,16 @@ def graph_record(
     *,
     loss: LossSettings | None = None,
     weights: Literal["initial", "trained"] = "trained",
-) -> GraphRecord:
-    """Follow up to 64 images through a model; where it has very many layers, its parts count as one each.
+) -> ModelGraph:
+    """Follow up to 64 images through a model; in a model with very many layers, modules count as one each.
 
     Args:
         name: of the recipe or the model.
-        model: from images to logits; it stays as it is.
+        model: from images to logits; it is not changed.
         images: in [0, 1]; the first 64 are used.
         labels: of the images.
         loss: cross-entropy by default.
-        weights: what the model has.
+        weights: the state of the model.
 
     Raises:
         RecipeError: the model cannot be followed.
@@ -61,17 +59,17 @@ def graph_record(
         )
         if sum(node.kind in ("layer", "operation") for node in graph.nodes) <= MOST_LAYERS:
             break
-    return _record(name, graph, weights)
+    return graph.model_copy(update={"recipes": [name], "weights": weights})
 
 
-def initial_graphs(recipes: Mapping[str, Recipe], session: Session) -> list[GraphRecord]:
-    """Draw up the graph of every model of a study at its initial weights; models of one shape share it.
+def initial_graphs(recipes: Mapping[str, Recipe], session: Session) -> list[ModelGraph]:
+    """Compute the graph of every model of a study at its initial weights; models of one shape share a graph.
 
     Args:
         recipes: by name.
         session: has the data.
     """
-    found: dict[tuple[Any, ...], GraphRecord] = {}
+    found: dict[tuple[Any, ...], ModelGraph] = {}
     for name, recipe in recipes.items():
         dataset = session.dataset(recipe.dataset)
         train = dataset.train
@@ -92,21 +90,3 @@ def initial_graphs(recipes: Mapping[str, Recipe], session: Session) -> list[Grap
             record = found[key].model_copy(update={"recipes": [*found[key].recipes, name]})
         found[key] = record
     return list(found.values())
-
-
-def _record(name: str, graph: ModelGraph, weights: Literal["initial", "trained"]) -> GraphRecord:
-    return GraphRecord(
-        recipes=[name],
-        weights=weights,
-        images=graph.images,
-        nodes=[GraphNodeRecord.model_validate(_finite(asdict(node))) for node in graph.nodes],
-        edges=[GraphEdgeRecord.model_validate(_finite(asdict(edge))) for edge in graph.edges],
-    )
-
-
-def _finite(fields: dict[str, Any]) -> dict[str, Any]:
-    """Put null for numbers that JSON has no words for."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in fields.items()
-    }

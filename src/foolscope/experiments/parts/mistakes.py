@@ -6,7 +6,7 @@ from torch import Tensor
 from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.inspection import worst_classified
+from foolscope.inspection.answers.worst import worst_classified
 from foolscope.learning.evaluation import to_pixels
 
 __all__ = ["worst_gallery"]

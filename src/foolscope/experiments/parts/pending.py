@@ -12,18 +12,19 @@ from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.attacks.part import attack_fields, over_trials
 from foolscope.experiments.parts.attacks.plans import FoolingPlan, TracePlan
 from foolscope.experiments.parts.attacks.targets import check_classes
-from foolscope.experiments.parts.checks import check_records, gradient_check_document, range_test_record
+from foolscope.experiments.parts.checks import check_records, gradient_check, range_test_record
 from foolscope.experiments.parts.galleries import fooling_gallery
-from foolscope.experiments.parts.graph_records import GraphRecord
 from foolscope.experiments.parts.graphs import initial_graphs
 from foolscope.experiments.parts.mistakes import worst_gallery
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.parts.pictures import GalleryRecord
 from foolscope.experiments.parts.trace_records import TraceRecord
 from foolscope.experiments.parts.traces import QUANTITIES, trace_record
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
 from foolscope.experiments.study import Study
-from foolscope.inspection import GRADIENT_CHECKS
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.table import GRADIENT_CHECKS
+from foolscope.inspection.graph.model_graph import ModelGraph
 
 # ---- attack_traces
 
@@ -167,8 +168,8 @@ class ChecksPlan(Settings):
 class ChecksRecord(Settings):
     """What the checks of a study found."""
 
-    checks: list[CheckRecord]
-    range_tests: list[RangeTestRecord]
+    checks: list[Check]
+    range_tests: list[LearningRateRange]
 
 
 def _check_metrics(study: Study) -> Iterator[Metric]:
@@ -185,12 +186,10 @@ def _gradient_errors(metric: Metric, cell: Cell | None, context: Context) -> lis
     for seed in range(context.study.seeds):
         tell(seed / context.study.seeds, f"{cell.name}, {metric.part}")
         recipe = cell.recipe.model_copy(update={"seed": seed})
-        document = gradient_check_document(metric.part, recipe, context.session)
-        if document["left_out"]:
-            raise RecipeError(
-                f"no claim can be made about {metric.part} of {cell.name}: {document['sentence']}"
-            )
-        errors.append(float(document["numbers"]["error"]))
+        check = gradient_check(metric.part, recipe, context.session)
+        if check.left_out:
+            raise RecipeError(f"no claim can be made about {metric.part} of {cell.name}: {check.sentence}")
+        errors.append(check.numbers["error"])
     return errors
 
 
@@ -204,8 +203,8 @@ def _check_gradients(metric: Metric, cell: Cell | None, context: Context) -> Non
 
 def _run_checks(plan: ChecksPlan, context: Context, entry: Entry) -> list[ChecksRecord]:
     recipes, total = context.study.recipes, len(plan.recipes) + len(plan.learning_rates)
-    checks: list[CheckRecord] = []
-    range_tests: list[RangeTestRecord] = []
+    checks: list[Check] = []
+    range_tests: list[LearningRateRange] = []
 
     def tell(done: float, detail: str) -> None:
         place = len({check.recipe for check in checks}) + len(range_tests)
@@ -235,7 +234,7 @@ CHECKS = Part(
 
 GRAPHS = Part(
     plan=tuple,
-    record=GraphRecord,
+    record=ModelGraph,
     run=lambda names, context, entry: initial_graphs(context.study.recipes, context.session),
     activity="drawing graphs",
     plans=lambda study: (tuple(study.recipes),) if study.recipes else (),

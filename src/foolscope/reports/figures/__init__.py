@@ -1,4 +1,4 @@
-"""Figures: every function returns an ``<svg>`` element that follows the page's theme.
+"""Drawings of numbers and results: every function returns an ``<svg>`` element that follows the page's theme.
 
 matplotlib is imported when the first figure is drawn; its global state is neither read nor left changed.
 """
@@ -15,12 +15,12 @@ from foolscope.reports.figures.graph import computational_graph, layer_graph
 from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import Curve, line_panels
-from foolscope.reports.figures.reliability import ReliabilityBin, reliability
+from foolscope.reports.figures.reliability import reliability
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
 from foolscope.reports.figures.sizes import perturbation_sizes
 from foolscope.reports.figures.svg import standalone_svg
 from foolscope.reports.figures.taken import taken_by_attack
-from foolscope.reports.figures.weights import WeightCounts, weight_histograms
+from foolscope.reports.figures.weights import weight_histograms
 
 __all__ = [
     "Band",
@@ -29,11 +29,9 @@ __all__ = [
     "FlowLine",
     "Level",
     "LevelOutcome",
-    "ReliabilityBin",
     "SearchAxis",
     "SearchRound",
     "Spot",
-    "WeightCounts",
     "ablation_effects",
     "approximation",
     "computational_graph",

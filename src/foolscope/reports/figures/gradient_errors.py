@@ -1,13 +1,13 @@
-"""Gradient checks as a drawing: relative errors by layer on a logarithmic scale, with what may be at most."""
+"""Gradient checks: relative errors by layer on a logarithmic scale, with the largest that passes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from foolscope.inspection.check import Check, TensorError
 from foolscope.reports.figures.canvas import (
     WIDTH,
-    Numbers,
     add_legend,
     drawing,
     finite,
@@ -25,42 +25,34 @@ _ENDS = (1e-16, 1e-4)  # of the axis, which grows where an error is larger
 _NONE = 3e-17  # where errors of zero, and smaller ones, are drawn
 
 
-def gradient_errors(
-    layers: Sequence[str],
-    errors: Mapping[str, Numbers],
-    goals: Mapping[str, float],
-    *,
-    width: float = WIDTH,
-) -> str:
-    """Draw relative errors in one row per layer, and a line where each comparison's goal is.
+def gradient_errors(checks: Mapping[str, Check], *, width: float = WIDTH) -> str:
+    """Draw the largest relative error of each layer, and a line at each check's goal.
 
     Args:
-        layers: names, from top to bottom.
-        errors: comparison -> one error per layer, not negative; a gap where there is none.
-        goals: comparison -> the largest error that passes.
+        checks: name in the legend -> gradient check, with its tensors.
         width: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
-
-    Raises:
-        ValueError: layers and errors differ in number.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    if any(len(values) != len(layers) for values in errors.values()):
-        raise ValueError(f"each comparison needs one error for each of the {len(layers)} layers")
+    layers = list(dict.fromkeys(_layer(each) for check in checks.values() for each in check.tensors))
     handles: list[Artist] = []
     largest = _ENDS[1]
     with drawing(width, 25 * len(layers) + 112) as sheet:
         axes = sheet.figure.subplots()
-        for position, (name, values) in enumerate(errors.items()):
+        for position, check in enumerate(checks.values()):
             style = line_style(position)
-            drawn = np.maximum(finite(values), _NONE)
+            errors = [
+                max((each.error for each in check.tensors if _layer(each) == layer), default=None)
+                for layer in layers
+            ]
+            drawn = np.maximum(finite(errors), _NONE)
             largest = max([largest, *drawn[np.isfinite(drawn)]])
             look: dict[str, Any] = {"color": style.color, "marker": style.marker, "markersize": 6.5}
             handles += axes.plot(drawn, range(len(layers)), linestyle="none", clip_on=False, **look)
-            goal = goals[name]
+            goal = check.numbers["goal"]
             axes.axvline(goal, color=style.color, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
             axes.annotate(
                 "goal",
@@ -87,5 +79,9 @@ def gradient_errors(
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_minor_locator(LogLocator(subs=()))
         axes.set_xlabel("relative error of the gradient")
-        add_legend(sheet, handles, list(errors))
+        add_legend(sheet, handles, list(checks))
     return sheet.svg
+
+
+def _layer(tensor: TensorError) -> str:
+    return tensor.tensor.rpartition(".")[0] or tensor.tensor

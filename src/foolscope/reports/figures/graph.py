@@ -1,8 +1,9 @@
-"""Computational graphs: of a scalar expression from left to right, of a model's layers from top to bottom."""
+"""Computational graphs: of a scalar expression from left to right, of a model from top to bottom."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from foolscope.inspection.graph.model_graph import GraphEdge, GraphNode, ModelGraph
 from foolscope.reports.figures.boxes import Box, Words, boxes_and_arrows, shortened, significant
 from foolscope.reports.figures.graphviz import by_graphviz
 from foolscope.reports.figures.layered import Point, layered
@@ -26,7 +27,7 @@ def computational_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graph
 
     Args:
         nodes: in the order of computing, each with ``label``, ``value`` and ``gradient``.
-        edges: each with ``start`` and ``end``, places among the nodes, and the local derivative ``slope``.
+        edges: each with ``start`` and ``end``, positions among the nodes, and the local derivative ``slope``.
         graphviz: whether Graphviz places them.
 
     Returns:
@@ -35,7 +36,7 @@ def computational_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graph
     Raises:
         ValueError: there is no node, or an edge goes backwards.
     """
-    pairs = _checked("computational_graph", nodes, edges)
+    pairs = _checked("computational_graph", len(nodes), [(edge["start"], edge["end"]) for edge in edges])
     boxes = [
         Box(
             [
@@ -57,16 +58,14 @@ def computational_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graph
     return boxes_and_arrows(boxes, words, placement, downwards=False)
 
 
-def layer_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graphviz: bool = False) -> str:
-    """Draw the graph of a model, a layer below the other; parameters and labels stand beside their layers.
+def layer_graph(graph: ModelGraph, *, graphviz: bool = False) -> str:
+    """Draw the graph of a model from top to bottom; parameters and labels stand beside their layers.
 
     A parameter that several layers use stands beside each of them; where a layer has more than four, the
     others are counted.
 
     Args:
-        nodes: in the order of computing, with the fields of
-            :class:`~foolscope.experiments.parts.graph_records.GraphNodeRecord`.
-        edges: with those of :class:`~foolscope.experiments.parts.graph_records.GraphEdgeRecord`.
+        graph: of a model.
         graphviz: whether Graphviz places them.
 
     Returns:
@@ -75,16 +74,17 @@ def layer_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graphviz: boo
     Raises:
         ValueError: there is no node, or an edge goes backwards.
     """
-    _checked("layer_graph", nodes, edges)
-    given = [node["kind"] == "parameter" or node["operation"] == "labels" for node in nodes]
+    nodes, edges = graph.nodes, graph.edges
+    _checked("layer_graph", len(nodes), [(edge.start, edge.end) for edge in edges])
+    given = [node.kind == "parameter" or node.operation == "labels" for node in nodes]
     inner = [place for place in range(len(nodes)) if not given[place]]
     places = {place: position for position, place in enumerate(inner)}
     boxes = [_layer(nodes[place]) for place in inner]
-    pairs = [(places[edge["start"]], places[edge["end"]]) for edge in edges if not given[edge["start"]]]
-    words = [_flow(edge) for edge in edges if not given[edge["start"]]]
+    pairs = [(places[edge.start], places[edge.end]) for edge in edges if not given[edge.start]]
+    words = [_flow(edge) for edge in edges if not given[edge.start]]
     beside: dict[int, int] = {}
     for place in inner:
-        own = [nodes[edge["start"]] for edge in edges if edge["end"] == place and given[edge["start"]]]
+        own = [nodes[edge.start] for edge in edges if edge.end == place and given[edge.start]]
         shown = own if len(own) <= _MOST_BESIDE else own[: _MOST_BESIDE - 1]
         stack = [_side(node) for node in shown]
         if len(own) > len(shown):
@@ -109,59 +109,59 @@ _KEY = [
     [
         Words("In boxes:", "muted", 11),
         Words("shape, mean ± standard deviation, zeros", "series-1", 11),
-        Words("size of the loss\u2019s gradient by it, for an image", "series-2", 11),
+        Words("size of the loss\u2019s gradient there, per image", "series-2", 11),
     ],
     [
         Words("On arrows:", "muted", 11),
         Words("↑ the gradient that flows back", "series-2", 11),
-        Words("× the layer\u2019s gain: that, relative to what came to the layer", "muted", 11),
+        Words("× the layer\u2019s gain: that, relative to the gradient at the layer", "muted", 11),
     ],
 ]
 
 
-def _checked(what: str, nodes: Sequence[_Node], edges: Sequence[_Edge]) -> list[tuple[int, int]]:
+def _checked(what: str, nodes: int, edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     if not nodes:
         raise ValueError(f"{what} needs at least one node; got none")
-    if any(not 0 <= edge["start"] < edge["end"] < len(nodes) for edge in edges):
+    if any(not 0 <= start < end < nodes for start, end in edges):
         raise ValueError("an edge must go from a node to a later one")
-    return [(edge["start"], edge["end"]) for edge in edges]
+    return edges
 
 
-def _layer(node: _Node) -> Box:
-    operation = str({"images": "Images", "loss": "Loss"}.get(node["operation"], node["operation"]))
-    name = "" if node["kind"] in ("input", "loss") else node["name"]
+def _layer(node: GraphNode) -> Box:
+    operation = str({"images": "Images", "loss": "Loss"}.get(node.operation, node.operation))
+    name = "" if node.kind in ("input", "loss") else node.name
     heading = [Words(shortened(operation, _NAME), size=13, bold=True)]
     if name:
         heading.append(Words(shortened(name, _NAME), "muted", 11))
-    spread = f"{significant(node['mean'])} ± {significant(node['deviation'])}"
-    if node["kind"] == "loss":
+    spread = f"{significant(node.mean)} ± {significant(node.deviation)}"
+    if node.kind == "loss":
         return Box([heading, [Words(spread, "series-1")]], (_LAYER[0], 46.0))
-    zeros = [] if not node["zeros"] else [f"{100 * node['zeros']:.0f} % zeros"]
-    values = " · ".join([*([_shape(node)] if node["shape"] else []), spread, *zeros])
+    zeros = [] if not node.zeros else [f"{100 * node.zeros:.0f} % zeros"]
+    values = " · ".join([*([_shape(node)] if node.shape else []), spread, *zeros])
     lines = [
         heading,
         [Words(values, "series-1")],
-        [Words(f"gradient {significant(node['gradient'])}", "series-2")],
+        [Words(f"gradient {significant(node.gradient)}", "series-2")],
     ]
-    return Box(lines, _LAYER, f"{node['name']} {node['operation']}".strip())
+    return Box(lines, _LAYER, f"{node.name} {node.operation}".strip())
 
 
-def _side(node: _Node) -> Box:
+def _side(node: GraphNode) -> Box:
     """Draw a parameter, or the labels, of which there is nothing more to say."""
-    if node["kind"] != "parameter":
+    if node.kind != "parameter":
         return Box([[Words("labels", bold=True)]], (_SIDE[0], 28.0), dashed=True)
-    heading = [Words(shortened(node["operation"], 14), bold=True), Words(_shape(node), "muted", 11)]
+    heading = [Words(shortened(node.operation, 14), bold=True), Words(_shape(node), "muted", 11)]
     values = [
-        Words(f"norm {significant(node['norm'])}", "series-1", 11),
-        Words(f"gradient {significant(node['gradient'])}", "series-2", 11),
+        Words(f"norm {significant(node.norm)}", "series-1", 11),
+        Words(f"gradient {significant(node.gradient)}", "series-2", 11),
     ]
-    return Box([heading, values], _SIDE, node["name"], dashed=True)
+    return Box([heading, values], _SIDE, node.name, dashed=True)
 
 
-def _flow(edge: _Edge) -> list[Words]:
-    words = [Words(f"↑ {significant(edge['gradient'])}", "series-2", 11)]
-    return [*words, *([] if edge["gain"] is None else [Words(f"× {significant(edge['gain'])}", "muted", 11)])]
+def _flow(edge: GraphEdge) -> list[Words]:
+    words = [Words(f"↑ {significant(edge.gradient)}", "series-2", 11)]
+    return [*words, *([] if edge.gain is None else [Words(f"× {significant(edge.gain)}", "muted", 11)])]
 
 
-def _shape(node: _Node) -> str:
-    return "×".join(map(str, node["shape"])) or "number"
+def _shape(node: GraphNode) -> str:
+    return "×".join(map(str, node.shape)) or "number"

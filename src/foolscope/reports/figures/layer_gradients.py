@@ -1,12 +1,13 @@
-"""Gradients by layer: one row a layer, one panel a quantity, on log scales."""
+"""Gradient norms by layer, with respect to outputs and to weights, on log scales."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import WIDTH, Numbers, drawing, finite, label, line_style, power_of_ten
+from foolscope.inspection.gradients.flows import LayerFlow
+from foolscope.reports.figures.canvas import WIDTH, drawing, finite, label, line_style, power_of_ten
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -17,34 +18,34 @@ __all__ = ["layer_gradients"]
 _NAME_LENGTH = 26
 
 
-def layer_gradients(layers: Sequence[str], panels: Mapping[str, Numbers], *, width: float = WIDTH) -> str:
+def layer_gradients(layers: Sequence[LayerFlow], *, width: float = WIDTH) -> str:
     """Draw norms by layer as points, the first layer at the top, on log scales.
 
     Args:
-        layers: names, from the images to the logits.
-        panels: quantity -> norms, (layers,); None where a layer has none. Norms of 0 are written as such.
+        layers: from the images to the logits. Norms of 0 are written as such.
         width: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
 
     Raises:
-        ValueError: there is no layer or no panel, or they differ in length.
+        ValueError: there is no layer.
     """
-    if not layers or not panels:
-        raise ValueError("layer_gradients needs at least one layer and one panel")
+    if not layers:
+        raise ValueError("layer_gradients needs at least one layer; got none")
+    panels = {
+        "‖∂L/∂output‖": [each.output_norm for each in layers],
+        "‖∂L/∂w‖ / ‖w‖": [each.relative_norm for each in layers],
+    }
     names = [
-        name if len(name) <= _NAME_LENGTH else f"…{name[1 - _NAME_LENGTH :]}" for name in map(label, layers)
+        name if len(name) <= _NAME_LENGTH else f"…{name[1 - _NAME_LENGTH :]}"
+        for name in (label(each.layer) for each in layers)
     ]
     positions = np.arange(len(layers))
     with drawing(width, 25 * len(layers) + 84) as sheet:
         all_axes = sheet.figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for place, (axes, (title, norms)) in enumerate(zip(all_axes, panels.items(), strict=True)):
             values = finite(norms)
-            if values.shape != positions.shape:
-                raise ValueError(
-                    f"{title!r} needs one norm for each of {len(layers)} layers; got {values.size}"
-                )
             style = line_style(place)
             shown = np.where(values > 0, values, np.nan)
             axes.plot(shown, positions, style.marker, color=style.color, markersize=6.5)

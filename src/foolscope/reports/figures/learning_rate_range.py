@@ -1,14 +1,14 @@
-"""The learning-rate range test as a drawing: loss against rate, what diverged, the suggested range."""
+"""The learning-rate range test: loss against learning rate, with diverged runs and the suggested range."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from foolscope.inspection.checks.learning_rates import LearningRateRange
 from foolscope.reports.figures.canvas import (
     NICE_STEPS,
     WIDTH,
-    Numbers,
     add_legend,
     drawing,
     finite,
@@ -26,60 +26,37 @@ __all__ = ["learning_rate_range"]
 _HEADROOM = 0.35  # of the greatest fall, above the initial loss: losses higher still are drawn at the top
 
 
-def learning_rate_range(
-    rates: Numbers,
-    losses: Numbers,
-    *,
-    initial_loss: float,
-    sweep: Numbers = (),
-    suggestion: tuple[float, float] | None = None,
-    own_rate: float | None = None,
-    title: str = "Training loss",
-    width: float = WIDTH,
-    height: float = 340,
-) -> str:
+def learning_rate_range(test: LearningRateRange, *, width: float = WIDTH, height: float = 340) -> str:
     """Draw the loss that training reaches at each learning rate; crosses at the top are off the scale.
 
     Args:
-        rates: positive, ascending, (rates,).
-        losses: of the run at each rate; what is not finite has diverged.
-        initial_loss: drawn as a level.
-        sweep: of the one run whose rate grows; empty for none.
-        suggestion: ends of the range to be shaded.
-        own_rate: drawn as a vertical line.
-        title: the quantity.
+        test: its losses, sweep, suggested range and own rate are drawn.
         width: in CSS pixels.
         height: in CSS pixels.
 
     Returns:
         An ``<svg>`` element that follows the page's theme.
-
-    Raises:
-        ValueError: there is no rate, or rates and losses differ in length.
     """
-    x, y = finite(rates), finite(losses)
-    if not x.size or x.shape != y.shape:
-        raise ValueError(f"each of the {x.size} rates needs one loss; got {y.size}")
+    x, y, initial_loss = finite(test.rates), finite(test.losses), test.initial_loss
     lowest = min([initial_loss, *y[np.isfinite(y)]])
     fall = (initial_loss - lowest) or abs(initial_loss) or 1.0
     top = initial_loss + _HEADROOM * fall
     with drawing(width, height) as sheet:
         axes = sheet.figure.subplots()
-        handles: dict[str, Artist] = {}
-        if len(sweep):
-            handles["one run, growing rate"] = _draw(axes, x, finite(sweep), top, 1)
-        handles = {"each rate by itself": _draw(axes, x, y, top, 0), **handles}
+        handles: dict[str, Artist] = {
+            "one run per rate": _draw(axes, x, y, top, 0),
+            "one run, growing rate": _draw(axes, x, finite(test.sweep), top, 1),
+        }
         gone = x[~(y <= top)]
         if gone.size:
             (handles["diverged or higher"],) = axes.plot(
                 gone, np.full(gone.size, top), linestyle="none", marker="x", markersize=7, color=light("bad")
             )
-        if suggestion is not None:
+        if test.suggestion is not None:
             handles["suggested range"] = axes.axvspan(
-                *suggestion, color=light("series-3"), alpha=0.16, linewidth=0, zorder=0
+                *test.suggestion, color=light("series-3"), alpha=0.16, linewidth=0, zorder=0
             )
-        if own_rate is not None:
-            handles["this recipe"] = axes.axvline(own_rate, color=light("ink"), linewidth=1.2, zorder=1)
+        handles["this recipe"] = axes.axvline(test.own_rate, color=light("ink"), linewidth=1.2, zorder=1)
         axes.axhline(initial_loss, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=0)
         axes.annotate(
             "initial loss",
@@ -91,7 +68,7 @@ def learning_rate_range(
             fontsize=11,
         )
         _format(axes, x, lowest - 0.1 * fall, top)
-        axes.set_title(label(title))
+        axes.set_title(label(f"Training loss after {test.steps} steps"))
         add_legend(sheet, list(handles.values()), list(handles))
     return sheet.svg
 

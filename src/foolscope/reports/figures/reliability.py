@@ -1,39 +1,17 @@
-"""Reliability: how often a model is right against how sure it is, above how many images are so sure."""
+"""Reliability diagram: accuracy against confidence, above the distribution of the confidences."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from foolscope.inspection.answers.calibration import CalibrationBin
 from foolscope.reports.figures.canvas import NICE_STEPS, Numbers, add_legend, drawing, finite, label
 from foolscope.reports.theme import light
 
-__all__ = ["ReliabilityBin", "reliability"]
+__all__ = ["reliability"]
 
 
-class ReliabilityBin(NamedTuple):
-    """The images of one bin of confidence.
-
-    Args:
-        low: lower end of the bin.
-        high: its upper end.
-        images: how many there are.
-        confidence: their mean confidence; None for an empty bin, as what follows.
-        accuracy: the share of them that is classified right.
-        accuracy_low: lower end of its interval.
-        accuracy_high: upper end.
-    """
-
-    low: float
-    high: float
-    images: int
-    confidence: float | None
-    accuracy: float | None
-    accuracy_low: float | None
-    accuracy_high: float | None
-
-
-def reliability(bins: Sequence[ReliabilityBin], *, width: float = 560, height: float = 470) -> str:
+def reliability(bins: Sequence[CalibrationBin], *, width: float = 560, height: float = 470) -> str:
     """Draw accuracy against confidence with intervals, the diagonal, and the share of images in each bin.
 
     Args:
@@ -51,8 +29,10 @@ def reliability(bins: Sequence[ReliabilityBin], *, width: float = 560, height: f
     if not total:
         raise ValueError("reliability needs at least one image; got none")
     known = [each for each in bins if each.images]
-    confidences, accuracies = (_percent([each[place] for each in known]) for place in (3, 4))
-    lows, highs = (_percent([each[place] for each in known]) for place in (5, 6))
+    confidences, accuracies, lows, highs = (
+        _percent([getattr(each, name) for each in known])
+        for name in ("confidence", "accuracy", "accuracy_low", "accuracy_high")
+    )
     edges = _percent([*(each.low for each in bins), bins[-1].high])
     with drawing(width, height) as sheet:
         above, below = sheet.figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -62,7 +42,7 @@ def reliability(bins: Sequence[ReliabilityBin], *, width: float = 560, height: f
         above.vlines(confidences, lows, highs, color=light("series-1"), linewidth=1.6, alpha=0.55)
         (points,) = above.plot(confidences, accuracies, "o", color=light("series-1"), markersize=6)
         above.set_ylim(0, 103)
-        above.set_title(label("Classified right, %"))
+        above.set_title(label("Accuracy, %"))
         shares = finite([100 * each.images / total for each in bins])
         below.stairs(shares, edges, fill=True, color=light("series-7"), alpha=0.45, linewidth=0)
         below.set_title(label("Images, %"))
@@ -74,7 +54,7 @@ def reliability(bins: Sequence[ReliabilityBin], *, width: float = 560, height: f
         above.locator_params(axis="y", nbins=6, steps=NICE_STEPS)
         below.locator_params(axis="y", nbins=3, steps=NICE_STEPS)
         add_legend(
-            sheet, [points, diagonal], ["accuracy in a bin, with 95 % interval", "as often as it says"]
+            sheet, [points, diagonal], ["accuracy in a bin, with 95 % interval", "perfect calibration"]
         )
     return sheet.svg
 

@@ -1,36 +1,20 @@
-"""Histograms of weights from counts, layer by layer, with the zone near zero marked."""
+"""Histograms of the weights of each layer, with the zone near zero marked."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, Numbers, drawing, finite, label
+from foolscope.inspection.layers.results import WeightHistogram
+from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, drawing, finite, label
 from foolscope.reports.theme import light
 
-__all__ = ["WeightCounts", "weight_histograms"]
-
-
-class WeightCounts(NamedTuple):
-    """The weights of one layer, counted.
-
-    Args:
-        title: the layer, and what to say of it.
-        largest: bins of equal width go from −largest to largest.
-        counts: (bins,).
-        zone: weights smaller in magnitude are near zero.
-    """
-
-    title: str
-    largest: float
-    counts: Numbers
-    zone: float
+__all__ = ["weight_histograms"]
 
 
 def weight_histograms(
-    layers: Sequence[WeightCounts], *, width: float = WIDTH, panel_height: float = 200
+    layers: Sequence[WeightHistogram], *, width: float = WIDTH, panel_height: float = 200
 ) -> str:
-    """Draw one histogram a layer, at most three side by side.
+    """Draw one histogram per layer, at most three side by side.
 
     Args:
         layers: in order.
@@ -60,7 +44,7 @@ def weight_histograms(
             axes.stairs(shares, edges, color=light("series-1"), linewidth=1.3)
             axes.set_xlim(-1.03 * largest, 1.03 * largest)
             axes.set_ylim(0, 1.06 * float(shares.max()) or 1.0)
-            axes.set_title(label(layer.title), fontsize=12)
+            axes.set_title(label(layer.layer), fontsize=12)
             axes.locator_params(axis="x", nbins=5, steps=NICE_STEPS)
             axes.locator_params(axis="y", nbins=4, steps=NICE_STEPS)
         for axes in grid[:, 0]:

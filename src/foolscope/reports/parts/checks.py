@@ -1,9 +1,10 @@
-"""Checks: what a classifier must pass before its numbers mean anything, and its range of learning rates."""
+"""Sanity checks of a recipe, which must pass before its results mean anything, and its learning rates."""
 
 import math
 from collections.abc import Sequence
 
-from foolscope.experiments.records import CheckRecord, RangeTestRecord
+from foolscope.inspection.check import Check
+from foolscope.inspection.checks.learning_rates import LearningRateRange
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     Block,
@@ -26,29 +27,27 @@ __all__ = ["check_document", "check_section"]
 
 
 def check_document(
-    checks: Sequence[CheckRecord], range_test: RangeTestRecord, classes: int, title: str = ""
+    checks: Sequence[Check], range_test: LearningRateRange, classes: int, title: str = ""
 ) -> Document:
     """Build the report of the checks of one recipe.
 
     Args:
-        checks: what the sanity checks said.
-        range_test: what the learning-rate range test said.
-        classes: how many there are.
-        title: its heading; by default the recipe's name.
+        checks: sanity checks and gradient checks.
+        range_test: the learning-rate range test.
+        classes: number of classes.
+        title: heading; by default with the recipe's name.
     """
     failed = sum(not check.passed for check in checks) + (not range_test.passed)
     return Document(
         title or f"Checks of {range_test.recipe}",
-        "Is it put together rightly, and which learning rates suit it?",
+        "Is it implemented correctly, and which learning rates suit it?",
         sections=[check_section(checks, [range_test], classes)],
         facts=[("Checks", str(len(checks) + 1)), ("Failed", str(failed))],
     )
 
 
-def check_section(
-    checks: Sequence[CheckRecord], range_tests: Sequence[RangeTestRecord], classes: int
-) -> Section:
-    """Build the section about checks; failed ones are said twice."""
+def check_section(checks: Sequence[Check], range_tests: Sequence[LearningRateRange], classes: int) -> Section:
+    """Build the section about checks; failed ones are also listed on top."""
     blocks: list[Block] = [
         Notice(f"{check.recipe} failed a check ({check.check}): {check.sentence}", tone="bad")
         for check in checks
@@ -66,15 +65,14 @@ def check_section(
 
 def _explanation(classes: int) -> Paragraph:
     return Paragraph(
-        "Before training, a classifier knows nothing: it should give each of the "
-        f"{classes} classes about the same probability, which makes the loss "
-        f"ln {classes} = {math.log(classes):.3f}. And one that is put together rightly can learn a few "
-        "images by heart when no regularization holds it back; what it then knows of other images is "
-        "another matter."
+        f"An untrained classifier should give each of the {classes} classes about the same probability, "
+        f"which makes the loss ln {classes} = {math.log(classes):.3f}. Without regularization, a classifier "
+        "that is implemented correctly can fit a few images perfectly; whether it generalizes is another "
+        "matter."
     )
 
 
-def _table(checks: Sequence[CheckRecord]) -> Table:
+def _table(checks: Sequence[Check]) -> Table:
     rows: list[list[Cell | CellValue]] = [
         [
             check.recipe,
@@ -92,13 +90,13 @@ def _table(checks: Sequence[CheckRecord]) -> Table:
     )
 
 
-def _result(check: CheckRecord) -> Cell:
+def _result(check: Check) -> Cell:
     if check.left_out:
-        return Cell("left out")
+        return Cell("skipped")
     return Cell("passed", tone="good") if check.passed else Cell("failed", tone="bad", emphasis=True)
 
 
-def _range_test_blocks(record: RangeTestRecord) -> list[Block]:
+def _range_test_blocks(record: LearningRateRange) -> list[Block]:
     key = f"learning-rates-{record.recipe}"
     verdict: Block = Paragraph((Strong(record.sentence),))
     if record.standing != "in the range":
@@ -107,12 +105,13 @@ def _range_test_blocks(record: RangeTestRecord) -> list[Block]:
         Paragraph(
             (
                 f"The network was trained {len(record.rates)} times from the same initial weights on the "
-                f"same minibatches, {record.steps} steps each, at another constant learning rate each time; ",
+                f"same minibatches, {record.steps} steps each, at a different constant learning rate each "
+                "time; ",
                 Reference(key),
-                " shows where each run ended. The suggested range, for a schedule that goes up and down, is "
-                "from where the loss falls by a tenth of the greatest fall to where it still falls by nine "
-                "tenths of it. Rates are stable up to where the loss diverges, or falls by less than a tenth "
-                "of that.",
+                " shows the loss at the end of each run. The suggested range, for a cyclical schedule, goes "
+                "from the rate where the loss falls by a tenth of the greatest fall to the last one where it "
+                "falls by nine tenths of it. Rates are stable until the loss diverges or falls by less than "
+                "a tenth of the greatest fall.",
             )
         ),
         verdict,
@@ -127,15 +126,15 @@ def _range_test_blocks(record: RangeTestRecord) -> list[Block]:
                         Column("training accuracy", align="right", format=".1%"),
                     ],
                     _rows(record),
-                    f"Training after {record.steps} steps, over the last fifth of them; the initial weights "
-                    f"have a loss of {record.initial_loss:.4f} on the same images.",
+                    f"Training loss and accuracy, means over the last fifth of {record.steps} steps; the "
+                    f"initial weights have a loss of {record.initial_loss:.4f} on the same images.",
                 )
             ],
         ),
     ]
 
 
-def _rows(record: RangeTestRecord) -> list[list[Cell | CellValue]]:
+def _rows(record: LearningRateRange) -> list[list[Cell | CellValue]]:
     rows: list[list[Cell | CellValue]] = []
     for rate, loss, accuracy in zip(record.rates, record.losses, record.accuracies, strict=True):
         own = rate == record.own_rate
@@ -149,20 +148,12 @@ def _rows(record: RangeTestRecord) -> list[list[Cell | CellValue]]:
     return rows
 
 
-def _figure(record: RangeTestRecord, key: str) -> Figure:
+def _figure(record: LearningRateRange, key: str) -> Figure:
     return Figure(
-        draw.learning_rate_range(
-            record.rates,
-            record.losses,
-            initial_loss=record.initial_loss,
-            sweep=record.sweep,
-            suggestion=record.suggestion,
-            own_rate=record.own_rate,
-            title=f"Training loss after {record.steps} steps",
-        ),
-        f"Training loss by learning rate, {record.recipe}. Dashed: one run whose rate grows from the lowest "
-        "to the highest, the test as it was first published; at each rate it starts from where the smaller "
-        "ones have brought it.",
+        draw.learning_rate_range(record),
+        f"Training loss by learning rate, {record.recipe}. Dashed: a single run whose rate grows from the "
+        "lowest to the highest, the test as first published; at each rate it continues from the weights that "
+        "the smaller rates led to.",
         f"Loss against learning rate. {record.sentence}",
         key=key,
     )

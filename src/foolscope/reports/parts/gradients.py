@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.records import CheckRecord, TensorErrorRecord
+from foolscope.inspection.check import BY_DIFFERENCES, BY_HAND, Check, TensorError
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     Block,
@@ -18,21 +18,18 @@ from foolscope.reports.document import (
 
 __all__ = ["gradient_blocks"]
 
-# The checks' names as they are stored; where they come from needs torch, which reports do without.
-BY_HAND, BY_DIFFERENCES = "gradients by hand", "gradients by differences"
-
 _WORDS = {
-    BY_HAND: "derived by hand against automatic",
-    BY_DIFFERENCES: "automatic against differences",
+    BY_HAND: "hand-derived against automatic",
+    BY_DIFFERENCES: "automatic against central differences",
 }
-_MOST_ROWS = 16  # of the table on the page; a longer one is folded up
+_MOST_ROWS = 16  # of the table on the page; a longer one is collapsed
 
 
-def gradient_blocks(recipe: str, checks: Sequence[CheckRecord]) -> list[Block]:
-    """Build the part about the gradients of one recipe.
+def gradient_blocks(recipe: str, checks: Sequence[Check]) -> list[Block]:
+    """Build the blocks about the gradients of one recipe.
 
     Args:
-        recipe: how it is called.
+        recipe: its name.
         checks: of its gradients, with their tensors.
     """
     key = f"gradients-{recipe}"
@@ -44,15 +41,14 @@ def gradient_blocks(recipe: str, checks: Sequence[CheckRecord]) -> list[Block]:
     return [
         Paragraph(
             (
-                "The gradient of the loss, with its penalties, by every parameter and by the images, "
-                f"{weights}, "
-                f"on {images} training images in float64 and in training mode: as automatic differentiation "
-                "gives it, as layers whose backward passes are derived by hand give it, and as central "
-                "differences estimate it at some numbers of each tensor. ",
+                "The gradient of the loss, including penalties, with respect to every parameter and the "
+                f"images, {weights}, on {images} training images in float64 and in training mode: automatic "
+                "differentiation is compared with hand-derived backward passes, and with central differences "
+                "at some entries of each tensor. ",
                 Reference(key),
-                " shows the largest relative error of each layer: the largest difference in units of the "
-                "tensor\u2019s largest gradient. Numbers for which a rectifier or a maximum switches within "
-                "the step of the differences are left out.",
+                " shows the largest relative error of each layer: the largest difference divided by the "
+                "tensor\u2019s largest gradient. Entries are skipped if ReLU, max or the like switches "
+                "within the step of the differences.",
             )
         ),
         _figure(recipe, found, key),
@@ -60,46 +56,29 @@ def gradient_blocks(recipe: str, checks: Sequence[CheckRecord]) -> list[Block]:
     ]
 
 
-def _layers(checks: Sequence[CheckRecord]) -> list[str]:
-    return list(dict.fromkeys(_layer(each) for check in checks for each in check.tensors))
-
-
-def _layer(tensor: TensorErrorRecord) -> str:
-    return tensor.tensor.rpartition(".")[0] or tensor.tensor
-
-
-def _figure(recipe: str, checks: dict[str, CheckRecord], key: str) -> Figure:
-    layers = _layers(list(checks.values()))
-    errors = {
-        _WORDS[name]: [
-            max((each.error for each in check.tensors if _layer(each) == layer), default=None)
-            for layer in layers
-        ]
-        for name, check in checks.items()
-    }
-    goals = {_WORDS[name]: check.numbers["goal"] for name, check in checks.items()}
+def _figure(recipe: str, checks: dict[str, Check], key: str) -> Figure:
     worst = ", ".join(
         f"{_WORDS[name]} {_scientific(check.numbers['error'])}" for name, check in checks.items()
     )
     return Figure(
-        draw.gradient_errors(layers, errors, goals),
-        f"Relative errors of the gradients of {recipe}, layer by layer. Dashed: what may be at most.",
-        f"Relative error of the gradient by layer; at most {worst}.",
+        draw.gradient_errors({_WORDS[name]: check for name, check in checks.items()}),
+        f"Relative errors of the gradients of {recipe} by layer. Dashed: the largest that passes.",
+        f"Relative error of the gradient by layer; largest: {worst}.",
         key=key,
     )
 
 
-def _table(recipe: str, checks: dict[str, CheckRecord]) -> Table:
+def _table(recipe: str, checks: dict[str, Check]) -> Table:
     by_name = {name: {each.tensor: each for each in check.tensors} for name, check in checks.items()}
     tensors = dict.fromkeys(each.tensor for check in checks.values() for each in check.tensors)
     columns = [Column("tensor")]
     if BY_HAND in checks:
-        columns += [Column("numbers", align="right", format=","), Column("by hand", align="right")]
+        columns += [Column("entries", align="right", format=","), Column("by hand", align="right")]
     if BY_DIFFERENCES in checks:
         columns += [
             Column("by differences", align="right"),
-            Column("at numbers", align="right", format=","),
-            Column("kinks", align="right"),
+            Column("at entries", align="right", format=","),
+            Column("skipped", align="right"),
         ]
     rows: list[list[Cell | CellValue]] = []
     for tensor in tensors:
@@ -114,13 +93,13 @@ def _table(recipe: str, checks: dict[str, CheckRecord]) -> Table:
     return Table(
         columns,
         rows,
-        f"Relative errors of automatic gradients of {recipe}, against derivations by hand and against "
-        "central differences; kinks are numbers that were left out.",
+        f"Relative errors of the automatic gradients of {recipe}, against hand-derived gradients and against "
+        "central differences; entries are skipped because ReLU or max switches there.",
         key=f"gradient-errors-{recipe}",
     )
 
 
-def _error(tensor: TensorErrorRecord, check: CheckRecord) -> Cell:
+def _error(tensor: TensorError, check: Check) -> Cell:
     failed = tensor.error > check.numbers["goal"]
     return Cell(_scientific(tensor.error), tone="bad" if failed else "plain", emphasis=failed)
 

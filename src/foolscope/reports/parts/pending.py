@@ -1,10 +1,10 @@
 """Report parts of single-file rooms (to be moved into them)."""
 
 from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
-from foolscope.experiments.parts.graph_records import GraphRecord
-from foolscope.experiments.parts.inspections.records import InspectedRecord
+from foolscope.experiments.parts.inspections.records import StudyInspection
 from foolscope.experiments.parts.pending import ChecksRecord
 from foolscope.experiments.parts.trace_records import TraceRecord
+from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.reports.document import Section
 from foolscope.reports.parts.checks import check_section
 from foolscope.reports.parts.demonstrations.section import demonstration_section, demonstration_sentence
@@ -32,14 +32,14 @@ CHECKS = PartReport[ChecksRecord](
         if not check.passed
     ],
 )
-INSPECTIONS = PartReport[InspectedRecord](
+INSPECTIONS = PartReport[StudyInspection](
     sections=lambda records, shown: [inspected_section(each, shown.arrays) for each in records],
     sentences=lambda records, shown: [inspected_sentence(each) for each in records],
     doubts=lambda records: [
         f"{each.recipe}: {full_stop(doubt)}" for each in records for doubt in each.doubts
     ],
 )
-GRAPHS = PartReport[GraphRecord](
+GRAPHS = PartReport[ModelGraph](
     sections=lambda records, shown: [Section("The classifiers", graph_blocks(records))]
 )
 DEMONSTRATED = PartReport[DemonstrationRecord](

@@ -17,7 +17,8 @@ from foolscope.experiments.parts.demonstrations.demonstration import (
     Outcome,
 )
 from foolscope.experiments.recipe import Recipe, recipe_from
-from foolscope.inspection import FlowThroughTime, GradientHistory, flow_through_time, recurrent_gradients
+from foolscope.inspection.gradients.gradient_flow import FlowThroughTime, flow_through_time
+from foolscope.inspection.gradients.recurrent_gradients import GradientHistory, recurrent_gradients
 from foolscope.models import build_model
 from foolscope.models.recurrent import LSTM, RNN
 

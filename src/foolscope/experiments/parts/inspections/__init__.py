@@ -1,1 +1,1 @@
-"""What models answer and what their layers are like."""
+"""Inspections: the answers and layers of a study's models."""

@@ -7,14 +7,14 @@ import numpy as np
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.claims.metric import ANY_LAYER, Metric
 from foolscope.experiments.claims.sources import Cell, Measured
-from foolscope.experiments.parts.inspections.inspected_models import inspected_record
 from foolscope.experiments.parts.inspections.metrics import LAYER_MEASURES, MEASURES
 from foolscope.experiments.parts.inspections.plan import InspectionPlan
-from foolscope.experiments.parts.inspections.records import InspectedRecord
+from foolscope.experiments.parts.inspections.records import StudyInspection
+from foolscope.experiments.parts.inspections.seeds import inspected_record
 from foolscope.experiments.parts.measures import measured_over_seeds
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
-from foolscope.inspection import initial_model
+from foolscope.inspection.checks.initial_loss import initial_model
 
 __all__ = ["INSPECTIONS"]
 
@@ -59,7 +59,7 @@ def _plan(metric: Metric, context: Context) -> InspectionPlan:
     return next(plan for plan in plans if plan.name == metric.part)
 
 
-def _run(plan: InspectionPlan, context: Context, entry: Entry) -> list[InspectedRecord]:
+def _run(plan: InspectionPlan, context: Context, entry: Entry) -> list[StudyInspection]:
     trials = context.trials_of(plan.recipe)
     if not finished(trials):
         return []
@@ -72,7 +72,7 @@ def _run(plan: InspectionPlan, context: Context, entry: Entry) -> list[Inspected
 
 INSPECTIONS = Part(
     plan=InspectionPlan,
-    record=InspectedRecord,
+    record=StudyInspection,
     run=_run,
     activity="inspecting models",
     recipes=lambda plan: [plan.recipe],

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from foolscope.core.errors import did_you_mean
 from foolscope.core.settings import Settings
-from foolscope.experiments.parts.inspections.inspecting import PARTS
+from foolscope.experiments.parts.inspections.model import PARTS
 
 __all__ = ["InspectionPlan"]
 

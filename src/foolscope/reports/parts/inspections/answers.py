@@ -1,12 +1,8 @@
-"""What a model answers: how far its confidence can be believed, and where its loss's gradient points."""
+"""Answers of a model: calibration of its confidence, and the gradient with respect to the pixels."""
 
-from foolscope.experiments.parts.inspections.records import (
-    CalibrationRecord,
-    GradientPictureRecord,
-    InputGradientsRecord,
-    MeanRecord,
-)
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
+from foolscope.inspection.answers.calibration import Calibration
+from foolscope.inspection.attribution.results import GradientPicture, InputGradients, Mean
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Column, Figure, Gallery, Panel, Paragraph, Reference, Table
 from foolscope.reports.parts.pictures import Arrays, viewable
@@ -20,55 +16,44 @@ __all__ = [
     "input_gradient_blocks",
 ]
 
-_CLEAR = 0.1  # a smaller difference of correlations is seen in the mean, not in a picture
+_CLEAR = 0.1  # a smaller difference of correlations shows in the mean, not in a picture
 
 
-def calibration_sentence(record: CalibrationRecord) -> str:
-    """Say whether the model is right as often as it claims."""
+def calibration_sentence(record: Calibration) -> str:
+    """Say whether confidence and accuracy agree."""
     error, chance, highest = (
         number(value, POINTS)
         for value in (record.expected_error, record.expected_by_chance, record.highest_by_chance)
     )
     confidence, accuracy = (number(value, POINTS) for value in (record.mean_confidence, record.accuracy))
     found = (
-        f"It says {confidence} % on average and is right {accuracy} % of the time; the expected calibration "
-        f"error is {error} points in {len(record.bins)} bins"
+        f"Mean confidence {confidence} %, accuracy {accuracy} %; the expected calibration error is {error} "
+        f"points in {len(record.bins)} bins"
     )
     if record.expected_error <= record.highest_by_chance:
-        return f"{found}, no more than chance makes ({chance} on average, up to {highest} in 95 % of cases)."
-    kind = "too sure" if record.mean_confidence > record.accuracy else "not sure enough"
+        return f"{found}, no more than by chance ({chance} on average, up to {highest} in 95 % of cases)."
+    kind = "overconfident" if record.mean_confidence > record.accuracy else "underconfident"
     if abs(record.mean_confidence - record.accuracy) < record.expected_error / 2:
-        kind = "too sure in some bins and not sure enough in others"
-    return f"{found}, above the {highest} that chance stays below in 95 % of cases: it is {kind}."
+        kind = "overconfident in some bins and underconfident in others"
+    return f"{found}, above the {highest} that chance reaches in 5 % of cases: the model is {kind}."
 
 
-def calibration_blocks(record: CalibrationRecord) -> list[Block]:
+def calibration_blocks(record: Calibration) -> list[Block]:
     """Show confidence against accuracy, and the scores of the probabilities."""
-    bins = [
-        draw.ReliabilityBin(
-            each.low,
-            each.high,
-            each.images,
-            each.confidence,
-            each.accuracy,
-            each.accuracy_low,
-            each.accuracy_high,
-        )
-        for each in record.bins
-    ]
+    bins = record.bins
     return [
         Paragraph(
             (
                 calibration_sentence(record),
                 " Confidence is the probability of the predicted class, the softmax of the logits. ",
                 Reference("reliability"),
-                " shows each bin; a point below the diagonal is a bin in which the model is too sure.",
+                " shows each bin; below the diagonal, the model is overconfident.",
             )
         ),
         Figure(
             draw.reliability(bins),
             f"Reliability in {len(bins)} bins of confidence (Guo et al. 2017, arXiv:1706.04599, section 2), "
-            "with Wilson's 95 % intervals; below, how many images fall to each.",
+            "with Wilson's 95 % intervals; below, the share of the images in each.",
             "Accuracy against confidence beside the diagonal.",
             key="reliability",
         ),
@@ -80,41 +65,41 @@ def calibration_blocks(record: CalibrationRecord) -> list[Block]:
                     _points(record.expected_error),
                     "0",
                 ],
-                ["the same if every confidence were true", _points(record.expected_by_chance), None],
-                ["its 95 % quantile", _points(record.highest_by_chance), None],
+                ["its mean if every confidence were true", _points(record.expected_by_chance), None],
+                ["its 95 % quantile if every confidence were true", _points(record.highest_by_chance), None],
                 ["negative log-likelihood, nats", number(record.negative_log_likelihood, PLAIN), "0"],
                 ["Brier score, 0 to 2", number(record.brier_score, PLAIN), "0"],
             ],
-            "How good the probabilities are.",
+            "Scores of the predicted probabilities.",
             note="The expected calibration error is Σ share of the bin · |accuracy − confidence|. It is "
-            "above 0 even for true confidences, because only so many images fall to a bin: what it would "
-            "then be was drawn 1,000 times.",
+            "above 0 even for true confidences, because each bin holds finitely many images; its "
+            "distribution in that case was simulated with 1,000 draws.",
             key="calibration",
         ),
     ]
 
 
-def edges_sentence(record: InputGradientsRecord) -> str:
-    """Say whether gradients follow the edges of their own image more than those of another."""
+def edges_sentence(record: InputGradients) -> str:
+    """Say whether gradients trace the edges of their own image."""
     if record.own is None:
-        return "The gradient by the pixels, or the edges, are flat in every image: nothing can be correlated."
-    counted = one_or_many(record.counted, "image")
-    return edge_words("The gradient by the pixels", record.own, record.other, record.difference, counted)
+        return (
+            "No image has both a gradient with respect to its pixels and edges, so nothing can be correlated."
+        )
+    gradient, counted = "The gradient with respect to the pixels", one_or_many(record.counted, "image")
+    return edge_words(gradient, record.own, record.other, record.difference, counted)
 
 
-def edge_words(
-    gradient: str, own: MeanRecord, other: MeanRecord | None, difference: MeanRecord | None, over: str
-) -> str:
-    """Say how far a gradient follows the edges of its own image, and what to make of it.
+def edge_words(gradient: str, own: Mean, other: Mean | None, difference: Mean | None, over: str) -> str:
+    """Say how a gradient correlates with the edges of its own image and of another, and what that means.
 
     Args:
-        gradient: whose, such as "The gradient by the pixels".
+        gradient: whose, such as "The gradient with respect to the pixels".
         own: correlation with the edges of its own image.
         other: with those of another image.
         difference: own minus other.
         over: what the means are over, such as "500 images".
     """
-    found = f"{gradient} correlates {_mean(own)} with the edges of its own image"
+    found = f"{gradient} has a correlation of {_mean(own)} with the edges of its own image"
     if other is None or difference is None or difference.low is None or difference.high is None:
         return f"{found}."
     verdict = (
@@ -122,7 +107,7 @@ def edge_words(
         if difference.low > 0
         else "it avoids the image's own edges"
         if difference.high < 0
-        else "it traces no edges of the image's own"
+        else "it does not trace the image's own edges"
     )
     return (
         f"{found} and {_mean(other)} with those of another, a difference of {_mean(difference)} over "
@@ -130,39 +115,40 @@ def edge_words(
     )
 
 
-def input_gradient_blocks(record: InputGradientsRecord, arrays: Arrays) -> list[Block]:
-    """Show gradients beside images and edges, and say what they have in common."""
+def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[Block]:
+    """Show gradients beside images and edges, with their correlation."""
     blocks: list[Block] = [
         Paragraph(
-            f"{edges_sentence(record)} Correlations are Pearson's over the pixels, of the gradient's "
-            "magnitude summed over channels with Sobel's edge strength; means over images with 95 % t "
-            "intervals. The other image is drawn at random and is the control: objects stand in the middle, "
-            "so that any two images have edges in common. The gradient is that of the label's cross-entropy."
+            f"{edges_sentence(record)} Correlations are Pearson's over the pixels, between the gradient's "
+            "magnitude summed over channels and Sobel's edge strength; means over images with 95 % t "
+            "intervals. The other image is drawn at random and is the control: objects are centered, so any "
+            "two images have edges in common. The gradient is that of the label's cross-entropy."
         )
     ]
     flat = record.images - record.counted
     if flat:
         blocks.append(
-            Paragraph(f"{one_or_many(flat, 'image')} without any gradient or edge do not count here.")
+            Paragraph(f"{one_or_many(flat, 'image')} without any gradient or edge are not counted here.")
         )
-    for kind, pictures in (("right", record.right), ("wrong", record.wrong)):
+    for kind, pictures in (("correctly", record.right), ("incorrectly", record.wrong)):
         rows = [row for each in pictures if (row := _triple(each, arrays))]
         if rows:
             blocks.append(
                 Gallery(
                     rows,
                     f"The first images that are classified {kind}. In each triple: the image, the magnitude "
-                    "of the gradient by its pixels (white from the 99 % quantile on), and the image's edges.",
+                    "of the gradient with respect to its pixels (white from the 99 % quantile on), and the "
+                    "image's edges.",
                     key=f"gradients-{kind}",
                 )
             )
     return blocks
 
 
-def _triple(record: GradientPictureRecord, arrays: Arrays) -> list[Panel]:
+def _triple(record: GradientPicture, arrays: Arrays) -> list[Panel]:
     if any(key not in arrays for key in (record.image, record.gradient, record.edges)):
         return []
-    taken = "right" if record.label == record.predicted else f"taken for {record.predicted}"
+    taken = "correct" if record.label == record.predicted else f"predicted {record.predicted}"
     said = [] if record.correlation is None else [f"correlation {number(record.correlation, PLAIN)}"]
     return [
         Panel(viewable(arrays[record.image]), f"label {record.label}", [taken]),
@@ -175,5 +161,5 @@ def _points(fraction: float) -> str:
     return number(fraction, POINTS)
 
 
-def _mean(record: MeanRecord) -> str:
+def _mean(record: Mean) -> str:
     return with_interval(record.mean, record.low, record.high, PLAIN) or ""

@@ -1,6 +1,6 @@
-"""The report of a look into one model: its answers first, then its layers."""
+"""The report of the inspection of one model: its answers first, then its layers."""
 
-from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports.document import Block, Bullets, Document, Notice, Section
 from foolscope.reports.parts.inspections.answers import (
@@ -25,13 +25,13 @@ from foolscope.reports.phrases import one_or_many
 __all__ = ["inspection_document", "inspection_sections", "inspection_sentences"]
 
 
-def inspection_sentences(record: InspectionRecord) -> list[str]:
-    """Say what was found, one sentence or two for each part that was looked at."""
+def inspection_sentences(record: ModelInspection) -> list[str]:
+    """Summarize each part that was inspected in a sentence or two."""
     said = []
     if record.accuracy is not None:
         of_dataset = f" of {record.facts['dataset']}" if record.facts.get("dataset") else ""
         share = number(record.accuracy, POINTS)
-        said.append(f"Right on {share} % of {one_or_many(record.images, _image(record))}{of_dataset}.")
+        said.append(f"Accuracy {share} % on {one_or_many(record.images, _image(record))}{of_dataset}.")
     if record.calibration is not None:
         said.append(calibration_sentence(record.calibration))
     if record.input_gradients is not None:
@@ -45,11 +45,11 @@ def inspection_sentences(record: InspectionRecord) -> list[str]:
     return said
 
 
-def inspection_document(record: InspectionRecord, arrays: Arrays) -> Document:
-    """Build the report of a look into one model.
+def inspection_document(record: ModelInspection, arrays: Arrays) -> Document:
+    """Build the report of the inspection of one model.
 
     Args:
-        record: what was found.
+        record: the inspection.
         arrays: the pixels and weights that it names by key.
     """
     doubts: list[Block] = [Notice(doubt) for doubt in record.doubts]
@@ -57,18 +57,18 @@ def inspection_document(record: InspectionRecord, arrays: Arrays) -> Document:
     facts = [(name.capitalize(), value) for name, value in record.facts.items() if value]
     return Document(
         f"Inside {record.name}",
-        "What does the model answer, and what are its layers like?",
+        "How does the model answer, and what have its layers learned?",
         lead=lead,
         sections=inspection_sections(record, arrays),
         facts=[*facts, ("Images", f"{record.images:,}")],
     )
 
 
-def inspection_sections(record: InspectionRecord, arrays: Arrays) -> list[Section]:
-    """Build one section for each part of a model that was looked at.
+def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[Section]:
+    """Build one section for each part of a model that was inspected.
 
     Args:
-        record: what was found.
+        record: the inspection.
         arrays: the pixels and weights that it names by key.
     """
     blocks: dict[str, list[Block]] = {}
@@ -92,5 +92,5 @@ def inspection_sections(record: InspectionRecord, arrays: Arrays) -> list[Sectio
     return [Section(title, each) for title, each in blocks.items() if each]
 
 
-def _image(record: InspectionRecord) -> str:
+def _image(record: ModelInspection) -> str:
     return f"{record.facts['split']} image" if record.facts.get("split") else "image"

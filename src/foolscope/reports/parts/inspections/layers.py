@@ -1,4 +1,4 @@
-"""What the layers of a model are like: filters as pictures, histograms of weights, the gradients at each."""
+"""Layers of a model: filters as pictures, histograms of weights, gradient norms."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -6,14 +6,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.parts.inspections.records import (
-    FiltersRecord,
-    InspectionRecord,
-    LayerFlowRecord,
-    TimeFlowRecord,
-    WeightsRecord,
-)
+from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.inspection.gradients.flows import LayerFlow, TimeFlow
+from foolscope.inspection.layers.results import Filters, WeightHistogram
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     Block,
@@ -50,7 +46,7 @@ _Item = TypeVar("_Item")
 
 
 def spread(items: Sequence[_Item], most: int) -> list[_Item]:
-    """Choose at most so many, evenly spread, with the first and the last.
+    """Choose at most ``most`` items, evenly spread, with the first and the last.
 
     Example:
         >>> spread(range(10), 4)
@@ -71,8 +67,8 @@ def significant(value: float | None) -> str | None:
     return None if value is None else f"{value:.3g}".replace("-", "−")
 
 
-def filter_blocks(record: FiltersRecord, arrays: Arrays) -> list[Block]:
-    """Show what the units of the first layer look for."""
+def filter_blocks(record: Filters, arrays: Arrays) -> list[Block]:
+    """Show the filters of the first layer."""
     panels = [
         Panel(_signed(arrays[each.key]), f"unit {each.unit}", [f"norm {each.norm:.2f}"])
         for each in record.shown
@@ -94,15 +90,15 @@ def filter_blocks(record: FiltersRecord, arrays: Arrays) -> list[Block]:
     return [
         Gallery(
             rows,
-            f"Weights of the first layer, {record.layer}, of {which}; each sees {sees}. Mid-gray is zero, "
-            "white the largest positive and black the largest negative weight of each.",
+            f"Weights of the first layer, {record.layer}: {which}, each of which sees {sees}. Mid-gray is "
+            "zero; white and black are plus and minus the largest magnitude of each.",
             key="filters",
         )
     ]
 
 
-def weights_sentence(records: Sequence[WeightsRecord]) -> str:
-    """Say how many weights are near zero."""
+def weights_sentence(records: Sequence[WeightHistogram]) -> str:
+    """Say which fraction of the weights is near zero."""
     shares = [each.near_zero for each in records]
     low, high = records[int(np.argmin(shares))], records[int(np.argmax(shares))]
     least, most = (number(each.near_zero, POINTS) for each in (low, high))
@@ -111,38 +107,36 @@ def weights_sentence(records: Sequence[WeightsRecord]) -> str:
         if least == most
         else f"Between {least} % ({low.layer}) and {most} % ({high.layer}) of a layer's weights are near zero"
     )
-    said = f"{found}; of a normal distribution {number(_NORMAL, POINTS)} % are"
+    said = f"{found}; for a normal distribution it would be {number(_NORMAL, POINTS)} %"
     many = [each.layer for each in records if each.near_zero > _NOTABLE]
     return f"{said}. {_spikes(many)}" if many else f"{said}."
 
 
 def _spikes(layers: Sequence[str]) -> str:
     if len(layers) > 3:
-        return f"{len(layers)} layers have a spike at zero, more than twice that."
-    return f"A spike at zero, more than twice that: {', '.join(layers)}."
+        return f"{len(layers)} layers have more than twice that, a spike at zero."
+    return f"More than twice that, a spike at zero: {', '.join(layers)}."
 
 
-def weight_blocks(records: Sequence[WeightsRecord]) -> list[Block]:
-    """Show how the weights of each layer are distributed."""
+def weight_blocks(records: Sequence[WeightHistogram]) -> list[Block]:
+    """Show the distribution of the weights of each layer."""
     shown = spread(records, _PANELS)
     part = "" if len(shown) == len(records) else f", {len(shown)} of {len(records)} layers"
     return [
         Paragraph(
             (
                 weights_sentence(records),
-                " A weight is near zero if it is smaller than a tenth of the layer's root mean square, so "
-                "that the share tells the shape of the distribution and not its scale (",
+                " A weight is near zero if its magnitude is below a tenth of the layer's root mean square, "
+                "so the fraction depends on the shape of the distribution and not on its scale (",
                 Reference("weights-figure"),
                 ", ",
                 Reference("weights"),
-                "); of a Laplace distribution 13.2 % are.",
+                "); for a Laplace distribution it would be 13.2 %.",
             )
         ),
         Figure(
-            draw.weight_histograms(
-                [draw.WeightCounts(each.layer, each.largest, each.counts, each.zone) for each in shown]
-            ),
-            f"Histograms of the weights of each layer{part}, biases and scales left out; the zone near zero "
+            draw.weight_histograms(shown),
+            f"Histograms of the weights of each layer{part}, without biases and scales; the zone near zero "
             "is marked.",
             "One histogram for each layer.",
             key="weights-figure",
@@ -171,20 +165,21 @@ def weight_blocks(records: Sequence[WeightsRecord]) -> list[Block]:
     ]
 
 
-def learned_layers(records: Sequence[LayerFlowRecord]) -> list[LayerFlowRecord]:
-    """Return the images and what has weights; other layers repeat their neighbor's gradient."""
+def learned_layers(records: Sequence[LayerFlow]) -> list[LayerFlow]:
+    """Return the images and the layers with weights; other layers repeat their neighbor's gradient."""
     owners = {each.layer for each in records if each.weight_norm is not None}
     owners |= {name.rpartition(".")[0] for name in owners} | {"images"}
     return [each for each in records if each.layer in owners]
 
 
-def flow_sentence(record: InspectionRecord) -> str:
-    """Say what becomes of the gradient on its way back."""
+def flow_sentence(record: ModelInspection) -> str:
+    """Compare the gradient's norm at the images with that at the last layer."""
     norms = [(each.layer, each.output_norm) for each in record.flow if each.output_norm is not None]
     if not norms or not norms[-1][1]:
-        return "No gradient comes back from the loss, or none that is finite."
+        return "The loss has no finite, nonzero gradient."
     if len(norms) == 1:
-        return f"The gradient's norm is {significant(norms[0][1])} at the images; no layer can be watched."
+        at_images = significant(norms[0][1])
+        return f"The gradient's norm is {at_images} at the images; the model does not show its layers."
     factor = norms[0][1] / norms[-1][1]
     return (
         f"The gradient's norm is {significant(norms[-1][1])} at {norms[-1][0]}, the last layer, and "
@@ -192,29 +187,29 @@ def flow_sentence(record: InspectionRecord) -> str:
     )
 
 
-def time_sentence(record: TimeFlowRecord) -> str:
-    """Say how much of the gradient arrives at the first time step."""
+def time_sentence(record: TimeFlow) -> str:
+    """Compare the gradient's norm at the first time step with that at the last."""
     norms = record.hidden if record.cell is None else record.cell
     state = "hidden state" if record.cell is None else "cell"
     first, last = norms[0], norms[-1]
     if first is None or not last:
-        return f"No gradient reaches the last {state}, or none that is finite."
+        return f"The gradient at the last {state} is zero or not finite."
     return (
-        f"Through {len(norms)} time steps {significant(first / last)} times the gradient by the last {state} "
-        "arrives at the first."
+        f"Over {len(norms)} time steps, the gradient at the first {state} is {significant(first / last)} "
+        "times that at the last."
     )
 
 
-def flow_blocks(record: InspectionRecord) -> list[Block]:
+def flow_blocks(record: ModelInspection) -> list[Block]:
     """Show the gradient by layer, and by time step where there are steps."""
     layers = learned_layers(record.flow)
     blocks: list[Block] = [
         Paragraph(
             (
                 flow_sentence(record),
-                " Norms by a layer's output are means over ",
-                f"{one_or_many(record.flow_images, 'image')}; those by its weights are of the mean "
-                "cross-entropy, in parts of the weights' own norm (",
+                " Norms with respect to a layer's output are means over ",
+                f"{one_or_many(record.flow_images, 'image')}; those with respect to its weights are of the "
+                "mean cross-entropy, also relative to the norm of the weights (",
                 Reference("flow-figure"),
                 ", ",
                 Reference("flow"),
@@ -222,15 +217,10 @@ def flow_blocks(record: InspectionRecord) -> list[Block]:
             )
         ),
         Figure(
-            draw.layer_gradients(
-                [each.layer for each in layers],
-                {
-                    "‖∂L/∂output‖": [each.output_norm for each in layers],
-                    "‖∂L/∂w‖ / ‖w‖": [each.relative_norm for each in layers],
-                },
-            ),
-            "The loss's gradient by what each layer puts out, and by its weights relative to them, from the "
-            "images at the top to the logits; layers without weights are left out.",
+            draw.layer_gradients(layers),
+            "Norm of the loss's gradient with respect to each layer's output, and with respect to its "
+            "weights relative to their norm, from the images at the top to the logits; layers without "
+            "weights are not shown.",
             "Points on logarithmic axes, one row for each layer.",
             key="flow-figure",
         ),
@@ -257,17 +247,17 @@ def flow_blocks(record: InspectionRecord) -> list[Block]:
     return [*blocks, *(_time_blocks(record.time_flow) if record.time_flow else [])]
 
 
-def _time_blocks(record: TimeFlowRecord) -> list[Block]:
+def _time_blocks(record: TimeFlow) -> list[Block]:
     lines = {"hidden state": draw.FlowLine(record.hidden, None if record.cell else record.spectral_norm)}
     if record.cell is not None:
         lines["cell"] = draw.FlowLine(record.cell)
     bounded = record.cell is None and record.spectral_norm is not None
-    bound = f" Dashed, the bound by the spectral norm {record.spectral_norm:.3g} of w." if bounded else ""
+    bound = f" Dashed: the bound from the spectral norm {record.spectral_norm:.3g} of w." if bounded else ""
     return [
         Paragraph((time_sentence(record), " ", Reference("time-figure"), " shows each step.")),
         Figure(
             draw.gradient_flow({"By time step": lines}, width=600),
-            "The norm of the loss's gradient by the state after each time step, in units of the last."
+            "Norm of the loss's gradient with respect to the state at each time step, relative to the last."
             + bound,
             "Norms by time step on a logarithmic axis.",
             key="time-figure",

@@ -1,9 +1,10 @@
-"""Looks of a study into its models: what is measured over the seeds, and what the first of them is like."""
+"""A study's inspections of its models: measures over the seeds, and the model of the first seed."""
 
 import math
 
-from foolscope.experiments.parts.inspections.records import InspectedRecord, MeanRecord
+from foolscope.experiments.parts.inspections.records import StudyInspection
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
+from foolscope.inspection.attribution.results import Mean
 from foolscope.reports.document import (
     Block,
     Bullets,
@@ -25,11 +26,11 @@ from foolscope.reports.phrases import full_stop, one_or_many, with_interval
 __all__ = ["inspected_section", "inspected_sentence"]
 
 
-def inspected_section(record: InspectedRecord, arrays: Arrays) -> Section:
-    """Build the section of one look: a table of measures over the seeds, then the parts of the first model.
+def inspected_section(record: StudyInspection, arrays: Arrays) -> Section:
+    """Build the section of one inspection: measures over the seeds, then the parts of the first model.
 
     Args:
-        record: what was found.
+        record: the inspection.
         arrays: pixels and weights of the whole study by key.
     """
     several = len(record.seeds) > 1
@@ -39,9 +40,9 @@ def inspected_section(record: InspectedRecord, arrays: Arrays) -> Section:
     blocks: list[Block] = [
         Paragraph(
             (
-                f"{models} looked into, with the first {images}. {f'{said} ' if said else ''}",
+                f"{models} inspected, on the first {images}. {f'{said} ' if said else ''}",
                 Reference(f"{record.prefix}measures"),
-                " has what was measured" + (", means over the seeds." if several else "."),
+                " lists the measures" + (", means over the seeds." if several else "."),
             )
         ),
         _table(record),
@@ -57,7 +58,7 @@ def inspected_section(record: InspectedRecord, arrays: Arrays) -> Section:
     if several and parts:
         blocks.append(
             Paragraph(
-                f"What follows is the model of seed {record.seeds[0]} alone; intervals are over its images."
+                f"What follows is about the model of seed {record.seeds[0]}; intervals are over its images."
             )
         )
     blocks += prefixed(parts, record.prefix)
@@ -66,31 +67,31 @@ def inspected_section(record: InspectedRecord, arrays: Arrays) -> Section:
     return Section(f"Inside {record.recipe}: {record.name}", blocks)
 
 
-def inspected_sentence(record: InspectedRecord) -> str:
-    """Say what was found about edges and calibration over the seeds; empty where neither was looked at."""
+def inspected_sentence(record: StudyInspection) -> str:
+    """Summarize edges and calibration over the seeds; empty where neither was inspected."""
     own, other, difference = (_mean(record, f"edge_{whose}") for whose in ("own", "other", "difference"))
     error, chance = (_mean(record, f"calibration_{which}") for which in ("error", "by_chance"))
     said = []
     if own is not None:
-        gradient = f"The gradient of {record.recipe} by the pixels"
+        gradient = f"The gradient of {record.recipe} with respect to the pixels"
         said.append(edge_words(gradient, own, other, difference, one_or_many(len(record.seeds), "seed")))
     if error is not None and chance is not None:
         points = with_interval(error.mean, error.low, error.high, POINTS, (0.0, 1.0))
         said.append(
             f"The expected calibration error of {record.recipe} is {points} points; "
-            f"if its confidences were true it would be {number(chance.mean, POINTS)}."
+            f"if its confidences were true, it would be {number(chance.mean, POINTS)}."
         )
     return " ".join(said)
 
 
-def _mean(record: InspectedRecord, name: str) -> MeanRecord | None:
+def _mean(record: StudyInspection, name: str) -> Mean | None:
     found = record.measure(name)
     if found is None or found.mean is None:
         return None
-    return MeanRecord(mean=found.mean, low=found.low, high=found.high)
+    return Mean(mean=found.mean, low=found.low, high=found.high)
 
 
-def _table(record: InspectedRecord) -> Table:
+def _table(record: StudyInspection) -> Table:
     rows: list[list[CellValue]] = []
     for each in record.measures:
         bounds = (-1.0, 1.0) if each.name.startswith("edge_") else (0.0, math.inf)
@@ -101,8 +102,8 @@ def _table(record: InspectedRecord) -> Table:
     return Table(
         [Column("measure"), Column("name", align="left"), Column("mean", align="right")],
         rows,
-        f"What the inspection {record.name} found in {record.recipe}, with {seeds}.",
-        note=f"{in_brackets}By its name a claim is about a measure: "
+        f"Measures of the inspection {record.name} of {record.recipe}, {seeds}.",
+        note=f"{in_brackets}A claim refers to a measure by its name: "
         f'metric = "inspection:{record.name}.{record.measures[-1].name}".',
         key=f"{record.prefix}measures",
     )

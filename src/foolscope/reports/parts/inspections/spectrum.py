@@ -1,8 +1,8 @@
-"""The spectra of a model's layers, and what lower ranks keep of it."""
+"""The spectra of a model's layers, and its accuracy at lower ranks."""
 
 import numpy as np
 
-from foolscope.experiments.parts.inspections.records import InspectionRecord
+from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Column, Figure, Paragraph, Reference, Table
@@ -14,8 +14,8 @@ __all__ = ["compression_blocks", "spectrum_blocks"]
 _CURVES = 8
 
 
-def spectrum_blocks(record: InspectionRecord) -> list[Block]:
-    """Show how many directions each layer uses."""
+def spectrum_blocks(record: ModelInspection) -> list[Block]:
+    """Show the singular values and ranks of each layer."""
     shown = spread(record.spectra, _CURVES)
     longest = max(len(each.singular_values) for each in shown)
     curves = {
@@ -31,9 +31,9 @@ def spectrum_blocks(record: InspectionRecord) -> list[Block]:
     return [
         Paragraph(
             (
-                "A layer multiplies by a matrix; its singular values say how strongly it passes on each of "
-                "as many directions. The effective rank, the exponential of the entropy of their shares, "
-                "counts those that matter (",
+                "A layer multiplies by a matrix; its singular values are the gains along orthogonal "
+                "directions. The effective rank, the exponential of the entropy of their shares, is the "
+                "number of directions that matter (",
                 Reference("spectra"),
                 ", ",
                 Reference("ranks"),
@@ -43,8 +43,8 @@ def spectrum_blocks(record: InspectionRecord) -> list[Block]:
         Figure(
             draw.line_panels(
                 np.arange(1, longest + 1),
-                {"Singular value, part of the largest": curves},
-                x_label="place",
+                {"Singular value relative to the largest": curves},
+                x_label="rank",
                 y_limits=(0.0, 1.02),
                 width=680,
                 height=330,
@@ -64,7 +64,7 @@ def spectrum_blocks(record: InspectionRecord) -> list[Block]:
                 Column("weights", align="right"),
                 Column("full rank", align="right"),
                 Column("effective rank", align="right"),
-                Column("99 % of energy in", align="right"),
+                Column("rank of 99 % energy", align="right"),
                 Column("largest", align="right"),
             ],
             [
@@ -85,18 +85,18 @@ def spectrum_blocks(record: InspectionRecord) -> list[Block]:
     ]
 
 
-def compression_blocks(record: InspectionRecord) -> list[Block]:
-    """Show what is left at lower ranks."""
+def compression_blocks(record: ModelInspection) -> list[Block]:
+    """Show accuracy, size and time at lower ranks."""
     rows = sorted(record.compression, key=lambda row: row.fraction)
     threat = f"PGD, {norm_words(record.norm)} {epsilon_words(record.epsilon)}"
     blocks: list[Block] = [
         Paragraph(
             (
-                "Each weight matrix was replaced by the nearest one of a lower rank, which its largest "
-                "singular values make; where two factors have fewer numbers than the matrix, they take its "
-                "place. ",
+                "Each weight matrix was replaced by its best approximation of a lower rank, which keeps the "
+                "largest singular values; where two factors have fewer entries than the matrix, they replace "
+                "it. ",
                 Reference("compression"),
-                f" shows what is left on {record.images:,} images.",
+                f" shows the accuracy on {record.images:,} images.",
             )
         )
     ]
@@ -110,24 +110,24 @@ def compression_blocks(record: InspectionRecord) -> list[Block]:
                 draw.line_panels(
                     [100 * row.fraction for row in rows],
                     {"Accuracy, %": curves},
-                    x_label="part of each layer's full rank, %",
+                    x_label="fraction of each layer's full rank, %",
                     y_limits=(0.0, 102.0),
                     width=680,
                     height=330,
                 ),
                 "Accuracy against rank.",
-                "Accuracy and accuracy under attack, rising with the rank.",
+                "Accuracy with and without attack, rising with the rank.",
                 key="compression-figure",
             )
         )
     blocks.append(
         Table(
             [
-                Column("part of the rank", align="right"),
+                Column("fraction of the rank", align="right"),
                 Column("parameters", align="right", format=","),
                 Column("accuracy, %", align="right"),
                 Column(f"under {threat}, %", align="right"),
-                Column("ms a batch", align="right"),
+                Column("ms per batch", align="right"),
             ],
             [
                 [
@@ -139,7 +139,7 @@ def compression_blocks(record: InspectionRecord) -> list[Block]:
                 ]
                 for row in rows
             ],
-            "What lower ranks keep.",
+            "The model at lower ranks.",
             key="compression",
         )
     )

@@ -1,0 +1,1 @@
+"""Sanity checks of a recipe, and its range of learning rates."""

@@ -1,0 +1,1 @@
+"""Gradients of a model: checks of their correctness, and their norms by layer and time step."""

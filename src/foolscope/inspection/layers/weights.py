@@ -1,0 +1,57 @@
+"""How the weights of each layer are distributed, and how many of them are near zero."""
+
+from math import isqrt
+
+import torch
+from torch import Tensor, nn
+
+from foolscope.inspection.gradients.layer_flow import weight_tensors
+from foolscope.inspection.layers.results import WeightHistogram
+
+__all__ = ["weight_histograms"]
+
+_ZONE = 0.1  # of the root mean square
+
+_FEWEST_BINS, _MOST_BINS = 15, 81  # odd, so that one of them is centered at zero
+
+
+def weight_histograms(model: nn.Module) -> list[WeightHistogram]:
+    """Return the distribution of every weight tensor of a model, without biases and scales.
+
+    The number of bins is the root of the number of weights. A weight is near zero if its magnitude is below a
+    tenth of the root mean square, so the fraction tells the distribution's shape and not its scale:
+    erf(0.1 / √2) = 0.080 of a normal one, 0.132 of a Laplace distribution.
+
+    Args:
+        model: any module.
+
+    Example:
+        >>> layer = nn.Linear(4, 1)
+        >>> _ = layer.weight.data.copy_(torch.tensor([[0.0, 0.001, -2.0, 2.0]]))
+        >>> (histogram,) = weight_histograms(nn.Sequential(layer))
+        >>> histogram.near_zero, histogram.largest, histogram.counts[7], sum(histogram.counts)
+        (0.5, 2.0, 2, 4)
+    """
+    return [_histogram(name, weight.detach()) for name, weight in weight_tensors(model).items()]
+
+
+def _histogram(name: str, weight: Tensor) -> WeightHistogram:
+    values = weight.double().cpu().flatten()
+    values = values[values.isfinite()]
+    bins = min(max(isqrt(len(values)) // 2 * 2 + 1, _FEWEST_BINS), _MOST_BINS)
+    if not values.any():
+        return WeightHistogram(
+            layer=name, count=0, largest=0, counts=[0] * bins, root_mean_square=0, zone=0, near_zero=1
+        )
+    largest, scale = float(values.abs().max()), float(values.square().mean().sqrt())
+    zone = _ZONE * scale
+    counts = list(map(int, torch.histc(values, bins=bins, min=-largest, max=largest).tolist()))
+    return WeightHistogram(
+        layer=name,
+        count=sum(counts),
+        largest=largest,
+        counts=counts,
+        root_mean_square=scale,
+        zone=zone,
+        near_zero=float((values.abs() < zone).double().mean()),
+    )

@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.parts.inspections.model import PARTS, inspect_subject
+from foolscope.experiments.parts.inspections.records import ModelInspection
+from foolscope.experiments.subjects.subject import Subject
+from foolscope.inspection.attribution.input_gradients import edges
+from foolscope.models import LSTM, build_model
+
+GENERATOR = torch.Generator().manual_seed(0)
+IMAGES = torch.rand(30, 1, 6, 5, generator=GENERATOR)
+
+
+class Known(nn.Module):
+    """Says class 1 where the first pixel is bright, sure to 3/4, and NaN where the last is."""
+
+    def __init__(self, brightest: float) -> None:
+        super().__init__()
+        self.brightest = brightest
+
+    def forward(self, images: Tensor) -> Tensor:
+        sure = torch.log(torch.tensor(3.0))
+        first = (images[:, 0, 0, 0] > 0.5).float() * sure
+        broken = images[:, 0, -1, -1] > self.brightest
+        logits = torch.stack([sure - first, first], dim=1)
+        return torch.where(broken[:, None], torch.nan, logits) + 0 * images.sum((1, 2, 3))[:, None]
+
+
+def subject_of(model, images=IMAGES, labels=None):
+    labels = torch.zeros(len(images), dtype=torch.int64) if labels is None else labels
+    return Subject("net", {"model": "net", "split": "test"}, "", model, images, labels, ("dark", "bright"))
+
+
+def inspected(subject, parts=None, **more):
+    return inspect_subject(subject, parts, seed=0, tell=lambda done, detail: None, **more)
+
+
+def test_answers_of_a_model_that_is_known():
+    bright = int((IMAGES[:, 0, 0, 0] > 0.5).sum())
+    record = inspected(subject_of(Known(2.0)), ["confusion", "calibration"])[0]
+    assert record.confusion.counts == [[30 - bright, bright], [0, 0]]
+    assert record.accuracy == pytest.approx(1 - bright / 30)
+    (filled,) = [each for each in record.calibration.bins if each.images]
+    assert (filled.low, filled.high, filled.images) == (pytest.approx(11 / 15), pytest.approx(12 / 15), 30)
+    assert filled.accuracy_low < filled.accuracy < filled.accuracy_high
+    assert record.calibration.expected_error == pytest.approx(abs(record.accuracy - 0.75), abs=1e-6)
+    assert 0 < record.calibration.expected_by_chance < record.calibration.highest_by_chance
+    assert record.filters is None
+    assert record.weights == record.flow == record.spectra == []
+
+
+def test_images_without_a_finite_answer_are_skipped_and_counted():
+    lost = int((IMAGES[:, 0, -1, -1] > 0.7).sum())
+    record = inspected(subject_of(Known(0.7)))[0]
+    assert record.images == 30 - lost
+    assert record.doubts == [f"{lost} of 30 images have logits that are not finite; they are skipped."]
+    assert record.input_gradients.counted == 0
+    assert record.input_gradients.own is None
+    with pytest.raises(RecipeError, match="no finite logits for any of 30 images"):
+        inspected(subject_of(Known(-1.0)))
+
+
+def test_a_unit_that_looks_for_edges_is_seen_to_trace_them():
+    class Edges(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            with torch.no_grad():
+                slope = edges(images)[:, None]  # the gradient by each pixel is the edge there
+            return torch.cat(
+                [(slope * images).sum((1, 2, 3))[:, None] / 100, images.new_zeros(len(images), 1)], 1
+            )
+
+    record, arrays = inspected(subject_of(Edges()), ["input-gradients"])
+    found = record.input_gradients
+    assert found.own.mean == pytest.approx(1, abs=1e-5)
+    assert found.difference.low > 0.5
+    assert found.difference.mean == pytest.approx(found.own.mean - found.other.mean)
+    for picture in (*found.right, *found.wrong):
+        np.testing.assert_allclose(arrays[picture.gradient], arrays[picture.edges], atol=1e-5)
+    assert len(found.right) == 4
+
+
+def test_every_part_of_a_recurrent_model_is_kept_and_read_back():
+    model = build_model(LSTM(hidden=4, normalization="none"), (1, 6, 5), 2, seed=0)
+    state = torch.get_rng_state()
+    record, _ = inspected(subject_of(model))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert ModelInspection.model_validate(json.loads(record.model_dump_json())) == record
+    assert len(record.time_flow.hidden) == len(record.time_flow.cell) == 6
+    assert [each.layer for each in record.flow if each.weight_norm is not None] == [
+        "body.1.weight_ih_l0",
+        "body.1.weight_hh_l0",
+        "body.3",
+    ]
+    assert [each.layer for each in record.weights] == [
+        each.layer for each in record.flow if each.relative_norm is not None
+    ]
+    assert "not pictures" in record.notes[0]
+    assert inspected(subject_of(model))[0] == record
+
+
+def test_filters_are_the_strongest_ones():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(30, 40), nn.Linear(40, 2))
+    directions = nn.functional.normalize(model[1].weight.data)
+    model[1].weight.data = (torch.arange(40.0)[:, None] + 1) * directions
+    record, arrays = inspected(subject_of(model), ["filters"])
+    found = record.filters
+    assert (found.total, [each.unit for each in found.shown]) == (40, list(range(16, 40)))
+    for each in found.shown:
+        weights = model[1].weight[each.unit].detach()
+        np.testing.assert_array_equal(arrays[each.key], weights.view(1, 6, 5))
+        assert each.norm == pytest.approx(float(weights.norm()))
+
+
+def test_torchs_own_recurrence_and_missing_weights_are_said():
+    class Foreign(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = nn.GRU(5, 2, batch_first=True)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.gru(images[:, 0])[0][:, -1]
+
+    record = inspected(subject_of(Foreign()), ["gradient-flow"])[0]
+    assert record.time_flow is None
+    assert "do not show their states" in record.notes[0]
+    assert "does not show its weights" in inspected(subject_of(Known(2.0)), ["histograms"])[0].notes[0]
+
+
+def test_an_unknown_part_is_one_line():
+    with pytest.raises(RecipeError, match="Did you mean 'filters'"):
+        inspected(subject_of(Known(2.0)), ["filter"])
+    assert set(PARTS) >= {"confusion", "spectrum"}
