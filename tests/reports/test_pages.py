@@ -11,7 +11,8 @@ from foolscope.experiments.claims.records import ClaimRecord, FigureRecord, Nois
 from foolscope.experiments.parts import PARTS
 from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.parts.attacks.records import CurveRecord
-from foolscope.experiments.parts.pending import ChecksRecord, MistakesRecord
+from foolscope.experiments.parts.checks import ChecksRecord
+from foolscope.experiments.parts.mistakes import MistakesRecord
 from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.study_record import StudyRecord

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
+from foolscope.experiments.parts.attack_traces import TraceBudgetRecord, TraceRecord
 from foolscope.reports import Document, render_html, render_markdown
-from foolscope.reports.parts.traces import trace_section, trace_sentence
+from foolscope.reports.parts.attack_traces import trace_section, trace_sentence
 
 
 def budget(epsilon, rate, losses, *, seeds=2):

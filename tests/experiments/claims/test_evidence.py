@@ -8,10 +8,10 @@ from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.evidence import check_claims, claim_cells, judge_claims
 from foolscope.experiments.claims.judgement import adjust_claims, judge_claim
 from foolscope.experiments.parts.ablations import ablation_cells
+from foolscope.experiments.parts.attack_traces import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.part import Context
 from foolscope.experiments.parts.sources import PartSources
-from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store, StoredTrial

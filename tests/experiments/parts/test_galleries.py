@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from foolscope.attacks import Threat
-from foolscope.experiments.parts.attacks.plans import FoolingPlan, attack_from
+from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.stored import attack_subject
-from foolscope.experiments.parts.galleries import attack_gallery, fooling_gallery
+from foolscope.experiments.parts.galleries import FoolingPlan, attack_gallery, fooling_gallery
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store

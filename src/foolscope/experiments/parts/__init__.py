@@ -5,28 +5,34 @@ Adding a part is one file here, its line in :data:`PARTS`, and the same in :mod:
 
 from typing import Any
 
-from foolscope.experiments.parts.ablations import ABLATIONS
-from foolscope.experiments.parts.attacks.part import ROBUSTNESS
-from foolscope.experiments.parts.demonstrations.part import DEMONSTRATED
-from foolscope.experiments.parts.inspections.part import INSPECTIONS
+from foolscope.experiments.parts import (
+    ablations,
+    attack_traces,
+    checks,
+    galleries,
+    graphs,
+    mistakes,
+    training,
+)
+from foolscope.experiments.parts.attacks import part as attacks
+from foolscope.experiments.parts.demonstrations import part as demonstrations
+from foolscope.experiments.parts.inspections import part as inspections
 from foolscope.experiments.parts.part import Part
-from foolscope.experiments.parts.pending import ATTACK_TRACES, CHECKS, GALLERIES, GRAPHS, MISTAKES
-from foolscope.experiments.parts.searches.part import SEARCHES
-from foolscope.experiments.parts.training import TRAINING
+from foolscope.experiments.parts.searches import part as searches
 
 __all__ = ["PARTS"]
 
 PARTS: dict[str, Part[Any, Any]] = {
-    "demonstrations": DEMONSTRATED,
-    "training": TRAINING,
-    "graphs": GRAPHS,
-    "ablations": ABLATIONS,
-    "searches": SEARCHES,
-    "checks": CHECKS,
-    "inspections": INSPECTIONS,
-    "attacks": ROBUSTNESS,
-    "attack_traces": ATTACK_TRACES,
-    "galleries": GALLERIES,
-    "mistakes": MISTAKES,
+    "demonstrations": demonstrations.PART,
+    "training": training.PART,
+    "graphs": graphs.PART,
+    "ablations": ablations.PART,
+    "searches": searches.PART,
+    "checks": checks.PART,
+    "inspections": inspections.PART,
+    "attacks": attacks.PART,
+    "attack_traces": attack_traces.PART,
+    "galleries": galleries.PART,
+    "mistakes": mistakes.PART,
 }
 """Part by name, which is that of its table in the study file; in the order of the run and of the report."""

@@ -26,8 +26,8 @@ from foolscope.statistics.single_runs import single_run_difference
 from foolscope.statistics.verdicts import Verdict, judge
 
 __all__ = [
-    "ABLATIONS",
     "BASELINE",
+    "PART",
     "AblationCell",
     "AblationPlan",
     "AblationRecord",
@@ -398,7 +398,7 @@ def _run(plan: AblationPlan, context: Context, entry: Entry) -> list[AblationRec
     ]
 
 
-ABLATIONS = Part(
+PART = Part(
     plan=AblationPlan,
     record=AblationRecord,
     run=_run,

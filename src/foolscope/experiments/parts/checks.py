@@ -2,25 +2,40 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from foolscope.core.errors import RecipeError
+from foolscope.core.settings import Settings
+from foolscope.experiments.claims.metric import Metric
+from foolscope.experiments.claims.sources import Cell, Measured
+from foolscope.experiments.parts.part import Context, Entry, Part
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
+from foolscope.experiments.study import Study
 from foolscope.inspection.check import Check
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS, learning_rate_range
 from foolscope.inspection.checks.learning_rates import LearningRateRange
 from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
 
-__all__ = ["check_records", "code_fingerprint", "gradient_check", "range_test_record"]
+__all__ = [
+    "PART",
+    "ChecksPlan",
+    "ChecksRecord",
+    "check_records",
+    "code_fingerprint",
+    "gradient_check",
+    "range_test_record",
+]
 
 
 def _tell_nothing(done: float, what: str) -> None:
@@ -145,3 +160,75 @@ def _sanity_check(check: str, recipe: Recipe, session: Session) -> Check:
 
 def _document(check: Check) -> dict[str, Any]:
     return check.model_dump(mode="json", exclude={"recipe", "weights"})
+
+
+class ChecksPlan(Settings):
+    """Which recipes are checked before their numbers are believed."""
+
+    recipes: tuple[str, ...] = Field((), description="recipes whose sanity and gradients are checked")
+    learning_rates: tuple[str, ...] = Field((), description="recipes whose range of learning rates is tested")
+
+
+class ChecksRecord(Settings):
+    """What the checks of a study found."""
+
+    checks: list[Check]
+    range_tests: list[LearningRateRange]
+
+
+def _metrics(study: Study) -> Iterator[Metric]:
+    for name in GRADIENT_CHECKS if study.recipes else ():
+        yield Metric("check", name, recipes=tuple(study.recipes), higher_is_better=False)
+
+
+def _gradient_errors(metric: Metric, cell: Cell | None, context: Context) -> list[float]:
+    """Make a gradient check with the initial weights of every seed, or read what it found."""
+    assert cell is not None
+    assert metric.part is not None
+    tell = context.teller("checking gradients")
+    errors = []
+    for seed in range(context.study.seeds):
+        tell(seed / context.study.seeds, f"{cell.name}, {metric.part}")
+        recipe = cell.recipe.model_copy(update={"seed": seed})
+        check = gradient_check(metric.part, recipe, context.session)
+        if check.left_out:
+            raise RecipeError(f"no claim can be made about {metric.part} of {cell.name}: {check.sentence}")
+        errors.append(check.numbers["error"])
+    return errors
+
+
+def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
+    return Measured(np.array(_gradient_errors(metric, cell, context)))
+
+
+def _check_gradients(metric: Metric, cell: Cell | None, context: Context) -> None:
+    _gradient_errors(metric, cell, context)
+
+
+def _run(plan: ChecksPlan, context: Context, entry: Entry) -> list[ChecksRecord]:
+    recipes, total = context.study.recipes, len(plan.recipes) + len(plan.learning_rates)
+    checks: list[Check] = []
+    range_tests: list[LearningRateRange] = []
+
+    def tell(done: float, detail: str) -> None:
+        place = len({check.recipe for check in checks}) + len(range_tests)
+        entry.tell((place + done) / total, f"{name}, {detail}")
+
+    for name in plan.recipes:
+        checks += check_records(name, recipes[name], context.session, tell)
+    for name in plan.learning_rates:
+        range_tests.append(range_test_record(name, recipes[name], context.session, tell=tell))
+    return [ChecksRecord(checks=checks, range_tests=range_tests)]
+
+
+PART = Part(
+    plan=ChecksPlan,
+    record=ChecksRecord,
+    run=_run,
+    activity="checking",
+    is_single=True,
+    recipes=lambda plan: [*plan.recipes, *plan.learning_rates],
+    metrics=_metrics,
+    measured=_measured,
+    check_metric=_check_gradients,
+)

@@ -1,21 +1,46 @@
 """Galleries of images that fool a model, each beside the original and the perturbation."""
 
+import pydantic
+from pydantic import Field
 from torch import Tensor
 
 from foolscope.attacks import run
-from foolscope.experiments.parts.attacks.plans import FoolingPlan, as_attack
+from foolscope.core.errors import FoolscopeError
+from foolscope.experiments.parts.attacks.part import attack_fields
+from foolscope.experiments.parts.attacks.plans import AimedPlan, as_attack
 from foolscope.experiments.parts.attacks.stored import StoredAttack
-from foolscope.experiments.parts.attacks.targets import target_words, targeted_images
+from foolscope.experiments.parts.attacks.targets import check_classes, target_words, targeted_images
+from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.parts.pictures import GalleryRecord, alternate_classes, perturbation_rows
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.fields import norm_words
+from foolscope.threats.threat import Threat
 
-__all__ = ["attack_gallery", "fooling_gallery"]
+__all__ = ["PART", "FoolingPlan", "attack_gallery", "fooling_gallery"]
 
 _CANDIDATES = 256
 _SHOWN = 6
 _LINES = "The norms below a perturbation are for pixels from 0 to 255."
+
+
+class FoolingPlan(AimedPlan):
+    """A gallery of fooling images of one recipe's first model."""
+
+    epsilon: str | float
+    images: int = Field(6, ge=1, le=24)
+
+    @pydantic.model_validator(mode="after")
+    def _budget_makes_sense(self) -> "FoolingPlan":
+        self.threat()
+        return self
+
+    def threat(self) -> Threat:
+        """Return what the attacker may do."""
+        try:
+            return Threat(self.norm, self.epsilon)
+        except FoolscopeError as error:
+            raise ValueError(str(error)) from error
 
 
 def fooling_gallery(
@@ -88,3 +113,27 @@ def attack_gallery(attack: StoredAttack) -> tuple[GalleryRecord, dict[str, Tenso
         f"perturbation found within these budgets. {_LINES}"
     )
     return GalleryRecord(kind="fooling", recipe=subject.name, caption=caption, rows=rows), arrays
+
+
+def _check(plan: FoolingPlan, context: Context) -> None:
+    check_classes(plan, context.session.dataset(context.study.recipes[plan.recipe].dataset))
+
+
+def _run(plan: FoolingPlan, context: Context, entry: Entry) -> list[GalleryRecord]:
+    trials = finished(context.trials_of(plan.recipe))
+    if not trials:
+        return []
+    record, arrays = fooling_gallery(plan, trials[0], context.session, f"fooling-{entry.place}")
+    context.arrays.update(arrays)
+    return [record]
+
+
+PART = Part(
+    plan=FoolingPlan,
+    record=GalleryRecord,
+    run=_run,
+    activity="looking for fooling images",
+    recipes=lambda plan: [plan.recipe],
+    check=_check,
+    fields=attack_fields,
+)

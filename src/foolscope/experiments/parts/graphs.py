@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.core.randomness import torch_generator
+from foolscope.experiments.parts.part import Part
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
 from foolscope.inspection.checks.initial_loss import initial_model
@@ -15,7 +16,7 @@ from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.losses import LOSSES, CrossEntropy, LossSettings, smoothing_per_trial
 
-__all__ = ["MOST_LAYERS", "graph_record", "initial_graphs"]
+__all__ = ["MOST_LAYERS", "PART", "graph_record", "initial_graphs"]
 
 MOST_LAYERS = 60
 """Largest number of layers and operations that are drawn before modules are drawn as one."""
@@ -90,3 +91,12 @@ def initial_graphs(recipes: Mapping[str, Recipe], session: Session) -> list[Mode
             record = found[key].model_copy(update={"recipes": [*found[key].recipes, name]})
         found[key] = record
     return list(found.values())
+
+
+PART = Part(
+    plan=tuple,
+    record=ModelGraph,
+    run=lambda names, context, entry: initial_graphs(context.study.recipes, context.session),
+    activity="drawing graphs",
+    plans=lambda study: (tuple(study.recipes),) if study.recipes else (),
+)

@@ -16,7 +16,7 @@ from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import field_words
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["METRICS", "TRAINING", "TrainingRecord", "check_metric", "training_record"]
+__all__ = ["METRICS", "PART", "TrainingRecord", "check_metric", "training_record"]
 
 METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
 """What every trial measures; those of validation only where there is a validation set."""
@@ -134,7 +134,7 @@ def _run(name: str, context: Context, entry: Entry) -> list[TrainingRecord]:
     return [training_record(name, context.trials_of(name))]
 
 
-TRAINING = Part(
+PART = Part(
     plan=str,
     record=TrainingRecord,
     run=_run,

@@ -2,28 +2,34 @@
 
 from typing import Any
 
-from foolscope.reports.parts.ablations import ABLATIONS
-from foolscope.reports.parts.attacks.part import ROBUSTNESS
-from foolscope.reports.parts.galleries import GALLERIES
-from foolscope.reports.parts.mistakes import MISTAKES
+from foolscope.reports.parts import (
+    ablations,
+    attack_traces,
+    checks,
+    galleries,
+    graphs,
+    mistakes,
+    searches,
+    training,
+)
+from foolscope.reports.parts.attacks import part as attacks
+from foolscope.reports.parts.demonstrations import section as demonstrations
+from foolscope.reports.parts.inspections import section as inspections
 from foolscope.reports.parts.part import PartReport
-from foolscope.reports.parts.pending import ATTACK_TRACES, CHECKS, DEMONSTRATED, GRAPHS, INSPECTIONS
-from foolscope.reports.parts.searches import SEARCHES
-from foolscope.reports.parts.training import TRAINING
 
 __all__ = ["PARTS"]
 
 PARTS: dict[str, PartReport[Any]] = {
-    "demonstrations": DEMONSTRATED,
-    "training": TRAINING,
-    "graphs": GRAPHS,
-    "ablations": ABLATIONS,
-    "searches": SEARCHES,
-    "checks": CHECKS,
-    "inspections": INSPECTIONS,
-    "attacks": ROBUSTNESS,
-    "attack_traces": ATTACK_TRACES,
-    "galleries": GALLERIES,
-    "mistakes": MISTAKES,
+    "demonstrations": demonstrations.REPORT,
+    "training": training.REPORT,
+    "graphs": graphs.REPORT,
+    "ablations": ablations.REPORT,
+    "searches": searches.REPORT,
+    "checks": checks.REPORT,
+    "inspections": inspections.REPORT,
+    "attacks": attacks.REPORT,
+    "attack_traces": attack_traces.REPORT,
+    "galleries": galleries.REPORT,
+    "mistakes": mistakes.REPORT,
 }
 """Name of a part to how it is shown; in the order of the report."""

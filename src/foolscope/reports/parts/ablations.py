@@ -46,7 +46,7 @@ from foolscope.reports.phrases import (
 )
 
 __all__ = [
-    "ABLATIONS",
+    "REPORT",
     "ablation_blocks",
     "ablation_document",
     "ablation_section",
@@ -318,7 +318,7 @@ def _verdicts(ablations: Sequence[AblationRecord]) -> list[Block]:
     ]
 
 
-ABLATIONS = PartReport[AblationRecord](
+REPORT = PartReport[AblationRecord](
     sections=lambda records, shown: [ablation_section(records)],
     sentences=lambda records, shown: [_ablation_sentence(each) for each in records],
     verdicts=_verdicts,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from foolscope.experiments.parts.checks import ChecksRecord
 from foolscope.inspection.check import Check
 from foolscope.inspection.checks.learning_rates import LearningRateRange
 from foolscope.reports import figures as draw
@@ -22,8 +23,10 @@ from foolscope.reports.document import (
     Table,
 )
 from foolscope.reports.parts.gradients import gradient_blocks
+from foolscope.reports.parts.part import PartReport
+from foolscope.reports.phrases import full_stop
 
-__all__ = ["check_document", "check_section"]
+__all__ = ["REPORT", "check_document", "check_section"]
 
 
 def check_document(
@@ -157,3 +160,16 @@ def _figure(record: LearningRateRange, key: str) -> Figure:
         f"Loss against learning rate. {record.sentence}",
         key=key,
     )
+
+
+REPORT = PartReport[ChecksRecord](
+    sections=lambda records, shown: [
+        check_section(each.checks, each.range_tests, len(shown.record.classes)) for each in records
+    ],
+    doubts=lambda records: [
+        f"{check.recipe} failed a check ({check.check}): {full_stop(check.sentence)}"
+        for each in records
+        for check in each.checks
+        if not check.passed
+    ],
+)

@@ -7,7 +7,7 @@ from foolscope.reports.document import Block, Section
 from foolscope.reports.parts.part import PartReport
 from foolscope.reports.parts.pictures import Arrays, gallery_of
 
-__all__ = ["GALLERIES", "fooling_images"]
+__all__ = ["REPORT", "fooling_images"]
 
 
 def fooling_images(galleries: Sequence[GalleryRecord], arrays: Arrays, names: Sequence[str]) -> list[Block]:
@@ -26,7 +26,7 @@ def fooling_images(galleries: Sequence[GalleryRecord], arrays: Arrays, names: Se
     return [Section("Fooling images", drawn)] if drawn else []
 
 
-GALLERIES = PartReport[GalleryRecord](
+REPORT = PartReport[GalleryRecord](
     sections=lambda records, shown: [
         Section("Robustness", fooling_images(records, shown.arrays, shown.record.classes))
     ]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from foolscope.inspection.graph.model_graph import ModelGraph
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Details, Figure, Paragraph, Section
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import join_words, one_or_many
 
-__all__ = ["graph_blocks"]
+__all__ = ["REPORT", "graph_blocks"]
 
 
 def graph_blocks(graphs: Sequence[ModelGraph]) -> list[Block]:
@@ -36,3 +37,8 @@ def _figure(graph: ModelGraph) -> Figure:
         + ("." if loss is None else f", which is {loss:.3g}."),
         key=f"graph-{graph.recipes[0]}",
     )
+
+
+REPORT = PartReport[ModelGraph](
+    sections=lambda records, shown: [Section("The classifiers", graph_blocks(records))]
+)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.parts.pending import MistakesRecord
+from foolscope.experiments.parts.mistakes import MistakesRecord
 from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import figures as draw
@@ -14,7 +14,7 @@ from foolscope.reports.parts.part import PartReport, Shown
 from foolscope.reports.parts.pictures import gallery_of
 from foolscope.reports.phrases import one_or_many
 
-__all__ = ["MISTAKES", "confusion_blocks", "matrix_blocks"]
+__all__ = ["REPORT", "confusion_blocks", "matrix_blocks"]
 
 _PAIRS = 5
 
@@ -107,4 +107,4 @@ def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: s
     )
 
 
-MISTAKES = PartReport(sections=_sections)
+REPORT = PartReport(sections=_sections)

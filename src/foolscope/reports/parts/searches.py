@@ -32,7 +32,7 @@ from foolscope.reports.document import (
 from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import full_stop, join_words, one_or_many, with_interval
 
-__all__ = ["SEARCHES", "search_blocks", "search_document", "search_section", "search_verdict"]
+__all__ = ["REPORT", "search_blocks", "search_document", "search_section", "search_verdict"]
 
 _SHOWN = 8  # of the settings tried; the others are folded away
 
@@ -292,7 +292,7 @@ def _places(record: SearchRecord, values: dict[str, object]) -> list[float]:
     ]
 
 
-SEARCHES = PartReport[SearchRecord](
+REPORT = PartReport[SearchRecord](
     sections=lambda records, shown: [search_section(records)],
     sentences=lambda records, shown: [each.summary for each in records],
     doubts=lambda records: [full_stop(doubt) for each in records for doubt in each.doubts],

@@ -33,7 +33,7 @@ from foolscope.reports.phrases import (
     with_unit,
 )
 
-__all__ = ["TRAINING", "classifier_table", "classifiers", "training_document", "training_figure"]
+__all__ = ["REPORT", "classifier_table", "classifiers", "training_document", "training_figure"]
 
 _SHOWN = 3
 _HEADINGS = {
@@ -255,7 +255,7 @@ def _doubts(trainings: Sequence[TrainingRecord]) -> list[str]:
     return [f"{training.recipe}: {full_stop(doubt)}" for training in trainings for doubt in training.doubts]
 
 
-TRAINING = PartReport[TrainingRecord](
+REPORT = PartReport[TrainingRecord](
     sections=lambda records, shown: [classifiers(records, len(shown.record.classes))],
     sentences=lambda records, shown: [_accuracy_sentence(records, len(shown.record.seeds))],
     doubts=_doubts,

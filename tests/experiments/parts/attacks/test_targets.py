@@ -6,8 +6,8 @@ import torch
 from foolscope.core.errors import RecipeError
 from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
-from foolscope.experiments.parts.attacks.plans import FoolingPlan
 from foolscope.experiments.parts.attacks.targets import check_classes, targeted_images
+from foolscope.experiments.parts.galleries import FoolingPlan
 
 LABELS = [2, 0, 1, 2, 1, 0, 2, 2]
 

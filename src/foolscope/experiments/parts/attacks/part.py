@@ -14,7 +14,7 @@ from foolscope.experiments.parts.attacks.robustness import robustness_curve
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
 
-__all__ = ["ROBUSTNESS", "attack_fields", "over_trials"]
+__all__ = ["PART", "attack_fields", "over_trials"]
 
 
 def attack_fields(entry: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -66,7 +66,7 @@ def _run(plan: AttackPlan, context: Context, entry: Entry) -> list[CurveRecord]:
     return records
 
 
-ROBUSTNESS = Part(
+PART = Part(
     plan=AttackPlan,
     record=CurveRecord,
     run=_run,

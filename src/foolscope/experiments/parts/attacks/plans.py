@@ -17,13 +17,10 @@ __all__ = [
     "AimedPlan",
     "AnyAttack",
     "AttackPlan",
-    "FoolingPlan",
-    "TracePlan",
     "as_attack",
+    "ascending",
     "attack_from",
 ]
-
-_MOST_STEPS = 1000  # of an attack that is followed: every step is a number in the record
 
 
 def _attack(value: Any) -> Any:
@@ -62,7 +59,12 @@ class _Threatened(Settings):
         return norm
 
 
-def _ascending(norm: str, epsilons: Sequence[str | float]) -> tuple[float, ...]:
+def ascending(norm: str, epsilons: Sequence[str | float]) -> tuple[float, ...]:
+    """Return budgets in pixel units, ascending, each once.
+
+    Raises:
+        ValueError: one of them makes no sense in the norm.
+    """
     try:
         return tuple(sorted({Threat(norm, epsilon).epsilon for epsilon in epsilons}))
     except FoolscopeError as error:
@@ -110,7 +112,7 @@ class AttackPlan(_Threatened):
 
     def budgets(self) -> tuple[float, ...]:
         """Return the budgets in pixel units, ascending."""
-        return _ascending(self.norm, self.epsilons)
+        return ascending(self.norm, self.epsilons)
 
 
 class AimedPlan(_Threatened):
@@ -134,48 +136,6 @@ class AimedPlan(_Threatened):
         if self.source == self.target:
             raise ValueError(f"source and target are both {self.source!r}; aim at another class")
         return self
-
-
-class FoolingPlan(AimedPlan):
-    """A gallery of fooling images of one recipe's first model."""
-
-    epsilon: str | float
-    images: int = Field(6, ge=1, le=24)
-
-    @pydantic.model_validator(mode="after")
-    def _budget_makes_sense(self) -> "FoolingPlan":
-        self.threat()
-        return self
-
-    def threat(self) -> Threat:
-        """Return what the attacker may do."""
-        try:
-            return Threat(self.norm, self.epsilon)
-        except FoolscopeError as error:
-            raise ValueError(str(error)) from error
-
-
-class TracePlan(AimedPlan):
-    """One attack on the models of every seed, followed step by step, and what it does to the images."""
-
-    name: str = Field(description='how claims call it, as in metric = "success_rate:NAME@8/255"')
-    epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
-    images: int = Field(
-        1000, ge=1, description="the first so many test images, of the source if there is one"
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _budgets_and_steps_make_sense(self) -> "TracePlan":
-        if self.budgets()[0] == 0:
-            raise ValueError("epsilons must be above 0; what was before the attack is told beside it anyway")
-        steps = as_attack(self.attack).steps
-        if steps > _MOST_STEPS:
-            raise ValueError(f"an attack that is followed takes at most {_MOST_STEPS} steps; got {steps}")
-        return self
-
-    def budgets(self) -> tuple[float, ...]:
-        """Return the budgets in pixel units, ascending."""
-        return _ascending(self.norm, self.epsilons)
 
 
 def attack_from(values: Mapping[str, Any]) -> Settings:

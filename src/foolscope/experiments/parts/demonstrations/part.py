@@ -15,7 +15,7 @@ from foolscope.experiments.parts.measures import measured_over_seeds
 from foolscope.experiments.parts.part import Context, Entry, Part
 from foolscope.experiments.study import Study
 
-__all__ = ["DEMONSTRATED"]
+__all__ = ["PART"]
 
 
 def _demonstration(value: Any) -> Any:
@@ -56,7 +56,7 @@ def _run(plan: DemonstrationSettings, context: Context, entry: Entry) -> list[De
     return demonstrate([plan], seeds, context.session.store, context.observe)
 
 
-DEMONSTRATED = Part(
+PART = Part(
     plan=_AnyDemonstration,
     record=DemonstrationRecord,
     run=_run,

@@ -16,7 +16,7 @@ from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
 from foolscope.inspection.checks.initial_loss import initial_model
 
-__all__ = ["INSPECTIONS"]
+__all__ = ["PART"]
 
 
 def _metrics(study: Study) -> Iterator[Metric]:
@@ -70,7 +70,7 @@ def _run(plan: InspectionPlan, context: Context, entry: Entry) -> list[StudyInsp
     return [record]
 
 
-INSPECTIONS = Part(
+PART = Part(
     plan=InspectionPlan,
     record=StudyInspection,
     run=_run,

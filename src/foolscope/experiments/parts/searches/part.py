@@ -11,7 +11,7 @@ from foolscope.experiments.parts.searches.driver import check_search, search
 from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.parts.searches.strategies import SearchSettings
 
-__all__ = ["SEARCHES", "SearchPlan"]
+__all__ = ["PART", "SearchPlan"]
 
 _Values = Annotated[tuple[pydantic.JsonValue, ...], Field(min_length=1)]
 
@@ -51,7 +51,7 @@ def _identities(record: SearchRecord) -> Iterator[str]:
         yield from contender.identities
 
 
-SEARCHES = Part(
+PART = Part(
     plan=SearchPlan,
     record=SearchRecord,
     run=_run,

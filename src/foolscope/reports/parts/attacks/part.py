@@ -13,7 +13,7 @@ from foolscope.reports.parts.galleries import fooling_images
 from foolscope.reports.parts.part import PartReport, Shown
 from foolscope.reports.phrases import full_stop, join_words, threat_words, with_unit
 
-__all__ = ["ROBUSTNESS", "TITLE", "attack_document"]
+__all__ = ["REPORT", "TITLE", "attack_document"]
 
 TITLE = "Robustness"
 """Of the section that attacks, followed attacks and fooling images share."""
@@ -79,6 +79,6 @@ def _doubts(curves: Sequence[CurveRecord]) -> list[str]:
     return [f"{curve.recipe}: {full_stop(doubt)}" for curve in curves for doubt in curve.doubts]
 
 
-ROBUSTNESS = PartReport(
+REPORT = PartReport(
     sections=_sections, sentences=lambda curves, shown: _robustness_sentences(curves), doubts=_doubts
 )

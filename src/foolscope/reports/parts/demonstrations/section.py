@@ -14,9 +14,10 @@ from foolscope.reports.parts.demonstrations import (
     shifted_relu,
 )
 from foolscope.reports.parts.demonstrations.measures import measure_text, over_seeds
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import one_or_many
 
-__all__ = ["demonstration_section", "demonstration_sentence"]
+__all__ = ["REPORT", "demonstration_section", "demonstration_sentence"]
 
 _Blocks = Callable[[DemonstrationRecord], list[Block]]
 _Sentence = Callable[[DemonstrationRecord], str]
@@ -66,3 +67,9 @@ def _table(record: DemonstrationRecord) -> Table:
 def _row(measure: MeasureRecord) -> list[CellValue]:
     mean = None if measure.mean is None else measure_text(measure.mean)
     return [measure.words, measure.name, mean, over_seeds(measure)]
+
+
+REPORT = PartReport[DemonstrationRecord](
+    sections=lambda records, shown: [demonstration_section(each) for each in records],
+    sentences=lambda records, shown: [demonstration_sentence(each) for each in records],
+)

@@ -20,10 +20,11 @@ from foolscope.reports.document import (
 from foolscope.reports.numbering import prefixed
 from foolscope.reports.parts.inspections.answers import edge_words
 from foolscope.reports.parts.inspections.inspection import inspection_sections
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.parts.pictures import Arrays
 from foolscope.reports.phrases import full_stop, one_or_many, with_interval
 
-__all__ = ["inspected_section", "inspected_sentence"]
+__all__ = ["REPORT", "inspected_section", "inspected_sentence"]
 
 
 def inspected_section(record: StudyInspection, arrays: Arrays) -> Section:
@@ -107,3 +108,12 @@ def _table(record: StudyInspection) -> Table:
         f'metric = "inspection:{record.name}.{record.measures[-1].name}".',
         key=f"{record.prefix}measures",
     )
+
+
+REPORT = PartReport[StudyInspection](
+    sections=lambda records, shown: [inspected_section(each, shown.arrays) for each in records],
+    sentences=lambda records, shown: [inspected_sentence(each) for each in records],
+    doubts=lambda records: [
+        f"{each.recipe}: {full_stop(doubt)}" for each in records for doubt in each.doubts
+    ],
+)

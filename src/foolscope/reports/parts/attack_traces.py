@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRecord
+from foolscope.experiments.parts.attack_traces import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import PLAIN, POINTS
 from foolscope.reports import figures as draw
@@ -18,6 +18,7 @@ from foolscope.reports.document import (
     Strong,
     Table,
 )
+from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import (
     attack_words,
     count_words,
@@ -30,7 +31,7 @@ from foolscope.reports.phrases import (
     with_unit,
 )
 
-__all__ = ["trace_section", "trace_sentence"]
+__all__ = ["REPORT", "trace_section", "trace_sentence"]
 
 _AIMS = {
     "none": "Any other class counts as success",
@@ -166,3 +167,12 @@ def _counted_words(trace: TraceRecord) -> str:
     of_source = f" of {trace.source}" if trace.source else ""
     confident = f" with a probability of {trace.confidence:g} or more" if trace.confidence else ""
     return f"test images{of_source} that {trace.recipe} classifies correctly{confident}"
+
+
+REPORT = PartReport[TraceRecord](
+    sections=lambda records, shown: [Section("Robustness", [trace_section(each) for each in records])],
+    sentences=lambda records, shown: [trace_sentence(each) for each in records],
+    doubts=lambda records: [
+        f"{each.recipe}: {full_stop(doubt)}" for each in records for doubt in each.doubts
+    ],
+)

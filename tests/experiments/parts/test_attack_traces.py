@@ -5,8 +5,7 @@ from scipy import stats
 from torch.nn.functional import cross_entropy
 
 from foolscope.experiments.parts import traces
-from foolscope.experiments.parts.attacks.plans import TracePlan
-from foolscope.experiments.parts.traces import follow_attacks, trace_record
+from foolscope.experiments.parts.attack_traces import TracePlan, follow_attacks, trace_record
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
