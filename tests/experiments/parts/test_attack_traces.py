@@ -5,7 +5,8 @@ from scipy import stats
 from torch.nn.functional import cross_entropy
 
 from foolscope.experiments.parts import traces
-from foolscope.experiments.parts.attack_traces import TracePlan, follow_attacks, trace_record
+from foolscope.experiments.parts.attack_traces import TracePlan, trace_record
+from foolscope.experiments.parts.part import Context, Entry
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
@@ -199,12 +200,15 @@ def test_a_study_follows_each_attack_on_its_recipe(trials, session):
         }
     )
     told = []
-    lost = run_trials([study.recipes["wild"]], session)
-    records = follow_attacks(
-        study,
-        {study.recipes["mlp"]: trials, study.recipes["wild"]: lost},
-        session,
-        lambda event: told.append((event.name, event.done_fraction, event.detail)),
-    )
+    of_recipe = {
+        study.recipes["mlp"]: trials,
+        study.recipes["wild"]: run_trials([study.recipes["wild"]], session),
+    }
+    context = Context(study, session, of_recipe)
+    records = [
+        record
+        for place, plan in enumerate(study.entries("attack_traces"))
+        for record in traces.PART.run(plan, context, Entry(place, lambda *event: told.append(event)))
+    ]
     assert [record.attack for record in records] == ["any"]
-    assert told == [("following attacks", place / SEEDS, f"any, seed {place}") for place in range(SEEDS)]
+    assert told == [(place / SEEDS, f"any, seed {place}") for place in range(SEEDS)]
