@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.attacks.step_rules import AdaptiveSparsity, StepHalving, StepRule, where_rows
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L1, L2, Linf, Norm
@@ -73,18 +73,18 @@ class APGD(Settings):
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Evaluate the image, remember it if it is the best, adapt at a checkpoint, move."""
         rule, points = self._rule(problem), state["inputs"]
-        evaluation = oracle.ascent(points, LOSSES[self.loss])
-        better = evaluation.losses > state["best_loss"]
+        answer = oracle.loss_and_gradient(points, LOSSES[self.loss])
+        better = answer.losses > state["best_loss"]
         best = {
             "best_inputs": where_rows(better, points, state["best_inputs"]),
-            "best_gradient": where_rows(better, evaluation.gradient, state["best_gradient"]),
-            "best_loss": torch.where(better, evaluation.losses, state["best_loss"]),
+            "best_gradient": where_rows(better, answer.gradient, state["best_gradient"]),
+            "best_loss": torch.where(better, answer.losses, state["best_loss"]),
         }
-        memory, restart = rule.check(problem, {**state, **best, "loss": evaluation.losses}, self.steps)
+        memory, restart = rule.check(problem, {**state, **best, "loss": answer.losses}, self.steps)
         here = {
             "inputs": where_rows(restart, best["best_inputs"], points),
             "previous": state["previous"],
-            "gradient": where_rows(restart, best["best_gradient"], evaluation.gradient),
+            "gradient": where_rows(restart, best["best_gradient"], answer.gradient),
         }
         moved = rule.move(problem, {**memory, **here})
         return {**best, **memory, "inputs": moved, "previous": here["inputs"]}

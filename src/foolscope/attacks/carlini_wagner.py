@@ -7,11 +7,11 @@ import pydantic
 import torch
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 
 __all__ = ["CarliniWagner"]
@@ -97,21 +97,21 @@ class CarliniWagner(Settings):
         origin = torch.atanh(((problem.inputs - lower) / half - 1) * _INSIDE)
         bent = torch.tanh(origin + state["shift"])
         points = (lower + half * (1 + bent)).clamp(lower, upper)
-        evaluation = oracle.ascent(points, LOSSES["margin"])
-        found = state["found"] | oracle.ledger.fools(problem, evaluation.logits)
-        weight = torch.where(evaluation.losses < 0, state["constant"], 0)
+        answer = oracle.loss_and_gradient(points, LOSSES["margin"])
+        found = state["found"] | oracle.fools(answer.logits)
+        weight = torch.where(answer.losses < 0, state["constant"], 0)
         change = points - problem.inputs
-        by_pixel = 2 * change - _column(weight) * evaluation.gradient
+        by_pixel = 2 * change - over_pixels(weight) * answer.gradient
         gradient = by_pixel * half * (1 - bent.square())
         mean = _DECAY * state["mean"] + (1 - _DECAY) * gradient
         square = _SQUARE_DECAY * state["square"] + (1 - _SQUARE_DECAY) * gradient.square()
         turn = (state["iteration"] + 1).to(points.dtype)
-        unbiased = square / _column(1 - _SQUARE_DECAY**turn)
-        rate = self.learning_rate / _column(1 - _DECAY**turn)
+        unbiased = square / over_pixels(1 - _SQUARE_DECAY**turn)
+        rate = self.learning_rate / over_pixels(1 - _DECAY**turn)
         shift = state["shift"] - rate * mean / (unbiased.sqrt() + _TINY)
-        objective = change.square().flatten(1).sum(1) - weight * evaluation.losses
+        objective = change.square().flatten(1).sum(1) - weight * answer.losses
         last, checked = self._ends(state, objective)
-        kept = _column((~last).to(points.dtype))
+        kept = over_pixels((~last).to(points.dtype))
         return {
             "inputs": problem.project(lower + half * (1 + torch.tanh(origin + shift))),
             "shift": shift * kept,
@@ -140,7 +140,3 @@ def _next_constant(state: State, found: Tensor, last: Tensor) -> State:
     low = torch.where(last & ~found, constant.maximum(state["low"]), state["low"])
     following = torch.where(high.isfinite(), (low + high) / 2, constant * 10)
     return {"constant": torch.where(last, following, constant), "low": low, "high": high}
-
-
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import pydantic
 import torch
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 
 __all__ = ["DDN"]
@@ -63,11 +63,11 @@ class DDN(Settings):
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Step along the gradient, adapt the radius, and scale the perturbation to it."""
         points, radius = state["inputs"], state["radius"]
-        evaluation = oracle.ascent(points, LOSSES[self.loss])
-        fooled = oracle.ledger.fools(problem, evaluation.logits)
+        answer = oracle.loss_and_gradient(points, LOSSES[self.loss])
+        fooled = oracle.fools(answer.logits)
         factor = torch.where(fooled, 1 - self.radius_step, 1 + self.radius_step)
         radius = (radius * factor).minimum(problem.epsilon)
         size = self.step_size * (0.01 + 0.99 * problem.remaining(self.steps))
-        moved = points + problem.norm.steepest_step(evaluation.gradient, size) - problem.inputs
+        moved = points + problem.norm.steepest_step(answer.gradient, size) - problem.inputs
         on_sphere = problem.inputs + problem.norm.steepest_step(moved, radius)
         return {"inputs": problem.within(radius).project(on_sphere), "radius": radius}

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 
 __all__ = ["DeepFool"]
@@ -69,8 +69,10 @@ class DeepFool(Settings):
         if len(rows) == 0:
             return state
         seeking, asking = problem.select(rows), oracle.select(rows)
-        boundaries = asking.ascents(inputs[rows], lambda logits: self._differences(seeking, logits))
-        fooled = oracle.ledger.fools(seeking, boundaries[0].logits)
+        boundaries = asking.losses_and_gradients(
+            inputs[rows], lambda logits: self._differences(seeking, logits)
+        )
+        fooled = asking.fools(boundaries[0].logits)
         distances = torch.stack(
             [seeking.linear_distance(inputs[rows], each.losses, each.gradient) for each in boundaries], 1
         )
@@ -103,10 +105,10 @@ class DeepFool(Settings):
         low, high = torch.zeros_like(problem.epsilon), torch.ones_like(problem.epsilon)
         for _ in range(self.halvings):
             middle = (low + high) / 2
-            fooled = oracle.ledger.fools(problem, oracle.logits(_between(problem.inputs, points, middle)))
+            fooled = oracle.fools(oracle.logits(_between(problem.inputs, points, middle)))
             low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
         return _between(problem.inputs, points, high)
 
 
 def _between(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
-    return start.lerp(end, fraction[:, None, None, None])
+    return start.lerp(end, over_pixels(fraction))

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.hyperplane import distance, smallest_step
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise, numbered_uniform
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise, numbered_uniform
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 
@@ -86,13 +86,13 @@ class FAB(Settings):
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Step onto the boundary, go back where that fools; in the last step search the last line."""
         moved = self._moved(problem, self._begun(problem, state), oracle)
-        fooled = oracle.ledger.fools(problem, oracle.logits(moved))
+        fooled = oracle.fools(oracle.logits(moved))
         sizes = problem.norm.size(moved - problem.inputs)
         better = fooled & (sizes < state["smallest"])
-        best = torch.where(_over_pixels(better), moved, state["best"])
+        best = torch.where(over_pixels(better), moved, state["best"])
         smallest = torch.where(better, sizes, state["smallest"])
         back = problem.inputs.lerp(moved, self.backward_step)
-        point = torch.where(_over_pixels(fooled), back, moved)
+        point = torch.where(over_pixels(fooled), back, moved)
         inputs = state["inputs"].clone()
         ending = problem.steps == self.steps - 1
         found = (ending & smallest.isfinite()).nonzero()[:, 0]
@@ -117,7 +117,7 @@ class FAB(Settings):
 
     def _moved(self, problem: Problem, point: Tensor, oracle: Oracle) -> Tensor:
         """Return the images after one biased step onto the nearest linearized boundary."""
-        boundaries = oracle.ascents(point, lambda logits: _differences(problem, logits, oracle))
+        boundaries = oracle.losses_and_gradients(point, lambda logits: _differences(problem, logits, oracle))
         gaps = [(-each.losses).nan_to_num(0.0, 0.0, 0.0) for each in boundaries]
         distances = [
             distance(problem.norm, each.gradient, gap) for each, gap in zip(boundaries, gaps, strict=True)
@@ -135,7 +135,7 @@ class FAB(Settings):
         alpha = near / (near + far).clamp(min=torch.finfo(near.dtype).tiny)
         beyond = 1 + self.overshoot
         moved = (point + beyond * here).lerp(
-            problem.inputs + beyond * home, _over_pixels(alpha.clamp(max=self.bias))
+            problem.inputs + beyond * home, over_pixels(alpha.clamp(max=self.bias))
         )
         return moved.clamp(*problem.bounds)
 
@@ -148,13 +148,13 @@ class FAB(Settings):
             before, behind = (logits.gather(1, classes).diff(dim=1)[:, 0] for logits in (inner, outer))
             meet = before / (before - behind).clamp(max=-torch.finfo(before.dtype).tiny)
             middle = low + (high - low) * (meet + _BEHIND * (1 - meet))
-            between = problem.inputs.lerp(points, _over_pixels(middle))
+            between = problem.inputs.lerp(points, over_pixels(middle))
             logits = oracle.logits(between)
-            fooled = oracle.ledger.fools(problem, logits)
+            fooled = oracle.fools(logits)
             low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
             inner = torch.where(fooled[:, None], inner, logits)
             outer = torch.where(fooled[:, None], logits, outer)
-        return problem.inputs.lerp(points, _over_pixels(high))
+        return problem.inputs.lerp(points, over_pixels(high))
 
 
 def _differences(problem: Problem, logits: Tensor, oracle: Oracle) -> Float[Tensor, "batch boundaries"]:
@@ -165,10 +165,6 @@ def _differences(problem: Problem, logits: Tensor, oracle: Oracle) -> Float[Tens
         others = (problem.labels[:, None] + torch.arange(1, classes, device=logits.device)) % classes
         return logits.gather(1, others) - own
     ahead = logits.gather(1, problem.targets[:, None]) - own
-    beaten = (ahead[:, 0] > 0) & ~oracle.ledger.fools(problem, logits)
+    beaten = (ahead[:, 0] > 0) & ~oracle.fools(logits)
     behind_all = LOSSES["margin"].targeted(logits, problem.labels, problem.targets)
     return torch.where(beaten, behind_all, ahead[:, 0])[:, None]
-
-
-def _over_pixels(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

@@ -4,11 +4,11 @@ from typing import ClassVar, Literal
 
 import pydantic
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 
@@ -47,8 +47,8 @@ class FGSM(Settings):
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Spend the whole budget along the gradient."""
-        evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
-        return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, problem.epsilon)}
+        answer = oracle.loss_and_gradient(state["inputs"], LOSSES[self.loss])
+        return {"inputs": problem.ascend(state["inputs"], answer.gradient, problem.epsilon)}
 
 
 class FGSMRS(Settings):
@@ -86,6 +86,6 @@ class FGSMRS(Settings):
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Take the one step and project."""
-        evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
+        answer = oracle.loss_and_gradient(state["inputs"], LOSSES[self.loss])
         step_size = problem.epsilon * self.step_fraction
-        return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, step_size)}
+        return {"inputs": problem.ascend(state["inputs"], answer.gradient, step_size)}

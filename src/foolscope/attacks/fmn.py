@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import pydantic
 import torch
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L2, NORMS
 
@@ -64,19 +64,19 @@ class FMN(Settings):
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Adapt the radius, step along the gradient and project."""
         points, radius, smallest = state["inputs"], state["radius"], state["smallest"]
-        evaluation = oracle.ascent(points, LOSSES["margin"])
-        fooled = oracle.ledger.fools(problem, evaluation.logits)
+        answer = oracle.loss_and_gradient(points, LOSSES["margin"])
+        fooled = oracle.fools(answer.logits)
         size = problem.norm.size(points - problem.inputs)
         smallest = torch.where(fooled, smallest.minimum(size), smallest)
         cosine = problem.remaining(self.steps)
         rate = self.last_radius_step + (self.radius_step - self.last_radius_step) * cosine
-        boundary = size + problem.linear_distance(points, evaluation.losses, evaluation.gradient)
+        boundary = size + problem.linear_distance(points, answer.losses, answer.gradient)
         radius = torch.where(
             fooled,
             (radius * (1 - rate)).minimum(smallest),
             torch.where(smallest.isfinite(), radius, boundary) * (1 + rate),
         ).minimum(problem.epsilon)
-        step = _EUCLIDEAN.steepest_step(evaluation.gradient, self.step_size * (0.01 + 0.99 * cosine))
+        step = _EUCLIDEAN.steepest_step(answer.gradient, self.step_size * (0.01 + 0.99 * cosine))
         return {
             "inputs": problem.within(radius).project(points + step),
             "radius": radius,

@@ -4,10 +4,10 @@ from typing import ClassVar, Literal
 
 import pydantic
 
-from foolscope.attacks.attack import State
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 
@@ -71,7 +71,7 @@ class GaussianNoise(Settings):
         numbers = noise.gaussian(problem.indices, problem.items, inputs.shape[1:].numel())
         gaussian = numbers.to(inputs.dtype).view_as(inputs)
         scale = problem.epsilon / problem.norm.size(gaussian)
-        return {"inputs": problem.project(inputs + gaussian * scale[:, None, None, None])}
+        return {"inputs": problem.project(inputs + gaussian * over_pixels(scale))}
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Leave the candidate as it is."""

@@ -5,11 +5,11 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 import torch
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 from foolscope.threats.threat import parse_epsilon
@@ -53,13 +53,13 @@ class _Ascent(Settings):
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Take one steepest step and project."""
-        gradient = oracle.ascent(state["inputs"], LOSSES[self.loss]).gradient
+        gradient = oracle.loss_and_gradient(state["inputs"], LOSSES[self.loss]).gradient
         default = problem.epsilon * (self.path / self.steps)
         step_size = default if self.step_size is None else default.new_full(default.shape, self.step_size)
         if not self.momentum:
             return {"inputs": problem.ascend(state["inputs"], gradient, step_size)}
         length = gradient.flatten(1).abs().sum(1).clamp(min=torch.finfo(gradient.dtype).tiny)
-        velocity = self.momentum * state["velocity"] + gradient / length[:, None, None, None]
+        velocity = self.momentum * state["velocity"] + gradient / over_pixels(length)
         return {"inputs": problem.ascend(state["inputs"], velocity, step_size), "velocity": velocity}
 
 

@@ -8,11 +8,11 @@ import pydantic
 import torch
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise, numbered_uniform
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise, numbered_uniform
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L2, Linf, Norm
 
@@ -75,7 +75,7 @@ class Square(Settings):
         """Ask about the candidate, keep it if it is better, and change a square of the best."""
         losses = oracle.losses(state["inputs"], LOSSES[self.loss]).to(problem.epsilon.dtype)
         better = losses > state["loss"]
-        best = torch.where(_over_pixels(better), state["inputs"], state["best"])
+        best = torch.where(over_pixels(better), state["inputs"], state["best"])
         shape = _SHAPES[type(problem.norm)]
         sides = square_sides(self.fraction, *problem.inputs.shape[-2:], smallest=shape.smallest_side)
         candidates = shape.change(
@@ -120,7 +120,7 @@ def _stripes(problem: Problem, draw: Draw) -> Tensor:
     """Move every column of every channel by ±ε."""
     count, channels, _, width = problem.inputs.shape
     signs = _signs(draw(channels * width)).view(count, channels, 1, width)
-    return (problem.inputs + _over_pixels(problem.epsilon) * signs).clamp(*problem.bounds)
+    return (problem.inputs + over_pixels(problem.epsilon) * signs).clamp(*problem.bounds)
 
 
 def _recolored_square(
@@ -250,7 +250,7 @@ def _window(numbers: Tensor, side: Tensor, height: int, width: int) -> tuple[Ten
 def _spent(problem: Problem, perturbation: Tensor) -> Tensor:
     """Return the images after the perturbation, scaled to the whole budget."""
     length = _square_sum(perturbation).sum(1, keepdim=True).sqrt()
-    scale = _over_pixels(problem.epsilon) / length.clamp(min=torch.finfo(length.dtype).tiny)
+    scale = over_pixels(problem.epsilon) / length.clamp(min=torch.finfo(length.dtype).tiny)
     return (problem.inputs + perturbation * scale).clamp(*problem.bounds)
 
 
@@ -265,7 +265,3 @@ def _square_sum(values: Tensor) -> Tensor:
 
 def _signs(numbers: Tensor) -> Tensor:
     return torch.where(numbers < 0.5, -1.0, 1.0)
-
-
-def _over_pixels(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

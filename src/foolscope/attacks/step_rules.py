@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 
 __all__ = ["AdaptiveSparsity", "StepHalving", "StepRule", "checkpoint_periods", "where_rows"]
 
@@ -80,7 +80,7 @@ class StepHalving:
         inside = problem.random_start(noise) - problem.inputs
         lengths = problem.norm.size(inside)
         scale = problem.epsilon / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
-        return problem.project(problem.inputs + _column(scale) * inside)
+        return problem.project(problem.inputs + over_pixels(scale) * inside)
 
     def memory(self, problem: Problem) -> State:
         """Begin with steps of 2 ε and nothing seen."""
@@ -113,7 +113,7 @@ class StepHalving:
     def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
         """Take a steepest step and part of the last step once more."""
         inputs, gradient = state["inputs"], state["gradient"]
-        weight = _column(torch.where(problem.steps == 0, 1.0, _MOMENTUM).to(inputs.dtype))
+        weight = over_pixels(torch.where(problem.steps == 0, 1.0, _MOMENTUM).to(inputs.dtype))
         stepped = problem.ascend(inputs, gradient, state["step_size"])
         return problem.project(
             inputs + weight * (stepped - inputs) + (1 - weight) * (inputs - state["previous"])
@@ -210,8 +210,4 @@ def checkpoint_periods(steps: int) -> tuple[int, ...]:
 
 def where_rows(rows: Tensor, there: Tensor, elsewhere: Tensor) -> Tensor:
     """Return the images of one batch in the rows of a mask and of the other batch elsewhere."""
-    return torch.where(_column(rows), there, elsewhere)
-
-
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
+    return torch.where(over_pixels(rows), there, elsewhere)

@@ -127,18 +127,23 @@ def _adam_update(
 
 @dataclass(frozen=True)
 class OptimizerEntry:
-    """One optimizer: its settings class, which fields vary along the trial axis, the pair of functions."""
+    """One optimizer: its settings and the pair of functions."""
 
     settings: type[OptimizerSettings]
-    fields: tuple[str, ...]
     init: Callable[[PackTensors, PerTrial], OptimizerState]
     update: Callable[[PackTensors, PackTensors, OptimizerState, PerTrial, int], None]
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that only this optimizer has: numbers and switches, which become tensors (trial,)."""
+        shared = OptimizerSettings.model_fields
+        return tuple(field for field in self.settings.model_fields if field not in shared)
+
 
 OPTIMIZERS: dict[str, OptimizerEntry] = {
-    "sgd": OptimizerEntry(SGD, ("momentum", "nesterov"), _sgd_init, _sgd_update),
-    "adam": OptimizerEntry(Adam, ("beta1", "beta2", "stability"), _adam_init, _adam_update),
-    "adamw": OptimizerEntry(AdamW, ("beta1", "beta2", "stability"), _adam_init, _adam_update),
+    "sgd": OptimizerEntry(SGD, _sgd_init, _sgd_update),
+    "adam": OptimizerEntry(Adam, _adam_init, _adam_update),
+    "adamw": OptimizerEntry(AdamW, _adam_init, _adam_update),
 }
 
 
@@ -147,7 +152,7 @@ def hyperparameters(
 ) -> dict[str, Tensor]:
     """Gather the optimizer's own fields of every trial into tensors (trial,); all trials share one optimizer.
 
-    A switch that is off for every trial is left out, so that no step has to look at its values.
+    A switch that is off for every trial is omitted, so that no step has to read its values.
     """
     hyper = {}
     for field in OPTIMIZERS[settings[0].name].fields:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from foolscope.attacks import AttackResult, Threat, run
+from foolscope.attacks import AttackResult, run
 from foolscope.experiments.parts.attacks.plans import TracePlan, as_attack
 from foolscope.experiments.parts.attacks.stored import ATTACK_VERSION
 from foolscope.experiments.parts.attacks.targets import TargetedImages, targeted_images
@@ -15,6 +15,7 @@ from foolscope.experiments.parts.trace_records import TraceBudgetRecord, TraceRe
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.statistics.blocks import BlockDesign, mean_interval
+from foolscope.threats import Threat
 
 __all__ = ["QUANTITIES", "trace_record"]
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from torch import Tensor
 
-from foolscope.attacks.runner import automatic_batch_size
 from foolscope.core.modes import frozen
 from foolscope.core.randomness import numpy_generator
 from foolscope.experiments.parts.inspections.look import Look, mean_record, or_none
@@ -23,6 +22,7 @@ from foolscope.experiments.parts.inspections.records import (
 )
 from foolscope.inspection.calibration import DEFAULT_BINS, calibration, calibration_error_by_chance
 from foolscope.inspection.input_gradients import edge_correlations, edges, input_gradients
+from foolscope.threats.prediction import automatic_batch_size
 
 __all__ = ["calibration_record", "confusion_record", "input_gradients_record"]
 

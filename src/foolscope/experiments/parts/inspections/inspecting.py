@@ -6,7 +6,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from foolscope.attacks import Threat
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.parts.inspections.compressing import compression_records
 from foolscope.experiments.parts.inspections.inspected_answers import (
@@ -23,6 +22,7 @@ from foolscope.experiments.parts.inspections.inspected_layers import (
 from foolscope.experiments.parts.inspections.look import Look, look_at
 from foolscope.experiments.parts.inspections.records import InspectionRecord
 from foolscope.experiments.subjects.subject import Subject
+from foolscope.threats import Threat
 
 __all__ = ["PARTS", "Inspected", "inspect_subject"]
 

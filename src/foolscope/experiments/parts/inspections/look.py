@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 
-from foolscope.attacks.runner import automatic_batch_size, predict
 from foolscope.core.errors import RecipeError
 from foolscope.core.modes import frozen
 from foolscope.experiments.parts.inspections.records import MeanRecord
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.statistics.estimate import Estimate, interval
+from foolscope.threats.prediction import automatic_batch_size, predict
 
 __all__ = ["Look", "look_at", "mean_record", "or_none"]
 
