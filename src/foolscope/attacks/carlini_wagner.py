@@ -25,14 +25,14 @@ _INSIDE = 1 - 1e-6  # black and white are infinitely far away in tanh space
 class CarliniWagner(Settings):
     """Minimize ``‖x' − x‖₂² + c · max(−margin(x'), 0)`` over w, ``x' = (tanh w + 1) / 2``, with Adam.
 
-    A binary search finds the smallest constant c at which the minimum fools. The search knows no ball: what
-    it finds beyond the threat's budget does not count, and is no reason for a doubt either. Black and white
+    A binary search finds the smallest constant c at which the minimum fools. The search is not limited to
+    the ball: what it finds beyond the threat's budget does not count and raises no doubt. Black and white
     pixels, infinitely far out in tanh space, hardly move: prefer FMN or DDN on images with many of them.
 
     Args:
-        search_steps: how many constants are tried.
-        iterations: gradient steps for each constant, at most: an image whose objective has not fallen in a
-            tenth of them, or in 50, goes on to the next constant, and rests after the last.
+        search_steps: number of constants that are tried.
+        iterations: largest number of gradient steps for each constant: an image whose objective has not
+            fallen in a tenth of them, or in 50, goes on to the next constant, and stops after the last.
         learning_rate: Adam's.
         initial_constant: the first c; it grows tenfold until the image fools.
 
@@ -80,7 +80,7 @@ class CarliniWagner(Settings):
         }
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Take one step of Adam with the rows that have constants left to try; the others rest."""
+        """Take one step of Adam for the rows that have constants left to try; the others do not move."""
         trying = (state["search"] < self.search_steps).nonzero()[:, 0]
         if len(trying) == len(problem):
             return self._stepped(problem, state, oracle)
@@ -91,7 +91,7 @@ class CarliniWagner(Settings):
         return {name: value.index_copy(0, trying, stepped[name]) for name, value in state.items()}
 
     def _stepped(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Take one step of Adam; where a constant's iterations end choose the next."""
+        """Take one step of Adam; where a constant's iterations end, choose the next constant."""
         lower, upper = problem.bounds
         half = (upper - lower) / 2
         origin = torch.atanh(((problem.inputs - lower) / half - 1) * _INSIDE)
@@ -125,7 +125,7 @@ class CarliniWagner(Settings):
         }
 
     def _ends(self, state: State, objective: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where a constant's iterations end, and the objective at the last check of each row."""
+        """Return the rows where a constant's iterations end, and each row's objective at its last check."""
         iteration, period = state["iteration"], max(_SHORTEST_PERIOD, self.iterations // _CHECKS)
         checks = (iteration > 0) & (iteration % period == 0)
         converged = checks & (objective > (1 - _PROGRESS) * state["checked"])

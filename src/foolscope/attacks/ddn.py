@@ -1,4 +1,4 @@
-"""Decoupled direction and norm: a sphere whose radius shrinks while the image fools and grows while not."""
+"""Decoupled direction and norm: a sphere that shrinks while the image fools and grows while it does not."""
 
 from typing import ClassVar, Literal
 
@@ -21,18 +21,18 @@ class DDN(Settings):
     The radius falls by the factor 1 − γ where δ fools and rises by 1 + γ where it does not; α anneals along a
     half cosine. The threat's budget caps ε: it is the largest perturbation of interest.
 
-    Among many classes one search does not always find the nearest: on small networks for digits it found 1 to
-    5 % more than the smallest perturbation known, with the margin 5 to 9 %, and 1 % with ``targets="every"``
-    and success at any misclassification.
+    Among many classes one search does not always find the nearest: on small networks for digits its
+    perturbations were 1 to 5 % larger than the smallest known, 5 to 9 % with the margin loss, and 1 % with
+    ``targets="every"`` and success at any misclassification.
 
     Args:
-        steps: how many; the paper reports 100, 300 and 1000. From the first radius, a perturbation smaller
-            than ``initial_radius · (1 − γ)^steps`` is out of reach, unless the budget is smaller.
+        steps: number of steps; the paper reports 100, 300 and 1000. From the first radius, a perturbation
+            smaller than ``initial_radius · (1 − γ)^steps`` is out of reach, unless the budget is smaller.
         step_size: α at first, a length in L2; it falls to a hundredth.
         initial_radius: ε at first.
         radius_step: γ.
-        loss: what the steps raise: ``"cross_entropy"`` as in the paper, or ``"margin"``, which of several
-            classes follows the nearest alone.
+        loss: what the steps raise: ``"cross_entropy"`` as in the paper, or ``"margin"``, which follows only
+            the nearest of several classes.
 
     Example:
         >>> DDN().norms
@@ -41,7 +41,7 @@ class DDN(Settings):
     Source:
         Rony, Hafemann, Oliveira, Ben Ayed, Sabourin and Granger (2019, arXiv:1811.09600), algorithm 1,
         with the values of its evaluation. Deviations: images are not rounded to 256 levels; where the
-        gradient is zero, the image rests and no random direction is taken.
+        gradient is zero, the image does not move, instead of moving in a random direction.
     """
 
     name: Literal["ddn"] = "ddn"

@@ -18,11 +18,11 @@ __all__ = ["FGSM", "FGSMRS"]
 class FGSM(Settings):
     """One steepest step of size ε from the clean image, ``x' = x + ε sign(∇ₓ L(x, y))`` in L∞.
 
-    In other norms the sign gives way to that norm's steepest step (the "fast gradient method"). With targets
-    the step goes towards the target.
+    In other norms that norm's steepest step replaces the sign (the "fast gradient method"). With targets the
+    step goes towards the target.
 
     Args:
-        loss: what the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        loss: the loss that the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> FGSM(loss="margin").steps
@@ -54,21 +54,21 @@ class FGSM(Settings):
 class FGSMRS(Settings):
     """FGSM with random start: a uniform point of the ball, one step of 1.25 ε, a projection onto the ball.
 
-    A setting of :class:`FGSM` would have to turn start, step size and restarts at once; under a name of its
-    own it is what people ask for.
+    It is an attack of its own, and not a setting of :class:`FGSM`, because start, step size and restarts all
+    differ.
 
     Args:
-        step_fraction: the step in budgets.
-        restarts: how many random starts an image must withstand.
-        loss: what the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        step_fraction: the step size as a multiple of the budget.
+        restarts: number of random starts.
+        loss: the loss that the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> FGSMRS().step_fraction
         1.25
 
     Source:
-        Wong, Rice and Kolter (2020, arXiv:2001.03994), section 4 and algorithm 3, where it makes training
-        images. Deviation: the start, too, is clipped to the bounds.
+        Wong, Rice and Kolter (2020, arXiv:2001.03994), section 4 and algorithm 3, where it makes
+        training images. Deviation: the start, too, is clipped to the bounds.
     """
 
     name: Literal["fgsm-rs"] = "fgsm-rs"

@@ -26,11 +26,11 @@ class FMN(Settings):
     α and γ anneal along a half cosine. The threat's budget caps ε: it is the largest size of interest.
 
     Without targets the search stays with the class that it meets first, however many steps it takes: on small
-    networks for digits it found on average 4 to 16 % more than the smallest perturbation known. With
-    ``targets="every"`` and success at any misclassification it was 1 %, and 3 % with 40 steps.
+    networks for digits its perturbations were on average 4 to 16 % larger than the smallest known. With
+    ``targets="every"`` and success at any misclassification they were 1 % larger, and 3 % with 40 steps.
 
     Args:
-        steps: how many. The paper reports curves up to 1000.
+        steps: number of steps. The paper reports curves up to 1000.
         step_size: α at first, a length in L2 whatever the norm; it falls to a hundredth.
         radius_step: γ at first.
         last_radius_step: γ at last.
@@ -43,7 +43,7 @@ class FMN(Settings):
         Pintor, Roli, Brendel and Biggio (2021, arXiv:2102.12827), section 2, algorithm 1. The values are
         those of the implementation in Rony's adversarial-library. Deviations: the projection onto ball and
         box together is exact; before the first success the radius is taken larger by (1 + γ), since an exact
-        estimate would end on the boundary and not behind it; no start from a given fooling image; no L0.
+        estimate ends on the boundary and not beyond it; no start from a given fooling image; no L0.
     """
 
     name: Literal["fmn"] = "fmn"

@@ -1,4 +1,4 @@
-"""Random noise of the whole budget: the control that every attack must beat."""
+"""Random noise that spends the whole budget: the baseline that every attack must beat."""
 
 from typing import ClassVar, Literal
 
@@ -17,12 +17,12 @@ _DRAWS = pydantic.Field(10, ge=1)
 
 
 class UniformNoise(Settings):
-    """A uniform point of the ball, clipped to the bounds; the model is asked about nothing else.
+    """A uniform point of the ball, clipped to the bounds; the model is evaluated at nothing else.
 
-    A model that falls to noise needs no attacker. An attack that finds no more than noise does is no attack.
+    A model that noise fools needs no attacker, and an attack that fools no more than noise does is broken.
 
     Args:
-        restarts: how many draws an image must withstand.
+        restarts: number of draws.
 
     Example:
         >>> UniformNoise(restarts=100).steps
@@ -41,17 +41,17 @@ class UniformNoise(Settings):
         return {"inputs": problem.random_start(noise)}
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Leave the candidate as it is."""
+        """Return the state unchanged."""
         return state
 
 
 class GaussianNoise(Settings):
     """Independent Gaussian noise on every pixel, scaled to the budget, ``x' = x + ε g / ‖g‖``, and clipped.
 
-    In L2 this is a uniform direction; in L∞ and L1 one draw's largest pixel and its sum spend the budget.
+    In L2 this is a uniform direction; in L∞ the largest pixel of the draw spends the budget, in L1 their sum.
 
     Args:
-        restarts: how many draws an image must withstand.
+        restarts: number of draws.
 
     Example:
         >>> GaussianNoise().restarts
@@ -74,5 +74,5 @@ class GaussianNoise(Settings):
         return {"inputs": problem.project(inputs + gaussian * over_pixels(scale))}
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Leave the candidate as it is."""
+        """Return the state unchanged."""
         return state

@@ -1,4 +1,4 @@
-"""How Auto-PGD moves and when it takes smaller steps: a rule for dense norms and a rule for L1."""
+"""How Auto-PGD moves and when it shortens its steps: one rule for dense norms and one for L1."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,7 +28,7 @@ _L1_SMALLEST_STEP = 0.1  # of the budget
 
 @runtime_checkable
 class StepRule(Protocol):
-    """What Auto-PGD leaves to the norm: the start, the move, and what a checkpoint changes.
+    """The parts of Auto-PGD that depend on the norm: start, move, and what a checkpoint changes.
 
     All three work on rows: in one batch some rows are at a checkpoint and others are not.
     """
@@ -38,16 +38,16 @@ class StepRule(Protocol):
         ...
 
     def memory(self, problem: Problem) -> State:
-        """Return what the rule remembers from step to step, before the first; with it ``"step_size"``."""
+        """Return the rule's memory before the first step; it contains ``"step_size"``."""
         ...
 
     def check(self, problem: Problem, state: State, steps: int) -> tuple[State, Tensor]:
-        """Return the rule's memory after the image of this step was evaluated, and who restarts.
+        """Return the rule's memory after this step's image was evaluated, and which rows restart.
 
         Args:
             problem: the rows; ``problem.steps`` says how many steps each has taken.
             state: with ``"loss"`` of the image just evaluated, ``"best_loss"`` and ``"best_inputs"`` so far.
-            steps: how many steps the attack takes.
+            steps: number of steps of the attack.
         """
         ...
 
@@ -111,7 +111,7 @@ class StepHalving:
         return memory, halve
 
     def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
-        """Take a steepest step and part of the last step once more."""
+        """Take a steepest step and repeat part of the last step."""
         inputs, gradient = state["inputs"], state["gradient"]
         weight = over_pixels(torch.where(problem.steps == 0, 1.0, _MOMENTUM).to(inputs.dtype))
         stepped = problem.ascend(inputs, gradient, state["step_size"])
@@ -172,7 +172,7 @@ class AdaptiveSparsity:
         return memory, sparser
 
     def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
-        """Move the pixels whose gradients are largest; where gradients tie, all of the tie."""
+        """Move the pixels with the largest gradients; where gradients tie, all that tie."""
         sizes = state["gradient"].flatten(1).abs()
         threshold = sizes.sort(dim=1, descending=True).values.gather(1, state["moved_pixels"][:, None] - 1)
         signs = state["gradient"].sign().flatten(1) * (sizes >= threshold)
@@ -188,7 +188,7 @@ def checkpoint_periods(steps: int) -> tuple[int, ...]:
     ``p_{j+1} = p_j + max(p_j − p_{j−1} − 0.03, 0.06)``, computed in whole hundredths.
 
     Args:
-        steps: how many steps the attack takes.
+        steps: number of steps of the attack.
 
     Example:
         >>> [step for step, period in enumerate(checkpoint_periods(100)) if period]

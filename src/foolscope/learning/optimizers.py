@@ -2,7 +2,7 @@
 
 ``update`` works in place on the parameters and on the state that ``init`` made, and on nothing else. The
 ``weight_decay`` of the settings is the decoupled one; :mod:`foolscope.learning.regularizers` applies it, for
-every optimizer alike.
+every optimizer in the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ class SGD(OptimizerSettings):
     learning_rate: float = Field(
         0.1, gt=0.0, description="step length; the schedule multiplies or replaces it"
     )
-    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="how much of the last step is kept")
+    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="fraction of the last step that is kept")
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
 
@@ -127,7 +127,7 @@ def _adam_update(
 
 @dataclass(frozen=True)
 class OptimizerEntry:
-    """One optimizer: its settings and the pair of functions."""
+    """One optimizer: its settings and its pair of functions."""
 
     settings: type[OptimizerSettings]
     init: Callable[[PackTensors, PerTrial], OptimizerState]

@@ -97,11 +97,11 @@ def test_what_falls_late_is_told_of_the_longest_attack_alone(
 
 
 class Brightness(nn.Module):
-    """Class 0 leads each of nine others by the sum of the pixels: an attack takes 16 ε of that."""
+    """Class 0 leads each of nine others by the sum of 16 pixels less 1: an attack takes 16 ε of that."""
 
     def forward(self, images: Tensor) -> Tensor:
         brightness = images.flatten(1).sum(1, keepdim=True)
-        return torch.cat([brightness, brightness.new_zeros(len(images), 9)], 1)
+        return torch.cat([brightness, brightness.new_ones(len(images), 9)], 1)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_farther_from_the_boundary_the_fewer_stages(
     """The images keep ``ratio`` times of what attacks take."""
     monkeypatch.setattr(cascade, "BLACK_BOX_SAMPLE", AttackStage("square", Square(steps=5)))
     epsilon = 0.1
-    images = torch.full((4, 1, 4, 4), epsilon * (1 + ratio))
+    images = torch.full((4, 1, 4, 4), epsilon * (1 + ratio) + 1 / 16)
     labels = torch.zeros(4, dtype=torch.int64)
     seen: list[str] = []
     curve = evaluate_robustness(
