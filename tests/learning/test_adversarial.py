@@ -333,7 +333,10 @@ def test_a_recipe_survives_writing_and_reading():
             "must be in .0, 1. .pixels scaled to .0, 1..; got 8. Did you mean 8/255",
         ),
         ({"name": "pgd", "epsilon": "8/0"}, "a fraction such as 8/255; got '8/0'"),
-        ({"name": "fgsm", "attack_step_size": -0.1}, "defense.attack_step_size: must be in .0, 1."),
+        (
+            {"name": "fgsm", "attack_step_size": -0.1},
+            "defense.attack_step_size: .* must not be negative; got -0.1",
+        ),
         ({"name": "fgsm", "attack_steps": 2}, "unknown field 'defense.attack_steps'"),
         ("pdg", "unknown defense 'pdg'. Did you mean 'pgd'"),
     ],
