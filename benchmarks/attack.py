@@ -23,7 +23,7 @@ from attack_ways.case import WORKS, Case, cases_of
 from attack_ways.referee import Counted, Result, Way, absence, measure, tried_batch_sizes, version
 from attack_ways.tables import Goal, Price, budget_goals, budget_report, goals_of, report
 
-from foolscope.attacks import evaluate
+from foolscope.attacks import evaluate_robustness
 from foolscope.core.threads import thread_count
 from foolscope.experiments.running.provenance import machine_facts
 from foolscope.experiments.running.run import Session
@@ -68,7 +68,7 @@ def measure_budgets(case: Case, rounds: int, seed: int) -> tuple[Price, Price]:
         for count, epsilons in budgets.items():
             model = Counted(case.model).eval()
             begin = time.perf_counter()
-            curve = evaluate(model, case.images, case.labels, case.norm, epsilons, seed=seed)
+            curve = evaluate_robustness(model, case.images, case.labels, case.norm, epsilons, seed=seed)
             if number >= 0:
                 seconds[count].append(time.perf_counter() - begin)
                 median = statistics.median(seconds[count])

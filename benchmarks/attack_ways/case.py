@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from foolscope.attacks import parse_epsilon
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.study_file import read_study
 from foolscope.learning.evaluation import to_pixels
+from foolscope.threats import parse_epsilon
 
 __all__ = ["WORKS", "Case", "Work", "cases_of"]
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from attack_ways.case import Case
 from attack_ways.peers import art_classifier, art_norm, by_art
 from attack_ways.referee import Way, in_batches
-from foolscope.attacks import evaluate
+from foolscope.attacks import evaluate_robustness
 
 __all__ = [
     "ART",
@@ -74,7 +74,7 @@ def eight_budgets(epsilon: float) -> list[float]:
 
 
 def _ours(model: nn.Module, case: Case, batch_size: int, seed: int) -> Tensor:
-    curve = evaluate(
+    curve = evaluate_robustness(
         model,
         case.images,
         case.labels,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from attack_ways.case import Case
-from foolscope.attacks import NORMS
+from foolscope.threats import NORMS
 
 __all__ = [
     "Counted",

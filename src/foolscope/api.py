@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from foolscope.attacks import Threat
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.engines.comparison import reference_run
 from foolscope.experiments.parts import ablations
@@ -27,6 +26,7 @@ from foolscope.experiments.subjects.subject import Subject, dataset_settings, mo
 from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
 from foolscope.reports.pages import read_pictures, write_study_report
 from foolscope.results import Ablation, CheckResult, Inspection, Robustness, Search, StudyResult, Training
+from foolscope.threats import Threat
 
 __all__ = ["ablate", "attack", "check", "inspect", "recipe", "reproduce", "search", "study", "train"]
 
@@ -264,7 +264,7 @@ def attack(
         std: per channel, beside ``mean``.
         norm: "linf", "l2" or "l1".
         attacks: names, or tables such as ``{"name": "pgd", "steps": 20}``, in the order tried; by default
-            the full evaluation (:func:`foolscope.attacks.evaluate`).
+            the full evaluation (:func:`foolscope.attacks.evaluate_robustness`).
         surrogate: another model, whose fooling images the full evaluation tries as well.
         levels: number of gray levels above 0 to which the full evaluation rounds fooling images, such as 255.
         time_budget_seconds: when the full evaluation stops; the same call goes on where it stopped.

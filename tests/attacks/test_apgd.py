@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import APGD, LOSSES, NORMS, Threat, misclassified, run
-from foolscope.attacks.problem import Problem
+from foolscope.attacks import APGD, LOSSES, misclassified, run
+from foolscope.attacks.runner.problem import Problem
 from foolscope.attacks.step_rules import StepHalving, checkpoint_periods
+from foolscope.threats import NORMS, Threat
 
 NORM = pytest.mark.parametrize("norm", list(NORMS))
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import ATTACKS, FGSM, NORMS, Threat, robust_accuracy_curve, run
+from foolscope.attacks import ATTACKS, FGSM, robust_accuracy_curve, run
 from foolscope.core.errors import ThreatError
 from foolscope.core.settings import Settings
+from foolscope.threats import NORMS, Threat
 
 QUICK = {
     "square": {"steps": 60},

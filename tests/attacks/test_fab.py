@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import FAB, NORMS, Threat, misclassified, run
+from foolscope.attacks import FAB, misclassified, run
+from foolscope.threats import NORMS, Threat
 
 NORM = pytest.mark.parametrize("norm", list(NORMS))
 LARGEST = {"linf": 0.5, "l2": 2.0, "l1": 8.0}

@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import FGSM, FGSMRS, Threat, run
+from foolscope.attacks import FGSM, FGSMRS, run
+from foolscope.threats import Threat
 
 
 class Watched(nn.Module):

@@ -13,11 +13,11 @@ from foolscope.attacks import (
     PGD,
     CarliniWagner,
     DeepFool,
-    Threat,
     misclassified,
     robust_accuracy_curve,
     run,
 )
+from foolscope.threats import Threat
 
 EXACT = [
     FMN(),

@@ -4,7 +4,8 @@ from scipy.stats import kstest
 from scipy.stats import norm as normal
 from torch import nn
 
-from foolscope.attacks import NORMS, GaussianNoise, Threat, UniformNoise, run
+from foolscope.attacks import GaussianNoise, UniformNoise, run
+from foolscope.threats import NORMS, Threat
 
 
 class Watched(nn.Module):

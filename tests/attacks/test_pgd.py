@@ -2,7 +2,8 @@ import pydantic
 import pytest
 import torch
 
-from foolscope.attacks import BIM, MIFGSM, NORMS, PGD, Threat, misclassified, run
+from foolscope.attacks import BIM, MIFGSM, PGD, misclassified, run
+from foolscope.threats import NORMS, Threat
 
 
 def test_settings():

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import PGD, Square, Threat, run
-from foolscope.attacks.randomness import Noise, numbered_uniform
+from foolscope.attacks import PGD, Square, run
+from foolscope.attacks.runner.randomness import Noise, numbered_uniform
 from foolscope.attacks.square import bump, halvings, square_sides
+from foolscope.threats import Threat
 
 
 class Watched(nn.Module):

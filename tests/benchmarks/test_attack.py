@@ -31,10 +31,11 @@ from attack_ways.referee import (
     version,
 )
 
-from foolscope.attacks import PGD, Threat, robust_accuracy_curve
+from foolscope.attacks import PGD, robust_accuracy_curve
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
+from foolscope.threats import Threat
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 
 from foolscope.core.errors import StoreError
 from foolscope.learning import OPTIMIZERS, TrainingSettings, preparation, train_pack, training
-from foolscope.learning.adversarial import PGD, TRADES
+from foolscope.learning.adversarial import PGDTraining, TRADESTraining
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.losses import SquaredError
 from foolscope.learning.optimizers import SGD, Adam
@@ -105,10 +105,12 @@ PACKS = {
     ],
     "brain floats": [{"model": MLP(hidden=(8,)), "precision": "bfloat16", "optimizer": Adam()}],
     "a defense": [
-        {"model": ResNet(channels=(2,)), "defense": PGD(epsilon=epsilon, attack_steps=1)}
+        {"model": ResNet(channels=(2,)), "defense": PGDTraining(epsilon=epsilon, attack_steps=1)}
         for epsilon in (0.05, 0.1)
     ],
-    "trades": [{"model": MLP(hidden=(8,), dropout=0.3), "defense": TRADES(epsilon=0.1, attack_steps=2)}],
+    "trades": [
+        {"model": MLP(hidden=(8,), dropout=0.3), "defense": TRADESTraining(epsilon=0.1, attack_steps=2)}
+    ],
     "no validation": [{"seed": seed} for seed in (0, 1)],
 }
 

@@ -1,4 +1,4 @@
-"""Auto-PGD: projected gradient ascent that finds its own step size and goes back to its best point."""
+"""Auto-PGD: projected gradient ascent that adapts its step size and restarts from its best point."""
 
 from typing import ClassVar, Literal
 
@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.attacks.step_rules import AdaptiveSparsity, StepHalving, StepRule, where_rows
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L1, L2, Linf, Norm
@@ -20,20 +20,20 @@ __all__ = ["APGD"]
 
 
 class APGD(Settings):
-    """Projected gradient ascent with a step size that nobody has to choose.
+    """Projected gradient ascent that adapts its step size.
 
     In L∞ and L2 steps have momentum, start at 2 ε and are halved where they no longer help
-    (:class:`foolscope.attacks.step_rules.StepHalving`); in L1 they are sparse, and as sparse as the best
-    perturbation suggests (:class:`foolscope.attacks.step_rules.AdaptiveSparsity`). Where that changes the
-    step, the search goes on from the image with the largest loss so far.
+    (:class:`foolscope.attacks.step_rules.StepHalving`); in L1 they are sparse, with a density that follows
+    the best perturbation (:class:`foolscope.attacks.step_rules.AdaptiveSparsity`). Where the step size
+    changes, the search goes on from the image with the largest loss so far.
 
-    With ``loss="dlr"`` and ``targets="every"`` or some, and success at any misclassification, this is the
-    targeted attack of AutoAttack.
+    With ``loss="dlr"``, several targets such as ``targets="every"``, and success at any misclassification,
+    this is the targeted attack of AutoAttack.
 
     Args:
-        steps: how many.
-        restarts: how many random starts an image must withstand.
-        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        steps: number of steps.
+        restarts: number of random starts.
+        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
         rho: ρ, the fraction of steps that must raise the loss for a step size to stay; not used in L1.
 
     Example:
@@ -56,7 +56,7 @@ class APGD(Settings):
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2", "l1")
 
     def start(self, problem: Problem, noise: Noise) -> State:
-        """Start at a random point: in L∞ and L2 of the ball's surface, in L1 a projected Gaussian."""
+        """Start at a random point: on the ball's surface in L∞ and L2, at a projected Gaussian in L1."""
         return self.start_at(problem, self._rule(problem).start(problem, noise))
 
     def start_at(self, problem: Problem, points: Float[Tensor, "batch channel height width"]) -> State:
@@ -71,20 +71,20 @@ class APGD(Settings):
         }
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Evaluate the image, remember it if it is the best, adapt at a checkpoint, move."""
+        """Evaluate the image, keep it if it is the best, adapt the step size at a checkpoint, and move."""
         rule, points = self._rule(problem), state["inputs"]
-        evaluation = oracle.ascent(points, LOSSES[self.loss])
-        better = evaluation.losses > state["best_loss"]
+        answer = oracle.loss_and_gradient(points, LOSSES[self.loss])
+        better = answer.losses > state["best_loss"]
         best = {
             "best_inputs": where_rows(better, points, state["best_inputs"]),
-            "best_gradient": where_rows(better, evaluation.gradient, state["best_gradient"]),
-            "best_loss": torch.where(better, evaluation.losses, state["best_loss"]),
+            "best_gradient": where_rows(better, answer.gradient, state["best_gradient"]),
+            "best_loss": torch.where(better, answer.losses, state["best_loss"]),
         }
-        memory, restart = rule.check(problem, {**state, **best, "loss": evaluation.losses}, self.steps)
+        memory, restart = rule.check(problem, {**state, **best, "loss": answer.losses}, self.steps)
         here = {
             "inputs": where_rows(restart, best["best_inputs"], points),
             "previous": state["previous"],
-            "gradient": where_rows(restart, best["best_gradient"], evaluation.gradient),
+            "gradient": where_rows(restart, best["best_gradient"], answer.gradient),
         }
         moved = rule.move(problem, {**memory, **here})
         return {**best, **memory, "inputs": moved, "previous": here["inputs"]}

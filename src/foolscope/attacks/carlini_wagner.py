@@ -7,11 +7,11 @@ import pydantic
 import torch
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 
 __all__ = ["CarliniWagner"]
@@ -25,14 +25,14 @@ _INSIDE = 1 - 1e-6  # black and white are infinitely far away in tanh space
 class CarliniWagner(Settings):
     """Minimize ``‖x' − x‖₂² + c · max(−margin(x'), 0)`` over w, ``x' = (tanh w + 1) / 2``, with Adam.
 
-    A binary search finds the smallest constant c at which the minimum fools. The search knows no ball: what
-    it finds beyond the threat's budget does not count, and is no reason for a doubt either. Black and white
+    A binary search finds the smallest constant c at which the minimum fools. The search is not limited to
+    the ball: what it finds beyond the threat's budget does not count and raises no doubt. Black and white
     pixels, infinitely far out in tanh space, hardly move: prefer FMN or DDN on images with many of them.
 
     Args:
-        search_steps: how many constants are tried.
-        iterations: gradient steps for each constant, at most: an image whose objective has not fallen in a
-            tenth of them, or in 50, goes on to the next constant, and rests after the last.
+        search_steps: number of constants that are tried.
+        iterations: largest number of gradient steps for each constant: an image whose objective has not
+            fallen in a tenth of them, or in 50, goes on to the next constant, and stops after the last.
         learning_rate: Adam's.
         initial_constant: the first c; it grows tenfold until the image fools.
 
@@ -80,7 +80,7 @@ class CarliniWagner(Settings):
         }
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Take one step of Adam with the rows that have constants left to try; the others rest."""
+        """Take one step of Adam for the rows that have constants left to try; the others do not move."""
         trying = (state["search"] < self.search_steps).nonzero()[:, 0]
         if len(trying) == len(problem):
             return self._stepped(problem, state, oracle)
@@ -91,27 +91,27 @@ class CarliniWagner(Settings):
         return {name: value.index_copy(0, trying, stepped[name]) for name, value in state.items()}
 
     def _stepped(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Take one step of Adam; where a constant's iterations end choose the next."""
+        """Take one step of Adam; where a constant's iterations end, choose the next constant."""
         lower, upper = problem.bounds
         half = (upper - lower) / 2
         origin = torch.atanh(((problem.inputs - lower) / half - 1) * _INSIDE)
         bent = torch.tanh(origin + state["shift"])
         points = (lower + half * (1 + bent)).clamp(lower, upper)
-        evaluation = oracle.ascent(points, LOSSES["margin"])
-        found = state["found"] | oracle.ledger.fools(problem, evaluation.logits)
-        weight = torch.where(evaluation.losses < 0, state["constant"], 0)
+        answer = oracle.loss_and_gradient(points, LOSSES["margin"])
+        found = state["found"] | oracle.fools(answer.logits)
+        weight = torch.where(answer.losses < 0, state["constant"], 0)
         change = points - problem.inputs
-        by_pixel = 2 * change - _column(weight) * evaluation.gradient
+        by_pixel = 2 * change - over_pixels(weight) * answer.gradient
         gradient = by_pixel * half * (1 - bent.square())
         mean = _DECAY * state["mean"] + (1 - _DECAY) * gradient
         square = _SQUARE_DECAY * state["square"] + (1 - _SQUARE_DECAY) * gradient.square()
         turn = (state["iteration"] + 1).to(points.dtype)
-        unbiased = square / _column(1 - _SQUARE_DECAY**turn)
-        rate = self.learning_rate / _column(1 - _DECAY**turn)
+        unbiased = square / over_pixels(1 - _SQUARE_DECAY**turn)
+        rate = self.learning_rate / over_pixels(1 - _DECAY**turn)
         shift = state["shift"] - rate * mean / (unbiased.sqrt() + _TINY)
-        objective = change.square().flatten(1).sum(1) - weight * evaluation.losses
+        objective = change.square().flatten(1).sum(1) - weight * answer.losses
         last, checked = self._ends(state, objective)
-        kept = _column((~last).to(points.dtype))
+        kept = over_pixels((~last).to(points.dtype))
         return {
             "inputs": problem.project(lower + half * (1 + torch.tanh(origin + shift))),
             "shift": shift * kept,
@@ -125,7 +125,7 @@ class CarliniWagner(Settings):
         }
 
     def _ends(self, state: State, objective: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where a constant's iterations end, and the objective at the last check of each row."""
+        """Return the rows where a constant's iterations end, and each row's objective at its last check."""
         iteration, period = state["iteration"], max(_SHORTEST_PERIOD, self.iterations // _CHECKS)
         checks = (iteration > 0) & (iteration % period == 0)
         converged = checks & (objective > (1 - _PROGRESS) * state["checked"])
@@ -140,7 +140,3 @@ def _next_constant(state: State, found: Tensor, last: Tensor) -> State:
     low = torch.where(last & ~found, constant.maximum(state["low"]), state["low"])
     following = torch.where(high.isfinite(), (low + high) / 2, constant * 10)
     return {"constant": torch.where(last, following, constant), "low": low, "high": high}
-
-
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

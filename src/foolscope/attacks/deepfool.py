@@ -1,4 +1,4 @@
-"""DeepFool: step onto the nearest class boundary of the linearized model until the image is behind one."""
+"""DeepFool: steps onto the nearest boundary of the linearized model until the image is misclassified."""
 
 from typing import ClassVar, Literal
 
@@ -7,31 +7,32 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 
 __all__ = ["DeepFool"]
 
-_BEYOND = 1e-4  # a step that ends on the boundary may stay before it for ever; in pixel units
+_BEYOND = 1e-4  # in pixel units: a step that ends on the boundary may never cross it
 
 
 class DeepFool(Settings):
     """Steps ``r ← r + |f_l| / ‖∇f_l‖_dual · s(∇f_l)`` with ``f_k = z_k − z_y`` and l the nearest boundary.
 
     ``s`` is the norm's steepest direction, so that the step ends on the boundary of the linearized model. The
-    image shown is ``x + (1 + η) r``, a little behind it. With targets the one boundary is the target's. The
-    threat's budget is the largest perturbation of interest: what would leave the ball is projected onto it.
+    model is evaluated at ``x + (1 + η) r``, a little beyond it. With targets only the target's boundary
+    counts. The threat's budget is the largest perturbation of interest: what leaves the ball is projected
+    onto it.
 
     Args:
-        steps: how many at most.
+        steps: largest number of steps.
         overshoot: η.
-        rivals: how many other classes are considered, those with the largest logits; each costs a backward
-            pass.
-        halvings: how often the line from the clean to the fooling image is halved to get closer.
+        rivals: number of other classes that are considered, those with the largest logits; each costs a
+            backward pass.
+        halvings: number of bisections of the line from the clean to the fooling image.
 
     Example:
         >>> DeepFool().norms
@@ -39,9 +40,10 @@ class DeepFool(Settings):
 
     Source:
         Moosavi-Dezfooli, Fawzi and Frossard (2016, arXiv:1511.04599), algorithm 2, and section 3.3 for other
-        norms; η, 50 steps, nine rivals, the linearization at the image that is shown and a
-        step longer by 0.0001 as in the authors' code. Deviations: images stay in the box; rivals are chosen
-        anew at each step; the fooling image is moved back along its line, since η alone costs 2 %; targets.
+        norms; η, 50 steps, nine rivals, the linearization at the evaluated image, and steps
+        longer by 0.0001 as in the authors' code. Deviations: images stay in the box; rivals are chosen
+        anew at each step; the fooling image is moved back along its line, since η alone makes it 2 % larger;
+        targets.
     """
 
     name: Literal["deepfool"] = "deepfool"
@@ -63,14 +65,16 @@ class DeepFool(Settings):
         }
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Move the images that do not fool yet to the nearest linearized boundary."""
+        """Move images that do not fool yet to the nearest linearized boundary."""
         inputs, perturbation, found = (state[name].clone() for name in ("inputs", "perturbation", "found"))
         rows = (~found).nonzero()[:, 0]
         if len(rows) == 0:
             return state
         seeking, asking = problem.select(rows), oracle.select(rows)
-        boundaries = asking.ascents(inputs[rows], lambda logits: self._differences(seeking, logits))
-        fooled = oracle.ledger.fools(seeking, boundaries[0].logits)
+        boundaries = asking.losses_and_gradients(
+            inputs[rows], lambda logits: self._differences(seeking, logits)
+        )
+        fooled = asking.fools(boundaries[0].logits)
         distances = torch.stack(
             [seeking.linear_distance(inputs[rows], each.losses, each.gradient) for each in boundaries], 1
         )
@@ -91,7 +95,7 @@ class DeepFool(Settings):
         return {"inputs": inputs, "perturbation": perturbation, "found": found}
 
     def _differences(self, problem: Problem, logits: Tensor) -> Float[Tensor, "batch rivals"]:
-        """Return how far the label's logit is behind those of its rivals, or the target behind all."""
+        """Return the rivals' logits minus the label's, or the target's logit minus the largest other one."""
         if problem.targets is not None:
             return LOSSES["margin"].targeted(logits, problem.labels, problem.targets)[:, None]
         own = problem.labels[:, None]
@@ -99,14 +103,14 @@ class DeepFool(Settings):
         return others.topk(min(self.rivals, logits.shape[1] - 1), dim=1).values - logits.gather(1, own)
 
     def _closer(self, problem: Problem, points: Tensor, oracle: Oracle) -> Tensor:
-        """Halve the line between the clean and the fooling image, keeping the fooling end."""
+        """Bisect the line between the clean and the fooling image, keeping the end that fools."""
         low, high = torch.zeros_like(problem.epsilon), torch.ones_like(problem.epsilon)
         for _ in range(self.halvings):
             middle = (low + high) / 2
-            fooled = oracle.ledger.fools(problem, oracle.logits(_between(problem.inputs, points, middle)))
+            fooled = oracle.fools(oracle.logits(_between(problem.inputs, points, middle)))
             low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
         return _between(problem.inputs, points, high)
 
 
 def _between(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
-    return start.lerp(end, fraction[:, None, None, None])
+    return start.lerp(end, over_pixels(fraction))

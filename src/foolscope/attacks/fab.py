@@ -1,4 +1,4 @@
-"""The fast adaptive boundary attack: along the boundary of the linearized model, biased towards the image."""
+"""The fast adaptive boundary attack: steps to the linearized boundary, biased towards the clean image."""
 
 from typing import ClassVar, Literal
 
@@ -7,41 +7,41 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.hyperplane import distance, smallest_step
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise, numbered_uniform
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise, numbered_uniform
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 
 __all__ = ["FAB"]
 
-_BEHIND = 0.1  # of the rest of the line; where two classes meet, neither of them need win
+_BEHIND = 0.1  # of the rest of the line: where two classes meet, a third may have the largest logit
 
 
 class FAB(Settings):
-    """Steps ``x_i ← (1 − α)(x_i + η d_i) + α (x + η d)`` behind the nearest linearized boundary.
+    """Steps ``x_i ← (1 − α)(x_i + η d_i) + α (x + η d)`` beyond the nearest linearized boundary.
 
     ``d_i`` and ``d`` are the smallest changes of the iterate and of the clean image that reach the boundary
     and stay in the box; ``α = min(‖d_i‖ / (‖d_i‖ + ‖d‖), bias)``. An iterate that fools goes back to
-    ``x + β (x_i − x)``. At last the line from the clean image to the best one is searched.
+    ``x + β (x_i − x)``. At the end the line from the clean image to the best one is searched.
 
     With targets, each is a search of its own for the boundary between label and target: with
     ``targets="every"`` and success at any misclassification this is the targeted attack FAB-T of AutoAttack,
-    one backward pass a step. Without, the search looks at the boundaries to all classes in every step, one
-    backward pass for each, and on small networks for digits found on average 1 to 9 % more. The threat's
-    budget is the largest perturbation of interest; the search may go beyond.
+    one backward pass a step. Without, the search considers the boundaries to all classes in every step, one
+    backward pass for each, and on small networks for digits its perturbations were on average 1 to 9 %
+    larger. The threat's budget is the largest perturbation of interest; the search may go beyond it.
 
     Args:
         iterations: steps of each search.
-        starts: how many searches one after another, each for every target: the first from the image, the
+        starts: number of searches, each for every target: the first from the clean image, the
             others from a uniform point within half of the smallest perturbation found or of the budget.
         bias: the largest α.
         overshoot: η − 1.
         backward_step: β.
-        final_steps: how often the last line is cut where the two classes at its ends seem to meet.
+        final_steps: number of cuts of the last line where the two classes at its ends seem to meet.
 
     Example:
         >>> FAB(starts=5).steps
@@ -50,8 +50,8 @@ class FAB(Settings):
     Source:
         Croce and Hein (2020, arXiv:1907.02044), algorithm 1, with its final search, which AutoAttack's
         program leaves out; the targeted form as in AutoAttack (Croce and Hein 2020, arXiv:2003.01690).
-        Deviations: random starts are uniform in the ball, where the programs take its surface; a last line
-        is cut a little behind the point where the classes seem to meet; where the target is ahead of the
+        Deviations: random starts are uniform in the ball, where the programs take its surface; the last line
+        is cut a little beyond the point where the classes seem to meet; where the target is ahead of the
         label, but another class ahead of both, and only the target counts, the boundary is that between the
         two.
     """
@@ -84,15 +84,15 @@ class FAB(Settings):
         }
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Step onto the boundary, go back where that fools; in the last step search the last line."""
+        """Step to the boundary, go back where that fools; in the last step search the final line."""
         moved = self._moved(problem, self._begun(problem, state), oracle)
-        fooled = oracle.ledger.fools(problem, oracle.logits(moved))
+        fooled = oracle.fools(oracle.logits(moved))
         sizes = problem.norm.size(moved - problem.inputs)
         better = fooled & (sizes < state["smallest"])
-        best = torch.where(_over_pixels(better), moved, state["best"])
+        best = torch.where(over_pixels(better), moved, state["best"])
         smallest = torch.where(better, sizes, state["smallest"])
         back = problem.inputs.lerp(moved, self.backward_step)
-        point = torch.where(_over_pixels(fooled), back, moved)
+        point = torch.where(over_pixels(fooled), back, moved)
         inputs = state["inputs"].clone()
         ending = problem.steps == self.steps - 1
         found = (ending & smallest.isfinite()).nonzero()[:, 0]
@@ -117,7 +117,7 @@ class FAB(Settings):
 
     def _moved(self, problem: Problem, point: Tensor, oracle: Oracle) -> Tensor:
         """Return the images after one biased step onto the nearest linearized boundary."""
-        boundaries = oracle.ascents(point, lambda logits: _differences(problem, logits, oracle))
+        boundaries = oracle.losses_and_gradients(point, lambda logits: _differences(problem, logits, oracle))
         gaps = [(-each.losses).nan_to_num(0.0, 0.0, 0.0) for each in boundaries]
         distances = [
             distance(problem.norm, each.gradient, gap) for each, gap in zip(boundaries, gaps, strict=True)
@@ -135,7 +135,7 @@ class FAB(Settings):
         alpha = near / (near + far).clamp(min=torch.finfo(near.dtype).tiny)
         beyond = 1 + self.overshoot
         moved = (point + beyond * here).lerp(
-            problem.inputs + beyond * home, _over_pixels(alpha.clamp(max=self.bias))
+            problem.inputs + beyond * home, over_pixels(alpha.clamp(max=self.bias))
         )
         return moved.clamp(*problem.bounds)
 
@@ -148,27 +148,23 @@ class FAB(Settings):
             before, behind = (logits.gather(1, classes).diff(dim=1)[:, 0] for logits in (inner, outer))
             meet = before / (before - behind).clamp(max=-torch.finfo(before.dtype).tiny)
             middle = low + (high - low) * (meet + _BEHIND * (1 - meet))
-            between = problem.inputs.lerp(points, _over_pixels(middle))
+            between = problem.inputs.lerp(points, over_pixels(middle))
             logits = oracle.logits(between)
-            fooled = oracle.ledger.fools(problem, logits)
+            fooled = oracle.fools(logits)
             low, high = torch.where(fooled, low, middle), torch.where(fooled, middle, high)
             inner = torch.where(fooled[:, None], inner, logits)
             outer = torch.where(fooled[:, None], logits, outer)
-        return problem.inputs.lerp(points, _over_pixels(high))
+        return problem.inputs.lerp(points, over_pixels(high))
 
 
 def _differences(problem: Problem, logits: Tensor, oracle: Oracle) -> Float[Tensor, "batch boundaries"]:
-    """Return how far the label's logit is behind the target's, or behind that of each other class."""
+    """Return the target's logit, or that of each other class, minus the label's."""
     own = logits.gather(1, problem.labels[:, None])
     if problem.targets is None:
         classes = logits.shape[1]
         others = (problem.labels[:, None] + torch.arange(1, classes, device=logits.device)) % classes
         return logits.gather(1, others) - own
     ahead = logits.gather(1, problem.targets[:, None]) - own
-    beaten = (ahead[:, 0] > 0) & ~oracle.ledger.fools(problem, logits)
+    beaten = (ahead[:, 0] > 0) & ~oracle.fools(logits)
     behind_all = LOSSES["margin"].targeted(logits, problem.labels, problem.targets)
     return torch.where(beaten, behind_all, ahead[:, 0])[:, None]
-
-
-def _over_pixels(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

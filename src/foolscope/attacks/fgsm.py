@@ -4,11 +4,11 @@ from typing import ClassVar, Literal
 
 import pydantic
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 
@@ -18,11 +18,11 @@ __all__ = ["FGSM", "FGSMRS"]
 class FGSM(Settings):
     """One steepest step of size ε from the clean image, ``x' = x + ε sign(∇ₓ L(x, y))`` in L∞.
 
-    In other norms the sign gives way to that norm's steepest step (the "fast gradient method"). With targets
-    the step goes towards the target.
+    In other norms that norm's steepest step replaces the sign (the "fast gradient method"). With targets the
+    step goes towards the target.
 
     Args:
-        loss: what the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        loss: the loss that the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> FGSM(loss="margin").steps
@@ -47,28 +47,28 @@ class FGSM(Settings):
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Spend the whole budget along the gradient."""
-        evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
-        return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, problem.epsilon)}
+        answer = oracle.loss_and_gradient(state["inputs"], LOSSES[self.loss])
+        return {"inputs": problem.ascend(state["inputs"], answer.gradient, problem.epsilon)}
 
 
 class FGSMRS(Settings):
     """FGSM with random start: a uniform point of the ball, one step of 1.25 ε, a projection onto the ball.
 
-    A setting of :class:`FGSM` would have to turn start, step size and restarts at once; under a name of its
-    own it is what people ask for.
+    It is an attack of its own, and not a setting of :class:`FGSM`, because start, step size and restarts all
+    differ.
 
     Args:
-        step_fraction: the step in budgets.
-        restarts: how many random starts an image must withstand.
-        loss: what the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        step_fraction: the step size as a multiple of the budget.
+        restarts: number of random starts.
+        loss: the loss that the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> FGSMRS().step_fraction
         1.25
 
     Source:
-        Wong, Rice and Kolter (2020, arXiv:2001.03994), section 4 and algorithm 3, where it makes training
-        images. Deviation: the start, too, is clipped to the bounds.
+        Wong, Rice and Kolter (2020, arXiv:2001.03994), section 4 and algorithm 3, where it makes
+        training images. Deviation: the start, too, is clipped to the bounds.
     """
 
     name: Literal["fgsm-rs"] = "fgsm-rs"
@@ -86,6 +86,6 @@ class FGSMRS(Settings):
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Take the one step and project."""
-        evaluation = oracle.ascent(state["inputs"], LOSSES[self.loss])
+        answer = oracle.loss_and_gradient(state["inputs"], LOSSES[self.loss])
         step_size = problem.epsilon * self.step_fraction
-        return {"inputs": problem.ascend(state["inputs"], evaluation.gradient, step_size)}
+        return {"inputs": problem.ascend(state["inputs"], answer.gradient, step_size)}

@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import pydantic
 import torch
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L2, NORMS
 
@@ -26,11 +26,11 @@ class FMN(Settings):
     α and γ anneal along a half cosine. The threat's budget caps ε: it is the largest size of interest.
 
     Without targets the search stays with the class that it meets first, however many steps it takes: on small
-    networks for digits it found on average 4 to 16 % more than the smallest perturbation known. With
-    ``targets="every"`` and success at any misclassification it was 1 %, and 3 % with 40 steps.
+    networks for digits its perturbations were on average 4 to 16 % larger than the smallest known. With
+    ``targets="every"`` and success at any misclassification they were 1 % larger, and 3 % with 40 steps.
 
     Args:
-        steps: how many. The paper reports curves up to 1000.
+        steps: number of steps. The paper reports curves up to 1000.
         step_size: α at first, a length in L2 whatever the norm; it falls to a hundredth.
         radius_step: γ at first.
         last_radius_step: γ at last.
@@ -43,7 +43,7 @@ class FMN(Settings):
         Pintor, Roli, Brendel and Biggio (2021, arXiv:2102.12827), section 2, algorithm 1. The values are
         those of the implementation in Rony's adversarial-library. Deviations: the projection onto ball and
         box together is exact; before the first success the radius is taken larger by (1 + γ), since an exact
-        estimate would end on the boundary and not behind it; no start from a given fooling image; no L0.
+        estimate ends on the boundary and not beyond it; no start from a given fooling image; no L0.
     """
 
     name: Literal["fmn"] = "fmn"
@@ -64,19 +64,19 @@ class FMN(Settings):
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Adapt the radius, step along the gradient and project."""
         points, radius, smallest = state["inputs"], state["radius"], state["smallest"]
-        evaluation = oracle.ascent(points, LOSSES["margin"])
-        fooled = oracle.ledger.fools(problem, evaluation.logits)
+        answer = oracle.loss_and_gradient(points, LOSSES["margin"])
+        fooled = oracle.fools(answer.logits)
         size = problem.norm.size(points - problem.inputs)
         smallest = torch.where(fooled, smallest.minimum(size), smallest)
         cosine = problem.remaining(self.steps)
         rate = self.last_radius_step + (self.radius_step - self.last_radius_step) * cosine
-        boundary = size + problem.linear_distance(points, evaluation.losses, evaluation.gradient)
+        boundary = size + problem.linear_distance(points, answer.losses, answer.gradient)
         radius = torch.where(
             fooled,
             (radius * (1 - rate)).minimum(smallest),
             torch.where(smallest.isfinite(), radius, boundary) * (1 + rate),
         ).minimum(problem.epsilon)
-        step = _EUCLIDEAN.steepest_step(evaluation.gradient, self.step_size * (0.01 + 0.99 * cosine))
+        step = _EUCLIDEAN.steepest_step(answer.gradient, self.step_size * (0.01 + 0.99 * cosine))
         return {
             "inputs": problem.within(radius).project(points + step),
             "radius": radius,

@@ -15,7 +15,7 @@ __all__ = ["distance", "smallest_step"]
 def distance(
     norm: Norm, normal: Float[Tensor, "batch ..."], gap: Float[Tensor, " batch"]
 ) -> Float[Tensor, " batch"]:
-    """Return how far the hyperplane ``⟨normal, d⟩ = gap`` is from 0 without a box, ``|gap| / ‖normal‖_dual``.
+    """Return the distance from 0 to the hyperplane ``⟨normal, d⟩ = gap``: ``|gap| / ‖normal‖_dual``.
 
     Args:
         norm: the norm of the change.
@@ -35,8 +35,8 @@ def smallest_step(
 ) -> Float[Tensor, "batch ..."]:
     """Return ``argmin ‖d‖`` over ``⟨normal, d⟩ = gap, lower ≤ d ≤ upper``, exactly.
 
-    Every pixel moves the way that gains, by ``t`` in L∞ and by ``t |normal_i|`` in L2 or as far as the box
-    lets it; in L1 one pixel after the other goes to the end of its room, those that gain most first.
+    Every pixel moves in the direction that gains, by ``t`` in L∞ and by ``t |normal_i|`` in L2, or as far as
+    the box allows; in L1 one pixel after another moves to the end of its room, those that gain most first.
 
     Args:
         norm: the norm of the change.
@@ -54,8 +54,8 @@ def smallest_step(
         tensor([[ 0.3000, -0.4000]])
 
     Source:
-        Croce and Hein (2020, arXiv:1907.02044) pose the problem and solve it by sorting; so do we in L1. In
-        L∞ and L2 a few rounds of a guess that only grows take the place of the sort.
+        Croce and Hein (2020, arXiv:1907.02044) pose the problem and solve it by sorting, as we do in L1. In
+        L∞ and L2 we iterate on the set of pixels at their limit, which only grows, instead of sorting.
     """
     direction = normal * gap.sign().view(-1, *[1] * (normal.dim() - 1))
     room = torch.where(direction > 0, upper, -lower)

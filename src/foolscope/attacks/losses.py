@@ -1,4 +1,4 @@
-"""What an attack makes larger: each loss per image, away from the label or towards a target."""
+"""The losses that attacks maximize: one value per image, away from the label or towards a target."""
 
 from collections.abc import Callable
 from math import inf
@@ -105,7 +105,7 @@ def targeted_dlr(
 
 
 class Loss(NamedTuple):
-    """One loss in its two directions; an attack makes either larger.
+    """One loss in its two directions, both of which attacks maximize.
 
     Args:
         untargeted: from (logits, labels) to one number per image, larger where the label is further off.
@@ -143,7 +143,7 @@ def target_reached(
 
 
 def _spread(logits: Tensor, places: slice) -> Tensor:
-    """Return how far the largest logit is above the mean of those at these places of the order."""
+    """Return the largest logit minus the mean of those at these places of the order."""
     if logits.shape[1] < 3:
         return torch.ones_like(logits[:, 0])
     ordered = logits.sort(dim=1, descending=True).values

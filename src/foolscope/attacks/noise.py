@@ -1,13 +1,13 @@
-"""Random noise of the whole budget: the control that every attack must beat."""
+"""Random noise that spends the whole budget: the baseline that every attack must beat."""
 
 from typing import ClassVar, Literal
 
 import pydantic
 
-from foolscope.attacks.attack import State
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 
@@ -17,12 +17,12 @@ _DRAWS = pydantic.Field(10, ge=1)
 
 
 class UniformNoise(Settings):
-    """A uniform point of the ball, clipped to the bounds; the model is asked about nothing else.
+    """A uniform point of the ball, clipped to the bounds; the model is evaluated at nothing else.
 
-    A model that falls to noise needs no attacker. An attack that finds no more than noise does is no attack.
+    A model that noise fools needs no attacker, and an attack that fools no more than noise does is broken.
 
     Args:
-        restarts: how many draws an image must withstand.
+        restarts: number of draws.
 
     Example:
         >>> UniformNoise(restarts=100).steps
@@ -41,17 +41,17 @@ class UniformNoise(Settings):
         return {"inputs": problem.random_start(noise)}
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Leave the candidate as it is."""
+        """Return the state unchanged."""
         return state
 
 
 class GaussianNoise(Settings):
     """Independent Gaussian noise on every pixel, scaled to the budget, ``x' = x + ε g / ‖g‖``, and clipped.
 
-    In L2 this is a uniform direction; in L∞ and L1 one draw's largest pixel and its sum spend the budget.
+    In L2 this is a uniform direction; in L∞ the largest pixel of the draw spends the budget, in L1 their sum.
 
     Args:
-        restarts: how many draws an image must withstand.
+        restarts: number of draws.
 
     Example:
         >>> GaussianNoise().restarts
@@ -71,8 +71,8 @@ class GaussianNoise(Settings):
         numbers = noise.gaussian(problem.indices, problem.items, inputs.shape[1:].numel())
         gaussian = numbers.to(inputs.dtype).view_as(inputs)
         scale = problem.epsilon / problem.norm.size(gaussian)
-        return {"inputs": problem.project(inputs + gaussian * scale[:, None, None, None])}
+        return {"inputs": problem.project(inputs + gaussian * over_pixels(scale))}
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Leave the candidate as it is."""
+        """Return the state unchanged."""
         return state

@@ -5,11 +5,11 @@ from typing import Annotated, ClassVar, Literal
 import pydantic
 import torch
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import NORMS
 from foolscope.threats.threat import parse_epsilon
@@ -22,7 +22,7 @@ def _pixels(value: str | float | int | None) -> float | None:
 
 
 class _Ascent(Settings):
-    """What the iterated methods share: all but a name, defaults and the length of the path.
+    """What the iterated methods share; they differ in name, defaults and length of the path.
 
     With momentum μ the step follows ``g ← μ g + ∇L / ‖∇L‖₁`` instead of the gradient.
     """
@@ -34,7 +34,7 @@ class _Ascent(Settings):
     momentum: float = pydantic.Field(0.0, ge=0)
     loss: LossName = "cross_entropy"
 
-    path: ClassVar[float]  # budgets that all steps together walk, where no step size is given
+    path: ClassVar[float]  # length of all steps together as a multiple of the budget, without a step size
     stops_at_success: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
 
@@ -53,13 +53,13 @@ class _Ascent(Settings):
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Take one steepest step and project."""
-        gradient = oracle.ascent(state["inputs"], LOSSES[self.loss]).gradient
+        gradient = oracle.loss_and_gradient(state["inputs"], LOSSES[self.loss]).gradient
         default = problem.epsilon * (self.path / self.steps)
         step_size = default if self.step_size is None else default.new_full(default.shape, self.step_size)
         if not self.momentum:
             return {"inputs": problem.ascend(state["inputs"], gradient, step_size)}
         length = gradient.flatten(1).abs().sum(1).clamp(min=torch.finfo(gradient.dtype).tiny)
-        velocity = self.momentum * state["velocity"] + gradient / length[:, None, None, None]
+        velocity = self.momentum * state["velocity"] + gradient / over_pixels(length)
         return {"inputs": problem.ascend(state["inputs"], velocity, step_size), "velocity": velocity}
 
 
@@ -67,12 +67,12 @@ class PGD(_Ascent):
     """Iterated steepest steps, ``x ← Π(x + α s(∇ₓ L(x, y)))`` with the projection onto ball and bounds.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         step_size: α in pixel units, a number or text such as ``"2/255"``; without it 2.5 ε / steps.
         random_start: whether a work item starts at a uniform point of the ball, or at the clean image.
-        restarts: how many random starts an image must withstand.
+        restarts: number of random starts.
         momentum: μ; see :class:`MIFGSM`, of which this makes the projected variant with random start.
-        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> PGD(steps=10, step_size="2/255").step_size
@@ -96,12 +96,12 @@ class BIM(_Ascent):
     """The basic iterative method, or iterated FGSM: PGD from the clean image, with small steps.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         step_size: in pixel units; without it 1.25 ε / steps, which is the paper's 1/255 at ε = 8/255.
-        random_start: whether to start at a uniform point of the ball after all.
-        restarts: how many random starts an image must withstand.
+        random_start: whether to start at a uniform point of the ball instead of the clean image.
+        restarts: number of random starts.
         momentum: μ; see :class:`MIFGSM`.
-        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> BIM().steps
@@ -120,15 +120,15 @@ class BIM(_Ascent):
 class MIFGSM(_Ascent):
     """The momentum iterative method: ``g ← μ g + ∇L / ‖∇L‖₁``, then a steepest step along ``g``.
 
-    Made for transfer to other models: momentum carries the search past what only this model falls for.
+    Designed for transfer to other models: momentum carries the search past what fools only this model.
 
     Args:
-        steps: how many.
+        steps: number of steps.
         step_size: in pixel units; without it ε / steps.
         random_start: whether to start at a uniform point of the ball, or at the clean image.
-        restarts: how many random starts an image must withstand.
+        restarts: number of random starts.
         momentum: μ, the decay factor.
-        loss: what the steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
     Example:
         >>> MIFGSM().momentum

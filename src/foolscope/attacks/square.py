@@ -1,4 +1,4 @@
-"""Square attack: a random search over square-shaped changes that asks for outputs, never for gradients."""
+"""Square attack: a random search over square-shaped changes that uses outputs and no gradients."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -8,11 +8,11 @@ import pydantic
 import torch
 from torch import Tensor
 
-from foolscope.attacks.attack import State
 from foolscope.attacks.losses import LOSSES, LossName
-from foolscope.attacks.oracle import Oracle
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise, numbered_uniform
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.oracle import Oracle
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise, numbered_uniform
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L2, Linf, Norm
 
@@ -26,17 +26,17 @@ Draw = Callable[[int], Tensor]
 
 
 class Square(Settings):
-    """Random search: change one square of the best image so far, ask, and keep the change if it helped.
+    """Random search: change one square of the best image so far, and keep the change if it raises the loss.
 
     The square covers a fraction p of the pixels, which is halved at fixed queries. In L∞ its pixels go to
     x ± ε, one sign for each channel; the search starts with vertical stripes. In L2 the budget of another
     square moves to a bump with a bright and a dark half; the search starts with a tiling of bumps.
 
     Args:
-        steps: how many queries; the last candidate takes one more.
+        steps: number of queries; the last candidate takes one more.
         fraction: p at first, of the pixels of an image.
-        restarts: how many searches an image must withstand.
-        loss: what a change must raise: ``"margin"``, ``"cross_entropy"`` or ``"dlr"``.
+        restarts: number of searches.
+        loss: the loss that a change must raise: ``"margin"``, ``"cross_entropy"`` or ``"dlr"``.
 
     Example:
         >>> Square(steps=1000).fraction
@@ -72,10 +72,10 @@ class Square(Settings):
         }
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Ask about the candidate, keep it if it is better, and change a square of the best."""
+        """Evaluate the candidate, keep it if it is better, and change a square of the best."""
         losses = oracle.losses(state["inputs"], LOSSES[self.loss]).to(problem.epsilon.dtype)
         better = losses > state["loss"]
-        best = torch.where(_over_pixels(better), state["inputs"], state["best"])
+        best = torch.where(over_pixels(better), state["inputs"], state["best"])
         shape = _SHAPES[type(problem.norm)]
         sides = square_sides(self.fraction, *problem.inputs.shape[-2:], smallest=shape.smallest_side)
         candidates = shape.change(
@@ -90,7 +90,7 @@ class Square(Settings):
 
 
 def halvings(taken: Tensor, steps: int) -> Tensor:
-    """Return how often p has been halved when this many of ``steps`` queries have been taken."""
+    """Return how often p has been halved after this many of ``steps`` queries."""
     scaled = taken * 10_000 // steps
     return (scaled[:, None] > scaled.new_tensor(_HALVINGS)).sum(1)
 
@@ -120,7 +120,7 @@ def _stripes(problem: Problem, draw: Draw) -> Tensor:
     """Move every column of every channel by ±ε."""
     count, channels, _, width = problem.inputs.shape
     signs = _signs(draw(channels * width)).view(count, channels, 1, width)
-    return (problem.inputs + _over_pixels(problem.epsilon) * signs).clamp(*problem.bounds)
+    return (problem.inputs + over_pixels(problem.epsilon) * signs).clamp(*problem.bounds)
 
 
 def _recolored_square(
@@ -167,7 +167,7 @@ def _tiling(problem: Problem, draw: Draw) -> Tensor:
 
 
 def _moved_bump(problem: Problem, best: Tensor, sides: tuple[int, ...], phase: Tensor, draw: Draw) -> Tensor:
-    """Take the budget of one square away and spend it, with what is unused, on a bump in another."""
+    """Spend the budget of one square, and what was unused, on a bump in another square."""
     _, channels, height, width = best.shape
     side = phase.new_tensor(sides)[phase]
     numbers = draw(channels + 5)
@@ -191,7 +191,7 @@ def _moved_bump(problem: Problem, best: Tensor, sides: tuple[int, ...], phase: T
 
 
 class _Shape(NamedTuple):
-    """What a norm's search starts from, how it changes a square, and how small a square may be."""
+    """A norm's first perturbation, its change of a square, and the smallest side of a square."""
 
     first: Callable[[Problem, Draw], Tensor]
     change: Callable[[Problem, Tensor, tuple[int, ...], Tensor, Draw], Tensor]
@@ -248,14 +248,14 @@ def _window(numbers: Tensor, side: Tensor, height: int, width: int) -> tuple[Ten
 
 
 def _spent(problem: Problem, perturbation: Tensor) -> Tensor:
-    """Return the images after the perturbation, scaled to the whole budget."""
+    """Scale the perturbation to the whole budget and return the perturbed images."""
     length = _square_sum(perturbation).sum(1, keepdim=True).sqrt()
-    scale = _over_pixels(problem.epsilon) / length.clamp(min=torch.finfo(length.dtype).tiny)
+    scale = over_pixels(problem.epsilon) / length.clamp(min=torch.finfo(length.dtype).tiny)
     return (problem.inputs + perturbation * scale).clamp(*problem.bounds)
 
 
 def _unit(values: Tensor) -> Tensor:
-    """Return each channel at length 1 in L2, or as it is where it is 0."""
+    """Scale each channel to length 1 in L2; a channel of zeros stays zero."""
     return values / _square_sum(values).sqrt().clamp(min=torch.finfo(values.dtype).tiny)
 
 
@@ -265,7 +265,3 @@ def _square_sum(values: Tensor) -> Tensor:
 
 def _signs(numbers: Tensor) -> Tensor:
     return torch.where(numbers < 0.5, -1.0, 1.0)
-
-
-def _over_pixels(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

@@ -1,4 +1,4 @@
-"""How Auto-PGD moves and when it takes smaller steps: a rule for dense norms and a rule for L1."""
+"""How Auto-PGD moves and when it shortens its steps: one rule for dense norms and one for L1."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.attacks.attack import State
-from foolscope.attacks.problem import Problem
-from foolscope.attacks.randomness import Noise
+from foolscope.attacks.runner.attack import State
+from foolscope.attacks.runner.problem import Problem, over_pixels
+from foolscope.attacks.runner.randomness import Noise
 
 __all__ = ["AdaptiveSparsity", "StepHalving", "StepRule", "checkpoint_periods", "where_rows"]
 
@@ -28,7 +28,7 @@ _L1_SMALLEST_STEP = 0.1  # of the budget
 
 @runtime_checkable
 class StepRule(Protocol):
-    """What Auto-PGD leaves to the norm: the start, the move, and what a checkpoint changes.
+    """The parts of Auto-PGD that depend on the norm: start, move, and what a checkpoint changes.
 
     All three work on rows: in one batch some rows are at a checkpoint and others are not.
     """
@@ -38,16 +38,16 @@ class StepRule(Protocol):
         ...
 
     def memory(self, problem: Problem) -> State:
-        """Return what the rule remembers from step to step, before the first; with it ``"step_size"``."""
+        """Return the rule's memory before the first step; it contains ``"step_size"``."""
         ...
 
     def check(self, problem: Problem, state: State, steps: int) -> tuple[State, Tensor]:
-        """Return the rule's memory after the image of this step was evaluated, and who restarts.
+        """Return the rule's memory after this step's image was evaluated, and which rows restart.
 
         Args:
             problem: the rows; ``problem.steps`` says how many steps each has taken.
             state: with ``"loss"`` of the image just evaluated, ``"best_loss"`` and ``"best_inputs"`` so far.
-            steps: how many steps the attack takes.
+            steps: number of steps of the attack.
         """
         ...
 
@@ -80,7 +80,7 @@ class StepHalving:
         inside = problem.random_start(noise) - problem.inputs
         lengths = problem.norm.size(inside)
         scale = problem.epsilon / lengths.clamp(min=torch.finfo(lengths.dtype).tiny)
-        return problem.project(problem.inputs + _column(scale) * inside)
+        return problem.project(problem.inputs + over_pixels(scale) * inside)
 
     def memory(self, problem: Problem) -> State:
         """Begin with steps of 2 ε and nothing seen."""
@@ -111,9 +111,9 @@ class StepHalving:
         return memory, halve
 
     def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
-        """Take a steepest step and part of the last step once more."""
+        """Take a steepest step and repeat part of the last step."""
         inputs, gradient = state["inputs"], state["gradient"]
-        weight = _column(torch.where(problem.steps == 0, 1.0, _MOMENTUM).to(inputs.dtype))
+        weight = over_pixels(torch.where(problem.steps == 0, 1.0, _MOMENTUM).to(inputs.dtype))
         stepped = problem.ascend(inputs, gradient, state["step_size"])
         return problem.project(
             inputs + weight * (stepped - inputs) + (1 - weight) * (inputs - state["previous"])
@@ -172,7 +172,7 @@ class AdaptiveSparsity:
         return memory, sparser
 
     def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
-        """Move the pixels whose gradients are largest; where gradients tie, all of the tie."""
+        """Move the pixels with the largest gradients; where gradients tie, all that tie."""
         sizes = state["gradient"].flatten(1).abs()
         threshold = sizes.sort(dim=1, descending=True).values.gather(1, state["moved_pixels"][:, None] - 1)
         signs = state["gradient"].sign().flatten(1) * (sizes >= threshold)
@@ -188,7 +188,7 @@ def checkpoint_periods(steps: int) -> tuple[int, ...]:
     ``p_{j+1} = p_j + max(p_j − p_{j−1} − 0.03, 0.06)``, computed in whole hundredths.
 
     Args:
-        steps: how many steps the attack takes.
+        steps: number of steps of the attack.
 
     Example:
         >>> [step for step, period in enumerate(checkpoint_periods(100)) if period]
@@ -210,8 +210,4 @@ def checkpoint_periods(steps: int) -> tuple[int, ...]:
 
 def where_rows(rows: Tensor, there: Tensor, elsewhere: Tensor) -> Tensor:
     """Return the images of one batch in the rows of a mask and of the other batch elsewhere."""
-    return torch.where(_column(rows), there, elsewhere)
-
-
-def _column(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
+    return torch.where(over_pixels(rows), there, elsewhere)

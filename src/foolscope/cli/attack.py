@@ -12,7 +12,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from foolscope.attacks import ATTACKS, NORMS, Threat, parse_epsilons
+from foolscope.attacks import ATTACKS
 from foolscope.cli.console import live_progress, percent, results, starting_anew
 from foolscope.cli.options import one_of, place_options, report_option, session_of
 from foolscope.cli.subject_options import (
@@ -32,6 +32,7 @@ from foolscope.experiments.running.run import Session, StageEvent
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.reports import render_html
 from foolscope.results import Robustness
+from foolscope.threats import NORMS, Threat, parse_epsilons
 
 _EXAMPLES = """\b
 Examples:

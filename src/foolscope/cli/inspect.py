@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from foolscope.attacks import NORMS, Threat
 from foolscope.cli.console import live_progress, percent, results, starting_anew
 from foolscope.cli.graph import graph_of, graph_option
 from foolscope.cli.options import one_of, place_options, report_option, session_of
@@ -31,6 +30,7 @@ from foolscope.experiments.running.run import StageEvent
 from foolscope.reports import render_html, write_graph
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
 from foolscope.reports.parts.inspections.layers import learned_layers, significant, spread
+from foolscope.threats import NORMS, Threat
 
 _EXAMPLES = """\b
 Examples:

@@ -9,11 +9,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from foolscope.attacks import NORMS, parse_epsilon
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.subjects.foreign_models import is_foreign
 from foolscope.experiments.subjects.subject import Subject, dataset_settings, foreign_subject, run_subject
+from foolscope.threats import NORMS, parse_epsilon
 
 __all__ = [
     "Images",

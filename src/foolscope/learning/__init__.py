@@ -1,4 +1,4 @@
-"""Layer 2: losses, optimizers, schedules, penalties, defenses of a pack, the training loop, evaluation."""
+"""Layer 3: losses, optimizers, schedules, penalties and defenses of a pack; training loop and evaluation."""
 
 from foolscope.learning.adversarial import DEFENSES
 from foolscope.learning.losses import LOSSES

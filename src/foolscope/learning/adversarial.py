@@ -1,16 +1,16 @@
-r"""Adversarial training: each minibatch is moved to where its loss is large before it is learned.
+r"""Adversarial training: each minibatch is perturbed to raise its loss before the model learns it.
 
 .. math:: \min_w \; E_{(x, y)} \max_{\|x' - x\|_\infty \le \epsilon} L(w, x', y)
 
 Adversarial inputs are crafted in evaluation mode, without dropout and with the running statistics of batch
-normalization, and learned in training mode. The reference code of TRADES does so; that of Wong et al.
-crafts in training mode. Pang et al. 2021, *Bag of tricks for adversarial training*, arXiv:2010.00467, find
-evaluation mode better on clean images and as robust.
+normalization, and learned in training mode, as in the reference code of TRADES; that of Wong et al. crafts in
+training mode. Pang et al. 2021, *Bag of tricks for adversarial training*, arXiv:2010.00467, find that
+evaluation mode gives higher clean accuracy and equal robustness.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pydantic
 import torch
@@ -23,17 +23,18 @@ from foolscope.core.settings import Settings
 from foolscope.learning.losses import CrossEntropy, LossSettings, PackLoss
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.packing import Context, Program
+from foolscope.threats.threat import parse_epsilon
 
 __all__ = [
     "DEFENSES",
-    "FGSM",
-    "PGD",
-    "TRADES",
     "DefenseEntry",
     "DefenseSettings",
+    "FGSMTraining",
     "Minibatch",
     "NoDefense",
+    "PGDTraining",
     "PackDefense",
+    "TRADESTraining",
     "ascend",
     "check_defense",
     "divergence",
@@ -42,18 +43,15 @@ __all__ = [
 _TRADES_START_DEVIATION = 0.001  # of the Gaussian noise that TRADES starts from, in pixels
 
 
-def _pixels(value: Any) -> Any:
-    """Read a distance between images in [0, 1]: a number, or a fraction such as ``"8/255"``."""
-    if isinstance(value, str):
-        numerator, slash, denominator = value.partition("/")
-        try:
-            value = float(numerator) / (float(denominator) if slash else 1.0)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"write a number or a fraction such as 8/255; got {value!r}") from None
-    if isinstance(value, int | float) and not 0.0 <= value <= 1.0:
-        hint = f". Did you mean {value:g}/255?" if 1.0 < value <= 255.0 else ""
-        raise ValueError(f"must be in [0, 1] (pixels scaled to [0, 1]); got {value:g}{hint}")
-    return value
+def _pixels(value: str | float | int | None) -> float | None:
+    """Read a change of a pixel, pixels being in [0, 1]: a number, or a fraction such as ``"8/255"``."""
+    if value is None:
+        return None
+    size = parse_epsilon(value, what="a change of a pixel")
+    if size > 1:
+        hint = f". Did you mean {size:g}/255?" if size <= 255 else ""
+        raise ValueError(f"must be in [0, 1] (pixels scaled to [0, 1]); got {size:g}{hint}")
+    return size
 
 
 class DefenseSettings(Settings):
@@ -63,67 +61,73 @@ class DefenseSettings(Settings):
 
 
 class NoDefense(DefenseSettings):
-    """Learns the images as they are."""
+    """Training on the images as they are."""
 
     name: Literal["none"] = "none"
 
 
 class _Adversarial(DefenseSettings):
-    """What all adversarial training shares."""
+    """The setting that all adversarial training shares."""
 
     epsilon: Annotated[float, pydantic.BeforeValidator(_pixels)] = Field(
         8 / 255,
-        description="largest change of a pixel, pixels being in [0, 1]; a fraction such as 8/255 will do",
+        description="largest change of a pixel, pixels being in [0, 1]; a number or a fraction such as 8/255",
     )
 
 
-class PGD(_Adversarial):
-    """Learns what projected gradient ascent on the loss finds.
+class PGDTraining(_Adversarial):
+    """Training on images that projected gradient ascent moves to a higher loss.
 
-    Madry et al. 2018, arXiv:1706.06083, section 2.1; on CIFAR-10 they train with 7 steps of 2/255. Without a
-    step size, the 2.5 ε / steps with which they compare budgets in section 5.
+    Madry et al. 2018, arXiv:1706.06083, section 2.1; on CIFAR-10 they train with 7 steps of 2/255. The
+    default step size is the 2.5 ε / steps with which they compare budgets in section 5.
     """
 
     name: Literal["pgd"] = "pgd"
-    attack_steps: int = Field(7, ge=1, description="gradient steps on every minibatch before it is learned")
-    attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
-        None, description="change of every pixel in a step; none is 2.5 epsilon / steps"
+    attack_steps: int = Field(
+        7, ge=1, description="gradient steps on every minibatch before the model learns it"
     )
-    random_start: bool = Field(True, description="begin anywhere in the ball instead of at the image")
+    attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
+        None, description="change of every pixel in a step; the default is 2.5 epsilon / steps"
+    )
+    random_start: bool = Field(True, description="start anywhere in the ball instead of at the image")
 
 
-class FGSM(_Adversarial):
-    """Learns what one signed gradient step from a random start finds.
+class FGSMTraining(_Adversarial):
+    """Training on images that one signed gradient step from a random start moves to a higher loss.
 
-    Wong et al. 2020, *Fast is better than free*, arXiv:2001.03994, section 4. Cheap, and apt to collapse:
+    Wong et al. 2020, *Fast is better than free*, arXiv:2001.03994, section 4. Cheap, but it may collapse:
     see :func:`foolscope.learning.robustness.doubts_about_defense`.
     """
 
     name: Literal["fgsm"] = "fgsm"
     attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
-        None, description="change of every pixel in the step; none is 1.25 epsilon"
+        None, description="change of every pixel in the step; the default is 1.25 epsilon"
     )
-    random_start: bool = Field(True, description="begin anywhere in the ball instead of at the image")
+    random_start: bool = Field(True, description="start anywhere in the ball instead of at the image")
 
 
-class TRADES(_Adversarial):
-    """Learns the images, and that images nearby look the same: L(f(x), y) + β max KL(f(x) ‖ f(x')).
+class TRADESTraining(_Adversarial):
+    """Training on the images and on equal predictions nearby: L(f(x), y) + β max KL(f(x) ‖ f(x')).
 
-    Zhang et al. 2019, arXiv:1901.08573, algorithm 1 with β = 1/λ; start, steps and mode as in their code.
-    Without a step size, 2.5 ε / steps (theirs on CIFAR-10: 2.3).
+    Zhang et al. 2019, arXiv:1901.08573, algorithm 1 with β = 1/λ; start, steps and mode as in their code. The
+    default step size is 2.5 ε / steps (theirs on CIFAR-10 is 2.3 ε / steps).
     """
 
     name: Literal["trades"] = "trades"
-    beta: float = Field(6.0, ge=0.0, description="weight of staying the same against being right")
-    attack_steps: int = Field(10, ge=1, description="gradient steps on every minibatch before it is learned")
+    beta: float = Field(
+        6.0, ge=0.0, description="weight of equal predictions nearby against the loss on the images"
+    )
+    attack_steps: int = Field(
+        10, ge=1, description="gradient steps on every minibatch before the model learns it"
+    )
     attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
-        None, description="change of every pixel in a step; none is 2.5 epsilon / steps"
+        None, description="change of every pixel in a step; the default is 2.5 epsilon / steps"
     )
 
 
 @dataclass(frozen=True)
 class Minibatch:
-    """One minibatch and all that its losses are computed from.
+    """One minibatch and everything that its losses are computed from.
 
     Args:
         program: of the pack.
@@ -131,9 +135,9 @@ class Minibatch:
         images: in [0, 1], a minibatch per group.
         labels: of every trial.
         loss: of the pack.
-        smoothing: of the labels of every trial.
+        smoothing: label smoothing of every trial.
         context: of a forward pass in training.
-        generators: one per group; trials of one seed draw the same, whatever the pack.
+        generators: one per group; trials of one seed draw the same numbers, whatever the pack.
     """
 
     program: Program
@@ -146,19 +150,19 @@ class Minibatch:
     generators: tuple[torch.Generator, ...]
 
     def for_each_trial(self, values: Float[Tensor, "group ..."]) -> Float[Tensor, "trial ..."]:
-        """Give every trial its own copy of what its group shares."""
+        """Repeat what a group shares for each of its trials."""
         return values.repeat_interleave(len(self.labels) // len(values), dim=0)
 
     def draw(self, sample: Callable[..., Tensor]) -> Float[Tensor, "trial batch channel height width"]:
-        """Draw numbers of the shape of the images with ``torch.rand`` or ``torch.randn``."""
+        """Draw numbers in the shape of the images with ``torch.rand`` or ``torch.randn``."""
         drawn = [
             sample(self.images.shape[1:], generator=each, dtype=self.images.dtype, device=self.images.device)
             for each in self.generators
         ]
         return self.for_each_trial(torch.stack(drawn))
 
-    def attacked(self, inputs: Float[Tensor, "trial batch channel height width"]) -> Tensor:
-        """Return the logits as an attacker sees them: in evaluation mode, of parameters that stay."""
+    def attacker_logits(self, inputs: Float[Tensor, "trial batch channel height width"]) -> Tensor:
+        """Return the logits that an attacker sees: in evaluation mode and with constant parameters."""
         tensors = {name: value.detach() for name, value in self.tensors.items()}
         return self.program(tensors, inputs, Context(training=False, dtype=self.context.dtype))
 
@@ -168,12 +172,12 @@ class PackDefense:
     """The defense of a pack, its settings along the trial axis.
 
     Args:
-        losses: turns a minibatch into the losses to lower and the logits on the adversarial inputs.
-        epsilon: in pixels.
-        step_size: in pixels.
-        beta: of TRADES.
+        losses: turns a minibatch into the losses to minimize and the logits on the adversarial inputs.
+        epsilon: in pixel units.
+        step_size: in pixel units.
+        beta: β of TRADES.
         steps: gradient steps of the inner maximization.
-        random_start: whether PGD and FGSM begin anywhere in the ball.
+        random_start: whether PGD and FGSM start anywhere in the ball.
     """
 
     losses: Callable[["PackDefense", Minibatch], tuple[Tensor, Tensor]]
@@ -210,23 +214,23 @@ class PackDefense:
 
 
 def check_defense(defense: DefenseSettings, loss: LossSettings) -> None:
-    """Refuse TRADES with a loss that makes no probabilities of the logits.
+    """Refuse TRADES with a loss that does not turn logits into probabilities.
 
     Raises:
-        RecipeError: with what to take instead.
+        RecipeError: with what to choose instead.
     """
-    if isinstance(defense, TRADES) and not isinstance(loss, CrossEntropy):
+    if isinstance(defense, TRADESTraining) and not isinstance(loss, CrossEntropy):
         raise RecipeError(
             f"defense trades compares probabilities and needs loss cross-entropy; got {loss.name}. "
-            "Set loss to cross-entropy, or take defense pgd"
+            "Set loss to cross-entropy, or choose defense pgd"
         )
 
 
 def _step_size(settings: DefenseSettings) -> float:
-    assert isinstance(settings, PGD | FGSM | TRADES)
+    assert isinstance(settings, PGDTraining | FGSMTraining | TRADESTraining)
     if settings.attack_step_size is not None:
         return settings.attack_step_size
-    return settings.epsilon * (1.25 if isinstance(settings, FGSM) else 2.5 / settings.attack_steps)
+    return settings.epsilon * (1.25 if isinstance(settings, FGSMTraining) else 2.5 / settings.attack_steps)
 
 
 def ascend(
@@ -238,7 +242,7 @@ def ascend(
     step_size: Float[Tensor, " trial"],
     steps: int,
 ) -> Float[Tensor, "trial batch channel height width"]:
-    r"""Move images to where an objective is large, by projected signed gradient ascent.
+    r"""Raise an objective at each image by projected signed gradient ascent.
 
     .. math:: x_{k+1} = \Pi_{\|x' - x\|_\infty \le \epsilon, \; 0 \le x' \le 1}
         (x_k + \alpha \, \mathrm{sign} \nabla f(x_k))
@@ -246,9 +250,9 @@ def ascend(
     Args:
         objective: f, one value per trial and image.
         images: x, in [0, 1].
-        start: x_0; what lies outside of ball or [0, 1] is projected.
-        epsilon: ε of every trial, in pixels.
-        step_size: α of every trial, in pixels.
+        start: x_0; projected onto the ball and [0, 1] first.
+        epsilon: ε of every trial, in pixel units.
+        step_size: α of every trial, in pixel units.
         steps: at least 0.
 
     Returns:
@@ -281,12 +285,12 @@ def divergence(
 
 
 def _adversarial_losses(defense: PackDefense, batch: Minibatch) -> tuple[Tensor, Tensor]:
-    """Losses on adversarial inputs; they are crafted against the loss without label smoothing."""
+    """Return the losses on adversarial inputs, crafted against the loss without label smoothing."""
     images = start = batch.for_each_trial(batch.images)
     if defense.random_start:
         start = images + defense.epsilon.view(-1, 1, 1, 1, 1) * (2.0 * batch.draw(torch.rand) - 1.0)
     inputs = ascend(
-        lambda values: batch.loss(batch.attacked(values), batch.labels, None),
+        lambda values: batch.loss(batch.attacker_logits(values), batch.labels, None),
         images,
         start,
         epsilon=defense.epsilon,
@@ -298,15 +302,15 @@ def _adversarial_losses(defense: PackDefense, batch: Minibatch) -> tuple[Tensor,
 
 
 def _trades_losses(defense: PackDefense, batch: Minibatch) -> tuple[Tensor, Tensor]:
-    """Losses on the images plus β times the divergence of the adversarial inputs from them.
+    """Return the losses on the images plus β times the divergence of the predictions on adversarial inputs.
 
-    The gradient flows through both, and each goes through the model by itself, as in the authors' code.
+    The gradient flows through both, and each is a forward pass of its own, as in the authors' code.
     """
     images = batch.for_each_trial(batch.images)
     with torch.no_grad():
-        natural = batch.attacked(images)
+        natural = batch.attacker_logits(images)
     inputs = ascend(
-        lambda values: divergence(natural, batch.attacked(values)),
+        lambda values: divergence(natural, batch.attacker_logits(values)),
         images,
         images + _TRADES_START_DEVIATION * batch.draw(torch.randn),
         epsilon=defense.epsilon,
@@ -321,7 +325,7 @@ def _trades_losses(defense: PackDefense, batch: Minibatch) -> tuple[Tensor, Tens
 
 @dataclass(frozen=True)
 class DefenseEntry:
-    """A registered defense: its settings, and how it turns a minibatch into losses (``None``: as it is)."""
+    """A registered defense: its settings, and its losses of a minibatch; ``None`` for the plain loss."""
 
     settings: type[DefenseSettings]
     losses: Callable[[PackDefense, Minibatch], tuple[Tensor, Tensor]] | None
@@ -329,7 +333,7 @@ class DefenseEntry:
 
 DEFENSES: dict[str, DefenseEntry] = {
     "none": DefenseEntry(NoDefense, None),
-    "pgd": DefenseEntry(PGD, _adversarial_losses),
-    "fgsm": DefenseEntry(FGSM, _adversarial_losses),
-    "trades": DefenseEntry(TRADES, _trades_losses),
+    "pgd": DefenseEntry(PGDTraining, _adversarial_losses),
+    "fgsm": DefenseEntry(FGSMTraining, _adversarial_losses),
+    "trades": DefenseEntry(TRADESTraining, _trades_losses),
 }

@@ -21,7 +21,7 @@ _LARGEST_BATCHES = (
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one pass over a split tells of every trial.
+    """Loss, accuracy and predictions of every trial on one split.
 
     Args:
         loss: mean over images.
@@ -69,9 +69,9 @@ def evaluate(
 
 
 def channel_statistics(split: LabeledImages) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:
-    """Return mean and standard deviation of the pixels per channel, in [0, 1], exactly, from their histogram.
+    """Return each channel's exact mean and standard deviation over all pixels, in [0, 1].
 
-    A channel of one value gets deviation 1, so that normalization never divides by zero.
+    A channel with a single value gets deviation 1, so that normalization never divides by zero.
     """
     values = torch.arange(256, dtype=torch.float64) / 255.0
     means, deviations = [], []

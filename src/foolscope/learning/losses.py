@@ -36,7 +36,7 @@ class CrossEntropy(LossSettings):
 
     name: Literal["cross-entropy"] = "cross-entropy"
     label_smoothing: float = Field(
-        0.0, ge=0.0, lt=1.0, description="share of the label spread evenly over all classes"
+        0.0, ge=0.0, lt=1.0, description="fraction of the label spread evenly over all classes"
     )
 
 
@@ -51,7 +51,7 @@ def cross_entropy(
     labels: Int64[Tensor, "trial batch"],
     label_smoothing: Float[Tensor, " trial"] | None = None,
 ) -> Float[Tensor, "trial batch"]:
-    """Cross-entropy per image: −(1 − s) log p_label − (s / K) Σ_k log p_k.
+    """Return the cross-entropy of each image: −(1 − s) log p_label − (s / K) Σ_k log p_k.
 
     Args:
         logits: of every trial.
@@ -77,7 +77,7 @@ def squared_error(
     labels: Int64[Tensor, "trial batch"],
     unused: Float[Tensor, " trial"] | None = None,
 ) -> Float[Tensor, "trial batch"]:
-    """Squared error per image: ½ Σ_k (score_k − [k = label])².
+    """Return the squared error of each image: ½ Σ_k (score_k − [k = label])².
 
     Args:
         scores: outputs of every trial.

@@ -2,7 +2,7 @@
 
 ``update`` works in place on the parameters and on the state that ``init`` made, and on nothing else. The
 ``weight_decay`` of the settings is the decoupled one; :mod:`foolscope.learning.regularizers` applies it, for
-every optimizer alike.
+every optimizer in the same way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ class SGD(OptimizerSettings):
     learning_rate: float = Field(
         0.1, gt=0.0, description="step length; the schedule multiplies or replaces it"
     )
-    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="how much of the last step is kept")
+    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="fraction of the last step that is kept")
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
 
@@ -127,18 +127,23 @@ def _adam_update(
 
 @dataclass(frozen=True)
 class OptimizerEntry:
-    """One optimizer: its settings class, which fields vary along the trial axis, the pair of functions."""
+    """One optimizer: its settings and its pair of functions."""
 
     settings: type[OptimizerSettings]
-    fields: tuple[str, ...]
     init: Callable[[PackTensors, PerTrial], OptimizerState]
     update: Callable[[PackTensors, PackTensors, OptimizerState, PerTrial, int], None]
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that only this optimizer has: numbers and switches, which become tensors (trial,)."""
+        shared = OptimizerSettings.model_fields
+        return tuple(field for field in self.settings.model_fields if field not in shared)
+
 
 OPTIMIZERS: dict[str, OptimizerEntry] = {
-    "sgd": OptimizerEntry(SGD, ("momentum", "nesterov"), _sgd_init, _sgd_update),
-    "adam": OptimizerEntry(Adam, ("beta1", "beta2", "stability"), _adam_init, _adam_update),
-    "adamw": OptimizerEntry(AdamW, ("beta1", "beta2", "stability"), _adam_init, _adam_update),
+    "sgd": OptimizerEntry(SGD, _sgd_init, _sgd_update),
+    "adam": OptimizerEntry(Adam, _adam_init, _adam_update),
+    "adamw": OptimizerEntry(AdamW, _adam_init, _adam_update),
 }
 
 
@@ -147,7 +152,7 @@ def hyperparameters(
 ) -> dict[str, Tensor]:
     """Gather the optimizer's own fields of every trial into tensors (trial,); all trials share one optimizer.
 
-    A switch that is off for every trial is left out, so that no step has to look at its values.
+    A switch that is off for every trial is omitted, so that no step has to read its values.
     """
     hyper = {}
     for field in OPTIMIZERS[settings[0].name].fields:

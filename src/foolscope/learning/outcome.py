@@ -1,4 +1,4 @@
-"""What training one trial yields."""
+"""The results of training one trial."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -17,13 +17,14 @@ class EpochRecord:
     Args:
         epoch: from 1.
         learning_rate: at the epoch's last step.
-        training_loss: without the penalty, over the epoch's minibatches as they were trained on: with a
-            defense, on adversarial inputs, and with TRADES its whole objective.
+        training_loss: without the penalty, over the epoch's minibatches as the model saw them: on adversarial
+            inputs with a defense, and with TRADES its whole objective.
         penalty: L1 and L2 terms at the end of the epoch.
-        training_accuracy: likewise over the minibatches, in [0, 1].
+        training_accuracy: over the same minibatches, in [0, 1].
         validation_loss: at the end of the epoch.
         validation_accuracy: at the end of the epoch, in [0, 1].
-        robust_validation_accuracy: likewise under a small PGD; ``None`` without a defense.
+        robust_validation_accuracy: under ten steps of PGD at the end of the epoch; ``None`` without a
+            defense.
     """
 
     epoch: int
@@ -50,7 +51,7 @@ class TrialOutcome:
         steps: gradient steps taken.
         duration_seconds: this trial's share of its pack's time.
         weights: the tested checkpoint as a state dict, normalization included.
-        doubts: reasons not to trust the defense, in plain words.
+        doubts: reasons to doubt the defense, in plain words.
     """
 
     status: Status
@@ -65,7 +66,7 @@ class TrialOutcome:
     doubts: tuple[str, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
-        """Return everything but the weights as JSON-able values."""
+        """Return everything except the weights as JSON-able values."""
         document = asdict(replace(self, weights={}))  # asdict would copy them
         del document["weights"]
         return document

@@ -24,7 +24,7 @@ __all__ = ["PACKED_LAYERS", "Activation", "Context", "Layer", "add", "has_packed
 
 @dataclass(frozen=True)
 class Context:
-    """What a forward pass needs beside parameters and images.
+    """What a forward pass needs besides parameters and images.
 
     Args:
         training: whether dropout acts, and normalization takes its statistics from the minibatch.
@@ -53,18 +53,18 @@ class Activation:
     layout: Literal["features", "images", "maps"]
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> "Activation":
-        """Apply a function that acts on every element, or on every map, alike."""
+        """Apply a function that acts on every element, or on every map, separately."""
         return Activation(function(self.tensor), self.lead, self.layout)
 
     def as_maps(self) -> "Activation":
-        """Return images as maps, and all else as it is."""
+        """Return images as maps, and any other activation unchanged."""
         if self.layout != "images":
             return self
         maps = self.tensor.transpose(0, 1).flatten(1, 2)
         return Activation(maps.contiguous(memory_format=torch.channels_last), self.lead, "maps")
 
     def for_each(self, trials: int) -> "Activation":
-        """Give every trial its own copy of an activation that its group has shared so far."""
+        """Repeat an activation that a group shares for each of its trials."""
         copies = trials // self.lead
         if copies == 1:
             return self
@@ -227,7 +227,7 @@ def _dropout(layer: Layer, tensors: PackTensors, value: Activation, context: Con
 
 
 def _mask(shape: Sequence[int], rate: float, generator: torch.Generator, like: Tensor) -> Tensor:
-    """Draw what :class:`Dropout` draws: nothing at rate zero."""
+    """Draw a mask as :class:`Dropout` does, which draws nothing at rate zero."""
     if rate == 0.0:
         return like.new_ones(shape)
     kept = torch.rand(shape, generator=generator, device=like.device).ge_(rate)

@@ -37,7 +37,7 @@ running statistics are updated in place.
 
 
 class _Tracer(fx.Tracer):
-    """Traces down to the layers that the table knows."""
+    """Traces a module down to the layers in the table."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return type(m) in PACKED_LAYERS
@@ -46,7 +46,7 @@ class _Tracer(fx.Tracer):
 def unpackable_layers(model: nn.Module) -> tuple[str, ...]:
     """Name the layer types for which the table has no packed operation.
 
-    Where some of them have parameters, those alone: the others pass on what these need.
+    Where some of them have parameters, only those are named.
 
     Example:
         >>> unpackable_layers(nn.Sequential(nn.Linear(2, 2), nn.Softplus()))
@@ -62,7 +62,7 @@ def unpackable_layers(model: nn.Module) -> tuple[str, ...]:
 
 
 def solo_reason(model: nn.Module) -> str | None:
-    """Say why a model trains one trial after another; ``None`` if it packs.
+    """Return why a model trains one trial after another; ``None`` if it can be packed.
 
     Example:
         >>> solo_reason(nn.Sequential(nn.Flatten(), nn.Linear(2, 2), nn.Softplus()))
@@ -123,9 +123,9 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
 
 
 def _pool_before_relu(layers: dict[fx.Node, Layer]) -> None:
-    """Let a ReLU that feeds only a max-pooling change places with it: the same result, less to do.
+    """Swap each ReLU that feeds only a max-pooling with it: the same result at less cost.
 
-    The largest of rectified numbers is the rectified largest, and where all are negative neither has a
+    The largest of rectified numbers is the rectified largest, and where all are negative neither order has a
     gradient.
     """
     for node, layer in layers.items():
@@ -137,7 +137,7 @@ def _pool_before_relu(layers: dict[fx.Node, Layer]) -> None:
 
 
 def _is_packable(nodes: Sequence[fx.Node], model: nn.Module) -> bool:
-    """Whether a graph has only layers of the table and additions, each on what its packed form expects."""
+    """Whether a graph has only additions and layers in the table, on inputs that packed forms accept."""
     is_map: dict[fx.Node, bool] = {}
     for node in nodes:
         inputs = [each for each in node.args if isinstance(each, fx.Node)]
@@ -159,7 +159,7 @@ def _is_packable(nodes: Sequence[fx.Node], model: nn.Module) -> bool:
 
 
 def solo_program(models: Sequence[nn.Module]) -> Program:
-    """Return the program that runs one trial after another: slower, the same results, any module."""
+    """Return the program that runs one trial after another: slower, with the same results, for any module."""
 
     def program(parameters: PackTensors, images: Tensor, context: Context) -> Tensor:
         shared = len(models) // images.shape[0]

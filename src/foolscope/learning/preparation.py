@@ -1,4 +1,4 @@
-"""From the settings of a pack's trials to all that the training loop needs: data, program, tensors, state."""
+"""Turns the settings of a pack's trials into what the training loop needs: program, tensors and state."""
 
 import math
 from collections.abc import Sequence
@@ -28,11 +28,12 @@ class Setup:
     """Everything that stays the same from step to step, for the trials that are trained.
 
     Args:
-        trials: those of one seed next to each other.
-        models: one per trial: their structure; their values are not read.
+        trials: trials of one seed next to each other.
+        models: one per trial; their structure is used and their values are not.
         master: data type of parameters, losses and updates.
         dtype: data type of the products.
-        groups: how many minibatches there are at a time: one a seed if each has as many trials.
+        groups: the number of minibatches at a time: one per seed if all seeds have equally many trials, else
+            one per trial.
     """
 
     trials: Sequence[TrainableTrial]
@@ -87,12 +88,12 @@ class Setup:
 
     @property
     def batch_size(self) -> int:
-        """Images in a minibatch."""
+        """The number of images in a minibatch."""
         return self.trials[0].training.batch_size
 
     @property
     def epochs(self) -> int:
-        """Those of the trial that has most."""
+        """The number of epochs of the trial that has most."""
         return max(trial.training.epochs for trial in self.trials)
 
     @property
@@ -119,7 +120,7 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         dataset: on the device to train on.
 
     Returns:
-        What stays the same, and the state before the first epoch.
+        The setup, and the state before the first epoch.
 
     Raises:
         RecipeError: the model does not fit the images, or the loss the defense.
@@ -153,7 +154,7 @@ def _data_types(trial: TrainableTrial, device: torch.device) -> tuple[torch.dtyp
 
 
 def _group_count(seeds: Sequence[int]) -> int:
-    """Count the groups of trials that share minibatches: one a seed if each has as many, else one a trial.
+    """Count the groups of trials that share minibatches: one per seed if these are equal, else one per trial.
 
     Example:
         >>> _group_count([0, 0, 1, 1]), _group_count([0, 0, 1])

@@ -16,7 +16,7 @@ __all__ = ["PackRegularizers", "RegularizationSettings", "clip_gradients"]
 
 
 class RegularizationSettings(Settings):
-    """Penalties added to the loss: l1 · Σ|w| + (l2 / 2) · Σ w², of gradients l1 · sign(w) and l2 · w."""
+    """Penalties added to the loss: l1 · Σ|w| + (l2 / 2) · Σ w², with gradients l1 · sign(w) and l2 · w."""
 
     l1: float = Field(0.0, ge=0.0, description="coefficient of the L1 penalty l1·Σ|w|")
     l2: float = Field(
@@ -33,8 +33,8 @@ class PackRegularizers:
 
     Args:
         l1: coefficient per trial; ``None`` where no trial has one.
-        l2: coefficient per trial; likewise.
-        weight_decay: decoupled decay per trial; likewise.
+        l2: coefficient per trial; ``None`` where no trial has one.
+        weight_decay: decoupled decay per trial; ``None`` where no trial has one.
         penalize: whether biases and normalization layers count, the same for the whole pack.
     """
 
@@ -69,7 +69,7 @@ class PackRegularizers:
         return self.l1 is not None or self.l2 is not None
 
     def penalized(self, parameters: Mapping[str, Tensor]) -> list[str]:
-        """Name the parameters that the penalties act on: weights have two axes beside the trial axis."""
+        """Name the parameters that the penalties act on: weights have two axes besides the trial axis."""
         return [name for name, value in parameters.items() if self.penalize == "all" or value.dim() > 2]
 
     def penalty(self, parameters: PackTensors) -> Float[Tensor, " trial"]:
@@ -85,7 +85,7 @@ class PackRegularizers:
         return total
 
     def add_gradients(self, parameters: PackTensors, gradients: PackTensors) -> None:
-        """Add the penalties' gradients to the loss's, in place."""
+        """Add the gradients of the penalties to those of the loss, in place."""
         for name in self.penalized(parameters):
             weights, gradient = parameters[name], gradients[name]
             if self.l1 is not None:
@@ -111,7 +111,7 @@ def clip_gradients(gradients: PackTensors, threshold: Float[Tensor, " trial"] | 
 
     Args:
         gradients: parameter name to gradients (trial, ...).
-        threshold: positive; infinity leaves a trial's gradient as it is, ``None`` that of every trial.
+        threshold: positive; infinity leaves a trial's gradient unchanged, ``None`` all gradients.
 
     References:
         Pascanu et al. 2013, arXiv:1211.5063, section 3.2, algorithm 1.

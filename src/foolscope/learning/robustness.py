@@ -1,4 +1,4 @@
-"""Robust accuracy on the validation set while a defense is trained, and what to doubt about the defense."""
+"""Robust accuracy on the validation set during adversarial training, and doubts about the defense."""
 
 from collections.abc import Sequence
 
@@ -32,10 +32,10 @@ def robust_accuracy(
     dtype: torch.dtype,
     epsilon: Float[Tensor, " trial"],
 ) -> Float64[Tensor, " trial"]:
-    """Return the share of images that are right both as they are and after a small PGD.
+    """Return the fraction of images that are correct both clean and after ten steps of PGD.
 
     Ten steps of ε/4 from one random start on at most 256 images, evenly spread over the split: an upper bound
-    good enough to compare epochs and to see a collapse, at the price of 10 training steps on 256 images.
+    that suffices to compare epochs and to detect a collapse, at the cost of 10 training steps on 256 images.
     Images and starts are the same in every epoch and for every trial.
 
     Args:
@@ -44,7 +44,7 @@ def robust_accuracy(
         split: images and labels on the parameters' device.
         loss: of the pack.
         dtype: data type of the products.
-        epsilon: of every trial, in pixels.
+        epsilon: of every trial, in pixel units.
     """
     first = next(iter(tensors.values()))
     trials, count = len(epsilon), min(_IMAGES, len(split))
@@ -54,7 +54,7 @@ def robust_accuracy(
     noise = 2.0 * torch.rand(images.shape, generator=generator, dtype=first.dtype, device=images.device) - 1.0
     context = Context(training=False, dtype=dtype)
     size = max(1, _LARGEST_BATCHES // trials)
-    right = torch.zeros(trials, dtype=torch.float64, device=images.device)
+    robust = torch.zeros(trials, dtype=torch.float64, device=images.device)
     for begin in range(0, count, size):
         part = slice(begin, begin + size)
         own_labels = labels[part].expand(trials, -1)
@@ -75,26 +75,25 @@ def robust_accuracy(
             withstood = [
                 program(tensors, each, context).argmax(dim=-1) == own_labels for each in (own_images, inputs)
             ]
-        right += (withstood[0] & withstood[1]).sum(dim=1)
-    return right / count
+        robust += (withstood[0] & withstood[1]).sum(dim=1)
+    return robust / count
 
 
 def doubts_about_defense(defense: DefenseSettings, history: Sequence[EpochRecord]) -> tuple[str, ...]:
-    """Say in plain words when training against a single step has collapsed.
+    """Return a doubt where training against a single step has collapsed.
 
     Catastrophic overfitting (Wong et al. 2020, arXiv:2001.03994, section 5.3): the model withstands the one
-    step it is trained against and nothing else. Here: in some epoch it is right on at least half of the
-    adversarial training images, and withstands PGD on at most a quarter as large a share of the validation
-    images.
+    step it is trained against and nothing else. It is reported where, in some epoch, accuracy on adversarial
+    training images is at least one half and robust validation accuracy is at most a quarter of it.
 
     Args:
         defense: of the trial.
         history: its epochs.
 
     Example:
-        >>> from foolscope.learning.adversarial import FGSM
+        >>> from foolscope.learning.adversarial import FGSMTraining
         >>> epoch = EpochRecord(1, 0.1, 0.2, 0.0, 0.9, 0.3, 0.9, robust_validation_accuracy=0.01)
-        >>> doubts_about_defense(FGSM(), [epoch])[0].partition(":")[0]
+        >>> doubts_about_defense(FGSMTraining(), [epoch])[0].partition(":")[0]
         'Catastrophic overfitting in epoch 1'
     """
     if getattr(defense, "attack_steps", 1) > 1:
@@ -105,8 +104,9 @@ def doubts_about_defense(defense: DefenseSettings, history: Sequence[EpochRecord
         if robust is None or withstood < _WITHSTOOD_IN_TRAINING or robust > _COLLAPSE * withstood:
             continue
         return (
-            f"Catastrophic overfitting in epoch {record.epoch}: {withstood:.0%} right on the training images "
-            f"under the single step it is trained against, but {robust:.0%} on validation images under "
-            f"PGD-{_STEPS}. Keep the best checkpoint, lower attack_step_size or epsilon, or train with pgd.",
+            f"Catastrophic overfitting in epoch {record.epoch}: accuracy is {withstood:.0%} on training "
+            f"images under the single step that is trained against, but {robust:.0%} on validation images "
+            f"under PGD-{_STEPS}. Keep the best checkpoint, lower attack_step_size or epsilon, or train "
+            "with pgd.",
         )
     return ()

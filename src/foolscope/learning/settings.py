@@ -1,4 +1,4 @@
-"""What training needs to know of a trial, as a protocol that a recipe satisfies."""
+"""What training needs to know about a trial, as a protocol that a recipe satisfies."""
 
 from typing import Literal, Protocol, runtime_checkable
 
@@ -17,7 +17,7 @@ __all__ = ["TrainableTrial", "TrainingSettings"]
 
 
 class TrainingSettings(Settings):
-    """How long, in what portions, and which checkpoint is kept."""
+    """Epochs, minibatches, clipping, early stopping, and which checkpoint is kept."""
 
     batch_size: int = Field(
         128, ge=1, description="images in a minibatch; the last of an epoch may be smaller"
@@ -38,7 +38,7 @@ class TrainingSettings(Settings):
 
 @runtime_checkable
 class TrainableTrial(Protocol):
-    """One trial as training sees it."""
+    """The settings of one trial that training reads."""
 
     @property
     def model(self) -> ModelSettings:
@@ -66,7 +66,7 @@ class TrainableTrial(Protocol):
 
     @property
     def training(self) -> TrainingSettings:
-        """How long and in what portions."""
+        """Epochs, minibatches and checkpoints."""
 
     @property
     def precision(self) -> Precision:

@@ -1,7 +1,7 @@
-"""Tensors of several trials as one, padded with zeros at the end of each axis where their shapes differ.
+"""Stacks the tensors of several trials, padded with zeros at the end of each axis where shapes differ.
 
-A padded unit has weights of zero on both sides. As long as its activation maps zero to zero, it puts out
-zero, gets no gradient and stays as it is: the trial computes what it computes alone.
+A padded unit has weights of zero on both sides. As long as its activation maps zero to zero, its output is
+zero, it gets no gradient and it does not change: the trial computes what it computes alone.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ __all__ = ["own_part", "stack_padded", "stacked_parameters", "stacked_statistics
 
 
 def stack_padded(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "trial ..."]:
-    """Stack tensors of as many axes along a new first one, each in the corner at zero of the largest shape.
+    """Stack tensors along a new first axis, each padded with zeros to the largest shape.
 
     Example:
         >>> stack_padded([torch.ones(1), torch.ones(2)])
@@ -32,11 +32,11 @@ def stack_padded(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "tr
 
 
 def own_part(padded: Shaped[Tensor, "..."], shape: Sequence[int]) -> Shaped[Tensor, "..."]:
-    """Return the view of one trial's own numbers.
+    """Return the view of one trial's numbers without the padding.
 
     Args:
         padded: one trial's part of a stack.
-        shape: what it had before.
+        shape: the shape before padding.
     """
     return padded[tuple(slice(size) for size in shape)]
 
@@ -50,7 +50,7 @@ def stacked_parameters(models: Sequence[nn.Module]) -> dict[str, Tensor]:
 
 
 def stacked_statistics(models: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Return the running means and variances of their batch normalizations, name to (trial, channel)."""
+    """Return the running means and variances of batch normalization, name to (trial, channel)."""
     names = [
         f"{path}.{name}"
         for path, module in models[0].named_modules()

@@ -1,4 +1,4 @@
-"""The state of a pack between two epochs: all that a killed run needs to go on to the same bits."""
+"""The state of a pack between two epochs, from which a killed run resumes to the same bits."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,18 +19,19 @@ __all__ = ["PackState"]
 
 @dataclass
 class PackState:
-    """What a pack has come to. Mutable on purpose: the training loop is its only owner.
+    """The state of a pack in training; mutable, with the training loop as its only owner.
 
     Args:
-        epoch: how many are done.
-        step: how many are done.
+        epoch: number of epochs done.
+        step: number of gradient steps done.
         trained: positions in the pack of the trials that are still computed. The leading axis of
-            ``parameters``, ``statistics`` and ``optimizer`` runs over them; all else is about every trial.
-        parameters: what the optimizer moves.
+            ``parameters``, ``statistics`` and ``optimizer`` runs over them; everything else covers all
+            trials.
+        parameters: what the optimizer updates.
         statistics: running means and variances of batch normalization.
         optimizer: its moments.
         best: parameters and statistics of the checkpoint to be tested.
-        best_epochs: when that was.
+        best_epochs: the epoch of that checkpoint.
         histories: one record per epoch.
         statuses: of every trial.
         seconds: spent on the pack, in all the processes that worked on it.
@@ -68,7 +69,7 @@ class PackState:
 
     @property
     def tensors(self) -> PackTensors:
-        """What a forward pass reads of the trials that are trained."""
+        """Parameters and running statistics of the trials that are trained."""
         return self.parameters | self.statistics
 
     def any_running(self) -> bool:
@@ -76,7 +77,7 @@ class PackState:
         return "running" in self.statuses
 
     def record(self, trial: int, record: EpochRecord, settings: TrainingSettings, *, diverged: bool) -> None:
-        """Append an epoch to a trial's history, keep its weights if they are to be kept, end it if over."""
+        """Append an epoch to a trial's history; keep its weights if they are best, end it if it is over."""
         history = self.histories[trial]
         history.append(record)
         row = self.trained.index(trial)
@@ -94,7 +95,7 @@ class PackState:
             self.statuses[trial] = "stopped early"
 
     def _silence(self, trial: int, row: int) -> None:
-        """End a diverged trial: zeros compute as fast as numbers and cannot disturb its neighbours."""
+        """End a diverged trial and set its numbers to zero, which cannot disturb its neighbors."""
         self.statuses[trial] = "diverged"
         moments = [moment for group in self.optimizer.values() for moment in group.values()]
         for tensor in (*self.tensors.values(), *moments):
@@ -166,7 +167,7 @@ class PackState:
 
 
 def _best_epoch(history: Sequence[EpochRecord]) -> int | None:
-    """Return the first epoch of the best validation accuracy, robust where measured; ``None`` without."""
+    """Return the first epoch of the best validation accuracy, robust where measured; ``None`` without any."""
     robust = [each.robust_validation_accuracy for each in history]
     clean = [each.validation_accuracy for each in history]
     accuracies = [each for each in (clean if None in robust else robust) if each is not None]

@@ -34,7 +34,7 @@ _CHECKPOINT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What the loop tells while it runs, once an epoch: one value per trial, ``None`` once it has diverged.
+    """The report of the loop after each epoch: one value per trial, ``None`` once it has diverged.
 
     Accuracies are also ``None`` where there is no validation set.
     """
@@ -96,11 +96,11 @@ def train_pack(
 
 
 def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
-    """Return the trials to go on with: without those that are over, once that makes a smaller pack as fast.
+    """Return the trials to go on with: without those that are over, once a smaller pack is as fast.
 
-    A pack whose seeds have unequally many trials gathers a minibatch for each trial instead of each seed,
-    which only pays when half of the trials are gone. Divergence alone leaves the pack as it is, for its
-    neighbours' bits depend on the pack.
+    A pack whose seeds have different numbers of trials gathers a minibatch per trial instead of per seed,
+    which only pays when half of the trials are gone. Divergence alone does not change the pack, because the
+    bits of the other trials depend on it.
     """
     running = [trial for trial in state.trained if state.statuses[trial] == "running"]
     ended = any(state.statuses[trial] in ("finished", "stopped early") for trial in state.trained)
@@ -162,7 +162,7 @@ def train_step(
     learning_rate: Float[Tensor, " trial"],
     context: Context,
 ) -> tuple[Float[Tensor, " trial"], Int64[Tensor, " trial"]]:
-    """Take one gradient step with every trial, in place.
+    """Take one gradient step for every trial, in place.
 
     Args:
         setup: of the trials.
@@ -172,8 +172,8 @@ def train_step(
         context: of a forward pass in training.
 
     Returns:
-        The loss summed over the minibatch before the step, without penalties, and how many predictions were
-        right: with a defense, those on adversarial inputs.
+        The loss summed over the minibatch before the step, without penalties, and the number of correct
+        predictions: with a defense, those on adversarial inputs.
     """
     leaves = {
         name: value.to(setup.dtype if value.dim() > 2 else setup.master).detach().requires_grad_()
@@ -225,7 +225,7 @@ def _close_epoch(
     accuracies: Float64[Tensor, " trial"],
     learning_rates: Float64[np.ndarray, " trial"],
 ) -> None:
-    """Validate, record, keep what is best, and end the trials that diverged or lost patience."""
+    """Validate, record, keep the best checkpoints, and end trials that diverged or stopped early."""
     state.epoch += 1
     count = len(setup.trials)
     validation_losses: list[float | None] = [None] * count
@@ -282,9 +282,9 @@ def _report(setup: Setup, state: PackState) -> EpochReport:
 
 
 def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[TrialOutcome]:
-    """Evaluate the kept checkpoints on the test set; one whose loss there is not finite has diverged too.
+    """Evaluate the kept checkpoints on the test set; a trial whose loss there is not finite has diverged too.
 
-    In the precision of the parameters, so that the stored model gives the same figures when it is used.
+    Evaluation runs in the precision of the parameters, so that the stored model gives the same numbers.
     """
     test = setup.dataset.test
     result = evaluate(setup.program, state.best, test, setup.loss, setup.master)

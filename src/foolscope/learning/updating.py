@@ -1,4 +1,4 @@
-"""From the gradients of a minibatch to the next parameters: penalties, clipping, decay, the step."""
+"""Turns the gradients of a minibatch into the next parameters: penalties, clipping, decay, step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -20,10 +20,10 @@ _PORTION_NUMBERS = 2**18  # of a parameter: with its gradient and a moment they 
 def update_parameters(
     setup: Setup, state: PackState, gradients: PackTensors, learning_rate: Float[Tensor, " trial"]
 ) -> None:
-    """Move the parameters of every trial, and the optimizer's moments, in place.
+    """Update the parameters of every trial and the optimizer's moments in place.
 
-    The passes over a large parameter together cost as much as its products once they run out of the cache,
-    so it is updated a few trials at a time.
+    The passes over a large parameter cost as much as its matrix products once they exceed the cache, so it is
+    updated a few trials at a time.
 
     Args:
         setup: of the trials.
@@ -57,7 +57,7 @@ def update_parameters(
 
 
 def _portions(parameters: PackTensors) -> Iterator[tuple[Sequence[str], slice | None]]:
-    """Cut the parameters into what is updated at once: all small ones, a large one a few trials at a time."""
+    """Yield what is updated at once: all small parameters, or a few trials of a large one."""
     large = [name for name, value in parameters.items() if value.numel() > _PORTION_NUMBERS]
     yield [name for name in parameters if name not in large], None
     for name in large:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from foolscope.attacks import Threat
 from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.stored import attack_subject
 from foolscope.experiments.parts.galleries import FoolingPlan, attack_gallery, fooling_gallery
@@ -13,6 +12,7 @@ from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.subjects.subject import run_subject
 from foolscope.learning.evaluation import to_pixels
+from foolscope.threats import Threat
 
 RECIPE = recipe_from(
     {

@@ -1,5 +1,6 @@
 """Checks that the reference engine can train a recipe."""
 
+from dataclasses import fields
 from typing import Literal
 
 from torch import nn
@@ -8,16 +9,19 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.settings import plain_words
 from foolscope.experiments.recipe import Recipe, fields_of
 from foolscope.inspection.gradients.mirroring import described, mirrored_loss
-from foolscope.reference import Network, reference_network
+from foolscope.learning import OPTIMIZERS
+from foolscope.reference import SGD, Network, reference_network
 
-__all__ = ["check_coverage", "mirrored_network", "reference_precision"]
+__all__ = ["SGD_FIELDS", "check_coverage", "mirrored_network", "reference_precision"]
+
+SGD_FIELDS = tuple(each.name for each in fields(SGD) if each.name in OPTIMIZERS["sgd"].settings.model_fields)
+"""The fields of the recipe's SGD that the reference's SGD has too."""
 
 _FOLLOWED = frozenset(
     {
         "loss.label_smoothing",
         "optimizer.learning_rate",
-        "optimizer.momentum",
-        "optimizer.weight_decay",
+        *(f"optimizer.{field}" for field in SGD_FIELDS),
         "regularization.l1",
         "regularization.l2",
         "training.batch_size",

@@ -14,11 +14,16 @@ from foolscope.core.randomness import torch_generator
 from foolscope.core.settings import finite_or_none
 from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
-from foolscope.experiments.engines.coverage import check_coverage, mirrored_network, reference_precision
+from foolscope.experiments.engines.coverage import (
+    SGD_FIELDS,
+    check_coverage,
+    mirrored_network,
+    reference_precision,
+)
 from foolscope.experiments.recipe import Recipe
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.gradients.mirroring import mirrored_loss, state_of
-from foolscope.learning import EpochRecord, EpochReport, TrialOutcome, optimizers
+from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.outcome import Status
 from foolscope.learning.schedules import learning_rates
@@ -133,8 +138,6 @@ def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[_Setup, TrainingState]:
     check_coverage(recipe)
     dtype = reference_precision(recipe)
     model = initial_model(recipe, dataset).cpu().to(torch.float32 if dtype == "float32" else torch.float64)
-    optimizer = recipe.optimizer
-    assert isinstance(optimizer, optimizers.SGD)
     setup = _Setup(
         recipe=recipe,
         dtype=dtype,
@@ -144,10 +147,9 @@ def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[_Setup, TrainingState]:
         loss=mirrored_loss(recipe.loss),
         unsmoothed_loss=mirrored_loss(_unsmoothed(recipe.loss)),
         sgd=SGD(
-            momentum=optimizer.momentum,
+            **{field: getattr(recipe.optimizer, field) for field in SGD_FIELDS},
             l1=recipe.regularization.l1,
             l2=recipe.regularization.l2,
-            weight_decay=optimizer.weight_decay,
             clipping=recipe.training.clipping or math.inf,
         ),
         parameter_count=sum(parameter.numel() for parameter in model.parameters()),

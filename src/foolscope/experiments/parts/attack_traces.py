@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from foolscope.attacks import AttackResult, Threat, run
+from foolscope.attacks import AttackResult, run
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
@@ -22,6 +22,7 @@ from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study import Study
 from foolscope.statistics.blocks import BlockDesign, mean_interval
+from foolscope.threats import Threat
 
 __all__ = ["PART", "QUANTITIES", "TraceBudgetRecord", "TracePlan", "TraceRecord", "trace_record"]
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import torch
 
 from foolscope.experiments.recipe import Recipe
+from foolscope.learning import OPTIMIZERS
 
 __all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial", "pack_size", "plan_packs"]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
     "loss": frozenset({"label_smoothing"}),
-    "optimizer": frozenset(
-        {"learning_rate", "weight_decay", "momentum", "nesterov", "beta1", "beta2", "stability"}
-    ),
+    "optimizer": frozenset(field for each in OPTIMIZERS.values() for field in each.settings.model_fields)
+    - {"name"},
     "regularization": frozenset({"l1", "l2"}),
     "defense": frozenset({"epsilon", "attack_step_size", "beta"}),
     "training": frozenset({"clipping", "patience", "keep", "epochs"}),

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int64
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from foolscope.attacks.runner import automatic_batch_size, predict
 from foolscope.core.modes import frozen
+from foolscope.threats.prediction import automatic_batch_size, predict
 
 __all__ = ["Scaling", "clean_doubts", "usual_scalings"]
 

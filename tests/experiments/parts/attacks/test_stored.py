@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from foolscope.attacks import MaskingCheck, stages
+from foolscope.attacks import MaskingCheck
+from foolscope.attacks.evaluation import stages
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.parts.attacks import stored
 from foolscope.experiments.parts.attacks.plans import attack_from

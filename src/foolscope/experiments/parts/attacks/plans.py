@@ -7,7 +7,7 @@ import pydantic
 from pydantic import Field
 
 from foolscope.attacks import ATTACKS, Attack
-from foolscope.attacks.attack import check_norm
+from foolscope.attacks.runner.attack import check_norm
 from foolscope.core.errors import FoolscopeError, did_you_mean
 from foolscope.core.settings import Settings, one_line
 from foolscope.threats.norms import NORMS

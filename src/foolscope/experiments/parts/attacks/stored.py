@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foolscope.attacks import MaskingCheck, RobustAccuracyCurve, Threat, evaluate, robust_accuracy_curve
+from foolscope.attacks import MaskingCheck, RobustAccuracyCurve, evaluate_robustness, robust_accuracy_curve
 from foolscope.core.errors import RecipeError, StoreError
 from foolscope.core.files import write_json, write_text
 from foolscope.core.settings import Settings
@@ -26,6 +26,7 @@ from foolscope.experiments.parts.attacks.plans import as_attack
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.learning.checkpoints import load_tensors, save_tensors
+from foolscope.threats import Threat
 
 __all__ = ["ATTACK_VERSION", "StoredAttack", "attack_subject", "curve_summary"]
 
@@ -127,7 +128,7 @@ def attack_subject(
     else:
         other = None if surrogate is None else surrogate.model
         saving = _Saving(folder / "partial.safetensors")
-        curve = evaluate(
+        curve = evaluate_robustness(
             *attacked,
             seed=seed,
             surrogate=other,

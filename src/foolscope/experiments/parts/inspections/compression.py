@@ -7,14 +7,15 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from foolscope.attacks import PGD, Threat, run
-from foolscope.attacks.runner import automatic_batch_size, predict
+from foolscope.attacks import PGD, run
 from foolscope.core.errors import RecipeError
 from foolscope.core.modes import frozen
 from foolscope.experiments.parts.inspections.records import Compression
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.inspection.layers.compression import compressed, parameter_count
 from foolscope.inspection.layers.spectrum import factored_layers
+from foolscope.threats import Threat
+from foolscope.threats.prediction import automatic_batch_size, predict
 
 __all__ = ["compressions"]
 

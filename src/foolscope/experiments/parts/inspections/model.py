@@ -10,8 +10,6 @@ from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import nn
 
-from foolscope.attacks import Threat
-from foolscope.attacks.runner import automatic_batch_size, predict
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.modes import frozen
 from foolscope.core.randomness import numpy_generator
@@ -28,6 +26,8 @@ from foolscope.inspection.layers.filters import first_layer_filters
 from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
+from foolscope.threats import Threat
+from foolscope.threats.prediction import automatic_batch_size, predict
 
 __all__ = ["PARTS", "inspect_subject"]
 

@@ -1,0 +1,1 @@
+"""The runner: owns the active set, counts passes, and verifies what every attack claims."""

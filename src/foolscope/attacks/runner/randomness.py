@@ -1,0 +1,135 @@
+"""Random numbers of an attack, derived per image, so that no image's result depends on its neighbours."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from foolscope.core.randomness import derive_seed, numpy_generator
+
+__all__ = ["Noise", "numbered_uniform"]
+
+# SplitMix64's constants, as signed numbers.
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_FIRST_FACTOR = 0xBF58476D1CE4E5B9 - (1 << 64)
+_SECOND_FACTOR = 0x94D049BB133111EB - (1 << 64)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random numbers derived from seed, attack, restart, image and draw.
+
+    An image's numbers are the same whatever the batch size, the order of the images and the device.
+
+    Args:
+        seed: the root seed.
+        name: the attack's name.
+
+    Example:
+        >>> first = Noise(0, "pgd").uniform(torch.tensor([7, 3]), torch.tensor([0, 0]), 5)
+        >>> again = Noise(0, "pgd").uniform(torch.tensor([3]), torch.tensor([0]), 5)
+        >>> bool((first[1] == again[0]).all())
+        True
+    """
+
+    seed: int
+    name: str
+
+    def uniform(
+        self,
+        indices: Int64[Tensor, " batch"],
+        restarts: Int64[Tensor, " batch"],
+        count: int,
+        *,
+        draw: str | int = "start",
+    ) -> Float[Tensor, "batch count"]:
+        """Draw float32 numbers in [0, 1), each row from a generator of its own.
+
+        Args:
+            indices: the images' indices in their data set.
+            restarts: the work items' numbers.
+            count: how many numbers each row gets.
+            draw: distinguishes several draws of one attack: a word, or the step's number.
+        """
+        return self._rows(
+            lambda generator, row: generator.random(out=row, dtype=np.float32),
+            (indices, restarts),
+            count,
+            draw,
+        )
+
+    def gaussian(
+        self,
+        indices: Int64[Tensor, " batch"],
+        restarts: Int64[Tensor, " batch"],
+        count: int,
+        *,
+        draw: str | int = "start",
+    ) -> Float[Tensor, "batch count"]:
+        """Draw float32 numbers with mean 0 and variance 1; arguments as for :meth:`uniform`."""
+        return self._rows(
+            lambda generator, row: generator.standard_normal(out=row, dtype=np.float32),
+            (indices, restarts),
+            count,
+            draw,
+        )
+
+    def keys(
+        self, indices: Int64[Tensor, " batch"], restarts: Int64[Tensor, " batch"]
+    ) -> Int64[Tensor, " batch"]:
+        """Return one key for each row, from which :func:`numbered_uniform` draws at every step."""
+        keys = [
+            derive_seed(self.seed, "attack", self.name, restart, index, "key")
+            for index, restart in zip(indices.tolist(), restarts.tolist(), strict=True)
+        ]
+        return torch.tensor(keys, dtype=torch.int64, device=indices.device)
+
+    def _rows(
+        self,
+        fill: Callable[[np.random.Generator, np.ndarray], object],
+        names: tuple[Tensor, Tensor],
+        count: int,
+        draw: str | int,
+    ) -> Tensor:
+        indices, restarts = names
+        numbers = np.empty((len(indices), count), dtype=np.float32)
+        for row, index, restart in zip(numbers, indices.tolist(), restarts.tolist(), strict=True):
+            fill(numpy_generator(self.seed, "attack", self.name, restart, index, draw), row)
+        return torch.from_numpy(numbers).to(indices.device)
+
+
+def numbered_uniform(
+    keys: Int64[Tensor, " batch"], numbers: Int64[Tensor, " batch"], count: int
+) -> Float[Tensor, "batch count"]:
+    """Draw float32 numbers in [0, 1) for all rows at once, without a generator for each row.
+
+    Row i gets the outputs ``numbers[i] · count + 1, ..., (numbers[i] + 1) · count`` of the SplitMix64
+    generator that starts at ``keys[i]``; output k is ``mix(key + k γ)`` and does not
+    depend on the outputs before it.
+
+    Args:
+        keys: the stream that each row draws from; see :meth:`Noise.keys`.
+        numbers: the position of each row in its stream, such as its step.
+        count: how many numbers each row gets; the same at every step of a stream.
+
+    Source:
+        Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators", with γ the golden
+        ratio of 2⁶⁴.
+    """
+    places = numbers[:, None] * count + torch.arange(1, count + 1, device=keys.device)
+    return (_shifted(_mixed(keys[:, None] + places * _GOLDEN), 40)).to(torch.float32) * 2.0**-24
+
+
+def _mixed(state: Tensor) -> Tensor:
+    """Return SplitMix64's output for each state; products wrap around, as the algorithm requires."""
+    state = (state ^ _shifted(state, 30)) * _FIRST_FACTOR
+    state = (state ^ _shifted(state, 27)) * _SECOND_FACTOR
+    return state ^ _shifted(state, 31)
+
+
+def _shifted(bits: Tensor, places: int) -> Tensor:
+    """Shift right and fill with zeros: torch has no unsigned 64-bit arithmetic."""
+    return (bits >> places) & ((1 << (64 - places)) - 1)

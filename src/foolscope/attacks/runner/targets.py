@@ -1,0 +1,107 @@
+"""The class that an attack aims at: given, or chosen from the model's output on the clean image."""
+
+from collections.abc import Callable
+from math import inf
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from foolscope.attacks.runner.randomness import Noise
+from foolscope.core.errors import ThreatError, did_you_mean
+
+__all__ = ["TARGETS", "choose_targets", "every_other", "least_likely", "random_other", "runner_up"]
+
+Chooser = Callable[[Tensor, Tensor, Tensor, Noise], Tensor]
+
+
+def least_likely(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    indices: Int64[Tensor, " batch"],
+    noise: Noise,
+) -> Int64[Tensor, "batch 1"]:
+    """Aim at the class with the smallest logit (Kurakin et al. 2017, arXiv:1607.02533, section 2.3)."""
+    return logits.scatter(1, labels[:, None], inf).argmin(1, keepdim=True)
+
+
+def runner_up(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    indices: Int64[Tensor, " batch"],
+    noise: Noise,
+) -> Int64[Tensor, "batch 1"]:
+    """Aim at the class with the largest logit other than the label."""
+    return logits.scatter(1, labels[:, None], -inf).argmax(1, keepdim=True)
+
+
+def random_other(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    indices: Int64[Tensor, " batch"],
+    noise: Noise,
+) -> Int64[Tensor, "batch 1"]:
+    """Aim at a class other than the label, drawn uniformly for each image."""
+    classes = logits.shape[1]
+    uniform = noise.uniform(indices, torch.zeros_like(indices), 1, draw="target")
+    shift = 1 + (uniform * (classes - 1)).long().clamp(max=classes - 2)
+    return (labels[:, None] + shift) % classes
+
+
+def every_other(
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    indices: Int64[Tensor, " batch"],
+    noise: Noise,
+) -> Int64[Tensor, "batch others"]:
+    """Aim at every class other than the label, one after the other, the likeliest first."""
+    order = logits.scatter(1, labels[:, None], -inf).argsort(dim=1, descending=True, stable=True)
+    others = order[order != labels[:, None]]
+    return others.view(len(labels), logits.shape[1] - 1)
+
+
+TARGETS: dict[str, Chooser] = {
+    "least-likely": least_likely,
+    "second": runner_up,
+    "random": random_other,
+    "every": every_other,
+}
+
+
+def choose_targets(
+    targets: str | Int64[Tensor, "images ..."],
+    logits: Float[Tensor, "batch classes"],
+    labels: Int64[Tensor, " batch"],
+    indices: Int64[Tensor, " batch"],
+    noise: Noise,
+) -> Int64[Tensor, "batch targets"]:
+    """Return the classes to aim at, one row per image; each class is a work item of its own.
+
+    Args:
+        targets: ``"least-likely"``, ``"second"``, ``"random"``, ``"every"``, or class indices: one per image,
+            or a row of several per image.
+        logits: the model's output on the clean images.
+        labels: the images' classes.
+        indices: the images' indices in their data set.
+        noise: the source of random targets.
+
+    Raises:
+        ThreatError: the name is unknown, or the class indices do not fit the images or the model.
+    """
+    if isinstance(targets, str):
+        if targets not in TARGETS:
+            raise ThreatError(f"unknown targets {targets!r}. {did_you_mean(targets, TARGETS)}")
+        return TARGETS[targets](logits, labels, indices, noise)
+    given = (targets if targets.dim() == 2 else targets[:, None]).to(labels.device)
+    if given.shape[0] != labels.shape[0] or given.shape[1] == 0:
+        raise ThreatError(
+            f"targets must have one row for each of {len(labels)} images; got {tuple(targets.shape)}"
+        )
+    if bool(((given < 0) | (given >= logits.shape[1])).any()):
+        got = sorted(set(given.flatten().tolist()))
+        raise ThreatError(f"targets must be class indices below {logits.shape[1]}; got {got}")
+    if bool((given == labels[:, None]).any()):
+        raise ThreatError(
+            "targets must differ from the labels; leave out images that already have the target's label"
+        )
+    return given
