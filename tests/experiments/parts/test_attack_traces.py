@@ -4,7 +4,7 @@ import torch
 from scipy import stats
 from torch.nn.functional import cross_entropy
 
-from foolscope.experiments.parts import traces
+from foolscope.experiments.parts import attack_traces as traces
 from foolscope.experiments.parts.attack_traces import TracePlan, trace_record
 from foolscope.experiments.parts.part import Context, Entry
 from foolscope.experiments.recipe import recipe_from, with_values
