@@ -152,7 +152,7 @@ def test_taken_up_where_it_stopped_it_ends_the_same() -> None:
         assert torch.equal(again.smallest_found, whole.smallest_found)
         assert torch.equal(again.adversarial_inputs, whole.adversarial_inputs)
         assert torch.equal(again.fooled_by, whole.fooled_by)
-        assert again.of("checks")[0].checks == whole.checks
+        assert again.checks == whole.checks
         assert (again.forward_count, again.backward_count) == (whole.forward_count, whole.backward_count)
 
 
