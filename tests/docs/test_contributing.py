@@ -1,4 +1,4 @@
-"""The worked example of CONTRIBUTING.md, followed to the letter in a copy of the repository."""
+"""The worked examples of CONTRIBUTING.md, followed to the letter in a copy of the repository."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def apply(text, change):
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the repository in which the example's files have been written."""
+    """A copy of the repository in which the examples' files have been written."""
     nothing_compiled = shutil.ignore_patterns("__pycache__")
     for folder in ("src", "tests/models"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=nothing_compiled)
@@ -40,6 +40,7 @@ def copy(tmp_path):
         path = tmp_path / block["path"]
         if block["language"] == "python":
             assert not path.exists(), f"{block['path']} is there already"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block["text"], encoding="utf-8")
         else:
             path.write_text(apply(path.read_text(encoding="utf-8"), block["text"]), encoding="utf-8")
@@ -61,11 +62,17 @@ def test_add_a_model(copy):
     assert "tests/models/test_contract.py::" in output, "so did what every model promises"
 
 
-def test_the_example_is_written_as_everything_else(copy):
+def test_add_a_part_of_a_study(copy):
+    status, output = run(copy, "pytest", "-p", "no:cacheprovider", "-v", "tests/experiments/parts")
+    assert status == 0, output
+    assert "tests/experiments/parts/test_costs.py::" in output, "the example's own tests ran"
+
+
+def test_the_examples_are_written_as_everything_else(copy):
     changed = [
         block["path"] for block in BLOCK.finditer((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
     ]
-    assert len(changed) == 3
+    assert len(changed) == 3 + 5  # a model; a part on both sides
     for arguments in (("ruff", "check"), ("ruff", "format", "--check")):
         status, output = run(copy, *arguments, *changed)
         assert status == 0, output
