@@ -124,7 +124,9 @@ def test_robustness_prints_its_accuracies_in_one_line(results):
     images = torch.rand(3, 1, 8, 8)
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
     folder = robustness.attack.folder.parents[1]
-    own = foolscope.attack(module, images, torch.arange(3), epsilons=[1.0], attacks=["pgd"], store=folder)
+    own = foolscope.attack(
+        module, images, torch.arange(3), epsilons=[1.0], attacks=["pgd"], session=foolscope.Session(folder)
+    )
     assert "<svg" in html.unescape(own._repr_html_())
 
 
