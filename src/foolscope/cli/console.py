@@ -40,7 +40,7 @@ def print_document(document: Document, tables: Collection[str] = ()) -> None:
     In a pipe or a file no line is broken.
     """
     text = render_terminal(document, tables=tables, width=_width(), color=sys.stdout.isatty())
-    click.echo(text, nl=False)
+    sys.stdout.write(text)  # click would write UTF-8 where the stream says ASCII
 
 
 def _width() -> int | None:
