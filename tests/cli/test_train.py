@@ -3,6 +3,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import struct
@@ -24,19 +25,24 @@ def trials(store):
     return sorted(Path(store).glob("trials/*/trial.json"))
 
 
+def accuracy_of(outcome):
+    return f"{100 * outcome['metrics']['test_accuracy']:.1f}"
+
+
 def test_it_says_how_good_the_model_is_and_how_to_attack_it(foolscope, small):
     result = foolscope("train", "--model", "mlp", "--hidden", "8", *small)
     (path,) = trials("foolscope-runs")
     outcome = json.loads(path.read_text(encoding="utf-8"))["outcome"]
     assert result.code == 0
-    assert f"{100 * outcome['metrics']['test_accuracy']:.2f} %" in result.out
-    assert f"{outcome['parameter_count']} parameters" in result.out
+    assert re.search(
+        rf"^mlp +mlp +{outcome['parameter_count']} +{accuracy_of(outcome)} ", result.out, re.MULTILINE
+    )
     assert f"foolscope attack {path.parent.name[:8]}\n" in result.out
     assert "epoch 1/2" in result.err  # progress
     assert "\x1b" not in result.out + result.err
 
     again = foolscope("train", "--model", "mlp", "--hidden", "8", *small)
-    assert "trained before" in again.out
+    assert again.out == result.out
     assert again.err == ""
 
 
@@ -53,7 +59,7 @@ def test_json_is_the_whole_of_standard_output(foolscope, small, tmp_path):
 def test_divergence_is_a_result(foolscope, small):
     result = foolscope("train", "--model", "mlp", "--learning-rate", "1e30", *small)
     assert result.code == 0
-    assert "diverged in epoch 1" in result.out
+    assert "diverged" in result.out
     assert "learning rate" in result.out
     assert "attack" not in result.out
     identity = trials("foolscope-runs")[0].parent.name
@@ -80,9 +86,11 @@ def test_the_reference_engine_says_how_far_it_is_from_torch(foolscope, tmp_path)
     (path,) = trials("foolscope-runs")
     document = json.loads(path.read_text(encoding="utf-8"))
     assert result.code == 0
-    assert "trained in NumPy, float64" in result.out
-    assert "follows PyTorch's to rounding" in result.out
-    assert f"{100 * document['outcome']['metrics']['test_accuracy']:.2f} %" in result.out
+    accuracy = accuracy_of(document["outcome"])
+    assert re.findall(r"^mlp in (\w+) +mlp +\d+ +([\d.]+) ", result.out, re.MULTILINE) == [
+        ("NumPy", accuracy),
+        ("PyTorch", accuracy),
+    ]
     assert document["recipe"]["precision"] == "float64"
     assert f"foolscope attack {path.parent.name[:8]}\n" in result.out
     assert "training in NumPy" in result.err
@@ -94,6 +102,7 @@ def test_the_reference_engine_says_how_far_it_is_from_torch(foolscope, tmp_path)
     said = json.loads(again.out)
     assert said["torch"]["identity"] == path.parent.name
     assert said["agrees"]
+    assert said["sentence"] in result.out
     assert [each["quantity"] for each in said["differences"]] == [
         "training loss",
         "validation loss",
@@ -112,7 +121,7 @@ def test_the_reference_engine_ends_with_1_where_the_runs_differ(foolscope, monke
     monkeypatch.setattr(Affine, "parameter_gradients", forgotten_bias)
     result = foolscope("train", "--engine", "reference", *SMALLEST)
     assert result.code == 1
-    assert "differ by more than rounding from epoch 1 on" in result.out
+    assert "more than rounding" in result.out
 
 
 @pytest.mark.parametrize("engine", ["torch", "reference"])
@@ -349,5 +358,8 @@ def test_ctrl_c_in_numpy_says_that_the_same_command_starts_anew(foolscope, monke
     result = foolscope("train", "--engine", "reference", *SMALLEST)
     assert result.code == 130
     assert result.out == ""
-    assert result.err.splitlines()[-1] == "foolscope: interrupted; the same command starts anew in NumPy"
+    assert (
+        result.err.splitlines()[-1]
+        == "foolscope: interrupted; the same command starts from the beginning in NumPy"
+    )
     assert not Path("foolscope-runs").exists()

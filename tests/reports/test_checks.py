@@ -142,7 +142,7 @@ def test_gradients_have_a_row_per_tensor_with_both_errors():
         ["body.1.weight", 7, "1.0e−14", "1.0e−09", 7, 1],
     ]
     for words in ("images", "body.0", "body.1", "hand-derived", "goal", "1e−12"):
-        assert words in figure.svg
+        assert words in figure.drawing()
     assert "1.0e−13" in figure.alt
 
 

@@ -1,4 +1,4 @@
-"""Layer 7, the command line: arguments become recipes and studies; results are printed; nothing else.
+"""The command line: arguments become calls of verbs, and the documents of their results are printed.
 
 Commands are imported when they are used, so that ``foolscope --help`` does not wait for torch.
 """
@@ -11,25 +11,12 @@ from collections.abc import Sequence
 import click
 from click.shell_completion import CompletionItem
 
+from foolscope.cli.encoding import replace_unwritable
 from foolscope.cli.groups import Group
 from foolscope.core.errors import FoolscopeError
+from foolscope.verbs import VERBS
 
-__all__ = ["COMMANDS", "main"]
-
-COMMANDS: dict[str, str] = {
-    "study": "Run a whole study and write its report: the built-in first one, a named one, or a TOML file.",
-    "train": "Train one model, with live progress; keep the best checkpoint.",
-    "ablate": "Vary one setting at a time around a baseline, with enough seeds for a verdict.",
-    "search": "Search for better settings; re-run the winner on fresh seeds before it is reported.",
-    "check": "Check a recipe or a run: gradients, initial loss, learning by heart, learning rates.",
-    "inspect": "Look into a run, or anyone's model: mistakes, calibration, weights, gradients, spectra.",
-    "attack": "Measure the robust accuracy of a run, or of anyone's model, over a range of budgets.",
-    "reproduce": "Run the published experiments: their figures beside ours, their claims upheld or not.",
-    "report": "Rebuild the report of a stored study, without training.",
-    "data": "List, fetch and verify data sets.",
-    "completion": "Print the shell completion script.",
-}
-"""Command name to its one-line help; each lives in the module of its name."""
+__all__ = ["main"]
 
 _EXAMPLES = """\b
 Examples:
@@ -46,23 +33,23 @@ class _LazyGroup(Group):
     """A group whose commands are imported when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in VERBS:
             return None
         command: click.Command = importlib.import_module(f"foolscope.cli.{cmd_name}").command
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the names of commands without importing them."""
-        names = [name for name in COMMANDS if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        names = [name for name in VERBS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=VERBS[name].help) for name in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
 
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
@@ -83,6 +70,7 @@ def _group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the person's is one line and exit code 2, Ctrl-C is 130."""
+    replace_unwritable()
     try:
         status = _group.main(arguments, prog_name="foolscope", standalone_mode=False)
         sys.stdout.flush()

@@ -1,36 +1,30 @@
 """``foolscope ablate``: one factor at a time."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
-from foolscope.cli.console import live_progress, results
+from foolscope.cli.console import live_progress, print_document, print_result
 from foolscope.cli.options import (
     GroupedCommand,
+    json_option,
     recipe_of,
     recipe_options,
     report_option,
-    session_of,
-    session_options,
+    training_options,
 )
 from foolscope.core.errors import RecipeError
-from foolscope.core.files import write_text
-from foolscope.experiments.parts.ablations import AblationRecord, LevelRecord, ablate, plan_ablation
+from foolscope.experiments.parts.ablations import plan_ablation
 from foolscope.experiments.parts.training import METRICS
 from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.running.explanation import explain_pack
 from foolscope.experiments.running.packs import Pack, PackLimits
-from foolscope.experiments.running.run import Session
-from foolscope.experiments.wording.sentences import POINTS, scale_of
-from foolscope.reports import render_html
-from foolscope.reports.parts.ablations import ablation_document
-from foolscope.reports.phrases import join_words, with_interval
+from foolscope.experiments.running.session import Session
+from foolscope.reports.document import Bullets, CellValue, Column, Document, Table
+from foolscope.reports.phrases import join_words, one_or_many
+from foolscope.verbs.ablate import ablate
 
 _EXAMPLES = """\b
 Examples:
@@ -66,9 +60,9 @@ Examples:
     help="The smallest difference that matters, in the metric's own unit.",
 )
 @click.option("--explain", is_flag=True, help="Print which trials would train side by side, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @report_option
-@session_options
+@training_options
 @recipe_options
 def command(
     factors: Sequence[str],
@@ -78,21 +72,18 @@ def command(
     explain: bool,
     as_json: bool,
     page: Path | None,
-    store_folder: Path,
-    data_dir: Path | None,
-    device: str,
+    session: Session,
     recipe_file: Path | None,
     **flags: Any,
 ) -> None:
     """Vary one field at a time around a baseline and say which values help, hurt or make no difference."""
     recipe = recipe_of(flags, recipe_file)
     vary = _factors(factors)
-    session = session_of(store_folder, data_dir, device)
     if explain:
         _explain(*plan_ablation(recipe, vary, seeds=seeds, session=session), session)
         return
     with live_progress() as observe:
-        record = ablate(
+        ablation = ablate(
             recipe,
             vary,
             seeds=seeds,
@@ -101,12 +92,7 @@ def command(
             practical_difference=practical_difference,
             observe=observe,
         )
-    if page is not None:
-        write_text(page, render_html(ablation_document(record)))
-    if as_json:
-        click.echo(json.dumps(record.model_dump(mode="json"), indent=1))
-    else:
-        _print(record)
+    print_result(ablation, ["effects"], page, ablation.record.model_dump(mode="json") if as_json else None)
 
 
 def _factors(texts: Sequence[str]) -> dict[str, list[Any]]:
@@ -129,43 +115,31 @@ def _factor(text: str) -> tuple[str, list[Any]]:
 
 
 def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
-    console = results()
-    trials = sum(len(pack.trials) for pack in packs)
-    console.print(
-        f"{trials} {'trial' if trials == 1 else 'trials'} to train in {len(packs)} "
-        f"{'pack' if len(packs) == 1 else 'packs'}; {stored} in the store already."
-    )
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-    table.add_column("pack", justify="right")
-    table.add_column("trials", justify="right")
-    table.add_column("seeds", justify="right")
-    table.add_column("shared", overflow="fold")
-    table.add_column("different", overflow="fold")
-    table.add_column("MFLOP a step", justify="right")
-    limits: dict[str, list[int]] = {}
-    sequential: dict[str, list[int]] = {}
+    rows: list[list[CellValue]] = []
+    said: dict[str, list[int]] = {}
     for position, pack in enumerate(packs, 1):
         dataset = session.dataset(pack.trials[0].recipe.dataset)
         words = explain_pack(
             pack, PackLimits.of_device(session.device), dataset.image_shape, len(dataset.classes)
         )
-        table.add_row(
-            str(position),
-            str(words.trials),
-            str(words.seeds),
-            escape(words.common),
-            escape("; ".join(words.differences)) or "the seed only",
-            f"{words.step_flops / 1e6:,.1f}",
-        )
-        limits.setdefault(words.limit, []).append(position)
+        different = "; ".join(words.differences) or "the seed only"
+        flops = words.step_flops / 1e6
+        rows.append([position, words.trials, words.seeds, words.common, different, flops])
+        said.setdefault(f"{words.limit}.", []).append(position)
         if words.sequential_reason is not None:
-            sequential.setdefault(words.sequential_reason, []).append(position)
-    if packs:
-        console.print(table)
-    for limit, numbers in limits.items():
-        console.print(f"{_pack_numbers(numbers)}: {limit}.")
-    for reason, numbers in sequential.items():
-        console.print(f"{_pack_numbers(numbers)}: one trial after another, because {reason}.")
+            said.setdefault(f"one trial after another, because {words.sequential_reason}.", []).append(
+                position
+            )
+    trials = one_or_many(sum(len(pack.trials) for pack in packs), "trial")
+    packing = Table(
+        ["pack", "trials", "seeds", "shared", "different", Column("MFLOP a step", format=",.1f")],
+        rows,
+        "Trials that train side by side.",
+        key="packs",
+    )
+    reasons = Bullets([f"{_pack_numbers(numbers)}: {reason}" for reason, numbers in said.items()])
+    title = f"{trials} to train in {one_or_many(len(packs), 'pack')}; {stored} in the store already."
+    print_document(Document(title, "", lead=[packing, reasons] if packs else []))
 
 
 def _pack_numbers(numbers: Sequence[int]) -> str:
@@ -173,41 +147,3 @@ def _pack_numbers(numbers: Sequence[int]) -> str:
         return f"Pack {numbers[0]}"
     consecutive = list(numbers) == list(range(numbers[0], numbers[-1] + 1))
     return f"Packs {numbers[0]} to {numbers[-1]}" if consecutive else f"Packs {', '.join(map(str, numbers))}"
-
-
-def _print(record: AblationRecord) -> None:
-    console = results()
-    scale = scale_of(record.metric)
-    unit = " in %" if scale is POINTS else ""
-    for factor in record.factors:
-        metric = record.metric.replace("_", " ")
-        console.print(
-            f"\n[bold]{escape(factor.words)}[/bold]: {metric}{unit} over {len(record.seeds)} seeds, "
-            f"and the difference from {escape(factor.baseline)}, with 95 % intervals"
-        )
-        table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-        table.add_column("value", overflow="fold")
-        for title in (metric, "difference", "adjusted p"):
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("verdict", no_wrap=True)
-        for level in factor.levels:
-            table.add_row(*_row(level, record))
-        console.print(table)
-        console.print(escape(factor.summary))
-    for doubt in record.doubts:
-        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
-
-
-def _row(level: LevelRecord, record: AblationRecord) -> list[str]:
-    scale = scale_of(record.metric)
-    bounds = (0.0, 1.0) if scale is POINTS else None
-    mean = with_interval(level.mean, level.low, level.high, scale, bounds)
-    difference = with_interval(level.difference, level.difference_low, level.difference_high, scale)
-    nothing = "" if level.outcome == "baseline" else "–"
-    return [escape(level.label), mean or nothing, difference or nothing, _p(level), level.outcome]
-
-
-def _p(level: LevelRecord) -> str:
-    if level.p_different is None or level.difference is None:
-        return ""
-    return "< 0.001" if level.p_different < 0.001 else f"{level.p_different:.3f}"

@@ -1,6 +1,5 @@
 """``foolscope attack``: robust accuracy of a stored run, or of any other PyTorch model."""
 
-import json
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -8,31 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from foolscope.attacks import ATTACKS
-from foolscope.cli.console import live_progress, percent, results, starting_anew
-from foolscope.cli.options import one_of, place_options, report_option, session_of
+from foolscope.cli.console import live_progress, on_interrupt, print_result
+from foolscope.cli.options import json_option, report_option, require_known, session_options
 from foolscope.cli.subject_options import (
     Images,
     image_options,
     model_options,
     norm_option,
-    say_doubts,
+    print_doubts,
     subject_of,
 )
 from foolscope.core.errors import RecipeError
-from foolscope.core.files import write_text
 from foolscope.core.settings import Settings
 from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject, curve_summary
-from foolscope.experiments.running.run import Session, StageEvent
+from foolscope.experiments.running.run import StageEvent
+from foolscope.experiments.running.session import Session
 from foolscope.experiments.subjects.subject import Subject
-from foolscope.reports import render_html
-from foolscope.results import Robustness
 from foolscope.threats import NORMS, Threat, parse_epsilons
+from foolscope.verbs.attack import Robustness
 
 _EXAMPLES = """\b
 Examples:
@@ -83,9 +78,9 @@ Any other model: a factory in a file or a package, with weights; TorchScript or 
     type=click.IntRange(0),
     help="Root of the attacks' randomness.  [default: the run's own seed; 0 for a MODEL]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @report_option
-@place_options
+@session_options
 def command(
     model: str,
     weights: Path | None,
@@ -108,9 +103,7 @@ def command(
     seed: int | None,
     as_json: bool,
     page: Path | None,
-    store_folder: Path,
-    data_dir: Path | None,
-    device: str,
+    session: Session,
 ) -> None:
     """Measure the robust accuracy of a model over a range of budgets.
 
@@ -121,8 +114,7 @@ def command(
     package.module:factory, file.py:factory, or a TorchScript or torch.export file. It takes images in
     [0, 1] and returns logits.
     """
-    session = session_of(store_folder, data_dir, device)
-    one_of(norm, NORMS, "norm")
+    require_known(norm, NORMS, "norm")
     budgets = [Threat(norm, each).epsilon for each in parse_epsilons(epsilon)]
     attacks = _attacks(names, steps, restarts)
     evaluation = {"--surrogate": surrogate, "--8-bit": eight_bit or None, "--time-budget": time_budget}
@@ -131,9 +123,9 @@ def command(
             raise RecipeError(f"{option} is for the full evaluation; leave out --attack, or {option}")
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
     subject = subject_of(model, weights, (mean, std), images, session)
-    say_doubts(subject)
+    print_doubts(subject)
     other = None if surrogate is None else _surrogate(surrogate, subject, images, session)
-    ended = starting_anew() if attacks else nullcontext()  # a full evaluation goes on where it stopped
+    ended = on_interrupt() if attacks else nullcontext()  # a full evaluation goes on where it stopped
     with live_progress() as observe, ended:
         attacked = Robustness(
             attack_subject(
@@ -151,12 +143,17 @@ def command(
         )
         if attacked.attack.was_stored:
             observe(StageEvent("attacking", 1.0, "done before; read from the store"))
-    if page is not None:
-        write_text(page, render_html(attacked.document))
+    attack = attacked.attack
+    tables = ["robust-table-*", "taken-table-*", "masking*"]
+    print_result(attacked, tables, page, _as_json(attack) if as_json else None)
     if as_json:
-        click.echo(json.dumps(_document(attacked.attack), indent=1))
+        return
+    for remark in subject.remarks:
+        click.echo(f"Note: {remark}.")
+    if attack.curve.unfinished:
+        click.echo("Not finished: run the same command again to go on.")
     else:
-        _print(attacked.attack)
+        click.echo(f"The result for each image is in {attack.folder}.")
 
 
 def _surrogate(model: str, subject: Subject, images: Images, session: Session) -> Subject:
@@ -169,7 +166,7 @@ def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> l
     """Return the settings of the attacks named, each with the options that it has."""
     given = {name: value for name, value in (("steps", steps), ("restarts", restarts)) if value is not None}
     for name in names:
-        one_of(name, ATTACKS, "attack")
+        require_known(name, ATTACKS, "attack")
     unused = [name for name in given if not any(name in ATTACKS[each].model_fields for each in names)]
     if unused:
         means = f"means nothing to {', '.join(names)}" if names else "is for an attack by name"
@@ -182,53 +179,10 @@ def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> l
     ]
 
 
-def _document(attack: StoredAttack) -> dict[str, Any]:
+def _as_json(attack: StoredAttack) -> dict[str, Any]:
     return {
         **attack.subject.facts,
         "remarks": list(attack.subject.remarks),
         **curve_summary(attack.curve),
         "results": str(attack.folder),
     }
-
-
-def _print(attack: StoredAttack) -> None:
-    console, curve, subject = results(), attack.curve, attack.subject
-    run = subject.facts.get("run")
-    console.print(
-        f"\n[bold]Robust accuracy of {escape(subject.name)}[/bold]{f' (run {run[:8]})' if run else ''}, "
-        f"norm {curve.norm}, {len(curve.labels)} images of {escape(str(subject.facts['dataset']))}"
-    )
-    for doubt in curve.doubts:
-        console.print(f"[yellow]doubt:[/yellow] {escape(doubt)}")
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-    for title in ("ε", "ε · 255", "robust accuracy", "95 % interval"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for epsilon, accuracy, (low, high) in zip(
-        curve.epsilons, curve.robust_accuracies, curve.intervals(), strict=True
-    ):
-        table.add_row(
-            f"{epsilon:.4g}", f"{epsilon * 255:.4g}", percent(accuracy), f"{percent(low)} to {percent(high)}"
-        )
-    console.print(table)
-    largest = curve.epsilons[-1]
-    fooled = [
-        f"{name} {count}" for name, count in zip(curve.attacks, curve.taken(largest), strict=True) if count
-    ]
-    console.print(
-        f"Clean accuracy {percent(curve.clean_accuracy)}. Images fooled at ε = {largest:.4g}, by attack: "
-        f"{', '.join(fooled) or 'none'}."
-    )
-    passes = f"{curve.forward_count:,} forward and {curve.backward_count:,} backward passes"
-    console.print(f"{passes}, counted in images.")
-    if curve.checks:
-        fired = [check.name for check in curve.checks if check.fired]
-        console.print(
-            f"{len(curve.checks)} checks for masked gradients: "
-            + (f"[yellow]{escape(', '.join(fired))}[/yellow]." if fired else "no sign seen.")
-        )
-    for remark in subject.remarks:
-        console.print(f"Note: {escape(remark)}.")
-    if curve.unfinished:
-        console.print("Not finished: run the same command again to go on.")
-    else:
-        console.print(f"The result for each image is in {escape(str(attack.folder))}.")

@@ -1,11 +1,13 @@
 """Live progress on standard error, bars on a terminal, plain lines elsewhere; results on standard output."""
 
-import io
-import re
+import json
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -21,35 +23,42 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from foolscope.core.files import write_text
 from foolscope.experiments.running.run import EpochEvent, Observer, StageEvent
+from foolscope.reports import Document, render_html, render_terminal
+from foolscope.verbs.result import Result
 
-__all__ = ["live_progress", "percent", "results", "starting_anew"]
+__all__ = ["live_progress", "on_interrupt", "print_document", "print_result"]
 
 _LINE_SECONDS = 5.0
-_PIPE_WIDTH = 1000
 _NARROW = 110
 
 
-def results() -> Console:
-    """Return the console for results, on standard output; in a pipe or a file nothing is wrapped."""
-    if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(highlight=False, soft_wrap=True, width=_PIPE_WIDTH, file=_Trimmed())  # type: ignore[arg-type]
+def print_document(document: Document, tables: Collection[str] = ()) -> None:
+    """Print the opening of a document on standard output, with the tables that are named by their keys.
+
+    In a pipe or a file no line is broken.
+    """
+    text = render_terminal(document, tables=tables, width=_width(), color=sys.stdout.isatty())
+    sys.stdout.write(text)  # click would write UTF-8 where the stream says ASCII
 
 
-class _Trimmed(io.TextIOBase):
-    """Standard output without the spaces with which rich fills up lines."""
-
-    def write(self, text: str) -> int:
-        return sys.stdout.write(re.sub(r" +$", "", text, flags=re.MULTILINE))
-
-    def flush(self) -> None:
-        sys.stdout.flush()
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def percent(fraction: float, decimals: int = 1) -> str:
-    """Write a fraction as per cent."""
-    return f"{100 * fraction:.{decimals}f} %"
+def print_result(
+    result: Result, tables: Collection[str], page: Path | None, as_json: Mapping[str, Any] | None
+) -> None:
+    """Write the report of a result if a page was asked for, and print its opening, or JSON in its place."""
+    if page is not None:
+        write_text(page, render_html(result.document))
+    if as_json is not None:
+        click.echo(json.dumps(as_json, indent=1))
+        return
+    print_document(result.document, tables)
+    if page is not None:
+        click.echo(f"\nReport: {page}")
 
 
 @contextmanager
@@ -64,7 +73,7 @@ def live_progress() -> Iterator[Observer]:
 
 
 @contextmanager
-def starting_anew(words: str = "the same command starts anew") -> Iterator[None]:
+def on_interrupt(words: str = "the same command starts from the beginning") -> Iterator[None]:
     """Say after Ctrl-C what becomes of work that is not kept, instead of that it goes on.
 
     Raises:

@@ -1,17 +1,19 @@
 """``foolscope data``: which data sets are there, fetch, verify."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
-from foolscope.cli.console import results
+from foolscope.cli.console import print_document
 from foolscope.cli.groups import Group
+from foolscope.cli.options import data_option, json_option
 from foolscope.core.errors import DataError
-from foolscope.data import DATASETS, Verification, data_root, get, status, verify
+from foolscope.data import DATASETS, DatasetStatus, Verification, data_root, get, status, verify
+from foolscope.reports.document import CellValue, Column, Document, Paragraph, Table
 
 _EXAMPLES = """\b
 Examples:
@@ -21,12 +23,6 @@ Examples:
   foolscope data verify npz --path my.npz
 """
 
-_data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where the data sets are.  [default: $FOOLSCOPE_DATA, else ~/.cache/foolscope/data]",
-)
-
 
 @click.group(cls=Group, epilog=_EXAMPLES)
 def command() -> None:
@@ -34,8 +30,8 @@ def command() -> None:
 
 
 @command.command("list")
-@_data_dir
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@data_option
+@json_option
 def list_command(data_dir: Path | None, as_json: bool) -> None:
     """List the data sets and say which are there."""
     states = status(data_dir)
@@ -58,26 +54,37 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
             )
         )
         return
-    table = Table(title=f"Data sets in {data_root(data_dir)}", title_justify="left")
-    for title in ("name", "state", "classes", "images", "train", "test"):
-        table.add_column(title, justify="right" if title in ("classes", "train", "test") else "left")
-    for each in states:
-        facts = each.facts
-        shape = "yours" if facts.image_shape is None else "×".join(map(str, facts.image_shape))
-        numbers = [
-            "–" if value is None else f"{value:,}"
-            for value in (facts.classes, facts.train_count, facts.test_count)
+    absent = any(each.state in ("absent", "incomplete") for each in states)
+    hint = [Paragraph("Fetch one with: foolscope data get NAME")] if absent else []
+    print_document(Document("Data sets", "", lead=[_table(states, data_root(data_dir)), *hint]))
+
+
+def _table(states: Sequence[DatasetStatus], folder: Path) -> Table:
+    rows: list[list[CellValue]] = [
+        [
+            each.name,
+            each.state,
+            each.facts.classes,
+            "yours" if each.facts.image_shape is None else "×".join(map(str, each.facts.image_shape)),
+            each.facts.train_count,
+            each.facts.test_count,
         ]
-        table.add_row(each.name, each.state, numbers[0], shape, *numbers[1:])
-    console = results()
-    console.print(table)
-    if any(each.state in ("absent", "incomplete") for each in states):
-        console.print("Fetch one with: foolscope data get NAME")
+        for each in states
+    ]
+    columns: list[Column | str] = [
+        "name",
+        "state",
+        "classes",
+        "images",
+        Column("train", format=","),
+        Column("test", format=","),
+    ]
+    return Table(columns, rows, f"Data sets in {folder}.", key="data-sets")
 
 
 @command.command("get")
 @click.argument("name", metavar="|".join(DATASETS))
-@_data_dir
+@data_option
 def get_command(name: str, data_dir: Path | None) -> None:
     """Fetch the official files of a data set that are not there yet, resuming what was interrupted."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -103,7 +110,7 @@ def get_command(name: str, data_dir: Path | None) -> None:
 
 @command.command("verify")
 @click.argument("name", metavar="|".join(DATASETS))
-@_data_dir
+@data_option
 @click.option("--path", help="The folder or file, for data sets of your own (folder, npz).")
 def verify_command(name: str, data_dir: Path | None, path: str | None) -> None:
     """Read a data set, check counts, shapes and labels, and compare its files with the published digests."""
@@ -119,13 +126,12 @@ def verify_command(name: str, data_dir: Path | None, path: str | None) -> None:
 
 
 def _print(found: Verification) -> None:
-    console = results()
-    console.print(f"[bold]{found.name}[/bold]: {found.verdict}, {len(found.classes)} classes")
+    click.echo(f"{found.name}: {found.verdict}, {len(found.classes)} classes")
     for part in found.splits:
-        console.print(
+        click.echo(
             f"  {part.split:<11} {part.count:>7,} images of {'×'.join(map(str, part.image_shape))}, "
             f"pixels {part.pixel_range[0]} to {part.pixel_range[1]}, labels {part.label_range[0]} to "
-            f"{part.label_range[1]}, {part.smallest_class:,} to {part.largest_class:,} a class"
+            f"{part.label_range[1]}, {part.smallest_class:,} to {part.largest_class:,} per class"
         )
     for file in found.files:
-        console.print(f"  {file.state:<11} {file.path.name}  {file.algorithm} {file.got[:16]}…")
+        click.echo(f"  {file.state:<11} {file.path.name}  {file.algorithm} {file.got[:16]}…")

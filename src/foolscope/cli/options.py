@@ -1,5 +1,6 @@
 """Options that several commands share, and one flag for every field of a recipe."""
 
+import functools
 import os
 import shlex
 import sys
@@ -16,23 +17,23 @@ from foolscope.core.errors import RecipeError, StoreError, did_you_mean
 from foolscope.core.settings import Settings, plain_words
 from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
 from foolscope.experiments.running.executors import EXECUTORS
-from foolscope.experiments.running.run import Session
-from foolscope.experiments.running.store import Store
+from foolscope.experiments.running.session import Session
 from foolscope.learning import TrainingSettings
 from foolscope.learning.regularizers import RegularizationSettings
 
 __all__ = [
     "GroupedCommand",
     "command_line",
-    "one_of",
-    "place_options",
+    "data_option",
+    "json_option",
     "recipe_of",
     "recipe_options",
     "report_option",
-    "session_of",
+    "require_known",
     "session_options",
     "store_flag",
     "store_option",
+    "training_options",
 ]
 
 _DEFAULT_STORE = Path("foolscope-runs")
@@ -190,47 +191,53 @@ def _read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: {error}") from error
 
 
-def session_options(function: Function) -> Function:
-    """Add where to train and who does it; :func:`session_of` gathers them.
-
-    Commands only hand these on, so executor and workers are not among their arguments.
-    """
+def training_options(function: Function) -> Function:
+    """Add where to work and who trains; the command gets ``session``."""
     function = click.option(
         "--workers",
         type=click.IntRange(1),
         metavar="N",
-        expose_value=False,
-        callback=_remember,
-        help="At most so many packs at a time.  [default: as many as there are cores]",
-    )(function)
-    function = click.option(
+        help="At most this many packs at a time.  [default: as many as there are cores]",
+    )(session_options(function))
+    return click.option(
         "--executor",
         type=click.Choice(["auto", *EXECUTORS]),
         metavar="|".join(["auto", *EXECUTORS]),
         default="auto",
         show_default=True,
-        expose_value=False,
-        callback=_remember,
         help="Who trains the packs.",
     )(function)
-    return place_options(function)
 
 
-def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    ctx.meta[f"foolscope.{parameter.name}"] = value
+def session_options(function: Function) -> Function:
+    """Add where to work: store, data folder, device; the command gets ``session``."""
 
+    @functools.wraps(function)
+    def with_session(
+        *arguments: Any,
+        store_folder: Path,
+        data_dir: Path | None,
+        device: str,
+        executor: str = "auto",
+        workers: int | None = None,
+        **options: Any,
+    ) -> Any:
+        session = Session(store_folder, data_dir, device, executor, workers)
+        return function(*arguments, session=session, **options)
 
-def place_options(function: Function) -> Function:
-    """Add where to work: store, data folder, device."""
-    function = click.option(
+    decorated = click.option(
         "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1 …"
-    )(function)
-    function = click.option(
+    )(with_session)
+    return store_option(data_option(decorated))  # type: ignore[return-value]  # the command has one argument
+
+
+def data_option(function: Function) -> Function:
+    """Add where the data sets are."""
+    return click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
         help="Where the data sets are.  [default: $FOOLSCOPE_DATA, else ~/.cache/foolscope/data]",
     )(function)
-    return store_option(function)
 
 
 def store_option(function: Function) -> Function:
@@ -244,6 +251,11 @@ def store_option(function: Function) -> Function:
         show_default=True,
         help="Where runs are kept; also $FOOLSCOPE_STORE.",
     )(function)
+
+
+def json_option(function: Function) -> Function:
+    """Add the choice of JSON instead of words."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(function)
 
 
 def report_option(function: Function) -> Function:
@@ -263,19 +275,12 @@ def store_flag(folder: Path) -> str:
     return "" if folder == default else f" --store {shlex.quote(str(folder))}"
 
 
-def session_of(store_folder: Path, data_dir: Path | None, device: str) -> Session:
-    """Gather the session options of the command that runs."""
-    said = click.get_current_context().meta
-    executor, workers = said.get("foolscope.executor", "auto"), said.get("foolscope.workers")
-    return Session(Store(store_folder), data_dir, device, executor, workers)
-
-
 def command_line() -> str:
     """Return what the person typed, to be repeated."""
     return shlex.join(["foolscope", *sys.argv[1:]])
 
 
-def one_of(name: str, known: Mapping[str, Any], what: str) -> None:
+def require_known(name: str, known: Mapping[str, Any], what: str) -> None:
     """Refuse an unknown name.
 
     Raises:

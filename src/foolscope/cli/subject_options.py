@@ -1,4 +1,4 @@
-"""Options that name a model, a run or anyone's, and the images that it is looked at with."""
+"""Options that name a model, a stored run or anyone's own, and the images on which it is evaluated."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = [
     "image_options",
     "model_options",
     "norm_option",
-    "say_doubts",
+    "print_doubts",
     "seed_option",
     "subject_of",
 ]
@@ -30,13 +30,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Images:
-    """Which images a model is looked at with.
+    """The images on which a model is evaluated.
 
     Args:
         dataset: what the person called it; None for a run's own.
         fields: height, width and color of a folder of images.
         split: train, validation or test.
-        limit: the first so many.
+        limit: the first images of the split, at most this many.
     """
 
     dataset: str | None
@@ -79,7 +79,11 @@ def model_options(function: Function) -> Function:
 def image_options(function: Function) -> Function:
     """Add which images of the data set."""
     function = click.option(
-        "--limit", type=click.IntRange(1), default=1000, show_default=True, help="The first so many images."
+        "--limit",
+        type=click.IntRange(1),
+        default=1000,
+        show_default=True,
+        help="The first images of the split, at most this many.",
     )(function)
     return click.option(
         "--split", default="test", show_default=True, help="Which images: train, validation or test."
@@ -134,7 +138,7 @@ def subject_of(
     return run_subject(session.store.find(model), settings, images.split, images.limit, session)
 
 
-def say_doubts(subject: Subject) -> None:
+def print_doubts(subject: Subject) -> None:
     """Say at once what makes numbers about a model pointless."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for doubt in subject.doubts:

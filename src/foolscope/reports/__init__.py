@@ -1,4 +1,4 @@
-"""Layer 6: stored results as figures, one document model, and its renderers to HTML, Markdown and LaTeX.
+"""Stored results as figures, one document model, and its renderers: HTML, Markdown, LaTeX, terminal.
 
 matplotlib, jinja2 and pillow are imported when the first figure, page or picture is made; torch never is.
 """
@@ -27,6 +27,7 @@ from foolscope.reports.graph_files import write_graph
 from foolscope.reports.render.html import render_html
 from foolscope.reports.render.latex import latex_tables, render_latex
 from foolscope.reports.render.markdown import render_markdown
+from foolscope.reports.render.terminal import render_terminal
 
 __all__ = [
     "Bullets",
@@ -51,5 +52,6 @@ __all__ = [
     "render_html",
     "render_latex",
     "render_markdown",
+    "render_terminal",
     "write_graph",
 ]

@@ -4,7 +4,7 @@ Sections build a :class:`Document` from stored results; renderers turn it into H
 They number tables, figures and galleries in reading order; texts refer to them by their ``key``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -183,14 +183,15 @@ class Figure:
     """A captioned drawing.
 
     Args:
-        svg: the drawing, as :mod:`foolscope.reports.figures` makes it. Trusted: it is inlined.
+        svg: the drawing, as :mod:`foolscope.reports.figures` makes it, or what draws it when a page needs it
+            (:func:`foolscope.reports.figures.later`). Trusted: it is inlined.
         caption: what the figure shows and how to read it; required.
         alt: what a reader who cannot see it should know; required.
         key: for :class:`Reference`.
         number: filled in by :func:`foolscope.reports.numbering.numbered`.
     """
 
-    svg: str
+    svg: str | Callable[[], str]
     caption: Text
     alt: str
     key: str = ""
@@ -200,6 +201,10 @@ class Figure:
         _need_caption("figure", self.caption)
         if not self.alt.strip():
             raise ValueError("a figure needs an alt text for readers who cannot see it; got an empty one")
+
+    def drawing(self) -> str:
+        """Return the drawing, made now if it has not been made."""
+        return self.svg if isinstance(self.svg, str) else self.svg()
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,7 +124,8 @@ def _figure(record: EnginesRecord) -> Figure | None:
         for each in drawn
     }
     return Figure(
-        draw.line_panels(
+        draw.later(
+            draw.line_panels,
             range(1, len(drawn[0].by_epoch) + 1),
             {"Difference, power of ten": curves},
             x_label="epoch",

@@ -1,7 +1,8 @@
 """Numbers for tables and figures in reading order, and the labels by which text refers to them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from foolscope.core.errors import did_you_mean
 from foolscope.reports.document import (
@@ -34,6 +35,9 @@ __all__ = [
     "resolve",
     "walk",
 ]
+
+
+Alignment = Literal["left", "right", "center"]
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def label_of(block: Table | Figure | Gallery) -> Label:
     return Label(f"{kind} {block.number}", f"{kind.lower()}-{block.number}")
 
 
-def resolve(labels: dict[str, Label], key: str) -> Label:
+def resolve(labels: Mapping[str, Label], key: str) -> Label:
     """Look up a reference.
 
     Raises:
@@ -126,9 +130,9 @@ def columns_of(table: Table) -> list[Column]:
     return [Column(column) if isinstance(column, str) else column for column in table.columns]
 
 
-def alignments(table: Table) -> list[str]:
+def alignments(table: Table) -> list[Alignment]:
     """Return each column's alignment: as given, else right for numbers and left for words."""
-    decided: list[str] = []
+    decided: list[Alignment] = []
     for position, column in enumerate(columns_of(table)):
         values = [_value(row[position]) for row in table.rows]
         numbers = any(value is not None for value in values) and not any(isinstance(v, str) for v in values)

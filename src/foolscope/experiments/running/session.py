@@ -15,8 +15,8 @@ class Session:
     """Store, data folder, device, executor, and the data sets already in memory.
 
     Args:
-        store: where results are kept.
-        data_dir: where the data sets are.
+        store: the folder where results are kept, or a store that is open already.
+        data_dir: where the data sets are; if not given ``$FOOLSCOPE_DATA``, else ``~/.cache/foolscope/data``.
         device: "auto" or any torch device name.
         executor: a name in :data:`~foolscope.experiments.running.executors.EXECUTORS`, or "auto".
         workers: the most packs that train at the same time; by default the number of cores.
@@ -27,16 +27,16 @@ class Session:
 
     def __init__(
         self,
-        store: Store,
-        data_dir: Path | None = None,
+        store: Store | str | Path = "foolscope-runs",
+        data_dir: str | Path | None = None,
         device: str = "auto",
         executor: str = "auto",
         workers: int | None = None,
     ) -> None:
         if workers is not None and workers < 1:
             raise RecipeError(f"workers must be at least 1; got {workers}")
-        self.store = store
-        self.data_dir = data_dir
+        self.store = store if isinstance(store, Store) else Store(Path(store))
+        self.data_dir = None if data_dir is None else Path(data_dir)
         self.device = resolve_device(device)
         self.executor = executor
         self.workers = workers

@@ -12,6 +12,7 @@ from foolscope.reports.figures.dumbbell import dumbbells
 from foolscope.reports.figures.gradient_errors import gradient_errors
 from foolscope.reports.figures.gradient_flow import FlowLine, gradient_flow
 from foolscope.reports.figures.graph import computational_graph, layer_graph
+from foolscope.reports.figures.later import later
 from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import Curve, line_panels
@@ -41,6 +42,7 @@ __all__ = [
     "fitted_curve",
     "gradient_errors",
     "gradient_flow",
+    "later",
     "layer_gradients",
     "layer_graph",
     "learning_rate_range",

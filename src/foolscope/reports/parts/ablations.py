@@ -196,8 +196,10 @@ def _figure(ablation: AblationRecord, key: str) -> Figure:
     mark = "the large mark is their mean with its 95 % interval" if several else "the large mark is the run"
     names = join_words([factor.words for factor in ablation.factors])
     return Figure(
-        draw.ablation_effects(
-            [_drawn(ablation, factor) for factor in ablation.factors], quantity=columns_unit(ablation.metric)
+        draw.later(
+            draw.ablation_effects,
+            [_drawn(ablation, factor) for factor in ablation.factors],
+            quantity=columns_unit(ablation.metric),
         ),
         f"{metric_words(ablation.metric).capitalize()} by value of each factor"
         f"{', in %' if scale is POINTS else ''}. Small dots are runs, one per seed; {mark}{against}.",

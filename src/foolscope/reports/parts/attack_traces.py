@@ -109,7 +109,8 @@ def _figure(trace: TraceRecord) -> Figure:
     }
     several = len(trace.seeds) > 1
     return Figure(
-        draw.line_panels(
+        draw.later(
+            draw.line_panels,
             range(len(trace.budgets[-1].mean_losses)),
             {"Mean cross-entropy of the label, nats": curves},
             x_label="attack step",

@@ -131,6 +131,7 @@ def _range_test_blocks(record: LearningRateRange) -> list[Block]:
                     _rows(record),
                     f"Training loss and accuracy, means over the last fifth of {record.steps} steps; the "
                     f"initial weights have a loss of {record.initial_loss:.4f} on the same images.",
+                    key=f"rates-{record.recipe}",
                 )
             ],
         ),
@@ -153,7 +154,7 @@ def _rows(record: LearningRateRange) -> list[list[Cell | CellValue]]:
 
 def _figure(record: LearningRateRange, key: str) -> Figure:
     return Figure(
-        draw.learning_rate_range(record),
+        draw.later(draw.learning_rate_range, record),
         f"Training loss by learning rate, {record.recipe}. Dashed: a single run whose rate grows from the "
         "lowest to the highest, the test as first published; at each rate it continues from the weights that "
         "the smaller rates led to.",

@@ -61,7 +61,7 @@ def _figure(recipe: str, checks: dict[str, Check], key: str) -> Figure:
         f"{_WORDS[name]} {_scientific(check.numbers['error'])}" for name, check in checks.items()
     )
     return Figure(
-        draw.gradient_errors({_WORDS[name]: check for name, check in checks.items()}),
+        draw.later(draw.gradient_errors, {_WORDS[name]: check for name, check in checks.items()}),
         f"Relative errors of the gradients of {recipe} by layer. Dashed: the largest that passes.",
         f"Relative error of the gradient by layer; largest: {worst}.",
         key=key,

@@ -31,7 +31,7 @@ def _figure(graph: ModelGraph) -> Figure:
     layers = sum(node.kind in ("layer", "operation") for node in graph.nodes)
     whose = f" The numbers are those of {graph.recipes[0]}." if len(graph.recipes) > 1 else ""
     return Figure(
-        draw.layer_graph(graph),
+        draw.later(draw.layer_graph, graph),
         f"The computational graph of {join_words(graph.recipes)}, from the images down to the loss.{whose}",
         f"Boxes from the images over {one_or_many(layers, 'layer')} to the loss"
         + ("." if loss is None else f", which is {loss:.3g}."),

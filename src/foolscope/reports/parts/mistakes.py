@@ -68,7 +68,7 @@ def matrix_blocks(
     blocks: list[Block] = [
         Paragraph((f"The classifier {name} {sentence}", Reference(key), ").")),
         Figure(
-            draw.confusion_matrix(matrix, classes),
+            draw.later(draw.confusion_matrix, matrix, classes),
             f"What {name} takes the {image}s of each class for, in % of the class"
             f"{' and in images' if len(classes) <= 10 else ''}{summed}. The diagonal is right.",
             f"Confusion matrix of {name} over {len(classes)} classes.",

@@ -228,7 +228,8 @@ def _figure(record: SearchRecord, key: str) -> Figure:
     narrowing = record.sampler == "coarse-to-fine" and len(record.rounds) > 1
     names = join_words([dimension.words for dimension in record.dimensions])
     return Figure(
-        draw.search_panels(
+        draw.later(
+            draw.search_panels,
             [_axis(dimension) for dimension in record.dimensions],
             [
                 draw.SearchRound(

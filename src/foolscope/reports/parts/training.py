@@ -61,11 +61,7 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
             )
         ),
         classifier_table(trainings),
-        *[
-            Notice((Strong(f"Doubt about {training.recipe}:"), f" {full_stop(doubt)}"))
-            for training in trainings
-            for doubt in training.doubts
-        ],
+        *_doubt_notices(trainings),
         *figures[:_SHOWN],
     ]
     if figures[_SHOWN:]:
@@ -92,9 +88,27 @@ def training_document(record: TrainingRecord, title: str = "") -> Document:
     return Document(
         title or f"Training of {record.recipe}",
         "How well does it do, and where is it wrong?",
+        lead=[*_divergence(record), *_doubt_notices([record])],
         sections=sections,
         facts=[("Model", record.model), ("Parameters", f"{record.parameter_count:,}")],
     )
+
+
+def _doubt_notices(trainings: Sequence[TrainingRecord]) -> list[Notice]:
+    """Say what casts doubt on the numbers of each classifier."""
+    return [
+        Notice((Strong(f"Doubt about {training.recipe}:"), f" {full_stop(doubt)}"))
+        for training in trainings
+        for doubt in training.doubts
+    ]
+
+
+def _divergence(record: TrainingRecord) -> list[Notice]:
+    if not record.diverged:
+        return []
+    seeds = one_or_many(record.diverged, "seed")
+    how = f"Training diverged with {seeds}: the loss was no longer finite. Lower the learning rate."
+    return [Notice(how, tone="bad")]
 
 
 def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
@@ -154,7 +168,9 @@ def training_figure(training: TrainingRecord) -> Figure | None:
         caption.append(f"Trials that diverged are left out ({training.diverged}).")
     rows = 2 if len(panels) > _IN_A_ROW else 1
     return Figure(
-        draw.line_panels(training.epochs, panels, x_label="epoch", rows=rows, height=_HEIGHT * rows),
+        draw.later(
+            draw.line_panels, training.epochs, panels, x_label="epoch", rows=rows, height=_HEIGHT * rows
+        ),
         " ".join(caption),
         f"Curves of {join_words([title.lower() for title in panels])} over {length} of {training.recipe}.",
         key=f"training-{training.recipe}",

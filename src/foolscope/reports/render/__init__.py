@@ -1,1 +1,1 @@
-"""Documents as HTML, Markdown, LaTeX."""
+"""Documents as HTML, Markdown, LaTeX, and as text for a terminal."""

@@ -13,11 +13,7 @@ from foolscope.reports.document import (
     Column,
     Document,
     Figure,
-    Inline,
-    Mono,
     Panel,
-    Reference,
-    Strong,
     Text,
     Verdict,
 )
@@ -31,8 +27,8 @@ from foolscope.reports.numbering import (
     columns_of,
     labels_of,
     numbered,
-    resolve,
 )
+from foolscope.reports.render.inline import Style, written
 from foolscope.reports.text import clean_text, unbroken_text
 from foolscope.reports.theme import dark_variables, light_variables
 
@@ -108,23 +104,18 @@ def _kind(block: Block) -> str:
 
 
 def _rich(text: Text, labels: dict[str, Label]) -> "Markup":
-    from markupsafe import Markup
-
-    pieces = (text,) if isinstance(text, str) else text
-    return Markup("").join(_inline(piece, labels) for piece in pieces)
-
-
-def _inline(piece: Inline, labels: dict[str, Label]) -> "Markup":
     from markupsafe import Markup, escape
 
-    if isinstance(piece, Reference):
-        found = resolve(labels, piece.key)
-        return Markup('<a class="reference" href="#{}">{}</a>').format(found.anchor, found.text)
-    if isinstance(piece, Strong):
-        return Markup("<strong>{}</strong>").format(unbroken_text(clean_text(piece.text)))
-    if isinstance(piece, Mono):
-        return Markup("<code>{}</code>").format(clean_text(piece.text))
-    return escape(unbroken_text(clean_text(piece)))
+    style: Style[Markup] = Style(
+        plain=lambda text: escape(unbroken_text(clean_text(text))),
+        strong=lambda text: Markup("<strong>{}</strong>").format(unbroken_text(clean_text(text))),
+        mono=lambda text: Markup("<code>{}</code>").format(clean_text(text)),
+        reference=lambda key, label: Markup('<a class="reference" href="#{}">{}</a>').format(
+            label.anchor, label.text
+        ),
+    )
+    pieces = written(text, labels, style)
+    return Markup("").join(pieces)
 
 
 def _cell_class(cell: Cell | CellValue, column: Column, alignment: str) -> str:
@@ -138,7 +129,7 @@ def _drawing(figure: Figure) -> "Markup":
     from markupsafe import Markup, escape
 
     attributes = f'role="img" aria-label="{escape(clean_text(figure.alt))}"'
-    return Markup(inline_svg(figure.svg, f"drawing-{figure.number}", attributes))
+    return Markup(inline_svg(figure.drawing(), f"drawing-{figure.number}", attributes))
 
 
 def _picture(panel: Panel) -> str:

@@ -1,6 +1,6 @@
 """A document's tables as LaTeX, in the booktabs style, one string for each table and one file of all."""
 
-from foolscope.reports.document import Cell, CellValue, Column, Document, Mono, Reference, Strong, Table, Text
+from foolscope.reports.document import Cell, CellValue, Column, Document, Table, Text
 from foolscope.reports.numbering import (
     Label,
     alignments,
@@ -8,9 +8,9 @@ from foolscope.reports.numbering import (
     columns_of,
     labels_of,
     numbered,
-    resolve,
     walk,
 )
+from foolscope.reports.render.inline import Style, padded, written
 from foolscope.reports.text import one_line_text
 
 __all__ = ["escape_latex", "latex_tables", "render_latex"]
@@ -139,21 +139,21 @@ def _cell(cell: Cell | CellValue, column: Column) -> str:
 def _rich(text: Text, labels: dict[str, Label]) -> str:
     if isinstance(text, str):
         return escape_latex(text)
-    return "".join(_inline(piece, labels) for piece in text)
+    return "".join(written(text, labels, _STYLE))
 
 
-def _inline(piece: str | Reference | Strong | Mono, labels: dict[str, Label]) -> str:
-    if isinstance(piece, Reference):
-        found = resolve(labels, piece.key)
-        is_table = found.anchor.startswith("table")
-        return f"Table~\\ref{{tab:{_safe_label(piece.key)}}}" if is_table else found.text.replace(" ", "~")
-    if isinstance(piece, Strong):
-        return f"\\textbf{{{escape_latex(piece.text)}}}"
-    if isinstance(piece, Mono):
-        return f"\\texttt{{{escape_latex(piece.text)}}}"
-    before, after = piece[:1].isspace(), piece[-1:].isspace()
-    return f"{' ' * before}{escape_latex(piece)}{' ' * (after and bool(piece.strip()))}"
+def _reference(key: str, label: Label) -> str:
+    is_table = label.anchor.startswith("table")
+    return f"Table~\\ref{{tab:{_safe_label(key)}}}" if is_table else label.text.replace(" ", "~")
 
 
 def _safe_label(name: str) -> str:
     return "".join(character if character.isalnum() and character.isascii() else "-" for character in name)
+
+
+_STYLE = Style(
+    plain=lambda text: padded(text, escape_latex),
+    strong=lambda text: f"\\textbf{{{escape_latex(text)}}}",
+    mono=lambda text: f"\\texttt{{{escape_latex(text)}}}",
+    reference=_reference,
+)

@@ -16,13 +16,10 @@ from foolscope.reports.document import (
     Document,
     Figure,
     Gallery,
-    Mono,
     Notice,
     Panel,
     Paragraph,
-    Reference,
     Section,
-    Strong,
     Table,
     Text,
     Verdict,
@@ -38,8 +35,8 @@ from foolscope.reports.numbering import (
     columns_of,
     labels_of,
     numbered,
-    resolve,
 )
+from foolscope.reports.render.inline import Style, padded, written
 from foolscope.reports.text import clean_text, one_line_text
 
 __all__ = ["escape_markdown", "render_markdown"]
@@ -94,6 +91,14 @@ def escape_markdown(text: str) -> str:
     return _LINE_START.sub(lambda match: f"{match[1]}\\{match[2]}" if match[1] else f"\\{match[3]}", escaped)
 
 
+_STYLE = Style(
+    plain=lambda text: padded(text, escape_markdown),
+    strong=lambda text: f"<b>{escape_markdown(text)}</b>",
+    mono=lambda text: f"<code>{escape_markdown(text)}</code>",
+    reference=lambda key, label: f"[{label.text}](#{label.anchor})",
+)
+
+
 def _blocks(blocks: Sequence[Block], page: _Page, level: int) -> list[str]:
     return [part for block in blocks for part in _block(block, page, level)]
 
@@ -133,19 +138,7 @@ def _block(block: Block, page: _Page, level: int) -> list[str]:
 def _rich(text: Text, page: _Page) -> str:
     if isinstance(text, str):
         return escape_markdown(text)
-    return "".join(_inline(piece, page) for piece in text)
-
-
-def _inline(piece: str | Reference | Strong | Mono, page: _Page) -> str:
-    if isinstance(piece, Reference):
-        found = resolve(page.labels, piece.key)
-        return f"[{found.text}](#{found.anchor})"
-    if isinstance(piece, Strong):
-        return f"<b>{escape_markdown(piece.text)}</b>"
-    if isinstance(piece, Mono):
-        return f"<code>{escape_markdown(piece.text)}</code>"
-    before, after = piece[:1].isspace(), piece[-1:].isspace()
-    return f"{' ' * before}{escape_markdown(piece)}{' ' * (after and bool(piece.strip()))}"
+    return "".join(written(text, page.labels, _STYLE))
 
 
 def _verdict(item: Verdict, page: _Page) -> str:
@@ -179,7 +172,7 @@ def _cell(cell: Cell | CellValue, column: Column) -> str:
 
 def _figure(figure: Figure, page: _Page) -> list[str]:
     name = f"{page.prefix}figure-{figure.number}.svg"
-    page.files[name] = standalone_svg(figure.svg).encode()
+    page.files[name] = standalone_svg(figure.drawing()).encode()
     return [f"![{escape_markdown(figure.alt)}]({name})", _figure_caption(figure, page)]
 
 

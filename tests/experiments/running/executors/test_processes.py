@@ -108,10 +108,11 @@ def test_shares(monkeypatch):
 
 
 SCRIPT = """
-import foolscope.api as fs
+import foolscope as fs
 base = fs.recipe({"dataset": {"name": "npz", "path": PATH}, "precision": "float32",
                   "training": {"epochs": 2}, "model": {"name": "mlp", "hidden": [4]}})
-found = fs.ablate(base, {"batch_size": [16, 64]}, seeds=2, store="store", executor="processes", workers=2)
+found = fs.ablate(base, {"batch_size": [16, 64]}, seeds=2,
+                  session=fs.Session("store", executor="processes", workers=2))
 print(len(found.sentences))
 """
 

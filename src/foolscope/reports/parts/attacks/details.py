@@ -80,7 +80,8 @@ def _by_attack(known: _Known, plan: str) -> Section:
     }
     blocks: list[Block] = [
         Figure(
-            draw.taken_by_attack(
+            draw.later(
+                draw.taken_by_attack,
                 counts if len(known) > 1 else {"": counts[first.recipe]},
                 [f"ε = {words}" for words in budgets],
                 names,
@@ -161,7 +162,8 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
         [
             Paragraph((*[f"{_median_words(*each, times)} " for each in known], "See ", Reference(key), ".")),
             Figure(
-                draw.perturbation_sizes(
+                draw.later(
+                    draw.perturbation_sizes,
                     curves,
                     [epsilon * times for epsilon in first.epsilons if epsilon],
                     x_label=f"size of the perturbation ({norm_words(first.norm)}), {unit}",
@@ -211,7 +213,8 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
     return [
         Paragraph(_class_words(curve, details, order)),
         Figure(
-            draw.dumbbells(
+            draw.later(
+                draw.dumbbells,
                 [details.classes[place] for place in drawn],
                 ("without attack", 100 * clean[drawn] / images[drawn]),
                 (f"under attack, ε = {largest}", 100 * robust[drawn] / images[drawn]),
@@ -223,7 +226,7 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
             key=f"classes-{key}",
         ),
         Figure(
-            draw.confusion_matrix(np.array(details.becomes), details.classes),
+            draw.later(draw.confusion_matrix, np.array(details.becomes), details.classes),
             f"Predictions of {curve.recipe} at ε = {largest} for the images that it classifies correctly "
             f"without attack, in % of each row{written}{models}. The diagonal is not fooled.",
             f"Matrix of the class against the class predicted under attack, for {curve.recipe}.",

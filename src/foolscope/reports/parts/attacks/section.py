@@ -136,7 +136,8 @@ def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
         for curve in curves
     }
     return Figure(
-        draw.line_panels(
+        draw.later(
+            draw.line_panels,
             [epsilon * times for epsilon in curves[0].epsilons],
             {"Accuracy under attack, %": bands},
             x_label=x_label,

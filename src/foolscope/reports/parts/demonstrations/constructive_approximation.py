@@ -53,7 +53,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
     )
     costs = {"on the line": record.data["line"], "in the plane": record.data["plane"]}
     figure = Figure(
-        draw.approximation(stated, costs),
+        draw.later(draw.approximation, stated, costs),
         f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units whose weights are "
         f"stated, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
         "for ε; the lines have the fitted slopes. First seed.",

@@ -42,7 +42,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "the descent is compared."
     )
     figure = Figure(
-        draw.fitted_curve(
+        draw.later(
+            draw.fitted_curve,
             (data["x"], data["heights"]),
             data["grid"],
             {

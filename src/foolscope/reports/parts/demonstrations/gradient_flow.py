@@ -48,7 +48,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         Paragraph(bound),
         Paragraph(cures),
         Figure(
-            draw.gradient_flow(_panels(record, "panels")),
+            draw.later(draw.gradient_flow, _panels(record, "panels")),
             "The norm of the loss\u2019s gradient with respect to the state after each time step, "
             "divided by the "
             "last, at initialization; dashed, the bound. The state of the LSTM is its cell. First seed.",
@@ -58,7 +58,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         ),
         Paragraph(_training(record)),
         Figure(
-            draw.gradient_flow(_panels(record, "trained_panels")),
+            draw.later(draw.gradient_flow, _panels(record, "trained_panels")),
             f"The same after {settings['training_steps']} steps of training. First seed.",
             "Curves over the time steps on a logarithmic axis; what diverged is named.",
             key=f"trained-flow-{record.name}",

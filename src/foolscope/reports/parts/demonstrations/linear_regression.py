@@ -47,7 +47,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "stopped when its loss exceeds a million times the first."
     )
     figure = Figure(
-        draw.descent_curves(
+        draw.later(
+            draw.descent_curves,
             {
                 f"η = {run['rate']:g}, {run['rate'] / data['bound']:.3g} of the bound": (
                     run["steps"],

@@ -47,7 +47,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"H, up to {mean_text(record, 'factor_residual')}."
     )
     figure = Figure(
-        draw.descent_curves(
+        draw.later(
+            draw.descent_curves,
             {
                 f"start {start}": (data["steps"], losses)
                 for start, losses in enumerate(data["losses"], start=1)

@@ -85,7 +85,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
 def _training(record: DemonstrationRecord) -> Figure:
     curves = {each["name"]: (record.data["steps"], each["losses"]) for each in record.data["curves"]}
     return Figure(
-        draw.descent_curves(curves, title="Mean squared error"),
+        draw.later(draw.descent_curves, curves, title="Mean squared error"),
         "The loss by step from matched starts, both axes logarithmic: with matched steps the two networks "
         "are one, with equal steps they part. First seed.",
         "Three falling curves, two of which lie on each other.",
@@ -100,7 +100,9 @@ def _functions(record: DemonstrationRecord) -> Figure:
         "best of max(t, 0) without biases": draw.Band(picture["best"]),
     }
     return Figure(
-        draw.line_panels(picture["x"], {"Output": curves}, x_label="input x", width=680, height=300),
+        draw.later(
+            draw.line_panels, picture["x"], {"Output": curves}, x_label="input x", width=680, height=300
+        ),
         "What a shifted network without biases computes, and the best that any ReLU network without biases "
         "can fit to it. First seed.",
         "A curve, and far from it two straight lines that meet at the origin.",
@@ -110,7 +112,7 @@ def _functions(record: DemonstrationRecord) -> Figure:
 
 def _graph(record: DemonstrationRecord) -> Figure:
     return Figure(
-        draw.computational_graph(record.data["nodes"], record.data["edges"]),
+        draw.later(draw.computational_graph, record.data["nodes"], record.data["edges"]),
         "The computational graph of σ(x) at x = 1: in each box the value of the forward pass and the slope "
         "of the output with respect to it; on each edge the local slope.",
         "Boxes from x over the negation, the exponential, the sum with 1 and the reciprocal, joined by "

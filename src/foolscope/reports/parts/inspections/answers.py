@@ -51,7 +51,7 @@ def calibration_blocks(record: Calibration) -> list[Block]:
             )
         ),
         Figure(
-            draw.reliability(bins),
+            draw.later(draw.reliability, bins),
             f"Reliability in {len(bins)} bins of confidence (Guo et al. 2017, arXiv:1706.04599, section 2), "
             "with Wilson's 95 % intervals; below, the share of the images in each.",
             "Accuracy against confidence beside the diagonal.",

@@ -135,7 +135,7 @@ def weight_blocks(records: Sequence[WeightHistogram]) -> list[Block]:
             )
         ),
         Figure(
-            draw.weight_histograms(shown),
+            draw.later(draw.weight_histograms, shown),
             f"Histograms of the weights of each layer{part}, without biases and scales; the zone near zero "
             "is marked.",
             "One histogram for each layer.",
@@ -217,7 +217,7 @@ def flow_blocks(record: ModelInspection) -> list[Block]:
             )
         ),
         Figure(
-            draw.layer_gradients(layers),
+            draw.later(draw.layer_gradients, layers),
             "Norm of the loss's gradient with respect to each layer's output, and with respect to its "
             "weights relative to their norm, from the images at the top to the logits; layers without "
             "weights are not shown.",
@@ -256,7 +256,7 @@ def _time_blocks(record: TimeFlow) -> list[Block]:
     return [
         Paragraph((time_sentence(record), " ", Reference("time-figure"), " shows each step.")),
         Figure(
-            draw.gradient_flow({"By time step": lines}, width=600),
+            draw.later(draw.gradient_flow, {"By time step": lines}, width=600),
             "Norm of the loss's gradient with respect to the state at each time step, relative to the last."
             + bound,
             "Norms by time step on a logarithmic axis.",

@@ -41,7 +41,8 @@ def spectrum_blocks(record: ModelInspection) -> list[Block]:
             )
         ),
         Figure(
-            draw.line_panels(
+            draw.later(
+                draw.line_panels,
                 np.arange(1, longest + 1),
                 {"Singular value relative to the largest": curves},
                 x_label="rank",
@@ -107,7 +108,8 @@ def compression_blocks(record: ModelInspection) -> list[Block]:
         }
         blocks.append(
             Figure(
-                draw.line_panels(
+                draw.later(
+                    draw.line_panels,
                     [100 * row.fraction for row in rows],
                     {"Accuracy, %": curves},
                     x_label="fraction of each layer's full rank, %",

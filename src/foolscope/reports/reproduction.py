@@ -1,0 +1,93 @@
+"""A published experiment: the claims about it, and the published figures beside ours."""
+
+from collections.abc import Sequence
+
+from foolscope.experiments.claims.records import ClaimRecord, FigureRecord
+from foolscope.experiments.reproduction import EXPERIMENTS, claims_about
+from foolscope.experiments.study_record import StudyRecord
+from foolscope.experiments.wording.sentences import POINTS, scale_of
+from foolscope.reports.document import (
+    OUTCOME_TONES,
+    Block,
+    Cell,
+    CellValue,
+    Column,
+    Document,
+    Paragraph,
+    Table,
+)
+from foolscope.reports.opening import opening
+from foolscope.reports.parts.part import Shown
+from foolscope.reports.phrases import join_words, one_or_many, with_interval
+
+__all__ = ["reproduction_document"]
+
+
+def reproduction_document(record: StudyRecord, experiments: Sequence[str]) -> Document:
+    """Build the opening of a study's report for some of the published experiments that it runs.
+
+    Args:
+        record: what the study left behind.
+        experiments: numbers in :data:`~foolscope.experiments.reproduction.EXPERIMENTS`.
+    """
+    claims = claims_about(record.claims, experiments)
+    silent = [
+        f"{number}, {EXPERIMENTS[number].title}: no figures were published."
+        for number in experiments
+        if not claims_about(claims, [number])
+    ]
+    figures: list[Block] = [_table(claims, len(record.seeds))] if any(each.figures for each in claims) else []
+    return Document(
+        f"{join_words(list(experiments))}: {record.title}",
+        record.question,
+        lead=[
+            *opening(Shown(record.model_copy(update={"claims": claims}), {})),
+            *figures,
+            *[Paragraph(sentence) for sentence in silent],
+        ],
+    )
+
+
+def _table(claims: Sequence[ClaimRecord], seeds: int) -> Table:
+    rows: list[list[Cell | CellValue]] = []
+    for claim in claims:
+        outcome = Cell(claim.outcome, tone=OUTCOME_TONES[claim.outcome])
+        for place, figure in enumerate(claim.figures):
+            first = place == 0
+            several = len(claim.figures) > 1
+            rows.append(
+                [
+                    claim.sentence if first else "",
+                    figure.label if several else "",
+                    _published(figure),
+                    _ours(figure),
+                    outcome if first else "",
+                ]
+            )
+    return Table(
+        [
+            "claim",
+            Column("setting", align="left"),
+            Column("published", align="right"),
+            Column("ours (95 % interval)", align="right"),
+            "verdict",
+        ],
+        rows,
+        f"Published figures beside ours, means over {one_or_many(seeds, 'seed')}.",
+        key="figures",
+    )
+
+
+def _published(figure: FigureRecord) -> str:
+    if figure.published is None:
+        return ""
+    scale = scale_of(figure.metric)
+    return f"{figure.published * scale.factor:.6g}{scale.level_unit}"
+
+
+def _ours(figure: FigureRecord) -> str:
+    scale = scale_of(figure.metric)
+    unit = scale.unit if figure.is_change else scale.level_unit
+    bounds = (0.0, 1.0) if scale is POINTS and not figure.is_change else None
+    written = with_interval(figure.value, figure.low, figure.high, scale, bounds)
+    return "diverged" if written is None else f"{written}{unit}"

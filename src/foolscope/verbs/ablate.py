@@ -1,0 +1,70 @@
+"""Vary one field at a time around a recipe."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from foolscope.experiments.parts import ablations
+from foolscope.experiments.parts.ablations import AblationRecord
+from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.run import Observer, ignore_events
+from foolscope.experiments.running.session import Session
+from foolscope.reports import Document
+from foolscope.reports.parts.ablations import ablation_document
+from foolscope.verbs.result import Result
+
+__all__ = ["Ablation", "ablate"]
+
+
+@dataclass(frozen=True)
+class Ablation(Result):
+    """An ablation with its verdicts."""
+
+    record: AblationRecord
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdicts in words."""
+        return self.record.sentences
+
+    @property
+    def document(self) -> Document:
+        """The report."""
+        return ablation_document(self.record)
+
+
+def ablate(
+    recipe: Recipe,
+    vary: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int = 5,
+    practical_difference: float = 0.005,
+    metric: str = "test_accuracy",
+    session: Session | None = None,
+    observe: Observer = ignore_events,
+) -> Ablation:
+    """Vary one field at a time around a recipe and judge every value against the baseline.
+
+    Args:
+        recipe: the baseline.
+        vary: field to values.
+        seeds: trials per cell, at least 2.
+        practical_difference: the smallest difference that matters, in the metric's own unit.
+        metric: which result decides.
+        session: store, data, device and executor; the defaults if not given.
+        observe: called as training goes on.
+
+    Raises:
+        RecipeError: fewer than 2 seeds, an unknown field, or a value out of range.
+    """
+    return Ablation(
+        ablations.ablate(
+            recipe,
+            vary,
+            seeds=seeds,
+            session=session or Session(),
+            metric=metric,
+            practical_difference=practical_difference,
+            observe=observe,
+        )
+    )

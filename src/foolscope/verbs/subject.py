@@ -1,0 +1,49 @@
+"""Which model a verb is about, and on which images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from foolscope.core.errors import RecipeError
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.subjects.subject import Subject, dataset_settings, module_subject, run_subject
+from foolscope.verbs.train import Training
+
+__all__ = ["session_for", "subject_for"]
+
+
+def session_for(model: Training | nn.Module, session: Session | None) -> Session:
+    """Return the session that is given, else the one in which the model was trained, else the defaults."""
+    return session or (model.session if isinstance(model, Training) else Session())
+
+
+def subject_for(
+    model: Training | nn.Module,
+    given: tuple[Tensor | None, Tensor | None],
+    dataset: str | Path | None,
+    split: str,
+    limit: int,
+    scaling: tuple[Sequence[float] | None, Sequence[float] | None],
+    session: Session,
+) -> Subject:
+    """Return a model with its images.
+
+    Args:
+        model: a training, or any module.
+        given: images and labels, for a module.
+        dataset: its name or path, instead of images; by default a training's own.
+        split: train, validation or test.
+        limit: the first images of the split, at most this many.
+        scaling: mean and deviation with which the module wants its inputs normalized.
+        session: has the data.
+
+    Raises:
+        RecipeError: it is not clear which images are meant, or the module does not fit them.
+    """
+    chosen = None if dataset is None else dataset_settings(str(dataset))
+    if not isinstance(model, Training):
+        return module_subject(model, *given, chosen, split, limit, scaling, session)
+    if any(each is not None for each in (*given, *scaling)):
+        raise RecipeError("a training has its own normalization and data; name others with dataset")
+    return run_subject(model.trial, chosen, split, limit, session)
