@@ -90,7 +90,7 @@ def ablation(**changes):
         FactorRecord(field="l2", words="L2 coefficient", baseline="0", levels=l2, summary="L2 summary."),
         FactorRecord(
             field="hidden",
-            words="hidden units",
+            words="hidden width",
             baseline="100",
             levels=[level("50", "no effect", 0.0)],
             summary="Hidden summary.",
@@ -254,7 +254,7 @@ def test_every_verdict_of_the_ablation_is_shown(report):
         assert factor.summary in report
     opening = report[: report.index("The classifiers Table")]
     assert (
-        "batch size matters; hidden units have no effect larger than 0.5 points; L2 coefficient is undecided."
+        "batch size matters; hidden width has no effect larger than 0.5 points; L2 coefficient is undecided."
         in opening
     )
     assert "matters Batch size summary. The sentence of 16. The sentence of 256." in opening
@@ -473,7 +473,7 @@ def test_markdown_says_the_same():
 
 def test_an_ablation_alone():
     page = words(render_html(ablation_document(ablation())))
-    assert "How does test accuracy depend on batch size, L2 coefficient and hidden units?" in page
+    assert "How does test accuracy depend on batch size, L2 coefficient and hidden width?" in page
     for sentence in ablation().sentences:
         assert sentence in page
     assert ablation_document(ablation(), "Mine").title == "Mine"

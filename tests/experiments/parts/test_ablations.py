@@ -67,8 +67,8 @@ def test_components_that_differ_in_their_settings_have_labels_of_their_own():
     ]
     assert len(set(labels)) == len(labels) == 6
     assert "schedule = exponential (learning-rate decay 0.8)" in labels
-    assert setting_words(BASE, "model") == "mlp (hidden units 8)"
-    assert "model = mlp" in labels  # with its default hidden units, unlike the baseline
+    assert setting_words(BASE, "model") == "mlp (hidden width 8)"
+    assert "model = mlp" in labels  # with its default hidden width, unlike the baseline
 
 
 @pytest.mark.parametrize(

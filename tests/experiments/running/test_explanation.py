@@ -21,7 +21,7 @@ def explain(pack, room=None):
 def test_what_a_pack_shares_and_in_what_it_differs():
     words = explain(pack({"learning_rate": 0.5}, {"learning_rate": 0.01, "seed": 1}, {"hidden": (9,)}))
     assert (words.trials, words.seeds, words.common) == (3, 2, "mlp on digits, batch size 32")
-    assert words.differences == ("hidden units 8, 9", "learning rate 0.01, 0.1, 0.5")
+    assert words.differences == ("hidden width 8, 9", "learning rate 0.01, 0.1, 0.5")
     assert words.step_flops == 3 * (3 * 2000 * 32)
     assert words.sequential_reason is None
 

@@ -7,10 +7,15 @@ __all__ = ["field_words", "norm_words", "value_words"]
 _FIELD_WORDS = {
     "decay": "learning-rate decay",
     "dropout": "dropout rate",
-    "hidden": "hidden units",
+    "blocks": "number of blocks",
+    "channels": "number of channels",
+    "epochs": "number of epochs",
+    "hidden": "hidden width",
     "l1": "L1 coefficient",
     "l2": "L2 coefficient",
     "clipping": "clipping threshold",
+    "steps": "number of steps",
+    "units": "number of units",
     "model": "model",
     "optimizer": "optimizer",
     "schedule": "learning-rate schedule",
@@ -22,7 +27,7 @@ def field_words(name: str) -> str:
 
     Example:
         >>> field_words("batch_size"), field_words("l2"), field_words("training.epochs")
-        ('batch size', 'L2 coefficient', 'epochs')
+        ('batch size', 'L2 coefficient', 'number of epochs')
     """
     leaf = name.rpartition(".")[2]
     return _FIELD_WORDS.get(leaf, leaf.replace("_", " "))

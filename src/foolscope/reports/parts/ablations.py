@@ -300,9 +300,7 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
     for outcome, (singular, plural) in predicates.items():
         words = [factor.words for factor in ablation.factors if factor_outcome(factor) == outcome]
         if words:
-            are_many = words[0].endswith("s") and not words[0].endswith("bias")  # such as "hidden units"
-            is_one = len(words) == 1 and not are_many
-            parts.append(f"{join_words(words)} {singular if is_one else plural}")
+            parts.append(f"{join_words(words)} {singular if len(words) == 1 else plural}")
     metric = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
     helps = any(level.outcome == "helps" for factor in ablation.factors for level in factor.levels)
     better = "" if helps else " No value tried was found to be better than the baseline's."
