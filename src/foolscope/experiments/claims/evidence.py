@@ -196,7 +196,7 @@ def _judge(claim: AnyClaim, study: Study, sources: Sources) -> _Judged:
     if isinstance(claim, CurveClaim):
         return _judge_curve(claim, metric, cells[0], study, sources)
     if isinstance(claim, ValueClaim) and metric.stands_alone:
-        return _judge_alone(claim, metric, study, sources.measured(metric, None))
+        return _judge_alone(claim, metric, sources.measured(metric, None))
     measured = {_label(claim, cell): sources.measured(metric, cell) for cell in cells}
     rows = {label: own.values for label, own in measured.items()}
     if metric.recipes is None:
@@ -256,7 +256,7 @@ def _judge_curve(claim: CurveClaim, metric: Metric, cell: Cell, study: Study, so
     return _Judged(result, figures)
 
 
-def _judge_alone(claim: ValueClaim, metric: Metric, study: Study, found: Measured) -> _Judged:
+def _judge_alone(claim: ValueClaim, metric: Metric, found: Measured) -> _Judged:
     """Test a claim about a metric that stands alone; what has no spread by its nature is decided exactly."""
     figures: list[FigureRecord] = []
     if found.values.size:
@@ -274,7 +274,7 @@ def _judge_alone(claim: ValueClaim, metric: Metric, study: Study, found: Measure
             )
         ]
     if found.lack:
-        reason = f"{found.words}{' ' if found.words else ''}{found.lack}, so the claim cannot be tested."
+        reason = f"{found.words} {found.lack}, so the claim cannot be tested.".lstrip()
         return _Judged(untestable(claim.sentence, reason, scale=metric.scale), figures)
     statement = Statement(
         VALUE_RELATIONS[claim.relation],

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from torch import Tensor
@@ -53,11 +52,7 @@ class Context:
 
     def teller(self, activity: str, place: int = 0, count: int = 1) -> Tell:
         """Return what is told of progress with one of several things to do."""
-
-        def tell(activity: str, done: float, detail: str) -> None:
-            self.observe(StageEvent(activity, (place + done) / count, detail))
-
-        return partial(tell, activity)
+        return lambda done, detail: self.observe(StageEvent(activity, (place + done) / count, detail))
 
 
 @dataclass(frozen=True)
