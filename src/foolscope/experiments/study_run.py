@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,8 +42,9 @@ def run_study(
     """
     started = time.perf_counter()
     context = Context(study, session, observe=observe)
-    check_study(context)
-    context = replace(context, trials=_train(context))
+    sources = PartSources(context)
+    check_study(context, sources)
+    context.trials.update(_train(context, sources))
     for name, part in PARTS.items():
         entries = _entries_of(part, name, study)
         for place, entry in enumerate(entries):
@@ -59,7 +59,7 @@ def run_study(
         practical_difference=study.practical_difference,
         classes=_classes(study, session),
         parts={name: records for name, records in context.records.items() if records},
-        claims=judge_claims(study, PartSources(context)),
+        claims=judge_claims(study, sources),
         recipes={
             name: recipe.model_dump(mode="json", exclude_none=True) for name, recipe in study.recipes.items()
         },
@@ -77,7 +77,7 @@ def run_study(
     return record
 
 
-def check_study(context: Context) -> None:
+def check_study(context: Context, sources: PartSources) -> None:
     """Refuse a study that could not run to its end, before anything is trained for it.
 
     Raises:
@@ -93,7 +93,6 @@ def check_study(context: Context) -> None:
                 raise RecipeError(f"{where}: {error}") from error
     if study.seeds < 2 and study.claims:
         raise RecipeError(f"a verdict needs at least 2 seeds; got {study.seeds}")
-    sources = PartSources(context)
     check_claims(study, sources)
     check_measurable(study, sources)
 
@@ -103,9 +102,9 @@ def _entries_of(part: Part[Any, Any], name: str, study: Study) -> Sequence[Any]:
     return study.entries(name) if part.plans is None else part.plans(study)
 
 
-def _train(context: Context) -> Trials:
+def _train(context: Context, sources: PartSources) -> Trials:
     """Train every recipe, every cell of every design and every cell of every claim, with every seed."""
-    study, designs = context.study, PartSources(context).designs()
+    study, designs = context.study, sources.designs()
     wanted = dict.fromkeys(
         [
             *study.recipes.values(),

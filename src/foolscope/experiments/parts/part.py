@@ -19,7 +19,7 @@ __all__ = ["Context", "Entry", "Part", "Tell", "Trials", "finished"]
 PlanT = TypeVar("PlanT")
 RecordT = TypeVar("RecordT", bound=Settings)
 
-Trials = Mapping[Recipe, Sequence[StoredTrial]]
+Trials = dict[Recipe, list[StoredTrial]]
 """Recipe, as in the study and without the seed, to its trials, one per seed."""
 
 Tell = Callable[[float, str], None]
@@ -33,7 +33,7 @@ class Context:
     Args:
         study: the whole study.
         session: store, data and device.
-        trials: what has been trained; empty before anything is.
+        trials: what has been trained; filled once everything is.
         records: part to its records, of the parts that have run.
         arrays: pixels and weights for the report, by key; a part adds its own.
         observe: is told of progress.
