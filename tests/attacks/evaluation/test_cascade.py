@@ -12,7 +12,7 @@ from foolscope.attacks import Square, evaluate_robustness
 from foolscope.attacks.evaluation import cascade, full_evaluation
 from foolscope.attacks.evaluation.stages import AttackStage, evaluation_stages
 from foolscope.attacks.evaluation.state import EvaluationState
-from foolscope.attacks.runner.run import run
+from foolscope.attacks.runner import run
 from foolscope.threats import Threat
 
 IMAGES = 0.5 + 0.02 * torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(2))

@@ -111,9 +111,9 @@ def test_a_loss_that_only_one_run_has_is_infinitely_far_away():
 
 
 def test_the_engine_can_be_chosen_in_python(session):
-    trained = foolscope.train(RECIPE, store=session.store.root, device="cpu", engine="reference")
-    assert trained.engines.agrees
-    assert trained.engines.in_torch == trained.record
+    trained = foolscope.train(RECIPE, session=session, engine="reference")
+    assert trained.reference.record.agrees
+    assert trained.reference.record.in_torch == trained.record
     assert trained.trial.recipe.precision == "float64"
     assert "Comparison with PyTorch" in trained._repr_html_()
     with pytest.raises(RecipeError, match="engine must be 'torch' or 'reference'; got 'jax'"):
