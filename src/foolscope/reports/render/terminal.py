@@ -33,6 +33,7 @@ from foolscope.reports.document import (
     Verdicts,
 )
 from foolscope.reports.numbering import Label, alignments, cell_words, columns_of, labels_of, numbered
+from foolscope.reports.phrases import one_or_many
 from foolscope.reports.render.inline import Style, written
 from foolscope.reports.text import clean_text
 
@@ -175,7 +176,8 @@ def _table(table: Table, labels: Mapping[str, Label], width: int) -> RenderableT
         grid.add_row(*(Words(text, style=_cell_style(cell)) for text, cell in zip(line, row, strict=True)))
     remarks = [_rich(table.note, labels, "dim")] if table.note else []
     if len(table.rows) > _ROWS:
-        remarks.append(Words(f"{len(table.rows) - _ROWS} more rows are in the report.", style="dim"))
+        more = one_or_many(len(table.rows) - _ROWS, "more row")
+        remarks.append(Words(f"The report has {more}.", style="dim"))
     number = Words(f"Table {table.number}. ", style="bold")
     return Group(number.append_text(_rich(table.caption, labels, "not bold")), Words(), grid, *remarks)
 
