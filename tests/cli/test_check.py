@@ -4,9 +4,8 @@ import re
 import pytest
 
 from foolscope.cli.check import _rates, command
-from foolscope.inspection.checks import overfitting
+from foolscope.inspection.checks import CHECKS, GRADIENT_CHECKS, overfitting
 from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES
-from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
 from foolscope.inspection.gradients import differences
 
 FAST = ("--limit", "100", "--precision", "float32", "--steps", "20", "--rates", "0.01:1:3")

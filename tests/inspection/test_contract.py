@@ -7,8 +7,8 @@ import torch
 
 from foolscope.experiments.recipe import recipe_from
 from foolscope.inspection.check import Check
+from foolscope.inspection.checks import CHECKS, GRADIENT_CHECKS
 from foolscope.inspection.checks.initial_loss import initial_model
-from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
 from foolscope.inspection.gradients import differences
 
 

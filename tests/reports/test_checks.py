@@ -6,7 +6,7 @@ import re
 import pytest
 
 from foolscope.inspection.check import BY_DIFFERENCES, BY_HAND, Check, TensorError
-from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.learning_rate_range import LearningRateRange
 from foolscope.reports import (
     Details,
     Document,

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from foolscope.core.errors import RecipeError
-from foolscope.inspection.graph.model_graph import GraphEdge, GraphNode, ModelGraph
+from foolscope.inspection.graph.computational_graph import GraphEdge, GraphNode, ModelGraph
 from foolscope.reference.expression import Scalar, exp, sigmoid
 from foolscope.reports import Document, Section, render_html
 from foolscope.reports.figures import graphviz, layer_graph

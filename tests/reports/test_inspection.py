@@ -7,9 +7,12 @@ import pytest
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.inspection.answers.calibration import Calibration, CalibrationBin
 from foolscope.inspection.answers.confusion import Confusion
-from foolscope.inspection.attribution.results import GradientPicture, InputGradients, Mean
-from foolscope.inspection.gradients.flows import LayerFlow, TimeFlow
-from foolscope.inspection.layers.results import Filter, Filters, LayerSpectrum, WeightHistogram
+from foolscope.inspection.attribution import GradientPicture, InputGradients, Mean
+from foolscope.inspection.gradients.gradient_flow import TimeFlow
+from foolscope.inspection.gradients.layer_flow import LayerFlow
+from foolscope.inspection.layers.filters import Filter, Filters
+from foolscope.inspection.layers.spectrum import LayerSpectrum
+from foolscope.inspection.layers.weights import WeightHistogram
 from foolscope.reports import figures as draw
 from foolscope.reports import render_html, render_markdown
 from foolscope.reports.parts.inspections.answers import calibration_sentence, edges_sentence

@@ -10,7 +10,7 @@ import torch
 
 import foolscope
 from foolscope.inspection.check import Check
-from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.learning_rate_range import LearningRateRange
 
 VALUES = {
     "dataset": {"name": "digits", "limit": 100},

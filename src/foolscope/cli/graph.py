@@ -10,7 +10,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.experiments.parts.graphs import graph_record
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.subjects.subject import Subject
-from foolscope.inspection.graph.model_graph import ModelGraph
+from foolscope.inspection.graph.computational_graph import ModelGraph
 from foolscope.reports.graph_files import svg_path
 
 __all__ = ["graph_of", "graph_option"]

@@ -3,5 +3,5 @@
 What a function here returns is what a study stores and a report draws: frozen settings, in modules that do
 not import torch (reports start without it). Adding a check is one file in ``checks`` (a function from trial
 and data set to :class:`~foolscope.inspection.check.Check`), one line in
-:data:`~foolscope.inspection.checks.table.CHECKS` and one test file.
+:data:`~foolscope.inspection.checks.CHECKS` and one test file.
 """

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.files import write_text
-from foolscope.inspection.graph.model_graph import ModelGraph
+from foolscope.inspection.graph.computational_graph import ModelGraph
 from foolscope.reference.expression import Scalar, drawn
 from foolscope.reports.figures import computational_graph, layer_graph, standalone_svg
 from foolscope.reports.figures.graphviz import has_graphviz

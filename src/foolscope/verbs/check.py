@@ -9,8 +9,7 @@ from foolscope.experiments.running.run import Observer, StageEvent, ignore_event
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.check import Check
-from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS
-from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS, LearningRateRange
 from foolscope.reports import Document
 from foolscope.reports.parts.checks import check_document
 from foolscope.verbs.result import Result

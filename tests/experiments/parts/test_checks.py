@@ -11,8 +11,8 @@ from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
 from foolscope.inspection.check import Check, TensorError
+from foolscope.inspection.checks import CHECKS, GRADIENT_CHECKS
 from foolscope.inspection.checks.learning_rate_range import learning_rate_range
-from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
 
 VALUES = {
     "dataset": {"name": "digits", "limit": 100},

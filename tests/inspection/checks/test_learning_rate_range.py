@@ -7,8 +7,7 @@ import torch
 
 from foolscope.data import load
 from foolscope.experiments.recipe import recipe_from
-from foolscope.inspection.checks.learning_rate_range import learning_rate_range
-from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.learning_rate_range import LearningRateRange, learning_rate_range
 from foolscope.learning import packing, preparation, train_pack
 from foolscope.learning.evaluation import channel_statistics
 from foolscope.models import build_model

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from foolscope.experiments.recipe import recipe_from
+from foolscope.inspection.checks import GRADIENT_CHECKS
 from foolscope.inspection.checks.initial_loss import initial_model
-from foolscope.inspection.checks.table import GRADIENT_CHECKS
 from foolscope.inspection.gradients import differences
 from foolscope.inspection.gradients import objective as objective_module
 from foolscope.inspection.gradients.gradient_check import gradients_by_differences, gradients_by_hand

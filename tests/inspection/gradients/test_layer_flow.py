@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from foolscope.inspection.gradients.flows import LayerFlow
-from foolscope.inspection.gradients.layer_flow import flow_by_layer, weight_tensors
+from foolscope.inspection.gradients.layer_flow import LayerFlow, flow_by_layer, weight_tensors
 
 
 class Residual(nn.Module):

@@ -22,10 +22,14 @@ from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.study import Study
 from foolscope.inspection.check import Check
+from foolscope.inspection.checks import CHECKS, GRADIENT_CHECKS
 from foolscope.inspection.checks.initial_loss import initial_model
-from foolscope.inspection.checks.learning_rate_range import DEFAULT_RATES, DEFAULT_STEPS, learning_rate_range
-from foolscope.inspection.checks.learning_rates import LearningRateRange
-from foolscope.inspection.checks.table import CHECKS, GRADIENT_CHECKS
+from foolscope.inspection.checks.learning_rate_range import (
+    DEFAULT_RATES,
+    DEFAULT_STEPS,
+    LearningRateRange,
+    learning_rate_range,
+)
 
 __all__ = [
     "PART",
@@ -73,7 +77,7 @@ def check_records(
 
 
 def gradient_check(check: str, recipe: Recipe, session: Session, model: nn.Module | None = None) -> Check:
-    """Run one check of :data:`~foolscope.inspection.checks.table.GRADIENT_CHECKS`, or read its stored result.
+    """Run one check of :data:`~foolscope.inspection.checks.GRADIENT_CHECKS`, or read its stored result.
 
     Args:
         check: its name.

@@ -11,8 +11,7 @@ from foolscope.experiments.parts.part import Part
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
 from foolscope.inspection.checks.initial_loss import initial_model
-from foolscope.inspection.graph.computational_graph import computational_graph
-from foolscope.inspection.graph.model_graph import ModelGraph
+from foolscope.inspection.graph.computational_graph import ModelGraph, computational_graph
 from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.losses import LOSSES, CrossEntropy, LossSettings, smoothing_per_trial
 

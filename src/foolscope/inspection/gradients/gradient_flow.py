@@ -6,14 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
+from pydantic import Field
 from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError
+from foolscope.core.settings import FiniteFloat, Settings
 from foolscope.inspection.gradients.layer_flow import mean_norms
 from foolscope.learning.losses import PackLoss, cross_entropy
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer, State, joined
 
-__all__ = ["FlowThroughTime", "flow_through_time"]
+__all__ = ["FlowThroughTime", "TimeFlow", "flow_through_time"]
+
+
+class TimeFlow(Settings):
+    """The loss's gradient with respect to the states of a recurrent layer; null is what is not finite."""
+
+    hidden: list[FiniteFloat] = Field(description="norm at every time step")
+    cell: list[FiniteFloat] | None = Field(description="of an LSTM")
+    spectral_norm: FiniteFloat = Field(description="of the recurrent matrix")
+
 
 _Images = Float[Tensor, "batch channel height width"]
 _Labels = Int64[Tensor, " batch"]

@@ -7,13 +7,24 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
+from pydantic import Field
 from torch import Tensor, nn
 
 from foolscope.core.modes import differentiable
-from foolscope.inspection.gradients.flows import LayerFlow
+from foolscope.core.settings import FiniteFloat, Settings
 from foolscope.learning.losses import PackLoss, cross_entropy
 
-__all__ = ["flow_by_layer", "mean_norms", "weight_tensors"]
+__all__ = ["LayerFlow", "flow_by_layer", "mean_norms", "weight_tensors"]
+
+
+class LayerFlow(Settings):
+    """The loss's gradient at one layer; null is what is not finite, or what the layer does not have."""
+
+    layer: str
+    output_norm: FiniteFloat = Field(None, description="with respect to the output, mean over images")
+    weight_norm: FiniteFloat = Field(None, description="of the mean loss, with respect to the weights")
+    relative_norm: FiniteFloat = Field(None, description="weight_norm divided by the norm of the weights")
+
 
 _Images = Float[Tensor, "batch channel height width"]
 _Labels = Int64[Tensor, " batch"]

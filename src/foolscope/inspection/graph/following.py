@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from foolscope.inspection.graph.model_graph import Kind
+__all__ = ["Kind", "Step", "followed"]
 
-__all__ = ["Step", "followed"]
-
+Kind = Literal["input", "parameter", "layer", "operation", "loss"]
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "truediv": "÷", "matmul": "@"}
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 

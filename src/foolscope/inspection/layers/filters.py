@@ -5,12 +5,35 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 
-from foolscope.inspection.layers.results import Filter, Filters
+from foolscope.core.settings import Settings
 from foolscope.inspection.layers.spectrum import factored_layers
 
-__all__ = ["first_layer_filters"]
+__all__ = ["Filter", "Filters", "first_layer_filters"]
+
+
+class Filter(Settings):
+    """One filter of the first layer; its weights are in the arrays under ``key``."""
+
+    unit: int
+    key: str
+    norm: float
+
+
+class Filters(Settings):
+    """The filters of the first layer."""
+
+    layer: str
+    kind: Literal["convolution", "affine"] = Field(
+        description="a convolution's filter sees a patch, an affine unit the whole image"
+    )
+    height: int
+    width: int
+    total: int = Field(description="units of the layer")
+    shown: list[Filter] = Field(description="those with the largest norm, in the layer's order")
+
 
 _MOST = 24
 

@@ -2,11 +2,24 @@
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
-from foolscope.inspection.layers.results import LayerSpectrum
+from foolscope.core.settings import Settings
 
-__all__ = ["effective_rank", "factored_layers", "spectra", "weight_matrix"]
+__all__ = ["LayerSpectrum", "effective_rank", "factored_layers", "spectra", "weight_matrix"]
+
+
+class LayerSpectrum(Settings):
+    """The singular values of one layer."""
+
+    layer: str
+    rows: int = Field(description="of the weights as a matrix")
+    columns: int
+    singular_values: list[float] = Field(description="the largest first")
+    effective_rank: float = Field(description="exponential of the entropy of their shares of their sum")
+    energy_rank: int = Field(description="how many singular values hold 99 % of the sum of squares")
+
 
 _ENERGY = 0.99
 

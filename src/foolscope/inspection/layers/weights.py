@@ -3,12 +3,26 @@
 from math import isqrt
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from foolscope.core.settings import Settings
 from foolscope.inspection.gradients.layer_flow import weight_tensors
-from foolscope.inspection.layers.results import WeightHistogram
 
-__all__ = ["weight_histograms"]
+__all__ = ["WeightHistogram", "weight_histograms"]
+
+
+class WeightHistogram(Settings):
+    """The weights of one layer, counted in bins of equal width."""
+
+    layer: str = Field(description="name of the layer, or of the tensor where a layer has several")
+    count: int = Field(description="finite weights")
+    largest: float = Field(description="magnitude")
+    counts: list[int] = Field(description="in bins from -largest to largest")
+    root_mean_square: float
+    zone: float = Field(description="a tenth of it: weights of smaller magnitude are near zero")
+    near_zero: float = Field(description="fraction of the weights; 1 where all are zero")
+
 
 _ZONE = 0.1  # of the root mean square
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from foolscope.inspection.graph.model_graph import GraphEdge, GraphNode, ModelGraph
+from foolscope.inspection.graph.computational_graph import GraphEdge, GraphNode, ModelGraph
 from foolscope.reports.figures.boxes import Box, Words, boxes_and_arrows, shortened, significant
 from foolscope.reports.figures.graphviz import by_graphviz
 from foolscope.reports.figures.layered import Point, layered

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.inspection.gradients.flows import LayerFlow
+from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.reports.figures.canvas import WIDTH, drawing, finite, label, line_style, power_of_ten
 from foolscope.reports.theme import light
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.learning_rate_range import LearningRateRange
 from foolscope.reports.figures.canvas import (
     NICE_STEPS,
     WIDTH,

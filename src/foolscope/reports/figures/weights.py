@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from foolscope.inspection.layers.results import WeightHistogram
+from foolscope.inspection.layers.weights import WeightHistogram
 from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, drawing, finite, label
 from foolscope.reports.theme import light
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from foolscope.experiments.parts.checks import ChecksRecord
 from foolscope.inspection.check import Check
-from foolscope.inspection.checks.learning_rates import LearningRateRange
+from foolscope.inspection.checks.learning_rate_range import LearningRateRange
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     Block,

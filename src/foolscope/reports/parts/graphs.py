@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.inspection.graph.model_graph import ModelGraph
+from foolscope.inspection.graph.computational_graph import ModelGraph
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Details, Figure, Paragraph, Section
 from foolscope.reports.parts.part import PartReport

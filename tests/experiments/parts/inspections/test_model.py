@@ -9,7 +9,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.experiments.parts.inspections.model import PARTS, inspect_subject
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.subjects.subject import Subject
-from foolscope.inspection.attribution.input_gradients import edges
+from foolscope.inspection.attribution import edges
 from foolscope.models import LSTM, build_model
 
 GENERATOR = torch.Generator().manual_seed(0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from foolscope.experiments.parts.inspections.records import ModelInspection
-from foolscope.inspection.attribution.results import Mean
+from foolscope.inspection.attribution import Mean
 from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
 

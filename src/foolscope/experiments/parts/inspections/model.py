@@ -18,9 +18,8 @@ from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.inspection.answers.calibration import calibration
 from foolscope.inspection.answers.confusion import confusion
-from foolscope.inspection.attribution.edge_tracing import edge_tracing
-from foolscope.inspection.gradients.flows import TimeFlow
-from foolscope.inspection.gradients.gradient_flow import flow_through_time
+from foolscope.inspection.attribution import edge_tracing
+from foolscope.inspection.gradients.gradient_flow import TimeFlow, flow_through_time
 from foolscope.inspection.gradients.layer_flow import flow_by_layer
 from foolscope.inspection.layers.filters import first_layer_filters
 from foolscope.inspection.layers.spectrum import spectra

@@ -6,9 +6,12 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.inspection.answers.calibration import Calibration
 from foolscope.inspection.answers.confusion import Confusion
-from foolscope.inspection.attribution.results import InputGradients
-from foolscope.inspection.gradients.flows import LayerFlow, TimeFlow
-from foolscope.inspection.layers.results import Filters, LayerSpectrum, WeightHistogram
+from foolscope.inspection.attribution import InputGradients
+from foolscope.inspection.gradients.gradient_flow import TimeFlow
+from foolscope.inspection.gradients.layer_flow import LayerFlow
+from foolscope.inspection.layers.filters import Filters
+from foolscope.inspection.layers.spectrum import LayerSpectrum
+from foolscope.inspection.layers.weights import WeightHistogram
 
 __all__ = ["Compression", "ModelInspection", "StudyInspection"]
 

@@ -2,7 +2,7 @@
 
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
 from foolscope.inspection.answers.calibration import Calibration
-from foolscope.inspection.attribution.results import GradientPicture, InputGradients, Mean
+from foolscope.inspection.attribution import GradientPicture, InputGradients, Mean
 from foolscope.reports import figures as draw
 from foolscope.reports.document import Block, Column, Figure, Gallery, Panel, Paragraph, Reference, Table
 from foolscope.reports.parts.pictures import Arrays, viewable

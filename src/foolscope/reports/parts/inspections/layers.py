@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.wording.sentences import POINTS, number
-from foolscope.inspection.gradients.flows import LayerFlow, TimeFlow
-from foolscope.inspection.layers.results import Filters, WeightHistogram
+from foolscope.inspection.gradients.gradient_flow import TimeFlow
+from foolscope.inspection.gradients.layer_flow import LayerFlow
+from foolscope.inspection.layers.filters import Filters
+from foolscope.inspection.layers.weights import WeightHistogram
 from foolscope.reports import figures as draw
 from foolscope.reports.document import (
     Block,

@@ -4,7 +4,7 @@ import math
 
 from foolscope.experiments.parts.inspections.records import StudyInspection
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
-from foolscope.inspection.attribution.results import Mean
+from foolscope.inspection.attribution import Mean
 from foolscope.reports.document import (
     Block,
     Bullets,

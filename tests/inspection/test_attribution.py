@@ -4,7 +4,7 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from foolscope.inspection.attribution.input_gradients import edge_correlations, edges, input_gradients
+from foolscope.inspection.attribution import edge_correlations, edges, input_gradients, mean_over_images
 
 IMAGES = torch.rand(6, 2, 7, 5, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 2, 1, 0])
@@ -67,3 +67,10 @@ def test_flat_images_and_gradients_have_no_correlation():
     found = edge_correlations(images, gradients, np.random.default_rng(0))
     assert np.isnan(found.own).tolist() == [True, True, False, False, False, False]
     assert np.isnan(edge_correlations(IMAGES[:1], gradients[2:3], np.random.default_rng(0)).other).all()
+
+
+def test_the_interval_of_a_mean_is_students():
+    found = mean_over_images(np.array([1.0, 2.0, 3.0, np.nan]))
+    assert (found.mean, found.high - found.mean) == (2.0, pytest.approx(4.30265 / 3**0.5, rel=1e-5))
+    assert mean_over_images(np.array([5.0])).low is None
+    assert mean_over_images(np.array([np.nan])) is None

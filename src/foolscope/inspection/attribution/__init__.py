@@ -1,1 +1,0 @@
-"""What a model's answer to an image depends on."""
