@@ -4,8 +4,6 @@ from typing import ClassVar, Literal
 
 import pydantic
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from foolscope.attacks.losses import LOSSES, LossName
 from foolscope.attacks.runner.attack import State
@@ -15,6 +13,7 @@ from foolscope.attacks.runner.randomness import Noise
 from foolscope.attacks.step_rules import AdaptiveSparsity, StepHalving, StepRule, where_rows
 from foolscope.core.settings import Settings
 from foolscope.threats.norms import L1, L2, Linf, Norm
+from foolscope.threats.prediction import Images
 
 __all__ = ["APGD"]
 
@@ -59,7 +58,7 @@ class APGD(Settings):
         """Start at a random point: on the ball's surface in L∞ and L2, at a projected Gaussian in L1."""
         return self.start_at(problem, self._rule(problem).start(problem, noise))
 
-    def start_at(self, problem: Problem, points: Float[Tensor, "batch channel height width"]) -> State:
+    def start_at(self, problem: Problem, points: Images) -> State:
         """Return the state before the first step from given allowed images."""
         return {
             "inputs": points,

@@ -8,13 +8,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foolscope.threats.norms import L1, L2, Linf, Norm
+from foolscope.threats.prediction import PerImage
 
 __all__ = ["distance", "smallest_step"]
 
 
-def distance(
-    norm: Norm, normal: Float[Tensor, "batch ..."], gap: Float[Tensor, " batch"]
-) -> Float[Tensor, " batch"]:
+def distance(norm: Norm, normal: Float[Tensor, "batch ..."], gap: PerImage) -> PerImage:
     """Return the distance from 0 to the hyperplane ``⟨normal, d⟩ = gap``: ``|gap| / ‖normal‖_dual``.
 
     Args:
@@ -29,7 +28,7 @@ def distance(
 def smallest_step(
     norm: Norm,
     normal: Float[Tensor, "batch ..."],
-    gap: Float[Tensor, " batch"],
+    gap: PerImage,
     lower: Float[Tensor, "batch ..."],
     upper: Float[Tensor, "batch ..."],
 ) -> Float[Tensor, "batch ..."]:
@@ -83,10 +82,8 @@ def _l1_sizes(slope: Tensor, room: Tensor, gap: Tensor) -> Tensor:
 
 
 def _level(
-    weights: Float[Tensor, "batch pixels"],
-    limits: Float[Tensor, "batch pixels"],
-    total: Float[Tensor, " batch"],
-) -> Float[Tensor, " batch"]:
+    weights: Float[Tensor, "batch pixels"], limits: Float[Tensor, "batch pixels"], total: PerImage
+) -> PerImage:
     """Solve ``Σ min(t w, limit) = total`` for t; return a large t where the limits do not add up to it.
 
     Guess which pixels are at their limit, solve for t, repeat. The left-hand side is concave in t, so t only

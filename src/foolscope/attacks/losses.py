@@ -5,8 +5,10 @@ from math import inf
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool
 from torch import Tensor
+
+from foolscope.threats.prediction import Labels, Logits, PerImage
 
 __all__ = [
     "LOSSES",
@@ -25,26 +27,13 @@ LossName = Literal["cross_entropy", "dlr", "margin"]
 _SMALLEST_SPREAD = 1e-12
 
 
-def cross_entropy(
-    logits: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]
-) -> Float[Tensor, " batch"]:
-    """Return ``−log softmax(z)_y`` for each image, in nats.
-
-    Args:
-        logits: the model's output.
-        labels: class indices.
-    """
+def cross_entropy(logits: Logits, labels: Labels) -> PerImage:
+    """Return ``−log softmax(z)_y`` for each image, in nats."""
     return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
 
 
-def margin(
-    logits: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]
-) -> Float[Tensor, " batch"]:
+def margin(logits: Logits, labels: Labels) -> PerImage:
     """Return ``max_{j≠y} z_j − z_y`` for each image: above 0 exactly where another class wins.
-
-    Args:
-        logits: the model's output; two classes or more.
-        labels: class indices.
 
     Source:
         Carlini and Wagner (2017, arXiv:1608.04644), section V-A, f₆ with the sign turned and without a
@@ -59,16 +48,13 @@ def margin(
     return others - logits.gather(1, column)[:, 0]
 
 
-def dlr(logits: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+def dlr(logits: Logits, labels: Labels) -> PerImage:
     """Return the difference of logits ratio, ``(max_{j≠y} z_j − z_y) / (z_(1) − z_(3))``, for each image.
 
     ``z_(k)`` is the k-th largest logit. Neither a shift nor a positive factor of the logits changes the loss,
     so large logits do not hide its gradient as they hide that of cross-entropy.
-
-    Args:
-        logits: the model's output; two classes or more. Two have no third logit: the loss is the margin,
-            whose gradient has the same direction whatever the factor.
-        labels: class indices.
+    With two classes there is no third logit: the loss is the margin, whose gradient has the same direction
+    whatever the factor.
 
     Source:
         Croce and Hein (2020, arXiv:2003.01690), section 4, which needs three classes.
@@ -80,18 +66,10 @@ def dlr(logits: Float[Tensor, "batch classes"], labels: Int64[Tensor, " batch"])
     return margin(logits, labels) / _spread(logits, slice(2, 3))
 
 
-def targeted_dlr(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    targets: Int64[Tensor, " batch"],
-) -> Float[Tensor, " batch"]:
+def targeted_dlr(logits: Logits, labels: Labels, targets: Labels) -> PerImage:
     """Return ``(z_t − z_y) / (z_(1) − (z_(3) + z_(4)) / 2)`` for each image: above 0 where the target leads.
 
-    Args:
-        logits: the model's output; two classes or more. With three, ``z_(3)`` stands for the mean; with two
-            there is no divisor.
-        labels: class indices.
-        targets: the classes aimed at.
+    With three classes ``z_(3)`` stands for the mean; with two there is no divisor.
 
     Source:
         Croce and Hein (2020, arXiv:2003.01690), section 4, which needs four classes.
@@ -123,20 +101,12 @@ LOSSES: dict[LossName, Loss] = {
 }
 
 
-def misclassified(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    targets: Int64[Tensor, " batch"] | None,
-) -> Bool[Tensor, " batch"]:
+def misclassified(logits: Logits, labels: Labels, targets: Labels | None) -> Bool[Tensor, " batch"]:
     """Return where another class than the label has the largest logit, whichever it is."""
     return logits.argmax(1) != labels
 
 
-def target_reached(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    targets: Int64[Tensor, " batch"] | None,
-) -> Bool[Tensor, " batch"]:
+def target_reached(logits: Logits, labels: Labels, targets: Labels | None) -> Bool[Tensor, " batch"]:
     """Return where the target has the largest logit."""
     assert targets is not None
     return logits.argmax(1) == targets

@@ -7,12 +7,12 @@ from math import ceil
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from foolscope.attacks.runner.attack import State
 from foolscope.attacks.runner.problem import Problem, over_pixels
 from foolscope.attacks.runner.randomness import Noise
+from foolscope.threats.prediction import Images
 
 __all__ = ["AdaptiveSparsity", "StepHalving", "StepRule", "checkpoint_periods", "where_rows"]
 
@@ -33,7 +33,7 @@ class StepRule(Protocol):
     All three work on rows: in one batch some rows are at a checkpoint and others are not.
     """
 
-    def start(self, problem: Problem, noise: Noise) -> Float[Tensor, "batch channel height width"]:
+    def start(self, problem: Problem, noise: Noise) -> Images:
         """Return a random allowed image for each row."""
         ...
 
@@ -51,7 +51,7 @@ class StepRule(Protocol):
         """
         ...
 
-    def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
+    def move(self, problem: Problem, state: State) -> Images:
         """Return the next image from ``"inputs"``, ``"previous"``, ``"gradient"`` and the rule's memory."""
         ...
 
@@ -75,7 +75,7 @@ class StepHalving:
 
     rho: float
 
-    def start(self, problem: Problem, noise: Noise) -> Float[Tensor, "batch channel height width"]:
+    def start(self, problem: Problem, noise: Noise) -> Images:
         """Start on the surface of the ball, clipped to the bounds."""
         inside = problem.random_start(noise) - problem.inputs
         lengths = problem.norm.size(inside)
@@ -110,7 +110,7 @@ class StepHalving:
         }
         return memory, halve
 
-    def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
+    def move(self, problem: Problem, state: State) -> Images:
         """Take a steepest step and repeat part of the last step."""
         inputs, gradient = state["inputs"], state["gradient"]
         weight = over_pixels(torch.where(problem.steps == 0, 1.0, _MOMENTUM).to(inputs.dtype))
@@ -135,7 +135,7 @@ class AdaptiveSparsity:
         good; not the schedule of three shrinking budgets, which that paper adds for AutoAttack.
     """
 
-    def start(self, problem: Problem, noise: Noise) -> Float[Tensor, "batch channel height width"]:
+    def start(self, problem: Problem, noise: Noise) -> Images:
         """Start at the projection of a standard Gaussian perturbation."""
         uniform = noise.uniform(problem.indices, problem.items, problem.inputs[:1].numel())
         gaussian = torch.special.ndtri(uniform.clamp(min=2.0**-25)).to(problem.inputs.dtype)
@@ -171,7 +171,7 @@ class AdaptiveSparsity:
         }
         return memory, sparser
 
-    def move(self, problem: Problem, state: State) -> Float[Tensor, "batch channel height width"]:
+    def move(self, problem: Problem, state: State) -> Images:
         """Move the pixels with the largest gradients; where gradients tie, all that tie."""
         sizes = state["gradient"].flatten(1).abs()
         threshold = sizes.sort(dim=1, descending=True).values.gather(1, state["moved_pixels"][:, None] - 1)

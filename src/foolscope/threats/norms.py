@@ -15,42 +15,32 @@ from torch import Tensor
 
 __all__ = ["L1", "L2", "NORMS", "Linf", "Norm", "rounding_slack"]
 
-Room = Float[Tensor, "batch ..."] | float
+_Batch = Float[Tensor, "batch ..."]
+_Flat = Float[Tensor, "batch pixels"]
+_Sizes = Float[Tensor, " batch"]
+_Uniform = Float[Tensor, "batch numbers"]
+_Start = Float[Tensor, "batch numbers-1"]
+
+Room = _Batch | float
 
 
 @runtime_checkable
 class Norm(Protocol):
     """What an attack needs to know about a norm."""
 
-    def size(self, perturbation: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+    def size(self, perturbation: _Batch) -> _Sizes:
         """Return the norm of each image's perturbation."""
-        ...
 
-    def project(
-        self,
-        perturbation: Float[Tensor, "batch ..."],
-        epsilon: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+    def project(self, perturbation: _Batch, epsilon: _Sizes, lower: Room = -inf, upper: Room = inf) -> _Batch:
         """Return the nearest point (in L2) in the box and in the ball of radius ``epsilon``, exactly."""
-        ...
 
     def steepest_step(
-        self,
-        gradient: Float[Tensor, "batch ..."],
-        step_size: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+        self, gradient: _Batch, step_size: _Sizes, lower: Room = -inf, upper: Room = inf
+    ) -> _Batch:
         """Return the step of size ``step_size`` that raises the linearized loss most."""
-        ...
 
-    def random_start(
-        self, uniform: Float[Tensor, "batch numbers"], epsilon: Float[Tensor, " batch"]
-    ) -> Float[Tensor, "batch numbers-1"]:
+    def random_start(self, uniform: _Uniform, epsilon: _Sizes) -> _Start:
         """Turn uniform numbers in [0, 1), one more than pixels, into a uniform point of the ball."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -60,34 +50,22 @@ class Linf:
     The steepest step is ``α sign(g)`` (Goodfellow et al. 2015, arXiv:1412.6572, section 4).
     """
 
-    def size(self, perturbation: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+    def size(self, perturbation: _Batch) -> _Sizes:
         """Return ``max |d_i|``."""
-        return _flat(perturbation).abs().amax(1)
+        return perturbation.flatten(1).abs().amax(1)
 
-    def project(
-        self,
-        perturbation: Float[Tensor, "batch ..."],
-        epsilon: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+    def project(self, perturbation: _Batch, epsilon: _Sizes, lower: Room = -inf, upper: Room = inf) -> _Batch:
         """Clip to ±ε and to the box."""
         radius = _column(epsilon, perturbation)
         return _clip(perturbation.maximum(-radius).minimum(radius), lower, upper)
 
     def steepest_step(
-        self,
-        gradient: Float[Tensor, "batch ..."],
-        step_size: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+        self, gradient: _Batch, step_size: _Sizes, lower: Room = -inf, upper: Room = inf
+    ) -> _Batch:
         """Return ``α sign(g)``."""
         return gradient.sign() * _column(step_size, gradient)
 
-    def random_start(
-        self, uniform: Float[Tensor, "batch numbers"], epsilon: Float[Tensor, " batch"]
-    ) -> Float[Tensor, "batch numbers-1"]:
+    def random_start(self, uniform: _Uniform, epsilon: _Sizes) -> _Start:
         """Scale each number to [−ε, ε]."""
         return (2 * uniform[:, 1:] - 1) * epsilon[:, None]
 
@@ -96,18 +74,12 @@ class Linf:
 class L2:
     """The Euclidean length, ``sqrt(Σ d_i²)``; the steepest step is ``α g / ‖g‖₂``."""
 
-    def size(self, perturbation: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+    def size(self, perturbation: _Batch) -> _Sizes:
         """Return ``sqrt(Σ d_i²)``."""
-        length: Tensor = torch.linalg.vector_norm(_flat(perturbation), dim=1)
+        length: Tensor = torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
         return length
 
-    def project(
-        self,
-        perturbation: Float[Tensor, "batch ..."],
-        epsilon: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+    def project(self, perturbation: _Batch, epsilon: _Sizes, lower: Room = -inf, upper: Room = inf) -> _Batch:
         """Return ``sign(z) min(t |z|, room)`` with the scale ``t <= 1`` that makes its length ``epsilon``."""
         boxed, magnitude, room = _boxed(perturbation, lower, upper)
         outside = torch.linalg.vector_norm(room, dim=1) > epsilon
@@ -116,21 +88,15 @@ class L2:
         return _replace(boxed, outside, _l2_scaled(magnitude[outside], room[outside], epsilon[outside]))
 
     def steepest_step(
-        self,
-        gradient: Float[Tensor, "batch ..."],
-        step_size: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+        self, gradient: _Batch, step_size: _Sizes, lower: Room = -inf, upper: Room = inf
+    ) -> _Batch:
         """Return ``α g / ‖g‖₂``."""
         # Dividing by the largest entry first keeps tiny gradients from squaring to zero.
-        scaled = _flat(gradient) / _positive(_flat(gradient).abs().amax(1, keepdim=True))
+        scaled = gradient.flatten(1) / _positive(gradient.flatten(1).abs().amax(1, keepdim=True))
         length = _positive(torch.linalg.vector_norm(scaled, dim=1, keepdim=True))
         return (scaled / length * step_size[:, None]).view_as(gradient)
 
-    def random_start(
-        self, uniform: Float[Tensor, "batch numbers"], epsilon: Float[Tensor, " batch"]
-    ) -> Float[Tensor, "batch numbers-1"]:
+    def random_start(self, uniform: _Uniform, epsilon: _Sizes) -> _Start:
         """Return a Gaussian direction with a length of ``ε u^(1/pixels)``."""
         gaussian = torch.erfinv(_symmetric(uniform[:, 1:]))
         length = _positive(torch.linalg.vector_norm(gaussian, dim=1, keepdim=True))
@@ -154,17 +120,11 @@ class L1:
 
     density: float = 0.01
 
-    def size(self, perturbation: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+    def size(self, perturbation: _Batch) -> _Sizes:
         """Return ``Σ |d_i|``."""
-        return _flat(perturbation).abs().sum(1)
+        return perturbation.flatten(1).abs().sum(1)
 
-    def project(
-        self,
-        perturbation: Float[Tensor, "batch ..."],
-        epsilon: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+    def project(self, perturbation: _Batch, epsilon: _Sizes, lower: Room = -inf, upper: Room = inf) -> _Batch:
         """Return ``sign(z) clip(|z| − λ, 0, room)`` with the ``λ`` that makes its size ``epsilon``.
 
         Duchi et al. (2008) for the ball alone; Croce and Hein (2021, arXiv:2103.01208) with the
@@ -179,24 +139,18 @@ class L1:
         return _replace(boxed, outside, shrunk)
 
     def steepest_step(
-        self,
-        gradient: Float[Tensor, "batch ..."],
-        step_size: Float[Tensor, " batch"],
-        lower: Room = -inf,
-        upper: Room = inf,
-    ) -> Float[Tensor, "batch ..."]:
+        self, gradient: _Batch, step_size: _Sizes, lower: Room = -inf, upper: Room = inf
+    ) -> _Batch:
         """Move the pixels with the largest gradients that can still move, all by the same amount."""
         movable = torch.where(gradient > 0, _tensor(upper, gradient) > 0, _tensor(lower, gradient) < 0)
-        usable = _flat(gradient * movable)
+        usable = (gradient * movable).flatten(1)
         largest = usable.abs().topk(max(1, round(self.density * usable.shape[1])), dim=1).indices
         signs = usable.gather(1, largest).sign()
         share = step_size / signs.abs().sum(1).clamp(min=1)
         step = torch.zeros_like(usable).scatter(1, largest, signs * share[:, None])
         return step.view_as(gradient)
 
-    def random_start(
-        self, uniform: Float[Tensor, "batch numbers"], epsilon: Float[Tensor, " batch"]
-    ) -> Float[Tensor, "batch numbers-1"]:
+    def random_start(self, uniform: _Uniform, epsilon: _Sizes) -> _Start:
         """Divide Laplace numbers by the sum of their sizes and one exponential (Barthe et al. 2005)."""
         two_sided = _symmetric(uniform[:, 1:])
         exponential = -torch.log1p(-two_sided.abs())
@@ -207,22 +161,13 @@ class L1:
 NORMS: dict[str, Norm] = {"linf": Linf(), "l2": L2(), "l1": L1()}
 
 
-def rounding_slack(norm: Norm, inputs: Float[Tensor, "batch ..."]) -> float:
-    """Return how much rounding every pixel once can add to a perturbation's size.
-
-    Args:
-        norm: the norm.
-        inputs: images; only their shape and data type matter.
-    """
+def rounding_slack(norm: Norm, inputs: _Batch) -> float:
+    """Return how much rounding every pixel of such images once can add to a perturbation's size."""
     one = torch.full((1, *inputs.shape[1:]), torch.finfo(inputs.dtype).eps, dtype=inputs.dtype)
     return norm.size(one).item()
 
 
-def _l1_threshold(
-    magnitude: Float[Tensor, "batch pixels"],
-    room: Float[Tensor, "batch pixels"],
-    epsilon: Float[Tensor, " batch"],
-) -> Float[Tensor, " batch"]:
+def _l1_threshold(magnitude: _Flat, room: _Flat, epsilon: _Sizes) -> _Sizes:
     """Solve ``Σ clip(|z| − λ, 0, room) = ε``: piecewise linear, with kinks at |z| and |z| − room."""
     ones = torch.ones_like(magnitude)
     kinks, order = torch.cat([magnitude, magnitude - room], 1).sort(dim=1, descending=True)
@@ -237,11 +182,7 @@ def _l1_threshold(
     return torch.where(epsilon > 0, solution[:, 0].to(magnitude.dtype), kinks[:, 0])
 
 
-def _l2_scaled(
-    magnitude: Float[Tensor, "batch pixels"],
-    room: Float[Tensor, "batch pixels"],
-    epsilon: Float[Tensor, " batch"],
-) -> Float[Tensor, "batch pixels"]:
+def _l2_scaled(magnitude: _Flat, room: _Flat, epsilon: _Sizes) -> _Flat:
     """Return ``min(t |z|, room)`` for the ``t`` that solves ``Σ min(t |z|, room)² = ε²``.
 
     Guess which pixels are at their limit, solve for t, repeat. The guess only grows and t only rises, so the
@@ -262,7 +203,7 @@ def _l2_scaled(
 def _boxed(perturbation: Tensor, lower: Room, upper: Room) -> tuple[Tensor, Tensor, Tensor]:
     """Return the perturbation clipped to the box; the sizes before, flat; the sizes after, flat."""
     boxed = _clip(perturbation, lower, upper)
-    return boxed, _flat(perturbation).abs(), _flat(boxed).abs()
+    return boxed, perturbation.flatten(1).abs(), boxed.flatten(1).abs()
 
 
 def _replace(boxed: Tensor, rows: Tensor, sizes: Tensor) -> Tensor:
@@ -277,10 +218,6 @@ def _clip(perturbation: Tensor, lower: Room, upper: Room) -> Tensor:
 
 def _tensor(value: Room, like: Tensor) -> Tensor:
     return value if isinstance(value, Tensor) else like.new_tensor(value)
-
-
-def _flat(images: Tensor) -> Tensor:
-    return images.flatten(1)
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

@@ -6,12 +6,25 @@ from torch import Tensor, nn
 
 from foolscope.core.errors import ThreatError
 
-__all__ = ["automatic_batch_size", "check_logits", "predict"]
+__all__ = [
+    "Images",
+    "Integers",
+    "Labels",
+    "Logits",
+    "PerImage",
+    "automatic_batch_size",
+    "check_logits",
+    "predict",
+]
+
+Images = Float[Tensor, "batch channel height width"]
+Integers = Int64[Tensor, " batch"]
+Labels = Integers
+Logits = Float[Tensor, "batch classes"]
+PerImage = Float[Tensor, " batch"]
 
 
-def predict(
-    model: nn.Module, images: Float[Tensor, "batch channel height width"], batch_size: int
-) -> Float[Tensor, "batch classes"]:
+def predict(model: nn.Module, images: Images, batch_size: int) -> Logits:
     """Return the model's output, batch by batch, without gradients; no columns for no images."""
     if len(images) == 0:
         return images.new_zeros(0, 0)
@@ -19,13 +32,13 @@ def predict(
         return torch.cat([model(part) for part in torch.split(images, batch_size)])
 
 
-def automatic_batch_size(images: Float[Tensor, "batch channel height width"]) -> int:
+def automatic_batch_size(images: Images) -> int:
     """Return the number of images to process at a time: 2¹⁹ pixels on a CPU, 2²² elsewhere, at most 1024."""
     pixels = 1 << (19 if images.device.type == "cpu" else 22)
     return min(1024, max(1, pixels // max(1, images.shape[1:].numel())))
 
 
-def check_logits(logits: Tensor, labels: Int64[Tensor, " batch"]) -> None:
+def check_logits(logits: Tensor, labels: Labels) -> None:
     """Refuse an output that is not one row of logits per image or has no column for a label.
 
     Raises:

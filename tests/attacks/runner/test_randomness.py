@@ -12,7 +12,7 @@ def test_numbers_belong_to_the_image_not_to_the_batch():
     others = [
         Noise(4, "pgd").uniform(indices[:1], items[:1], 100),
         Noise(3, "apgd").uniform(indices[:1], items[:1], 100),
-        Noise(3, "pgd").uniform(indices[:1], items[:1], 100, draw=1),
+        Noise(3, "pgd").uniform(indices[:1], items[:1], 100, draw="next"),
         together[1:2],
         together[2:3],
     ]

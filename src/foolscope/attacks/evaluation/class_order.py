@@ -6,17 +6,13 @@ from torch import Tensor, nn
 
 from foolscope.core.modes import frozen
 from foolscope.threats.norms import Norm
+from foolscope.threats.prediction import Images, Labels
 
 __all__ = ["nearest_classes"]
 
 
 def nearest_classes(
-    model: nn.Module,
-    images: Float[Tensor, "batch channel height width"],
-    labels: Int64[Tensor, " batch"],
-    norm: Norm,
-    count: int,
-    batch_size: int,
+    model: nn.Module, images: Images, labels: Labels, norm: Norm, count: int, batch_size: int
 ) -> tuple[Int64[Tensor, "batch targets"], Float[Tensor, "batch targets"]]:
     """Order classes by the distance of their boundary with the label, to first order.
 

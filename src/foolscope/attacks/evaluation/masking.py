@@ -9,7 +9,6 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Int64
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from foolscope.attacks.runner.result import AttackResult
 from foolscope.attacks.runner.run import run
 from foolscope.attacks.square import Square
 from foolscope.core.modes import frozen
+from foolscope.threats.prediction import Images, Labels
 from foolscope.threats.threat import Threat
 
 __all__ = [
@@ -43,9 +43,7 @@ _SIGNIFICANCE = 0.05
 _BY_CHANCE = 1  # images that a search without gradients may fool by chance
 
 
-def gradient_checks(
-    model: nn.Module, images: Float[Tensor, "batch channel height width"], labels: Int64[Tensor, " batch"]
-) -> tuple[MaskingCheck, ...]:
+def gradient_checks(model: nn.Module, images: Images, labels: Labels) -> tuple[MaskingCheck, ...]:
     """Compare two evaluations of outputs and gradients on a few images.
 
     Costs three forward and three backward passes per image.
@@ -116,13 +114,7 @@ def gradient_checks(
 
 
 def budget_checks(
-    model: nn.Module,
-    images: Float[Tensor, "batch channel height width"],
-    labels: Int64[Tensor, " batch"],
-    norm: str,
-    epsilon: float,
-    *,
-    seed: int,
+    model: nn.Module, images: Images, labels: Labels, norm: str, epsilon: float, *, seed: int
 ) -> tuple[tuple[MaskingCheck, ...], tuple[AttackResult, ...]]:
     """Attack a few images at growing budgets, each from scratch: larger ones must fool more, the largest all.
 
@@ -221,7 +213,7 @@ def black_box_check(found: int, searched: int, norm: str) -> MaskingCheck:
     )
 
 
-def largest_distance(norm: str, images: Float[Tensor, "batch channel height width"]) -> float:
+def largest_distance(norm: str, images: Images) -> float:
     """Return the distance between a black and a white image of this size."""
     ones = images.new_ones(1, *images.shape[1:])
     return Threat(norm, 0).geometry.size(ones).item()

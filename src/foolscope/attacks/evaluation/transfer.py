@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int64, Num
+from jaxtyping import Int64, Num
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
@@ -16,7 +16,7 @@ from foolscope.attacks.runner.result import AttackResult
 from foolscope.attacks.runner.run import run
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
-from foolscope.threats.prediction import predict
+from foolscope.threats.prediction import Integers, Labels, Logits, PerImage, predict
 from foolscope.threats.threat import Threat
 
 __all__ = ["black_box_beats_white_box", "transfer"]
@@ -28,15 +28,15 @@ def transfer(
     surrogate: nn.Module,
     victim: nn.Module,
     images: Num[Tensor, "batch channel height width"],
-    labels: Int64[Tensor, " batch"],
+    labels: Labels,
     threat: Threat,
     attack: Attack,
     *,
     seed: int,
     targets: str | Int64[Tensor, "images ..."] | None = None,
-    indices: Int64[Tensor, " batch"] | None = None,
-    clean_logits: Float[Tensor, "batch classes"] | None = None,
-    epsilons: Float[Tensor, " batch"] | None = None,
+    indices: Integers | None = None,
+    clean_logits: Logits | None = None,
+    epsilons: PerImage | None = None,
     batch_size: int | None = None,
 ) -> AttackResult:
     """Make images on a surrogate model and evaluate them on another, the victim.

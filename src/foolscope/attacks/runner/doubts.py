@@ -1,12 +1,12 @@
 """Reasons to doubt an attack's numbers, in plain words, each with what to do about it."""
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from foolscope.attacks.runner.best_so_far import BestSoFar
 from foolscope.core.settings import FiniteFloat, Settings
+from foolscope.threats.prediction import Logits
 
 __all__ = ["MaskingCheck", "check", "doubts_about_model", "doubts_about_run", "model_checks"]
 
@@ -25,7 +25,7 @@ class MaskingCheck(Settings):
     )
 
 
-def model_checks(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[MaskingCheck, ...]:
+def model_checks(model: nn.Module, clean_logits: Logits) -> tuple[MaskingCheck, ...]:
     """Check, before the model is frozen, that it is what attacks expect.
 
     Args:
@@ -79,7 +79,7 @@ def check(
     )
 
 
-def doubts_about_model(model: nn.Module, clean_logits: Float[Tensor, "batch classes"]) -> tuple[str, ...]:
+def doubts_about_model(model: nn.Module, clean_logits: Logits) -> tuple[str, ...]:
     """Return the sentences of the :func:`model_checks` that fired."""
     return tuple(each.sentence for each in model_checks(model, clean_logits) if each.fired)
 

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from foolscope.attacks.losses import Loss
 from foolscope.attacks.runner.best_so_far import BestSoFar, Verify
 from foolscope.attacks.runner.problem import Problem
+from foolscope.threats.prediction import Images, Logits, PerImage
 
 __all__ = ["LossAndGradient", "Oracle"]
 
@@ -24,9 +25,9 @@ class LossAndGradient:
         gradient: the loss's gradient with respect to the pixels; 0 where the model's was not finite.
     """
 
-    logits: Float[Tensor, "batch classes"]
-    losses: Float[Tensor, " batch"]
-    gradient: Float[Tensor, "batch channel height width"]
+    logits: Logits
+    losses: PerImage
+    gradient: Images
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,14 @@ class Oracle:
     best_so_far: BestSoFar
     verify: Verify | None = None
 
-    def logits(self, points: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch classes"]:
+    def logits(self, points: Images) -> Logits:
         """Return the model's output: one forward pass."""
         with torch.no_grad():
             logits: Tensor = self.model(points)
         self.best_so_far.record(self.problem, points, logits, self.verify)
         return logits
 
-    def losses(
-        self, points: Float[Tensor, "batch channel height width"], loss: Loss
-    ) -> Float[Tensor, " batch"]:
+    def losses(self, points: Images, loss: Loss) -> PerImage:
         """Return the loss of each image: one forward pass.
 
         Args:
@@ -63,9 +62,7 @@ class Oracle:
         """
         return self._losses(loss, self.logits(points))
 
-    def loss_and_gradient(
-        self, points: Float[Tensor, "batch channel height width"], loss: Loss
-    ) -> LossAndGradient:
+    def loss_and_gradient(self, points: Images, loss: Loss) -> LossAndGradient:
         """Return loss and gradient: one forward and one backward pass.
 
         Args:
@@ -76,9 +73,7 @@ class Oracle:
         return result
 
     def losses_and_gradients(
-        self,
-        points: Float[Tensor, "batch channel height width"],
-        columns: Callable[[Tensor], Tensor],
+        self, points: Images, columns: Callable[[Tensor], Tensor]
     ) -> list[LossAndGradient]:
         """Return several losses and their gradients: one forward pass, and one backward pass for each.
 
@@ -99,7 +94,7 @@ class Oracle:
             for each, gradient in zip(losses, gradients, strict=True)
         ]
 
-    def fools(self, logits: Float[Tensor, "batch classes"]) -> Bool[Tensor, " batch"]:
+    def fools(self, logits: Logits) -> Bool[Tensor, " batch"]:
         """Return which rows count as fooled by this output; costs nothing."""
         return self.best_so_far.fools(self.problem, logits)
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from foolscope.attacks.runner.randomness import Noise
 from foolscope.threats.norms import Norm
+from foolscope.threats.prediction import Images, Integers, Labels, PerImage
 
 __all__ = ["Problem", "over_pixels"]
 
@@ -31,14 +32,14 @@ class Problem:
         bounds: the smallest and largest value of a pixel.
     """
 
-    inputs: Float[Tensor, "batch channel height width"]
-    labels: Int64[Tensor, " batch"]
-    targets: Int64[Tensor, " batch"] | None
-    epsilon: Float[Tensor, " batch"]
-    positions: Int64[Tensor, " batch"]
-    indices: Int64[Tensor, " batch"]
-    items: Int64[Tensor, " batch"]
-    steps: Int64[Tensor, " batch"]
+    inputs: Images
+    labels: Labels
+    targets: Labels | None
+    epsilon: PerImage
+    positions: Integers
+    indices: Integers
+    items: Integers
+    steps: Integers
     norm: Norm
     bounds: tuple[float, float]
 
@@ -53,15 +54,13 @@ class Problem:
         """Return these rows followed by the other's."""
         return self._each(lambda name, value: torch.cat([value, getattr(other, name)]))
 
-    def random_start(self, noise: Noise) -> Float[Tensor, "batch channel height width"]:
+    def random_start(self, noise: Noise) -> Images:
         """Return a uniform point of each row's ball, clipped to the bounds (Madry et al. 2018, sec. 3.1)."""
         numbers = noise.uniform(self.indices, self.items, self.inputs[:1].numel() + 1).to(self.inputs.dtype)
         start = self.norm.random_start(numbers, self.epsilon).view_as(self.inputs)
         return (self.inputs + start).clamp(*self.bounds)
 
-    def project(
-        self, points: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch channel height width"]:
+    def project(self, points: Images) -> Images:
         """Return the nearest allowed images, within the ball and within the bounds."""
         lower, upper = self.bounds
         allowed = self.norm.project(
@@ -69,28 +68,18 @@ class Problem:
         )
         return (self.inputs + allowed).clamp(lower, upper)
 
-    def ascend(
-        self,
-        points: Float[Tensor, "batch channel height width"],
-        gradient: Float[Tensor, "batch channel height width"],
-        step_size: Float[Tensor, " batch"],
-    ) -> Float[Tensor, "batch channel height width"]:
+    def ascend(self, points: Images, gradient: Images, step_size: PerImage) -> Images:
         """Take one steepest step of this size, in pixel units, and project onto the allowed images."""
         lower, upper = self.bounds
         return self.project(
             points + self.norm.steepest_step(gradient, step_size, lower - points, upper - points)
         )
 
-    def within(self, radius: Float[Tensor, " batch"]) -> "Problem":
+    def within(self, radius: PerImage) -> "Problem":
         """Return the same problem with smaller balls: of these radii, where they are below epsilon."""
         return replace(self, epsilon=radius.minimum(self.epsilon))
 
-    def linear_distance(
-        self,
-        points: Float[Tensor, "batch channel height width"],
-        losses: Float[Tensor, " batch"],
-        gradient: Float[Tensor, "batch channel height width"],
-    ) -> Float[Tensor, " batch"]:
+    def linear_distance(self, points: Images, losses: PerImage, gradient: Images) -> PerImage:
         """Return the distance, in pixel units, at which the linearized loss is 0: ``|L| / ‖∇L‖_dual``.
 
         The dual norm is the gain of a steepest step of size 1. In L1, where our steepest step spreads over
@@ -102,7 +91,7 @@ class Problem:
         gain = (direction * gradient).flatten(1).sum(1)
         return losses.abs() / gain.clamp(min=torch.finfo(gain.dtype).tiny)
 
-    def remaining(self, steps: int) -> Float[Tensor, " batch"]:
+    def remaining(self, steps: int) -> PerImage:
         """Return each row's value of ``(1 + cos(π k / steps)) / 2``, which falls from 1 to 0."""
         return (1 + torch.cos(self.steps.to(self.epsilon.dtype) * (torch.pi / steps))) / 2
 

@@ -1,6 +1,5 @@
 """Random numbers of an attack, derived per image, so that no image's result depends on its neighbours."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,9 @@ from torch import Tensor
 from foolscope.core.randomness import derive_seed, numpy_generator
 
 __all__ = ["Noise", "numbered_uniform"]
+
+_Rows = Int64[Tensor, " batch"]
+_Numbers = Float[Tensor, "batch count"]
 
 # SplitMix64's constants, as signed numbers.
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
@@ -38,48 +40,22 @@ class Noise:
     seed: int
     name: str
 
-    def uniform(
-        self,
-        indices: Int64[Tensor, " batch"],
-        restarts: Int64[Tensor, " batch"],
-        count: int,
-        *,
-        draw: str | int = "start",
-    ) -> Float[Tensor, "batch count"]:
+    def uniform(self, indices: _Rows, restarts: _Rows, count: int, *, draw: str = "start") -> _Numbers:
         """Draw float32 numbers in [0, 1), each row from a generator of its own.
 
         Args:
             indices: the images' indices in their data set.
             restarts: the work items' numbers.
             count: how many numbers each row gets.
-            draw: distinguishes several draws of one attack: a word, or the step's number.
+            draw: distinguishes several draws of one attack.
         """
-        return self._rows(
-            lambda generator, row: generator.random(out=row, dtype=np.float32),
-            (indices, restarts),
-            count,
-            draw,
-        )
+        return self._rows("random", indices, restarts, count, draw)
 
-    def gaussian(
-        self,
-        indices: Int64[Tensor, " batch"],
-        restarts: Int64[Tensor, " batch"],
-        count: int,
-        *,
-        draw: str | int = "start",
-    ) -> Float[Tensor, "batch count"]:
+    def gaussian(self, indices: _Rows, restarts: _Rows, count: int, *, draw: str = "start") -> _Numbers:
         """Draw float32 numbers with mean 0 and variance 1; arguments as for :meth:`uniform`."""
-        return self._rows(
-            lambda generator, row: generator.standard_normal(out=row, dtype=np.float32),
-            (indices, restarts),
-            count,
-            draw,
-        )
+        return self._rows("standard_normal", indices, restarts, count, draw)
 
-    def keys(
-        self, indices: Int64[Tensor, " batch"], restarts: Int64[Tensor, " batch"]
-    ) -> Int64[Tensor, " batch"]:
+    def keys(self, indices: _Rows, restarts: _Rows) -> _Rows:
         """Return one key for each row, from which :func:`numbered_uniform` draws at every step."""
         keys = [
             derive_seed(self.seed, "attack", self.name, restart, index, "key")
@@ -87,23 +63,15 @@ class Noise:
         ]
         return torch.tensor(keys, dtype=torch.int64, device=indices.device)
 
-    def _rows(
-        self,
-        fill: Callable[[np.random.Generator, np.ndarray], object],
-        names: tuple[Tensor, Tensor],
-        count: int,
-        draw: str | int,
-    ) -> Tensor:
-        indices, restarts = names
+    def _rows(self, distribution: str, indices: Tensor, restarts: Tensor, count: int, draw: str) -> Tensor:
         numbers = np.empty((len(indices), count), dtype=np.float32)
         for row, index, restart in zip(numbers, indices.tolist(), restarts.tolist(), strict=True):
-            fill(numpy_generator(self.seed, "attack", self.name, restart, index, draw), row)
+            generator = numpy_generator(self.seed, "attack", self.name, restart, index, draw)
+            getattr(generator, distribution)(out=row, dtype=np.float32)
         return torch.from_numpy(numbers).to(indices.device)
 
 
-def numbered_uniform(
-    keys: Int64[Tensor, " batch"], numbers: Int64[Tensor, " batch"], count: int
-) -> Float[Tensor, "batch count"]:
+def numbered_uniform(keys: _Rows, numbers: _Rows, count: int) -> _Numbers:
     """Draw float32 numbers in [0, 1) for all rows at once, without a generator for each row.
 
     Row i gets the outputs ``numbers[i] · count + 1, ..., (numbers[i] + 1) · count`` of the SplitMix64

@@ -4,43 +4,30 @@ from collections.abc import Callable
 from math import inf
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
 from foolscope.attacks.runner.randomness import Noise
 from foolscope.core.errors import ThreatError, did_you_mean
+from foolscope.threats.prediction import Integers, Labels, Logits
 
 __all__ = ["TARGETS", "choose_targets", "every_other", "least_likely", "random_other", "runner_up"]
 
 Chooser = Callable[[Tensor, Tensor, Tensor, Noise], Tensor]
+_One = Int64[Tensor, "batch 1"]
 
 
-def least_likely(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    indices: Int64[Tensor, " batch"],
-    noise: Noise,
-) -> Int64[Tensor, "batch 1"]:
+def least_likely(logits: Logits, labels: Labels, indices: Integers, noise: Noise) -> _One:
     """Aim at the class with the smallest logit (Kurakin et al. 2017, arXiv:1607.02533, section 2.3)."""
     return logits.scatter(1, labels[:, None], inf).argmin(1, keepdim=True)
 
 
-def runner_up(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    indices: Int64[Tensor, " batch"],
-    noise: Noise,
-) -> Int64[Tensor, "batch 1"]:
+def runner_up(logits: Logits, labels: Labels, indices: Integers, noise: Noise) -> _One:
     """Aim at the class with the largest logit other than the label."""
     return logits.scatter(1, labels[:, None], -inf).argmax(1, keepdim=True)
 
 
-def random_other(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    indices: Int64[Tensor, " batch"],
-    noise: Noise,
-) -> Int64[Tensor, "batch 1"]:
+def random_other(logits: Logits, labels: Labels, indices: Integers, noise: Noise) -> _One:
     """Aim at a class other than the label, drawn uniformly for each image."""
     classes = logits.shape[1]
     uniform = noise.uniform(indices, torch.zeros_like(indices), 1, draw="target")
@@ -49,15 +36,11 @@ def random_other(
 
 
 def every_other(
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    indices: Int64[Tensor, " batch"],
-    noise: Noise,
+    logits: Logits, labels: Labels, indices: Integers, noise: Noise
 ) -> Int64[Tensor, "batch others"]:
     """Aim at every class other than the label, one after the other, the likeliest first."""
     order = logits.scatter(1, labels[:, None], -inf).argsort(dim=1, descending=True, stable=True)
-    others = order[order != labels[:, None]]
-    return others.view(len(labels), logits.shape[1] - 1)
+    return order[order != labels[:, None]].view(len(labels), logits.shape[1] - 1)
 
 
 TARGETS: dict[str, Chooser] = {
@@ -70,9 +53,9 @@ TARGETS: dict[str, Chooser] = {
 
 def choose_targets(
     targets: str | Int64[Tensor, "images ..."],
-    logits: Float[Tensor, "batch classes"],
-    labels: Int64[Tensor, " batch"],
-    indices: Int64[Tensor, " batch"],
+    logits: Logits,
+    labels: Labels,
+    indices: Integers,
     noise: Noise,
 ) -> Int64[Tensor, "batch targets"]:
     """Return the classes to aim at, one row per image; each class is a work item of its own.
