@@ -6,7 +6,7 @@ from foolscope.attacks.ddn import DDN
 from foolscope.attacks.deepfool import DeepFool
 from foolscope.attacks.evaluation.full_evaluation import evaluate_robustness
 from foolscope.attacks.evaluation.robust_accuracy import RobustAccuracyCurve, robust_accuracy_curve
-from foolscope.attacks.evaluation.transfer import black_box_beats_white_box, transfer
+from foolscope.attacks.evaluation.transfer import transfer
 from foolscope.attacks.fab import FAB
 from foolscope.attacks.fgsm import FGSM, FGSMRS
 from foolscope.attacks.fmn import FMN
@@ -43,7 +43,6 @@ __all__ = [
     "RobustAccuracyCurve",
     "Square",
     "UniformNoise",
-    "black_box_beats_white_box",
     "evaluate_robustness",
     "misclassified",
     "robust_accuracy_curve",

@@ -15,7 +15,17 @@ from foolscope.threats.norms import NORMS
 __all__ = ["FGSM", "FGSMRS"]
 
 
-class FGSM(Settings):
+class _OneStep(Settings):
+    """What both methods share: a loss, and a single step in any norm."""
+
+    loss: LossName = "cross_entropy"
+
+    steps: ClassVar[int] = 1
+    stops_at_success: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
+
+
+class FGSM(_OneStep):
     """One steepest step of size ε from the clean image, ``x' = x + ε sign(∇ₓ L(x, y))`` in L∞.
 
     In other norms that norm's steepest step replaces the sign (the "fast gradient method"). With targets the
@@ -34,12 +44,8 @@ class FGSM(Settings):
     """
 
     name: Literal["fgsm"] = "fgsm"
-    loss: LossName = "cross_entropy"
 
-    steps: ClassVar[int] = 1
     restarts: ClassVar[int] = 1
-    stops_at_success: ClassVar[bool] = True
-    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
 
     def start(self, problem: Problem, noise: Noise) -> State:
         """Start at the clean image."""
@@ -51,7 +57,7 @@ class FGSM(Settings):
         return {"inputs": problem.ascend(state["inputs"], answer.gradient, problem.epsilon)}
 
 
-class FGSMRS(Settings):
+class FGSMRS(_OneStep):
     """FGSM with random start: a uniform point of the ball, one step of 1.25 ε, a projection onto the ball.
 
     It is an attack of its own, and not a setting of :class:`FGSM`, because start, step size and restarts all
@@ -74,11 +80,6 @@ class FGSMRS(Settings):
     name: Literal["fgsm-rs"] = "fgsm-rs"
     step_fraction: float = pydantic.Field(1.25, gt=0)
     restarts: int = pydantic.Field(1, ge=1)
-    loss: LossName = "cross_entropy"
-
-    steps: ClassVar[int] = 1
-    stops_at_success: ClassVar[bool] = True
-    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
 
     def start(self, problem: Problem, noise: Noise) -> State:
         """Start at a uniform point of the ball."""

@@ -13,11 +13,23 @@ from foolscope.threats.norms import NORMS
 
 __all__ = ["GaussianNoise", "UniformNoise"]
 
-_DRAWS = pydantic.Field(10, ge=1)
+
+class _Noise(Settings):
+    """A candidate that is drawn, and the model evaluated at nothing else."""
+
+    restarts: int = pydantic.Field(10, ge=1)
+
+    steps: ClassVar[int] = 0
+    stops_at_success: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
+
+    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
+        """Return the state unchanged."""
+        return state
 
 
-class UniformNoise(Settings):
-    """A uniform point of the ball, clipped to the bounds; the model is evaluated at nothing else.
+class UniformNoise(_Noise):
+    """A uniform point of the ball, clipped to the bounds.
 
     A model that noise fools needs no attacker, and an attack that fools no more than noise does is broken.
 
@@ -30,22 +42,13 @@ class UniformNoise(Settings):
     """
 
     name: Literal["uniform-noise"] = "uniform-noise"
-    restarts: int = _DRAWS
-
-    steps: ClassVar[int] = 0
-    stops_at_success: ClassVar[bool] = True
-    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
 
     def start(self, problem: Problem, noise: Noise) -> State:
         """Draw the candidate."""
         return {"inputs": problem.random_start(noise)}
 
-    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Return the state unchanged."""
-        return state
 
-
-class GaussianNoise(Settings):
+class GaussianNoise(_Noise):
     """Independent Gaussian noise on every pixel, scaled to the budget, ``x' = x + ε g / ‖g‖``, and clipped.
 
     In L2 this is a uniform direction; in L∞ the largest pixel of the draw spends the budget, in L1 their sum.
@@ -59,11 +62,6 @@ class GaussianNoise(Settings):
     """
 
     name: Literal["gaussian-noise"] = "gaussian-noise"
-    restarts: int = _DRAWS
-
-    steps: ClassVar[int] = 0
-    stops_at_success: ClassVar[bool] = True
-    norms: ClassVar[tuple[str, ...]] = tuple(NORMS)
 
     def start(self, problem: Problem, noise: Noise) -> State:
         """Draw the candidate."""
@@ -72,7 +70,3 @@ class GaussianNoise(Settings):
         gaussian = numbers.to(inputs.dtype).view_as(inputs)
         scale = problem.epsilon / problem.norm.size(gaussian)
         return {"inputs": problem.project(inputs + gaussian * over_pixels(scale))}
-
-    def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        """Return the state unchanged."""
-        return state

@@ -25,6 +25,14 @@ class _Ascent(Settings):
     """What the iterated methods share; they differ in name, defaults and length of the path.
 
     With momentum μ the step follows ``g ← μ g + ∇L / ‖∇L‖₁`` instead of the gradient.
+
+    Args:
+        steps: number of steps.
+        step_size: α in pixel units, a number or text such as ``"2/255"``; each method has a default.
+        random_start: whether a work item starts at a uniform point of the ball, or at the clean image.
+        restarts: number of random starts.
+        momentum: μ.
+        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
     """
 
     steps: int = pydantic.Field(10, ge=1)
@@ -66,13 +74,7 @@ class _Ascent(Settings):
 class PGD(_Ascent):
     """Iterated steepest steps, ``x ← Π(x + α s(∇ₓ L(x, y)))`` with the projection onto ball and bounds.
 
-    Args:
-        steps: number of steps.
-        step_size: α in pixel units, a number or text such as ``"2/255"``; without it 2.5 ε / steps.
-        random_start: whether a work item starts at a uniform point of the ball, or at the clean image.
-        restarts: number of random starts.
-        momentum: μ; see :class:`MIFGSM`, of which this makes the projected variant with random start.
-        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+    With momentum it is the projected variant of :class:`MIFGSM` with random start.
 
     Example:
         >>> PGD(steps=10, step_size="2/255").step_size
@@ -95,13 +97,7 @@ class PGD(_Ascent):
 class BIM(_Ascent):
     """The basic iterative method, or iterated FGSM: PGD from the clean image, with small steps.
 
-    Args:
-        steps: number of steps.
-        step_size: in pixel units; without it 1.25 ε / steps, which is the paper's 1/255 at ε = 8/255.
-        random_start: whether to start at a uniform point of the ball instead of the clean image.
-        restarts: number of random starts.
-        momentum: μ; see :class:`MIFGSM`.
-        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+    Without a step size it is 1.25 ε / steps, which is the paper's 1/255 at ε = 8/255.
 
     Example:
         >>> BIM().steps
@@ -121,14 +117,7 @@ class MIFGSM(_Ascent):
     """The momentum iterative method: ``g ← μ g + ∇L / ‖∇L‖₁``, then a steepest step along ``g``.
 
     Designed for transfer to other models: momentum carries the search past what fools only this model.
-
-    Args:
-        steps: number of steps.
-        step_size: in pixel units; without it ε / steps.
-        random_start: whether to start at a uniform point of the ball, or at the clean image.
-        restarts: number of random starts.
-        momentum: μ, the decay factor.
-        loss: the loss that steps raise: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
+    Without a step size it is ε / steps.
 
     Example:
         >>> MIFGSM().momentum

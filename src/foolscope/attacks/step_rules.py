@@ -35,11 +35,9 @@ class StepRule(Protocol):
 
     def start(self, problem: Problem, noise: Noise) -> Images:
         """Return a random allowed image for each row."""
-        ...
 
     def memory(self, problem: Problem) -> State:
         """Return the rule's memory before the first step; it contains ``"step_size"``."""
-        ...
 
     def check(self, problem: Problem, state: State, steps: int) -> tuple[State, Tensor]:
         """Return the rule's memory after this step's image was evaluated, and which rows restart.
@@ -49,11 +47,9 @@ class StepRule(Protocol):
             state: with ``"loss"`` of the image just evaluated, ``"best_loss"`` and ``"best_inputs"`` so far.
             steps: number of steps of the attack.
         """
-        ...
 
     def move(self, problem: Problem, state: State) -> Images:
         """Return the next image from ``"inputs"``, ``"previous"``, ``"gradient"`` and the rule's memory."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -154,9 +150,7 @@ class AdaptiveSparsity:
         """Adapt density and step size; rows whose best point became sparser restart from it."""
         period = max(1, int(_L1_PERIOD * steps))
         checked = (problem.steps > 0) & (problem.steps % period == 0)
-        dust = (
-            4 * torch.finfo(problem.inputs.dtype).eps
-        )  # what rounding leaves of a pixel that was moved back
+        dust = 4 * torch.finfo(problem.inputs.dtype).eps  # left by rounding of a pixel that was moved back
         support = ((state["best_inputs"] - problem.inputs).abs() > dust).flatten(1).sum(1)
         sparser = checked & (support < _L1_SAME_SUPPORT * state["support"])
         smallest = _L1_SMALLEST_STEP * problem.epsilon
@@ -186,9 +180,6 @@ def checkpoint_periods(steps: int) -> tuple[int, ...]:
 
     The checkpoints are ``⌈p_j steps⌉`` with p_0 = 0, p_1 = 0.22 and
     ``p_{j+1} = p_j + max(p_j − p_{j−1} − 0.03, 0.06)``, computed in whole hundredths.
-
-    Args:
-        steps: number of steps of the attack.
 
     Example:
         >>> [step for step, period in enumerate(checkpoint_periods(100)) if period]

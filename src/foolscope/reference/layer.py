@@ -27,13 +27,11 @@ class Layer(Protocol):
 
     def forward(self, parameters: Parameters, inputs: Array) -> tuple[Array, Any]:
         """Return the outputs, and what :meth:`backward` needs to remember."""
-        ...
 
     def backward(
         self, parameters: Parameters, cache: Any, output_gradient: Array
     ) -> tuple[Array, dict[str, Array]]:
         """Return the gradients with respect to the inputs and to each learned parameter."""
-        ...
 
 
 def scoped(parameters: Parameters, name: str) -> Parameters:

@@ -20,11 +20,9 @@ class Loss(Protocol):
 
     def forward(self, outputs: Array, targets: Any) -> tuple[float, Any]:
         """Return the loss, and what :meth:`backward` needs to remember."""
-        ...
 
     def backward(self, cache: Any) -> Array:
         """Return the gradient of the loss with respect to the outputs."""
-        ...
 
 
 def log_softmax(logits: _Logits) -> _Logits:

@@ -16,11 +16,9 @@ class Penalty(Protocol):
 
     def forward(self, parameters: Parameters) -> float:
         """Return the penalty."""
-        ...
 
     def backward(self, parameters: Parameters) -> dict[str, Array]:
         """Return the gradient with respect to each penalized weight."""
-        ...
 
 
 def weights_of(parameters: Parameters) -> Parameters:

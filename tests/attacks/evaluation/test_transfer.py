@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from foolscope.attacks import BIM, MIFGSM, PGD, Square, UniformNoise, black_box_beats_white_box, run, transfer
+from foolscope.attacks import BIM, MIFGSM, PGD, Square, UniformNoise, transfer
 from foolscope.core.errors import ThreatError
 from foolscope.threats import Threat
 
@@ -98,20 +98,3 @@ def test_refuses_other_classes(setting, make_network):
     _, victim, images, labels = setting
     with pytest.raises(ThreatError, match="must have the same classes"):
         transfer(make_network(1, 6, 5, 4), victim, images, labels, THREAT, MIFGSM(), seed=0)
-
-
-def test_a_masked_model_is_doubted_and_a_plain_one_is_not(setting):
-    surrogate, victim, images, labels = setting
-    masked = Counted(victim, lambda images: (images * 255).round() / 255).eval()
-    white = run(masked, images, labels, THREAT, PGD(steps=5, random_start=False), seed=0)
-    for black in (
-        transfer(surrogate, masked, images, labels, THREAT, MIFGSM(), seed=0),
-        run(masked, images, labels, THREAT, Square(steps=60), seed=0),
-    ):
-        (doubt,) = black_box_beats_white_box(white, black)
-        assert f"fooled {int(black.success.sum())} of 30 images, pgd with gradients 2" in doubt
-        assert f"; {int(black.success.sum()) - 2} fell to the former only" in doubt
-        plain = run(victim, images, labels, THREAT, PGD(steps=20), seed=0)
-        assert black_box_beats_white_box(plain, black) == ()
-    with pytest.raises(ThreatError, match="same images and threat"):
-        black_box_beats_white_box(white, run(masked, images[:3], labels[:3], THREAT, Square(steps=1), seed=0))

@@ -188,10 +188,8 @@ class Cascade:
     def without_gradients(self, suspicious: bool) -> None:
         """Attack without gradients of the model: a sample, and all images if there is a reason to.
 
+        The reason is that the model is ``suspicious``, as if it hid its gradients, or that the sample falls.
         An image that falls to a budget here goes through the stages with gradients again, at its next one.
-
-        Args:
-            suspicious: whether the model seems to hide its gradients.
         """
         state = self.state
         while not self.inputs.is_time_up():
@@ -225,9 +223,8 @@ class Cascade:
         """
         quarter, sixteenth = -(-len(rows) // 4), -(-len(rows) // 16)
         count = max(min(_SAMPLE, quarter), sixteenth)
-        keys = [
-            derive_seed(self.inputs.seed, "sample", index) for index in self.inputs.indices[rows].tolist()
-        ]
+        indices = self.inputs.indices[rows].tolist()
+        keys = [derive_seed(self.inputs.seed, "sample", index) for index in indices]
         order = sorted(range(len(rows)), key=keys.__getitem__)
         return rows[sorted(order[:count])]
 

@@ -44,14 +44,9 @@ _BY_CHANCE = 1  # images that a search without gradients may fool by chance
 
 
 def gradient_checks(model: nn.Module, images: Images, labels: Labels) -> tuple[MaskingCheck, ...]:
-    """Compare two evaluations of outputs and gradients on a few images.
+    """Compare two evaluations of outputs and gradients on a few images that a model classifies correctly.
 
     Costs three forward and three backward passes per image.
-
-    Args:
-        model: from images to logits; evaluated in evaluation mode.
-        images: a few that it classifies correctly.
-        labels: their classes.
     """
     if not len(labels):
         return ()
@@ -171,9 +166,7 @@ def budget_checks(
 def saturation_check(late: int, images: int) -> MaskingCheck:
     """Check whether more steps would fool more images.
 
-    Args:
-        late: how many images fell in the last quarter of the longest attack's steps.
-        images: how many were attacked.
+    Of the number of attacked ``images``, ``late`` fell in the last quarter of the longest attack's steps.
     """
     fraction = late / max(1, images)
     return check(
@@ -188,13 +181,7 @@ def saturation_check(late: int, images: int) -> MaskingCheck:
 
 
 def black_box_check(found: int, searched: int, norm: str) -> MaskingCheck:
-    """Check whether a search without gradients fools images that attacks with gradients did not.
-
-    Args:
-        found: how many images it fooled.
-        searched: how many images were searched.
-        norm: a name from ``NORMS``.
-    """
+    """Check whether a search without gradients, of ``searched`` images, ``found`` any that still held."""
     name = "black box beats white box"
     if norm not in Square.norms:
         return check(name, 0.0, False, "", f"No attack without gradients was run: there is none for {norm}.")

@@ -69,21 +69,16 @@ class RobustAccuracyCurve:
     @property
     def robust_accuracies(self) -> tuple[float, ...]:
         """For each budget the fraction of images that nothing within it was found to fool; never rises."""
-        return tuple((self.smallest_found > budget).double().mean().item() for budget in self._budgets())
+        return tuple(
+            (self.smallest_found > budget).double().mean().item()
+            for budget in self.smallest_found.new_tensor(self.epsilons)
+        )
 
     def taken(self, epsilon: float) -> tuple[int, ...]:
         """Return for each attack how many images it fooled within a budget."""
         within = (self.smallest_found <= self.smallest_found.new_tensor(epsilon)) & (self.fooled_by >= 0)
         counts = torch.bincount(self.fooled_by[within], minlength=len(self.attacks))
         return tuple(counts.tolist())
-
-    @property
-    def fooled_from(self) -> Float[Tensor, " batch"]:
-        """For each image the smallest budget that fools it: 0 if it needs none, infinity if none does."""
-        budgets = torch.cat([self._budgets(), self.smallest_found.new_tensor([inf])])
-        return torch.where(
-            self.smallest_found > 0, budgets[torch.searchsorted(budgets, self.smallest_found)], 0.0
-        )
 
     def intervals(self, confidence: float = 0.95) -> tuple[tuple[float, float], ...]:
         """Return for each budget Wilson's interval for the robust accuracy on images drawn like these.
@@ -102,9 +97,6 @@ class RobustAccuracyCurve:
             interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
             intervals.append((float(interval.low), float(interval.high)))
         return tuple(intervals)
-
-    def _budgets(self) -> Tensor:
-        return self.smallest_found.new_tensor(self.epsilons)
 
 
 def robust_accuracy_curve(

@@ -1,10 +1,9 @@
-"""Transfer attacks: images made on a surrogate model, and what their success says about gradients."""
+"""Transfer attacks: images made on a surrogate model and evaluated on another."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Int64, Num
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from foolscope.attacks.runner.attack import Attack, State
@@ -19,9 +18,7 @@ from foolscope.core.modes import frozen
 from foolscope.threats.prediction import Integers, Labels, Logits, PerImage, predict
 from foolscope.threats.threat import Threat
 
-__all__ = ["black_box_beats_white_box", "transfer"]
-
-_CHANCE = 0.05
+__all__ = ["transfer"]
 
 
 def transfer(
@@ -100,47 +97,6 @@ def transfer(
         result,
         forwards=result.forwards + on_surrogate.forwards,
         backwards=result.backwards + on_surrogate.backwards,
-    )
-
-
-def black_box_beats_white_box(white: AttackResult, black: AttackResult) -> tuple[str, ...]:
-    """Return a doubt where an attack without gradients fools more: the surest sign of masked gradients.
-
-    A difference of few images is chance, since no search finds everything: among the images that fell to one
-    attack only, the share of the black-box attack must be above one half at the 5 % level.
-
-    Args:
-        white: the result of an attack that follows the model's gradients.
-        black: the result of an attack that does not (queries, transfer, noise), on the same images within the
-            same threat.
-
-    Returns:
-        The doubt in plain words with what to do; empty if the black-box attack does not fool clearly more.
-
-    Raises:
-        ThreatError: the results are of different images or threats.
-
-    Source:
-        Athalye, Carlini and Wagner (2018, arXiv:1802.00420), section 3.1; the test is McNemar's, exact and
-        one-sided.
-    """
-    if white.threat != black.threat or not torch.equal(white.labels, black.labels):
-        raise ThreatError(
-            f"both results must be of the same images and threat; got {len(white.labels)} images in "
-            f"{white.threat} and {len(black.labels)} in {black.threat}. Run both attacks on the same images"
-        )
-    only_black, only_white = (
-        int((one.success & ~other.success).sum()) for one, other in ((black, white), (white, black))
-    )
-    discordant = only_black + only_white
-    if not discordant or binomtest(only_black, discordant, alternative="greater").pvalue >= _CHANCE:
-        return ()
-    counts = [int(result.success.sum()) for result in (black, white)]
-    return (
-        f"{black.attack}, which uses no gradients of the model, fooled {counts[0]} of {len(black.labels)} "
-        f"images, {white.attack} with gradients {counts[1]}; {only_black} fell to the former only. The "
-        "gradients mislead, so robust accuracy measured with them is too high: count both attacks, run the "
-        "black-box attack on all images, and look for rounding, randomness or saturation in the model.",
     )
 
 

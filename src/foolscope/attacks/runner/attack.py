@@ -28,35 +28,28 @@ class Attack(Protocol):
     @property
     def name(self) -> str:
         """The attack's name in the table, in study files and in its random numbers."""
-        ...
 
     @property
     def norms(self) -> tuple[str, ...]:
         """The names of the norms that it supports; the runner refuses the others."""
-        ...
 
     @property
     def steps(self) -> int:
         """The largest number of steps of a work item; 0 for an attack that only starts."""
-        ...
 
     @property
     def restarts(self) -> int:
         """How many times an image that is not fooled is attacked from a new start."""
-        ...
 
     @property
     def stops_at_success(self) -> bool:
         """Whether a fooled image is done; if not, the smallest perturbation that is found is kept."""
-        ...
 
     def start(self, problem: Problem, noise: Noise) -> State:
         """Return the state before the first step."""
-        ...
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
         """Return the state after one more step; the given state is not changed."""
-        ...
 
 
 def check_norm(attack: Attack, norm: str) -> None:

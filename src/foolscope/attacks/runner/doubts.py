@@ -8,7 +8,7 @@ from foolscope.attacks.runner.best_so_far import BestSoFar
 from foolscope.core.settings import FiniteFloat, Settings
 from foolscope.threats.prediction import Logits
 
-__all__ = ["MaskingCheck", "check", "doubts_about_model", "doubts_about_run", "model_checks"]
+__all__ = ["MaskingCheck", "check", "doubts_about_run", "model_checks"]
 
 _MANY_ZEROS = 0.01
 
@@ -28,9 +28,7 @@ class MaskingCheck(Settings):
 def model_checks(model: nn.Module, clean_logits: Logits) -> tuple[MaskingCheck, ...]:
     """Check, before the model is frozen, that it is what attacks expect.
 
-    Args:
-        model: as it was passed in.
-        clean_logits: its output on the clean images.
+    The output on the clean images shows whether it ends in a softmax and whether it is finite.
     """
     training = sum(module.training for module in model.modules())
     sums = clean_logits.sum(1)
@@ -79,25 +77,14 @@ def check(
     )
 
 
-def doubts_about_model(model: nn.Module, clean_logits: Logits) -> tuple[str, ...]:
-    """Return the sentences of the :func:`model_checks` that fired."""
-    return tuple(each.sentence for each in model_checks(model, clean_logits) if each.fired)
-
-
 def doubts_about_run(best_so_far: BestSoFar, unconfirmed: int) -> tuple[str, ...]:
     """Return the signs that the attack was weaker than it seems.
 
-    Args:
-        best_so_far: the counts of the run.
-        unconfirmed: how many images fooled the model in the loop but not when it was evaluated again.
+    ``unconfirmed`` images fooled the model in the loop but not when it was evaluated again.
     """
     doubts = []
     backwards = max(1, int(best_so_far.backwards.sum()))
-    zeros, broken, outside = (
-        int(best_so_far.zero_gradients),
-        int(best_so_far.broken_gradients),
-        int(best_so_far.outside),
-    )
+    zeros, broken = int(best_so_far.zero_gradients), int(best_so_far.broken_gradients)
     if zeros >= _MANY_ZEROS * backwards and zeros:
         doubts.append(
             f"{100 * zeros / backwards:.0f} % of the input gradients were exactly zero, so the attack could "

@@ -34,6 +34,8 @@ class LossAndGradient:
 class Oracle:
     """Evaluates a model at points that belong to the rows of one problem.
 
+    A loss is taken towards the problem's targets where it has targets, else away from its labels.
+
     Args:
         model: the frozen model.
         problem: the rows that the points belong to.
@@ -54,33 +56,18 @@ class Oracle:
         return logits
 
     def losses(self, points: Images, loss: Loss) -> PerImage:
-        """Return the loss of each image: one forward pass.
-
-        Args:
-            points: the images to evaluate.
-            loss: taken towards the problem's targets where it has targets, else away from its labels.
-        """
+        """Return the loss of each image: one forward pass."""
         return self._losses(loss, self.logits(points))
 
     def loss_and_gradient(self, points: Images, loss: Loss) -> LossAndGradient:
-        """Return loss and gradient: one forward and one backward pass.
-
-        Args:
-            points: the images to evaluate.
-            loss: taken towards the problem's targets where it has targets, else away from its labels.
-        """
+        """Return loss and gradient: one forward and one backward pass."""
         (result,) = self.losses_and_gradients(points, lambda logits: self._losses(loss, logits)[:, None])
         return result
 
     def losses_and_gradients(
         self, points: Images, columns: Callable[[Tensor], Tensor]
     ) -> list[LossAndGradient]:
-        """Return several losses and their gradients: one forward pass, and one backward pass for each.
-
-        Args:
-            points: the images to evaluate.
-            columns: from logits to the losses, one column for each.
-        """
+        """Return several losses, columns made of logits, and their gradients: one backward pass for each."""
         with torch.enable_grad():
             variables = points.detach().requires_grad_()
             logits = self.model(variables)

@@ -19,7 +19,7 @@ from foolscope.attacks.runner.best_so_far import (
     Success,
     Verify,
 )
-from foolscope.attacks.runner.doubts import doubts_about_model, doubts_about_run
+from foolscope.attacks.runner.doubts import doubts_about_run, model_checks
 from foolscope.attacks.runner.oracle import Oracle
 from foolscope.attacks.runner.problem import Problem
 from foolscope.attacks.runner.randomness import Noise
@@ -150,7 +150,10 @@ def run(
         losses_by_step=best_so_far.losses,
         smallest_margins=best_so_far.margins,
         finished=~unfinished | confirmed,
-        doubts=doubts_about_model(model, logits) + doubts_about_run(best_so_far, unconfirmed),
+        doubts=(
+            *(each.sentence for each in model_checks(model, logits) if each.fired),
+            *doubts_about_run(best_so_far, unconfirmed),
+        ),
     )
 
 
@@ -166,15 +169,13 @@ class _Oracles:
 
     @property
     def verified(self) -> bool:
-        """Whether each success is verified as it is stored; else all are evaluated again at the end."""
+        # else all are evaluated again at the end
         return self.model is not self.stepping or self.rounds
 
     def for_steps(self, problem: Problem) -> Oracle:
-        """Return the oracle that steps follow."""
         return Oracle(self.stepping, problem, self.best_so_far, self.verify if self.verified else None)
 
     def for_last_candidates(self, problem: Problem) -> Oracle:
-        """Return the oracle that evaluates last candidates on the model under attack."""
         return Oracle(self.model, problem, self.best_so_far, self.verify if self.rounds else None)
 
 
@@ -190,7 +191,6 @@ class _Attacked:
     threat: Threat
 
     def problem(self, positions: Tensor, items: Tensor) -> Problem:
-        """Return the rows for these work items of these images."""
         return Problem(
             inputs=self.images[positions],
             labels=self.labels[positions],
