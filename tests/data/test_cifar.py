@@ -4,9 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from foolscope.core.errors import DataError
-from foolscope.data import Cifar10Settings, load, source
+from foolscope.data import Cifar10Settings, Cifar100Settings, data_root, load, source, verify
 from foolscope.data.cifar import labeled_batches
 
 FOLDER, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
@@ -134,3 +135,58 @@ def test_label_without_a_class(folder, tmp_path, python2_pickle, pixels):
     (folder / "data_batch_1").write_bytes(python2_pickle(batch))
     with pytest.raises(DataError, match="labels must be in"):
         load(Cifar10Settings(), tmp_path)
+
+
+@pytest.mark.parametrize(("labels", "classes"), [("fine", 100), ("coarse", 20)])
+def test_fine_and_coarse_labels(writers, tmp_path, labels, classes, pixels):
+    writers["cifar100"](tmp_path)
+    parts = source("cifar100").read(Cifar100Settings(labels=labels), tmp_path)
+    assert parts.classes == tuple(f"{labels} {index}" for index in range(classes))
+    assert int(parts.train.labels.max()) == classes - 1
+    assert parts.train.labels.tolist() == [index % 100 // (100 // classes) for index in range(400)]
+    assert np.array_equal(parts.test.images.flatten(1).numpy(), pixels(1, 200, 3072))
+
+
+def test_fine_and_coarse_are_different_data_sets(writers, tmp_path):
+    writers["cifar100"](tmp_path)
+    fine, coarse = (load(Cifar100Settings(labels=labels), tmp_path) for labels in ("fine", "coarse"))
+    assert fine.fingerprint != coarse.fingerprint
+
+
+@pytest.fixture(scope="module")
+def full():
+    if not (data_root() / "cifar-10-batches-py" / "batches.meta").is_file():
+        pytest.skip(f"CIFAR-10 is not under {data_root()}")
+    return load(Cifar10Settings())
+
+
+@pytest.mark.full_data
+def test_counts_and_classes(full):
+    assert full.train.labels.bincount().tolist() == [4500] * 10
+    assert full.validation.labels.bincount().tolist() == [500] * 10
+    assert full.test.labels.bincount().tolist() == [1000] * 10
+    assert full.image_shape == source("cifar10").facts.image_shape
+    assert full.classes[0] == "airplane"
+    assert full.classes[9] == "truck"
+
+
+@pytest.mark.full_data
+def test_channel_means_are_the_published_ones(full):
+    """Means 0.4914, 0.4822, 0.4465 of the training set; JPEG moves them by less than 0.002."""
+    means = torch.stack([full.train.images[:, channel].double().mean() / 255 for channel in range(3)])
+    assert torch.allclose(means, torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64), atol=0.002)
+
+
+@pytest.mark.full_data
+def test_halved_test_set(full):
+    data = load(Cifar10Settings(validation="test-half"))
+    assert (len(data.train), len(data.validation), len(data.test)) == (50_000, 5_000, 5_000)
+
+
+@pytest.mark.full_data
+def test_verify_tells_official_bits_from_others(full):
+    result = verify("cifar10")
+    assert result.problem is None
+    assert result.verdict in ("official bits", "readable, but not the official bits")
+    assert len(result.files) == 7
+    assert result.splits[0].count == 50_000

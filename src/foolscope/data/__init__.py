@@ -15,15 +15,13 @@ from foolscope.data.catalog import (
     source_status,
     verify_source,
 )
-from foolscope.data.cifar10 import CIFAR10, Cifar10Settings
-from foolscope.data.cifar100 import CIFAR100, Cifar100Settings
+from foolscope.data.cifar import CIFAR10, CIFAR100, Cifar10Settings, Cifar100Settings
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.data.digits import DIGITS, DigitsSettings
 from foolscope.data.download import DownloadCallback
-from foolscope.data.fashion_mnist import FASHION_MNIST, FashionMnistSettings
 from foolscope.data.folder import FOLDER, FolderSettings
 from foolscope.data.location import data_root
-from foolscope.data.mnist import MNIST, MnistSettings
+from foolscope.data.mnist import FASHION_MNIST, MNIST, FashionMnistSettings, MnistSettings
 from foolscope.data.npz import NPZ, NpzSettings
 from foolscope.data.settings import DatasetSettings
 from foolscope.data.source import Content, DataSource, DistributedFile, Facts
