@@ -16,10 +16,7 @@ __all__ = ["distance", "smallest_step"]
 def distance(norm: Norm, normal: Float[Tensor, "batch ..."], gap: PerImage) -> PerImage:
     """Return the distance from 0 to the hyperplane ``⟨normal, d⟩ = gap``: ``|gap| / ‖normal‖_dual``.
 
-    Args:
-        norm: the norm of the change.
-        normal: perpendicular to the hyperplane; where it is 0, the hyperplane is out of reach.
-        gap: what the change must gain.
+    Where the normal is 0, the hyperplane is out of reach.
     """
     length = _SHAPES[type(norm)].dual.size(normal)
     return gap.abs() / length.clamp(min=torch.finfo(length.dtype).tiny)

@@ -98,11 +98,7 @@ def halvings(taken: Tensor, steps: int) -> Tensor:
 def square_sides(fraction: float, height: int, width: int, *, smallest: int = 1) -> tuple[int, ...]:
     """Return the side of the square after no, one, two, ... halvings of the fraction.
 
-    Args:
-        fraction: of the pixels, at first.
-        height: of the image.
-        width: of the image.
-        smallest: 1; or 3, for sides that are odd, too.
+    With ``smallest`` at 3 instead of 1 the sides are odd, too.
     """
     largest = min(height, width)
     sides = []

@@ -101,9 +101,6 @@ def approximate(
         sharpness: q, steepness times cell width, in [2 ln 2, 100].
         dtype: of the network, float32 or float64.
 
-    Returns:
-        The network and its guarantee.
-
     Raises:
         ApproximationError: an argument is out of range, the function returns something else than one finite
             number for each point or is steeper than the gradient bound, more than 4 million hidden units are

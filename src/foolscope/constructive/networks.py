@@ -20,11 +20,6 @@ def cell_values(function: Function, cells: int, dimension: int) -> Float64[Tenso
 def staircase(values: Float64[Tensor, " cells"], steepness: float, dtype: torch.dtype) -> nn.Sequential:
     """Return one hidden layer of sigmoids: a step on each border, as high as the values there differ.
 
-    Args:
-        values: in each cell.
-        steepness: of every step.
-        dtype: of the weights.
-
     Returns:
         A module from (batch, 1) to (batch, 1) with one hidden unit fewer than cells.
     """
@@ -38,12 +33,8 @@ class CornerNetwork(nn.Module):
     The output is base + Σ a_i s_i + Σ b_j r_j + Σ d_ij max(0, s_i + r_j − 1), where a and b are the first
     differences of the values along two sides of the square and d their second differences: the mean of the
     values under towers that add up to one (:mod:`foolscope.constructive.partition`). Steps are shared by all
-    towers, so a tower costs one unit of its own: n² − 1 units in all for n × n cells.
-
-    Args:
-        values: in each cell; the first index belongs to the first coordinate.
-        steepness: of every step.
-        dtype: of the weights.
+    towers, so a tower costs one unit of its own: n² − 1 units in all for n × n cells. The first index of the
+    values belongs to the first coordinate.
     """
 
     def __init__(self, values: Float64[Tensor, "cells cells"], steepness: float, dtype: torch.dtype) -> None:

@@ -22,13 +22,7 @@ def with_weights(
 def steps(
     locations: Float[Tensor, " steps"], steepness: float, dtype: torch.dtype = torch.float64
 ) -> nn.Linear:
-    """Return the affine layer of ascending steps: after a sigmoid, σ(w (x − location)) for each location.
-
-    Args:
-        locations: where each step is at half of its height, (steps,).
-        steepness: w > 0.
-        dtype: of the weights.
-    """
+    """Return the affine layer of ascending steps: after a sigmoid, σ(w (x − location)) for each location."""
     weight = torch.full((len(locations), 1), float(steepness), dtype=torch.float64)
     return with_weights(weight, -steepness * locations, dtype)
 

@@ -130,9 +130,6 @@ def scaling(
         seeds: trained networks of each size, at least 1.
         training_steps: of Adam.
 
-    Returns:
-        Units and errors.
-
     Raises:
         ApproximationError: an argument is out of range, or a construction is impossible.
     """

@@ -29,10 +29,6 @@ class ThreatError(FoolscopeError, ValueError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Say which known name is nearest, or list them all.
 
-    Args:
-        name: what the user wrote.
-        known: the names that are allowed.
-
     Returns:
         A sentence to append to an error, beginning with a capital letter.
 

@@ -26,8 +26,5 @@ def worthwhile_threads(flops: float) -> int:
 
     Threads synchronize after every operation. In a short step they wait longer than they save, and on a
     machine that also does other work the waiting costs ten times the step.
-
-    Args:
-        flops: floating-point operations of one training step.
     """
     return 1 if flops < _WORTHWHILE_FLOPS else torch.get_num_threads()

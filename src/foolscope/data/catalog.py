@@ -184,14 +184,7 @@ def _unpack(archive: Path, file: DistributedFile, root: Path) -> None:
 
 
 def verify_source(name: str, source: DataSource, settings: DatasetSettings, root: Path) -> Verification:
-    """Read a data set as distributed and compare its files with the published digests.
-
-    Args:
-        name: the data set.
-        source: its line in the table.
-        settings: its settings; they matter only where they name the files.
-        root: the data folder.
-    """
+    """Read a data set as distributed and compare its files with the published digests."""
     files = tuple(check for file in source.files for check in _check_file(file, root))
     try:
         parts = source.read(settings, root)

@@ -83,10 +83,7 @@ def _parse(stream: io.BufferedIOBase) -> UInt8[np.ndarray, "..."]:
 def read_idx_folder(folder: Path, name: str, classes: tuple[str, ...]) -> Parts:
     """Read the four files of an MNIST-like data set.
 
-    Args:
-        folder: where they lie, each plain or with ``.gz``.
-        name: the data set, for errors.
-        classes: the names of the classes.
+    Each may lie in the folder plain or with ``.gz``.
 
     Raises:
         DataError: a file is missing or damaged, or images and labels do not match.

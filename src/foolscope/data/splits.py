@@ -40,11 +40,6 @@ def stratified_choice(
     :math:`\lfloor q_c \rfloor`, and the images still missing from :math:`s` go to the classes with the
     largest remainders (Hamilton's apportionment), ties broken at random.
 
-    Args:
-        labels: class indices, any integers.
-        size: how many images, in [0, count].
-        generator: where the randomness comes from.
-
     Returns:
         Distinct positions in ascending order.
     """
@@ -66,11 +61,6 @@ def stratified_split(
     images: LabeledImages, fraction: float, generator: np.random.Generator
 ) -> tuple[LabeledImages, LabeledImages]:
     """Split images in two, stratified by class, each part in the original order.
-
-    Args:
-        images: what to divide.
-        fraction: part of the images that the second result takes, in (0, 1).
-        generator: where the randomness comes from.
 
     Returns:
         The rest, and the part carved out: ``round(fraction * count)`` images, each class within one image

@@ -92,14 +92,8 @@ def input_gradients(
 ) -> _Images:
     """Return ∂L/∂x of each image with the loss L of its label.
 
-    The loss is computed in float64, so that its gradient does not vanish where the model is certain.
-
-    Args:
-        model: in evaluation mode, from images in [0, 1] to logits.
-        images: of the model's data type.
-        labels: of the images.
-        batch_size: how many images at a time.
-        loss: of the logits.
+    The loss is computed in float64, so that its gradient does not vanish where the model is certain. The
+    model is in evaluation mode, and the images are of its data type.
     """
     gradients = []
     for pixels, classes in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True):
@@ -118,9 +112,6 @@ def edges(images: _Images) -> _Maps:
     """Return the strength of the edges: √(gₓ² + g_y²) by Sobel's two 3 × 3 filters, of the mean channel.
 
     The border is replicated, so that it is no edge itself.
-
-    Args:
-        images: of any scale.
 
     Example:
         >>> step = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 3, 4)
@@ -142,12 +133,8 @@ def edge_correlations(
     """Correlate gradients with the edges of their own image, and with those of another one.
 
     The other image is the control: objects are centered and borders are empty, so that gradient and edges of
-    any two images have something in common.
-
-    Args:
-        images: in [0, 1].
-        gradients: with respect to their pixels; magnitudes are summed over channels.
-        generator: draws an order; the other image is the next one in it.
+    any two images have something in common. The generator draws an order; an image's other is the next one in
+    it.
     """
     outlines = edges(images.double()).flatten(1)
     strengths = gradients.double().abs().sum(dim=1).flatten(1)
@@ -186,15 +173,6 @@ def edge_tracing(
     batch_size: int,
 ) -> tuple[InputGradients, dict[str, NDArray[Any]]]:
     """Correlate the gradient with respect to the pixels with edges, on up to 500 images.
-
-    Args:
-        model: from images in [0, 1] to logits.
-        images: of the model's data type.
-        labels: of the images.
-        predictions: the model's.
-        classes: their names.
-        generator: see :func:`~foolscope.inspection.attribution.edge_correlations`.
-        batch_size: images per backward pass.
 
     Returns:
         The correlations, and the pixels of a few images, gradients and edges by key.

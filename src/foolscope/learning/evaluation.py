@@ -43,15 +43,7 @@ def to_pixels(images: Tensor, dtype: torch.dtype) -> Tensor:
 def evaluate(
     program: Program, parameters: PackTensors, split: LabeledImages, loss: PackLoss, dtype: torch.dtype
 ) -> Evaluation:
-    """Evaluate every trial on every image, without label smoothing or penalties.
-
-    Args:
-        program: the pack's.
-        parameters: (trial, ...).
-        split: images and labels on the parameters' device.
-        loss: the pack's.
-        dtype: data type of the products.
-    """
+    """Evaluate every trial on every image, without label smoothing or penalties."""
     context = Context(training=False, dtype=dtype)
     first = next(iter(parameters.values()))
     trials, total = first.shape[0], first.new_zeros(first.shape[0], dtype=torch.float64)

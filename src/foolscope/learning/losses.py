@@ -53,13 +53,7 @@ def cross_entropy(
 ) -> Float[Tensor, "trial batch"]:
     """Return the cross-entropy of each image: −(1 − s) log p_label − (s / K) Σ_k log p_k.
 
-    Args:
-        logits: of every trial.
-        labels: class indices in [0, classes).
-        label_smoothing: s per trial, in [0, 1); ``None`` where no trial smooths.
-
-    Returns:
-        The loss of every image under every trial.
+    ``label_smoothing`` is s in [0, 1) of every trial; ``None`` where no trial smooths.
 
     References:
         Label smoothing: Szegedy et al. 2016, arXiv:1512.00567, section 7.
@@ -77,16 +71,7 @@ def squared_error(
     labels: Int64[Tensor, "trial batch"],
     unused: Float[Tensor, " trial"] | None = None,
 ) -> Float[Tensor, "trial batch"]:
-    """Return the squared error of each image: ½ Σ_k (score_k − [k = label])².
-
-    Args:
-        scores: outputs of every trial.
-        labels: class indices in [0, classes).
-        unused: squared error has no setting per trial.
-
-    Returns:
-        The loss of every image under every trial.
-    """
+    """Return the squared error of each image: ½ Σ_k (score_k − [k = label])²."""
     errors = scores - functional.one_hot(labels, scores.shape[-1])
     return 0.5 * errors.square().sum(dim=-1)
 

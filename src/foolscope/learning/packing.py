@@ -87,9 +87,6 @@ def solo_reason(model: nn.Module) -> str | None:
 def pack_program(models: Sequence[nn.Module]) -> Program:
     """Derive the packed program of models that differ at most in values, widths and dropout rates.
 
-    Args:
-        models: one per trial, of one structure.
-
     Returns:
         The packed program, or the one-after-another program where :func:`solo_reason` gives a reason.
     """

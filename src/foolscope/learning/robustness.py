@@ -36,15 +36,7 @@ def robust_accuracy(
 
     Ten steps of ε/4 from one random start on at most 256 images, evenly spread over the split: an upper bound
     that suffices to compare epochs and to detect a collapse, at the cost of 10 training steps on 256 images.
-    Images and starts are the same in every epoch and for every trial.
-
-    Args:
-        program: of the pack.
-        tensors: parameters and running statistics of every trial.
-        split: images and labels on the parameters' device.
-        loss: of the pack.
-        dtype: data type of the products.
-        epsilon: of every trial, in pixel units.
+    Images and starts are the same in every epoch and for every trial. ``epsilon`` is in pixel units.
     """
     first = next(iter(tensors.values()))
     trials, count = len(epsilon), min(_IMAGES, len(split))
@@ -85,10 +77,6 @@ def doubts_about_defense(defense: DefenseSettings, history: Sequence[EpochRecord
     Catastrophic overfitting (Wong et al. 2020, arXiv:2001.03994, section 5.3): the model withstands the one
     step it is trained against and nothing else. It is reported where, in some epoch, accuracy on adversarial
     training images is at least one half and robust validation accuracy is at most a quarter of it.
-
-    Args:
-        defense: of the trial.
-        history: its epochs.
 
     Example:
         >>> from foolscope.learning.adversarial import FGSMTraining

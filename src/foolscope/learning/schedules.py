@@ -152,9 +152,6 @@ def learning_rates(
         steps_per_epoch: at least 1.
         epochs: at least 1.
 
-    Returns:
-        One rate per step, warm-up applied.
-
     Example:
         >>> learning_rates(Exponential(decay=0.5), 1.0, np.arange(4), steps_per_epoch=2, epochs=2)
         array([1. , 1. , 0.5, 0.5])

@@ -32,12 +32,7 @@ def stack_padded(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "tr
 
 
 def own_part(padded: Shaped[Tensor, "..."], shape: Sequence[int]) -> Shaped[Tensor, "..."]:
-    """Return the view of one trial's numbers without the padding.
-
-    Args:
-        padded: one trial's part of a stack.
-        shape: the shape before padding.
-    """
+    """Return the view of one trial's numbers without the padding."""
     return padded[tuple(slice(size) for size in shape)]
 
 

@@ -164,12 +164,8 @@ def train_step(
 ) -> tuple[Float[Tensor, " trial"], Int64[Tensor, " trial"]]:
     """Take one gradient step for every trial, in place.
 
-    Args:
-        setup: of the trials.
-        state: of the same trials; its parameters, statistics and moments change.
-        batch: indices into the training set, a row per group.
-        learning_rate: of this step.
-        context: of a forward pass in training.
+    Parameters, statistics and moments of the state change; the batch has a row of indices into the training
+    set for each group.
 
     Returns:
         The loss summed over the minibatch before the step, without penalties, and the number of correct

@@ -24,12 +24,6 @@ def update_parameters(
 
     The passes over a large parameter cost as much as its matrix products once they exceed the cache, so it is
     updated a few trials at a time.
-
-    Args:
-        setup: of the trials.
-        state: of the same trials.
-        gradients: of the losses, in the data type of the products or of the parameters.
-        learning_rate: of this step.
     """
     parameters = state.parameters
     if setup.regularizers.penalizes or setup.clipping is not None:

@@ -18,10 +18,6 @@ def relative_error(first: Array, second: Array) -> float:
     relative precision left. Two arrays of zeros agree; an array with a number that is not finite agrees with
     nothing.
 
-    Args:
-        first: a.
-        second: b, of the same shape.
-
     Returns:
         At least 0, at most 2; infinity where a number is not finite.
 

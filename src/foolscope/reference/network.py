@@ -132,12 +132,7 @@ def loss_gradients(
 ) -> Gradients:
     """Return the loss of a batch and its gradients with respect to the images and every parameter.
 
-    Args:
-        network: from images to outputs.
-        loss: of the outputs.
-        parameters: and buffers, of the inputs' data type.
-        inputs: (batch, ...), not empty.
-        targets: what the loss compares with, such as labels (batch,).
+    The batch, (batch, ...), must not be empty.
 
     Example:
         >>> from foolscope.reference import CrossEntropy
@@ -181,13 +176,7 @@ def parameter_gradients(
 
 
 def running_statistics(layer: Layer, parameters: Parameters, cache: Any) -> dict[str, Array]:
-    """Return the new value of every running statistic, after a forward pass in training.
-
-    Args:
-        layer: a network, or a part of one.
-        parameters: its parameters and buffers.
-        cache: of its forward pass.
-    """
+    """Return the new value of every running statistic, after a forward pass in training."""
     match layer:
         case BatchNormalization():
             return layer.running_statistics(parameters, cache)

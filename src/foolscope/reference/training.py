@@ -86,9 +86,6 @@ def train(
         loss: of logits and labels.
         sgd: the settings of the optimizer.
 
-    Returns:
-        The state after the last step, and losses and hits of every step.
-
     Example:
         >>> from foolscope.reference import Affine, CrossEntropy
         >>> images, labels = np.array([[-1.0], [1.0]]), np.array([0, 1])

@@ -48,11 +48,6 @@ def border_removed(padded: Float[np.ndarray, "batch channel rows columns"], padd
 def output_sides(padded: tuple[int, ...], kernel: Sides, stride: Sides) -> Sides:
     """Return how many whole windows fit along each axis: ⌊(side − kernel) / stride⌋ + 1.
 
-    Args:
-        padded: shape of the images with their border; the last two axes count.
-        kernel: of the window.
-        stride: from one window to the next.
-
     Raises:
         ValueError: not one window fits.
 

@@ -103,9 +103,6 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
 
     ``s² = Σ (y_cs - ȳ_c - ȳ_s + ȳ)² / ((C - 1)(S - 1))``, over the C cells without a diverged trial.
 
-    Args:
-        design: the trials.
-
     Returns:
         The fit. With one seed it has no degrees of freedom, and nothing derived from it decides anything.
 
@@ -174,10 +171,6 @@ def cell_mean(design: BlockDesign, cell: str) -> Estimate:
     make them dependent. The estimate is about new seeds on the *same* test images; it does not cover the
     chance in which images were drawn.
 
-    Args:
-        design: the trials.
-        cell: whose mean.
-
     Returns:
         The mean, with standard error ``sd/√S`` and ``S - 1`` degrees of freedom; NaN if a trial diverged.
     """
@@ -199,10 +192,7 @@ def trend_weights(levels: Sequence[str]) -> dict[str, float]:
     With centred ranks ``r = -(k-1)/2, ..., (k-1)/2`` the weights are ``(k - 1) r / Σ r²``: the least-squares
     line through the cell means against their rank, times the k - 1 steps. Ranks, not the settings themselves:
     "falls with the batch size" is a statement about order, and whoever varies 128, 256, 512, 1024 means equal
-    steps.
-
-    Args:
-        levels: at least two cells, in order.
+    steps. The cells, at least two, are given in their order.
 
     Returns:
         Cell to weight. A factor "falls" if the estimate is significantly negative.

@@ -58,9 +58,6 @@ def decide(family: Sequence[Sequence[Statement]], alpha: float = 0.05) -> tuple[
     Args:
         family: the statements of each conjunction; one without statements stays undecided, and counts.
         alpha: family-wise level.
-
-    Returns:
-        One decision per conjunction, in the order given.
     """
     p_values = np.array([conjunction_p_values(statements) for statements in family]).reshape(-1, 2).T
     adjusted = (holm(p_values[0]).tolist(), holm(p_values[1]).tolist())

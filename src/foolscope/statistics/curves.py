@@ -41,9 +41,6 @@ def turning_estimate(changes: Float[np.ndarray, " seed"]) -> Estimate:
     simulations of level curves of pure noise (2 to 20 seeds, 5 to 100 epochs, independent or autocorrelated)
     a turn is then found in at most 4 % of studies.
 
-    Args:
-        changes: of :func:`changes_since`, one per seed.
-
     References:
         Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52, 239-281,
         section 3.

@@ -67,10 +67,6 @@ def spread_ratio(fit: AdditiveFit, weights: Mapping[str, float]) -> tuple[float,
     - 1 degrees of freedom, and the rest, independent of it, with (C - 2)(S - 1). If all cells vary alike, the
     ratio of the two mean squares has an F distribution, exactly.
 
-    Args:
-        fit: from :func:`fit_additive`.
-        weights: of the contrast.
-
     Returns:
         The ratio of the two standard deviations, and the two-sided p value of "all vary alike"; (1, 1) where
         there are no other cells or seeds to compare with.
@@ -93,9 +89,6 @@ def uneven_cell(fit: AdditiveFit) -> tuple[str, float, float]:
 
     Each cell's contrast with the mean of the others goes through :func:`spread_ratio`; the rest of the
     residual then does not involve that cell.
-
-    Args:
-        fit: from :func:`fit_additive`.
 
     Returns:
         The cell, the ratio of its contrast's deviation to the others', and the p value of "all vary alike",

@@ -174,13 +174,7 @@ def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
     """Adjust p values by Holm: rejecting where they are below α keeps the family-wise error at α.
 
     With the p values in ascending order, ``adjusted(i) = max over j ≤ i of min(1, (m - j + 1) p(j))``. The
-    tests need not be independent.
-
-    Args:
-        p_values: of one family of m tests.
-
-    Returns:
-        The adjusted p values in the order given.
+    tests need not be independent. The adjusted p values are in the order given.
 
     References:
         Holm (1979), "A simple sequentially rejective multiple test procedure", Scand. J. Statistics 6, 65-70.

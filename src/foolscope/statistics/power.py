@@ -38,9 +38,6 @@ def power_above(truth: Estimate, bound: float, alpha: float) -> float:
         bound: what it is compared with.
         alpha: level of the test.
 
-    Returns:
-        A probability.
-
     References:
         Cohen (1988), *Statistical Power Analysis for the Behavioral Sciences*, section 2.5; statsmodels' and
         R's ``power.t.test`` compute the same.

@@ -37,10 +37,6 @@ def as_single_runs(fit: AdditiveFit, figures: Mapping[str, float]) -> AdditiveFi
 
     Contrasts of the result have the standard error ``s √(Σ w_c²)`` of one run per cell, with s and its
     degrees of freedom from the fit.
-
-    Args:
-        fit: where the spread comes from.
-        figures: cell to figure.
     """
     values = np.array(list(figures.values()), dtype=float)[:, None]
     return replace(fit, cells=tuple(figures), seeds=1, values=values)

@@ -127,11 +127,6 @@ class Threat:
 def check_images(images: Tensor, labels: Tensor, threat: Threat) -> None:
     """Refuse images and labels that a threat cannot be applied to.
 
-    Args:
-        images: shape (batch, channel, height, width), floating point, within the threat's bounds.
-        labels: shape (batch,), class indices.
-        threat: what the attacker may do.
-
     Raises:
         ThreatError: wrong type, shape or range, or a budget too large for the image size.
     """

@@ -29,10 +29,7 @@ class _Bfloat16(nn.Module):
 def bfloat16_copy(model: nn.Module, images: Tensor, logits: Tensor) -> tuple[nn.Module | None, int]:
     """Return a copy in bfloat16; ``None`` where it is not faster, not possible, or predicts otherwise.
 
-    Args:
-        model: from images to logits.
-        images: a few on which model and copy are compared.
-        logits: the model's output on them.
+    Model and copy are compared on a few images, of which ``logits`` is the output.
 
     Returns:
         The copy, and the number of forward passes that the comparison took.

@@ -18,15 +18,8 @@ def nearest_classes(
 
     The distance is ``(z_y − z_j) / ‖∇(z_y − z_j)‖``, with the gradient in the dual norm: a step of this
     length along the steepest direction closes the gap if the model is linear. Where a model has more classes
-    than ``count``, those with the largest logits are compared.
-
-    Args:
-        model: from images to logits.
-        images: in [0, 1].
-        labels: their classes.
-        norm: the norm of the distance.
-        count: the largest number of classes; one forward pass and this many backward passes per image.
-        batch_size: number of images at a time.
+    than ``count``, those with the largest logits are compared. It takes one forward pass and ``count``
+    backward passes per image.
 
     Returns:
         The classes, the nearest first, and their distances; ``count`` columns, or one for each other class

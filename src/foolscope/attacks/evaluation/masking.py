@@ -113,13 +113,8 @@ def budget_checks(
 ) -> tuple[tuple[MaskingCheck, ...], tuple[AttackResult, ...]]:
     """Attack a few images at growing budgets, each from scratch: larger ones must fool more, the largest all.
 
-    Args:
-        model: from images to logits.
-        images: a few that it classifies correctly.
-        labels: their classes.
-        norm: a name from ``NORMS``.
-        epsilon: the budget in question; it, twice and four times as much, and no bound at all are tried.
-        seed: root of the attacks' randomness.
+    The budgets are ``epsilon``, twice and four times as much, and no bound at all; the images are a few that
+    the model classifies correctly.
 
     Returns:
         The checks, and the attacks' results, which count the passes.

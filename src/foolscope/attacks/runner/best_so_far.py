@@ -104,12 +104,8 @@ class BestSoFar:
     def record(self, problem: Problem, points: Tensor, logits: Tensor, verify: Verify | None = None) -> None:
         """Count a forward pass, and keep the allowed points that fool and rank best.
 
-        Args:
-            problem: the rows.
-            points: the images that were evaluated.
-            logits: the output on them.
-            verify: decides on points that seem to fool, where these logits are of a copy in low precision or
-                where images are rounded before they are stored. Costs one more forward pass for each.
+        ``verify`` decides on points that seem to fool, where these logits are of a copy in low precision or
+        where images are rounded before they are stored; it costs one more forward pass for each.
         """
         self.count_forwards(problem.positions)
         if self.losses.shape[1]:

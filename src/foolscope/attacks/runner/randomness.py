@@ -43,11 +43,7 @@ class Noise:
     def uniform(self, indices: _Rows, restarts: _Rows, count: int, *, draw: str = "start") -> _Numbers:
         """Draw float32 numbers in [0, 1), each row from a generator of its own.
 
-        Args:
-            indices: the images' indices in their data set.
-            restarts: the work items' numbers.
-            count: how many numbers each row gets.
-            draw: distinguishes several draws of one attack.
+        ``restarts`` are the numbers of work items; ``draw`` tells apart several draws of one attack.
         """
         return self._rows("random", indices, restarts, count, draw)
 

@@ -101,12 +101,6 @@ def calibration_error_by_chance(
     They are above 0, because each bin holds finitely many images: whether an image is classified correctly is
     drawn with its own confidence.
 
-    Args:
-        confidence: in [0, 1].
-        generator: draws which images are classified correctly.
-        bins: as for :func:`calibration`.
-        draws: number of repetitions.
-
     References:
         Bröcker and Smith 2007, *Increasing the reliability of reliability diagrams* (consistency resampling).
     """

@@ -23,11 +23,6 @@ def confusion(
 ) -> Confusion:
     """Count the images by true and predicted class.
 
-    Args:
-        labels: true classes.
-        predictions: predicted classes.
-        classes: their names.
-
     Example:
         >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), ["cat", "dog"]).counts
         [[1, 1], [0, 1]]

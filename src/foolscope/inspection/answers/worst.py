@@ -35,10 +35,7 @@ class WorstImages:
 def worst_classified(model: nn.Module, split: LabeledImages, count: int) -> WorstImages:
     """Find the misclassified images whose label gets the least probability.
 
-    Args:
-        model: in evaluation mode, maps images in [0, 1] to logits.
-        split: on the model's device.
-        count: largest number of images.
+    The model is in evaluation mode, from images in [0, 1] to logits.
     """
     dtype = next((value.dtype for value in model.parameters()), torch.float32)
     probabilities = torch.cat(

@@ -22,9 +22,7 @@ _IMAGES = 2000
 def initial_model(trial: TrainableTrial, dataset: Dataset) -> nn.Module:
     """Return a trial's model before training.
 
-    Args:
-        trial: its model and seed are used.
-        dataset: its statistics normalize the inputs; the model is on its device.
+    The statistics of the data set normalize the inputs; the model is on its device.
     """
     mean, deviation = channel_statistics(dataset.train)
     return build_model(
@@ -42,11 +40,7 @@ def initial_loss(trial: TrainableTrial, dataset: Dataset) -> Check:
 
     A loss well above ln K means that initial weights or inputs are too large, one well below that labels leak
     into the inputs. Up to 0.5 above or below passes: logits that scatter by 1, as PyTorch's initialization
-    may give, add about half a nat.
-
-    Args:
-        trial: its model and seed are used.
-        dataset: up to 2,000 training images, evenly spread, are used.
+    may give, add about half a nat. Up to 2,000 training images, evenly spread, are used.
     """
     train, classes = dataset.train, len(dataset.classes)
     chosen = torch.linspace(0, len(train) - 1, min(_IMAGES, len(train))).long().to(train.labels.device)

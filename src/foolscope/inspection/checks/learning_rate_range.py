@@ -77,15 +77,6 @@ class LearningRateRange(Settings):
 
         Below the suggested range the own rate is "too small"; above it, but not above the largest stable
         rate, "above the range"; beyond that "unstable".
-
-        Args:
-            rates: ascending, with ``own_rate``.
-            losses: see the fields.
-            accuracies: see the fields.
-            sweep: see the fields.
-            initial_loss: see the fields.
-            own_rate: see the fields.
-            steps: see the fields.
         """
         reached = [math.inf if loss is None else loss for loss in losses]
         best = min(range(len(rates)), key=lambda place: reached[place])
@@ -184,9 +175,6 @@ def learning_rate_range(
         rates: positive, at least two of them different.
         steps: of every run, at least 1.
         tell: called with the fraction done.
-
-    Returns:
-        The measurements and what follows from them.
 
     Raises:
         RecipeError: the model does not fit the images.

@@ -47,11 +47,8 @@ class _FreeTrial:
 def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
     """Train on 64 images without regularization until all are classified correctly.
 
-    Adam (learning rate 0.003), at most 400 steps on the whole batch; dropout and label smoothing are off.
-
-    Args:
-        trial: its model, loss and seed are used.
-        dataset: the images are drawn from its training set by the trial's seed.
+    Adam (learning rate 0.003), at most 400 steps on the whole batch; dropout and label smoothing are off. The
+    images are drawn by the trial's seed.
     """
     generator = torch_generator(trial.seed, "overfit")
     chosen = torch.randperm(len(dataset.train), generator=generator)[:_BATCH_IMAGES]
@@ -73,12 +70,9 @@ def overfits_small_subset(trial: TrainableTrial, dataset: Dataset) -> Check:
 
     Minibatches of 20, 60 epochs, Adam (learning rate 0.003); dropout, label smoothing and penalties are off.
     It passes if all 100 are classified correctly in one epoch. The validation accuracy and the rise of the
-    validation loss from its lowest value are reported but decide nothing: on easy data they improve, too.
-
-    Args:
-        trial: its model, loss and seed are used.
-        dataset: the images are drawn from its training set by the trial's seed; validation uses 500 images of
-            its validation set, or else of the rest of its training set.
+    validation loss from its lowest value are reported but decide nothing: on easy data they improve, too. The
+    images are drawn by the trial's seed; validation uses 500 images of the validation set, or else of the
+    rest of the training set.
     """
     train = dataset.train
     count = min(_SUBSET_IMAGES, len(train))

@@ -36,11 +36,7 @@ class Derived:
     ) -> "Derived":
         """Run the hand-derived backward passes for an objective.
 
-        Args:
-            network: mirrors the objective's model.
-            loss: mirrors the objective's loss.
-            objective: with the weights, the images and the labels.
-            settings: of the penalties.
+        Network and loss mirror those of the objective.
         """
         parameters = state_of(objective.model)
         images, labels = objective.images.numpy(), objective.labels.numpy()

@@ -31,11 +31,6 @@ def gradients_by_hand(model: nn.Module, trial: TrainableTrial, dataset: Dataset)
     of the largest gradient of all tensors if that is more. Where gradients disagree, layers are compared from
     the last to the first: the first one that disagrees got correct gradients, so it is at fault.
 
-    Args:
-        model: with the weights to check; it is not changed.
-        trial: its loss, penalties and seed are used.
-        dataset: the images are drawn from its training set by the trial's seed.
-
     Returns:
         The check; skipped where the model has dropout or a layer without a hand-derived backward pass.
     """
@@ -74,11 +69,6 @@ def gradients_by_differences(model: nn.Module, trial: TrainableTrial, dataset: D
     or the like, the loss is not differentiable within the step: the entry is skipped and another one taken.
     Errors are relative to the largest gradient of the tensor, or to the resolution of the differences if that
     is more: rounding is about ε / h.
-
-    Args:
-        model: with the weights to check; it is not changed.
-        trial: its loss, penalties and seed are used.
-        dataset: the images are drawn from its training set by the trial's seed.
     """
     differences = Differences.of(Objective(model, trial, dataset), trial.seed)
     errors = [differences.error(name) for name in tensors_of(differences.objective)]

@@ -44,13 +44,7 @@ def negligible(objective: Objective, automatic: Automatic) -> float:
 
 
 def distance(first: Array | Tensor, second: Array | Tensor, floor: float = 0.0) -> float:
-    """Return max|a − b| / max(max|a|, max|b|, floor), or 2 where an entry is not finite.
-
-    Args:
-        first: a.
-        second: b.
-        floor: the least scale.
-    """
+    """Return max|a − b| / max(max|a|, max|b|, floor), or 2 where an entry is not finite."""
     one, other = np.asarray(first), np.asarray(second)
     if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
         return NOTHING_IN_COMMON

@@ -89,9 +89,6 @@ def flow_by_layer(
 def weight_tensors(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return the weights of a model: every parameter that is no vector, so neither biases nor scales.
 
-    Args:
-        model: any module.
-
     Example:
         >>> {name: tuple(value.shape) for name, value in weight_tensors(nn.Linear(3, 2)).items()}
         {'weight': (2, 3)}

@@ -190,8 +190,8 @@ class Objective:
     def automatic(self, also: Sequence[str] = ()) -> Automatic:
         """Differentiate the objective.
 
-        Args:
-            also: further modules whose inputs are wanted, besides :attr:`layers`.
+        Gradients with respect to the inputs of the modules in ``also`` are found besides those of
+        :attr:`layers`.
         """
         seen: dict[str, Tensor] = {}
 

@@ -41,9 +41,6 @@ def weight_matrix(layer: nn.Linear | nn.Conv2d) -> Float[Tensor, "rows columns"]
 def spectra(model: nn.Module) -> list[LayerSpectrum]:
     """Return the singular values of every layer that has a weight matrix, in the model's order.
 
-    Args:
-        model: any module.
-
     Example:
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
         >>> _ = model[1].weight.data.copy_(torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0]]))
@@ -71,9 +68,6 @@ def spectra(model: nn.Module) -> list[LayerSpectrum]:
 
 def effective_rank(values: Float[Tensor, " rank"]) -> float:
     """Return ``exp(−Σ p log p)`` of the singular values' shares p; 0 for a matrix of zeros.
-
-    Args:
-        values: not negative.
 
     Source:
         Roy and Vetterli (2007), "The effective rank: a measure of effective dimensionality".

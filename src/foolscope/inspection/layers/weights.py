@@ -36,9 +36,6 @@ def weight_histograms(model: nn.Module) -> list[WeightHistogram]:
     tenth of the root mean square, so the fraction tells the distribution's shape and not its scale:
     erf(0.1 / √2) = 0.080 of a normal one, 0.132 of a Laplace distribution.
 
-    Args:
-        model: any module.
-
     Example:
         >>> layer = nn.Linear(4, 1)
         >>> _ = layer.weight.data.copy_(torch.tensor([[0.0, 0.001, -2.0, 2.0]]))
