@@ -287,11 +287,8 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
     test_losses, test_accuracies = _finite(result.loss), result.accuracy.tolist()
     outcomes = []
     for trial, model in enumerate(setup.models):
-        history, best_epoch, test_loss = (
-            tuple(state.histories[trial]),
-            state.best_epochs[trial],
-            test_losses[trial],
-        )
+        history, best_epoch = tuple(state.histories[trial]), state.best_epochs[trial]
+        test_loss = test_losses[trial]
         status = state.statuses[trial]
         assert status != "running"
         if test_loss is None:

@@ -1,7 +1,8 @@
 """What an ablation says about each of its cells: helps, hurts, no effect, undecided, diverged."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,6 @@ from foolscope.statistics.blocks import (
 )
 from foolscope.statistics.doubts import Doubt, contrast_doubts
 from foolscope.statistics.estimate import (
-    Estimate,
     holm,
     holm_levels,
     interval,
@@ -150,23 +150,21 @@ def _compare(
     for index, (cell, estimate) in enumerate(zip(cells, estimates, strict=True)):
         p, p_same = float(adjusted_different[index]), float(adjusted_equivalent[index])
         outcome = _outcome(estimate.value, p, p_same, alpha, higher_is_better)
-        levels = float(levels_different[index]), float(levels_equivalent[index])
-        verdicts[cell] = Verdict(
-            cell=cell,
-            baseline=baseline,
+        decides = partial(
+            power_decided,
+            margin=margin,
+            alpha_different=float(levels_different[index]),
+            alpha_equivalent=float(levels_equivalent[index]),
+        )
+        verdicts[cell] = replace(
+            _undecidable(design, cell, baseline, margin, alpha, higher_is_better),
             outcome=outcome,
             estimate=estimate.value,
             interval=interval(estimate, 1 - alpha),
             p_different=p,
             p_equivalent=p_same,
-            practical_difference=margin,
             minimum_detectable_effect=minimum_detectable_effect(estimate, alpha / len(cells)),
-            seeds=fit.seeds,
-            seeds_needed=_seeds_needed(estimate, margin, *levels) if outcome == "undecided" else 0,
-            diverged=0,
-            baseline_diverged=0,
-            higher_is_better=higher_is_better,
-            alpha=alpha,
+            seeds_needed=more_seeds(estimate, decides) if outcome == "undecided" else 0,
             doubts=contrast_doubts(fit, difference(cell, baseline), alpha),
         )
     return verdicts
@@ -180,12 +178,6 @@ def _outcome(
     if p_different < alpha:
         return "helps" if (difference > 0) == higher_is_better else "hurts"
     return "undecided"
-
-
-def _seeds_needed(
-    estimate: Estimate, margin: float, level_different: float, level_equivalent: float
-) -> int | None:
-    return more_seeds(estimate, lambda truth: power_decided(truth, margin, level_different, level_equivalent))
 
 
 def _undecidable(

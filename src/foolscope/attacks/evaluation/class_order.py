@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from foolscope.attacks.runner.oracle import input_gradient
 from foolscope.core.modes import frozen
 from foolscope.threats.norms import Norm
 from foolscope.threats.prediction import Images, Labels
@@ -54,8 +55,6 @@ def _nearest(
 
 def _distance(gaps: Tensor, variables: Tensor, norm: Norm) -> Tensor:
     """Return the distance at which a gap closes; infinity where the gradient is zero or not finite."""
-    if not gaps.requires_grad:
-        return torch.full_like(gaps, torch.inf)
-    (gradient,) = torch.autograd.grad(gaps.sum(), variables, retain_graph=True, materialize_grads=True)
+    gradient = input_gradient(gaps, variables, again=True)
     gain = (norm.steepest_step(gradient, torch.ones_like(gaps)) * gradient).flatten(1).sum(1)
     return (gaps.detach() / gain).nan_to_num(torch.inf, torch.inf, torch.inf)

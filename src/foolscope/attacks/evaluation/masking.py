@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from foolscope.attacks.losses import cross_entropy, margin
 from foolscope.attacks.pgd import PGD
 from foolscope.attacks.runner.doubts import MaskingCheck, check
+from foolscope.attacks.runner.oracle import input_gradient
 from foolscope.attacks.runner.result import AttackResult
 from foolscope.attacks.runner.run import run
 from foolscope.attacks.square import Square
@@ -207,8 +208,5 @@ def _gradients(
     with torch.enable_grad():
         variables = images.detach().requires_grad_()
         logits = model(variables)
-        losses = loss(logits, labels)
-        if not losses.requires_grad:
-            return logits.detach(), torch.zeros_like(images)
-        (gradient,) = torch.autograd.grad(losses.sum(), variables, allow_unused=True)
-    return logits.detach(), torch.zeros_like(images) if gradient is None else gradient
+        gradient = input_gradient(loss(logits, labels), variables)
+    return logits.detach(), gradient

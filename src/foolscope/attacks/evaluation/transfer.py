@@ -85,7 +85,7 @@ def transfer(
             images,
             labels,
             threat,
-            _OnSurrogate(surrogate, attack, on_surrogate),
+            _OnSurrogate.of(surrogate, attack, on_surrogate),
             seed=seed,
             targets=targets,
             indices=indices,
@@ -107,26 +107,16 @@ class _OnSurrogate:
     model: nn.Module
     attack: Attack
     best_so_far: BestSoFar
+    name: str
+    norms: tuple[str, ...]
+    steps: int
+    restarts: int
+    stops_at_success: bool
 
-    @property
-    def name(self) -> str:
-        return f"transfer-{self.attack.name}"
-
-    @property
-    def norms(self) -> tuple[str, ...]:
-        return self.attack.norms
-
-    @property
-    def steps(self) -> int:
-        return self.attack.steps
-
-    @property
-    def restarts(self) -> int:
-        return self.attack.restarts
-
-    @property
-    def stops_at_success(self) -> bool:
-        return self.attack.stops_at_success
+    @classmethod
+    def of(cls, model: nn.Module, attack: Attack, best_so_far: BestSoFar) -> "_OnSurrogate":
+        facts = (attack.norms, attack.steps, attack.restarts, attack.stops_at_success)
+        return cls(model, attack, best_so_far, f"transfer-{attack.name}", *facts)
 
     def start(self, problem: Problem, noise: Noise) -> State:
         return self.attack.start(problem, noise)

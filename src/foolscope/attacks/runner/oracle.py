@@ -12,7 +12,7 @@ from foolscope.attacks.runner.best_so_far import BestSoFar, Verify
 from foolscope.attacks.runner.problem import Problem
 from foolscope.threats.prediction import Images, Logits, PerImage
 
-__all__ = ["LossAndGradient", "Oracle"]
+__all__ = ["LossAndGradient", "Oracle", "input_gradient"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Oracle:
             variables = points.detach().requires_grad_()
             logits = self.model(variables)
             losses = columns(logits).unbind(1)
-            gradients = [_input_gradient(each, variables, each is not losses[-1]) for each in losses]
+            gradients = [input_gradient(each, variables, again=each is not losses[-1]) for each in losses]
         self.best_so_far.record(self.problem, points, logits.detach(), self.verify)
         return [
             LossAndGradient(
@@ -94,7 +94,8 @@ class Oracle:
         return loss.untargeted(logits, labels) if targets is None else loss.targeted(logits, labels, targets)
 
 
-def _input_gradient(losses: Tensor, variables: Tensor, again: bool) -> Tensor:
+def input_gradient(losses: PerImage, variables: Images, *, again: bool = False) -> Images:
+    """Return the gradient of each image's loss with respect to its pixels; 0 where they do not matter."""
     if not losses.requires_grad:  # the model detaches its input
         return torch.zeros_like(variables)
     (gradient,) = torch.autograd.grad(losses.sum(), variables, allow_unused=True, retain_graph=again)
