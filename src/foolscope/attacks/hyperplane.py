@@ -12,8 +12,10 @@ from foolscope.threats.prediction import PerImage
 
 __all__ = ["distance", "smallest_step"]
 
+_Batch = Float[Tensor, "batch ..."]
 
-def distance(norm: Norm, normal: Float[Tensor, "batch ..."], gap: PerImage) -> PerImage:
+
+def distance(norm: Norm, normal: _Batch, gap: PerImage) -> PerImage:
     """Return the distance from 0 to the hyperplane ``⟨normal, d⟩ = gap``: ``|gap| / ‖normal‖_dual``.
 
     Where the normal is 0, the hyperplane is out of reach.
@@ -22,13 +24,7 @@ def distance(norm: Norm, normal: Float[Tensor, "batch ..."], gap: PerImage) -> P
     return gap.abs() / length.clamp(min=torch.finfo(length.dtype).tiny)
 
 
-def smallest_step(
-    norm: Norm,
-    normal: Float[Tensor, "batch ..."],
-    gap: PerImage,
-    lower: Float[Tensor, "batch ..."],
-    upper: Float[Tensor, "batch ..."],
-) -> Float[Tensor, "batch ..."]:
+def smallest_step(norm: Norm, normal: _Batch, gap: PerImage, lower: _Batch, upper: _Batch) -> _Batch:
     """Return ``argmin ‖d‖`` over ``⟨normal, d⟩ = gap, lower ≤ d ≤ upper``, exactly.
 
     Every pixel moves in the direction that gains, by ``t`` in L∞ and by ``t |normal_i|`` in L2, or as far as

@@ -168,11 +168,7 @@ def _agreed_start(response: http.client.HTTPResponse, start: int, size: int) -> 
 
 
 def _receive(
-    response: io.BufferedIOBase,
-    partial: Path,
-    start: int,
-    size: int,
-    report: Callable[[int], object],
+    response: io.BufferedIOBase, partial: Path, start: int, size: int, report: Callable[[int], object]
 ) -> None:
     try:
         stream = partial.open("ab" if start else "wb")

@@ -21,6 +21,11 @@ __all__ = [
     "squared_error",
 ]
 
+_Logits = Float[Tensor, "trial batch classes"]
+_Labels = Int64[Tensor, "trial batch"]
+_Losses = Float[Tensor, "trial batch"]
+_PerTrial = Float[Tensor, " trial"]
+
 PackLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Logits (trial, batch, classes), labels (trial, batch), smoothing (trial,) -> losses (trial, batch)."""
 
@@ -46,11 +51,7 @@ class SquaredError(LossSettings):
     name: Literal["squared-error"] = "squared-error"
 
 
-def cross_entropy(
-    logits: Float[Tensor, "trial batch classes"],
-    labels: Int64[Tensor, "trial batch"],
-    label_smoothing: Float[Tensor, " trial"] | None = None,
-) -> Float[Tensor, "trial batch"]:
+def cross_entropy(logits: _Logits, labels: _Labels, label_smoothing: _PerTrial | None = None) -> _Losses:
     """Return the cross-entropy of each image: −(1 − s) log p_label − (s / K) Σ_k log p_k.
 
     ``label_smoothing`` is s in [0, 1) of every trial; ``None`` where no trial smooths.
@@ -66,11 +67,7 @@ def cross_entropy(
     return (1.0 - smoothing) * losses - smoothing * functional.log_softmax(logits.mT, dim=1).mean(dim=1)
 
 
-def squared_error(
-    scores: Float[Tensor, "trial batch classes"],
-    labels: Int64[Tensor, "trial batch"],
-    unused: Float[Tensor, " trial"] | None = None,
-) -> Float[Tensor, "trial batch"]:
+def squared_error(scores: _Logits, labels: _Labels, unused: _PerTrial | None = None) -> _Losses:
     """Return the squared error of each image: ½ Σ_k (score_k − [k = label])²."""
     errors = scores - functional.one_hot(labels, scores.shape[-1])
     return 0.5 * errors.square().sum(dim=-1)
@@ -84,7 +81,7 @@ LOSSES: dict[str, tuple[type[LossSettings], PackLoss]] = {
 
 def smoothing_per_trial(
     losses: Sequence[LossSettings], device: torch.device, dtype: torch.dtype = torch.float32
-) -> Float[Tensor, " trial"] | None:
+) -> _PerTrial | None:
     """Gather the label smoothing of every trial of a pack; ``None`` where no trial smooths."""
     rates = [each.label_smoothing if isinstance(each, CrossEntropy) else 0.0 for each in losses]
     return torch.tensor(rates, device=device, dtype=dtype) if any(rates) else None

@@ -10,6 +10,8 @@ from foolscope.reference.layer import Array, Parameters
 
 __all__ = ["GELU", "ReLU", "ShiftedReLU", "Sigmoid", "Tanh", "TanhGELU", "logistic"]
 
+_Features = Float[np.ndarray, "batch features *space"]
+_Above = Bool[np.ndarray, "batch features *space"]
 _Numbers = Float[np.ndarray, "*shape"]
 _Switches = Bool[np.ndarray, "*shape"]
 
@@ -64,19 +66,14 @@ class ShiftedReLU:
         {'offset': array([5.])}
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: Float[np.ndarray, "batch features *space"]
-    ) -> tuple[Float[np.ndarray, "batch features *space"], Bool[np.ndarray, "batch features *space"]]:
+    def forward(self, parameters: Parameters, inputs: _Features) -> tuple[_Features, _Above]:
         """Return max(x, o); remembered is [x > o]."""
         offset = parameters["offset"].reshape(-1, *(1,) * (inputs.ndim - 2))
         return np.maximum(inputs, offset), inputs > offset
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: Bool[np.ndarray, "batch features *space"],
-        output_gradient: Float[np.ndarray, "batch features *space"],
-    ) -> tuple[Float[np.ndarray, "batch features *space"], dict[str, Array]]:
+        self, parameters: Parameters, cache: _Above, output_gradient: _Features
+    ) -> tuple[_Features, dict[str, Array]]:
         """Return G · [x > o]; Σ G · [x ≤ o]."""
         offset = parameters["offset"]
         per_feature = (output_gradient * ~cache).sum(axis=(0, *range(2, output_gradient.ndim)))

@@ -9,6 +9,7 @@ from foolscope.reference.layer import Array, Parameters
 
 __all__ = ["Affine"]
 
+_Outputs = Float[np.ndarray, "batch outputs"]
 _Features = Float[np.ndarray, "batch inputs"]
 _Cache = tuple[_Features, bool]
 
@@ -34,9 +35,7 @@ class Affine:
         (array([[1., 2.]]), {'weight': array([[3., 4.]]), 'bias': array([1.])})
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: _Features
-    ) -> tuple[Float[np.ndarray, "batch outputs"], _Cache]:
+    def forward(self, parameters: Parameters, inputs: _Features) -> tuple[_Outputs, _Cache]:
         """Return x Wᵀ + b; remembered are x and whether there is a bias."""
         outputs = inputs @ parameters["weight"].T
         if "bias" in parameters:
@@ -44,14 +43,12 @@ class Affine:
         return outputs, (inputs, "bias" in parameters)
 
     def backward(
-        self, parameters: Parameters, cache: _Cache, output_gradient: Float[np.ndarray, "batch outputs"]
+        self, parameters: Parameters, cache: _Cache, output_gradient: _Outputs
     ) -> tuple[_Features, dict[str, Array]]:
         """Return G W; Gᵀ x and Σ_n G_n."""
         return output_gradient @ parameters["weight"], self.parameter_gradients(cache, output_gradient)
 
-    def parameter_gradients(
-        self, cache: _Cache, output_gradient: Float[np.ndarray, "batch outputs"]
-    ) -> dict[str, Array]:
+    def parameter_gradients(self, cache: _Cache, output_gradient: _Outputs) -> dict[str, Array]:
         """Return Gᵀ x and Σ_n G_n alone, all that the first layer in training needs."""
         inputs, has_bias = cache
         gradients: dict[str, Array] = {"weight": output_gradient.T @ inputs}

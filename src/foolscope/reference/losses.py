@@ -10,6 +10,7 @@ from foolscope.reference.layer import Array
 
 __all__ = ["CrossEntropy", "Loss", "MeanSquaredError", "SquaredError", "log_softmax"]
 
+_Numbers = Float[np.ndarray, "*shape"]
 _Logits = Float[np.ndarray, "batch classes"]
 _Labels = Integer[np.ndarray, " batch"]
 
@@ -64,9 +65,7 @@ class CrossEntropy:
 
     label_smoothing: float = 0.0
 
-    def forward(
-        self, outputs: _Logits, targets: _Labels
-    ) -> tuple[float, tuple[Float[np.ndarray, "batch classes"], _Labels]]:
+    def forward(self, outputs: _Logits, targets: _Labels) -> tuple[float, tuple[_Logits, _Labels]]:
         """Return L of logits z and labels; remembered are p and the labels."""
         log_probabilities = log_softmax(outputs)
         of_label = log_probabilities[np.arange(len(targets)), targets].mean()
@@ -97,14 +96,12 @@ class MeanSquaredError:
         (2.0, array([[0., 2.]]))
     """
 
-    def forward(
-        self, outputs: Float[np.ndarray, "*shape"], targets: Float[np.ndarray, "*shape"]
-    ) -> tuple[float, Float[np.ndarray, "*shape"]]:
+    def forward(self, outputs: _Numbers, targets: _Numbers) -> tuple[float, _Numbers]:
         """Return L; remembered is y − t."""
         errors = outputs - targets
         return float(np.square(errors).mean()), errors
 
-    def backward(self, cache: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    def backward(self, cache: _Numbers) -> _Numbers:
         """Return (2/M) (y − t)."""
         return cache * (2 / cache.size)
 

@@ -90,10 +90,7 @@ class Network:
         return outputs, tuple(caches)
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: tuple[Any, ...],
-        output_gradient: _Outputs,
+        self, parameters: Parameters, cache: tuple[Any, ...], output_gradient: _Outputs
     ) -> tuple[_Inputs, dict[str, Array]]:
         """Return the first layer's input gradient; all layers' parameter gradients."""
         gradient: Array = output_gradient

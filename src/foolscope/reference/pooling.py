@@ -19,6 +19,7 @@ from foolscope.reference.windows import (
 
 __all__ = ["AveragePooling", "GlobalAveragePooling", "MaxPooling"]
 
+_Means = Float[np.ndarray, "batch channel 1 1"]
 _Images = Float[np.ndarray, "batch channel height width"]
 _Maps = Float[np.ndarray, "batch channel rows columns"]
 _Places = Integer[np.ndarray, "batch channel rows columns"]
@@ -143,17 +144,12 @@ class GlobalAveragePooling:
         (array([[[[3.]]]]), array([1., 1., 1.]))
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: _Images
-    ) -> tuple[Float[np.ndarray, "batch channel 1 1"], tuple[int, ...]]:
+    def forward(self, parameters: Parameters, inputs: _Images) -> tuple[_Means, tuple[int, ...]]:
         """Return the means; remembered is the shape of x."""
         return inputs.mean(axis=(2, 3), keepdims=True), inputs.shape
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: tuple[int, ...],
-        output_gradient: Float[np.ndarray, "batch channel 1 1"],
+        self, parameters: Parameters, cache: tuple[int, ...], output_gradient: _Means
     ) -> tuple[_Images, dict[str, Array]]:
         """Return G / HW at every pixel."""
         share = output_gradient / (cache[2] * cache[3])

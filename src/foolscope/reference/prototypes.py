@@ -10,6 +10,7 @@ from foolscope.reference.losses import log_softmax
 
 __all__ = ["PrototypeSimilarity", "SoftTree"]
 
+_Outputs = Float[np.ndarray, "batch classes"]
 _Latent = Float[np.ndarray, "batch features *space"]
 _PerNode = Float[np.ndarray, "batch nodes"]
 
@@ -122,9 +123,7 @@ class SoftTree:
         Nauta et al. 2021, *Neural prototype trees*, arXiv:2012.02046, section 3; the derivation is our own.
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: _PerNode
-    ) -> tuple[Float[np.ndarray, "batch classes"], _TreeCache]:
+    def forward(self, parameters: Parameters, inputs: _PerNode) -> tuple[_Outputs, _TreeCache]:
         """Return ŷ; remembered are s, ρ level by level, and the distributions of the leaves.
 
         Raises:
@@ -145,10 +144,7 @@ class SoftTree:
         return reached[-1] @ distributions, _TreeCache(inputs, tuple(reached), distributions)
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: _TreeCache,
-        output_gradient: Float[np.ndarray, "batch classes"],
+        self, parameters: Parameters, cache: _TreeCache, output_gradient: _Outputs
     ) -> tuple[_PerNode, dict[str, Array]]:
         """Return ρ (R_right − R_left); p (Q − Σ_c Q p)."""
         *above, at_leaves = cache.reached

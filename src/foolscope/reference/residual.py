@@ -49,10 +49,7 @@ class Residual:
         return outputs + added, (branch_cache, shortcut_cache)
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: tuple[Any, Any],
-        output_gradient: _Outputs,
+        self, parameters: Parameters, cache: tuple[Any, Any], output_gradient: _Outputs
     ) -> tuple[_Inputs, dict[str, Array]]:
         """Return the sum of both input gradients; both sets of parameter gradients."""
         gradients: dict[str, Array] = {}

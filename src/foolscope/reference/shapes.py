@@ -9,6 +9,8 @@ from foolscope.reference.layer import Array, Parameters
 
 __all__ = ["Flatten", "Identity", "LastStep", "Rows"]
 
+_Numbers = Float[np.ndarray, "*shape"]
+_Features = Float[np.ndarray, "batch features"]
 _Images = Float[np.ndarray, "batch channel height width"]
 _Any = Float[np.ndarray, "batch *shape"]
 _Steps = Float[np.ndarray, "batch time features"]
@@ -25,15 +27,13 @@ class Identity:
         array([1.])
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: Float[np.ndarray, "*shape"]
-    ) -> tuple[Float[np.ndarray, "*shape"], None]:
+    def forward(self, parameters: Parameters, inputs: _Numbers) -> tuple[_Numbers, None]:
         """Return x itself."""
         return inputs, None
 
     def backward(
-        self, parameters: Parameters, cache: None, output_gradient: Float[np.ndarray, "*shape"]
-    ) -> tuple[Float[np.ndarray, "*shape"], dict[str, Array]]:
+        self, parameters: Parameters, cache: None, output_gradient: _Numbers
+    ) -> tuple[_Numbers, dict[str, Array]]:
         """Return G itself."""
         return output_gradient, {}
 
@@ -49,18 +49,13 @@ class Flatten:
         (2, 60)
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: _Any
-    ) -> tuple[Float[np.ndarray, "batch features"], tuple[int, ...]]:
+    def forward(self, parameters: Parameters, inputs: _Any) -> tuple[_Features, tuple[int, ...]]:
         """Return (batch, features); remembered is the shape."""
         features = int(np.prod(inputs.shape[1:]))  # stated, for an empty batch leaves it open
         return inputs.reshape(len(inputs), features), inputs.shape
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: tuple[int, ...],
-        output_gradient: Float[np.ndarray, "batch features"],
+        self, parameters: Parameters, cache: tuple[int, ...], output_gradient: _Features
     ) -> tuple[_Any, dict[str, Array]]:
         """Return G in the shape of x."""
         return output_gradient.reshape(cache), {}
@@ -101,17 +96,12 @@ class LastStep:
         array([[2.]])
     """
 
-    def forward(
-        self, parameters: Parameters, inputs: _Steps
-    ) -> tuple[Float[np.ndarray, "batch features"], tuple[int, ...]]:
+    def forward(self, parameters: Parameters, inputs: _Steps) -> tuple[_Features, tuple[int, ...]]:
         """Return the last step; remembered is the shape."""
         return inputs[:, -1], inputs.shape
 
     def backward(
-        self,
-        parameters: Parameters,
-        cache: tuple[int, ...],
-        output_gradient: Float[np.ndarray, "batch features"],
+        self, parameters: Parameters, cache: tuple[int, ...], output_gradient: _Features
     ) -> tuple[_Steps, dict[str, Array]]:
         """Return G at the last step, zero before."""
         gradient = np.zeros(cache, output_gradient.dtype)
