@@ -34,10 +34,6 @@ class DDN(Settings):
         loss: what the steps raise: ``"cross_entropy"`` as in the paper, or ``"margin"``, which follows only
             the nearest of several classes.
 
-    Example:
-        >>> DDN().norms
-        ('l2',)
-
     Source:
         Rony, Hafemann, Oliveira, Ben Ayed, Sabourin and Granger (2019, arXiv:1811.09600), algorithm 1,
         with the values of its evaluation. Deviations: images are not rounded to 256 levels; where the

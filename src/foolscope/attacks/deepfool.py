@@ -34,10 +34,6 @@ class DeepFool(Settings):
             backward pass.
         halvings: number of bisections of the line from the clean to the fooling image.
 
-    Example:
-        >>> DeepFool().norms
-        ('linf', 'l2')
-
     Source:
         Moosavi-Dezfooli, Fawzi and Frossard (2016, arXiv:1511.04599), algorithm 2, and section 3.3 for other
         norms; η, 50 steps, nine rivals, the linearization at the evaluated image, and steps

@@ -34,10 +34,6 @@ class FGSM(_OneStep):
     Args:
         loss: the loss that the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
 
-    Example:
-        >>> FGSM(loss="margin").steps
-        1
-
     Source:
         Goodfellow, Shlens and Szegedy (2015, arXiv:1412.6572), section 4. There the image is not clipped to
         [0, 1]; here it is.
@@ -67,10 +63,6 @@ class FGSMRS(_OneStep):
         step_fraction: the step size as a multiple of the budget.
         restarts: number of random starts.
         loss: the loss that the step raises: ``"cross_entropy"``, ``"dlr"`` or ``"margin"``.
-
-    Example:
-        >>> FGSMRS().step_fraction
-        1.25
 
     Source:
         Wong, Rice and Kolter (2020, arXiv:2001.03994), section 4 and algorithm 3, where it makes

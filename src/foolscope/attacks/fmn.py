@@ -35,10 +35,6 @@ class FMN(Settings):
         radius_step: γ at first.
         last_radius_step: γ at last.
 
-    Example:
-        >>> FMN(steps=30).stops_at_success
-        False
-
     Source:
         Pintor, Roli, Brendel and Biggio (2021, arXiv:2102.12827), section 2, algorithm 1. The values are
         those of the implementation in Rony's adversarial-library. Deviations: the projection onto ball and

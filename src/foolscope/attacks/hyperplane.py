@@ -18,7 +18,7 @@ _Batch = Float[Tensor, "batch ..."]
 def distance(norm: Norm, normal: _Batch, gap: PerImage) -> PerImage:
     """Return the distance from 0 to the hyperplane ``⟨normal, d⟩ = gap``: ``|gap| / ‖normal‖_dual``.
 
-    Where the normal is 0, the hyperplane is out of reach.
+    Where the normal is 0, the hyperplane is out of reach: the distance is huge.
     """
     length = _SHAPES[type(norm)].dual.size(normal)
     return gap.abs() / length.clamp(min=torch.finfo(length.dtype).tiny)

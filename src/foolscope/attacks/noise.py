@@ -35,10 +35,6 @@ class UniformNoise(_Noise):
 
     Args:
         restarts: number of draws.
-
-    Example:
-        >>> UniformNoise(restarts=100).steps
-        0
     """
 
     name: Literal["uniform-noise"] = "uniform-noise"
@@ -55,10 +51,6 @@ class GaussianNoise(_Noise):
 
     Args:
         restarts: number of draws.
-
-    Example:
-        >>> GaussianNoise().restarts
-        10
     """
 
     name: Literal["gaussian-noise"] = "gaussian-noise"

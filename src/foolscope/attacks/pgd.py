@@ -99,10 +99,6 @@ class BIM(_Ascent):
 
     Without a step size it is 1.25 ε / steps, which is the paper's 1/255 at ε = 8/255.
 
-    Example:
-        >>> BIM().steps
-        10
-
     Source:
         Kurakin, Goodfellow and Bengio (2017, arXiv:1607.02533), section 2.2: steps of 1/255, min(ε + 4,
         1.25 ε) of them with ε in 255ths. Deviation: here their number is given and their size follows ε.
@@ -118,10 +114,6 @@ class MIFGSM(_Ascent):
 
     Designed for transfer to other models: momentum carries the search past what fools only this model.
     Without a step size it is ε / steps.
-
-    Example:
-        >>> MIFGSM().momentum
-        1.0
 
     Source:
         Dong, Liao, Pang, Su, Zhu, Hu and Li (2018, arXiv:1710.06081), algorithm 1, with the 10 steps

@@ -38,10 +38,6 @@ class Square(Settings):
         restarts: number of searches.
         loss: the loss that a change must raise: ``"margin"``, ``"cross_entropy"`` or ``"dlr"``.
 
-    Example:
-        >>> Square(steps=1000).fraction
-        0.8
-
     Source:
         Andriushchenko, Croce, Flammarion and Hein (2020, arXiv:1912.00049), section 3, algorithms 1 to 3;
         p = 0.8, 5,000 queries and no gradients as in AutoAttack (Croce and Hein 2020, arXiv:2003.01690).

@@ -20,13 +20,6 @@ def sup_error(
     The network gets its points in the dtype and on the device of its weights; the function is taken at the
     very same points, after rounding, in float64.
 
-    Args:
-        module: from (batch, dimension) to (batch, 1).
-        function: from the coordinates, each (points,), to the values, (points,).
-        dimension: 1 or 2.
-        points_per_axis: at least 2; the time is proportional to its power times the hidden units.
-        hidden_units: of the network, for the size of the batches.
-
     Returns:
         The error; infinite if the network's output is not a number somewhere.
 

@@ -33,7 +33,7 @@ class CornerNetwork(nn.Module):
     The output is base + Σ a_i s_i + Σ b_j r_j + Σ d_ij max(0, s_i + r_j − 1), where a and b are the first
     differences of the values along two sides of the square and d their second differences: the mean of the
     values under towers that add up to one (:mod:`foolscope.constructive.partition`). Steps are shared by all
-    towers, so a tower costs one unit of its own: n² − 1 units in all for n × n cells. The first index of the
+    towers, so a tower costs one unit of its own: n² − 1 units in all for n × n cells. The first axis of the
     values belongs to the first coordinate.
     """
 

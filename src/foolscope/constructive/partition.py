@@ -57,12 +57,6 @@ LEAST_SHARPNESS = 2.0 * math.log(2.0)
 def guarantee(gradient_bound: float, cells: int, dimension: int, sharpness: float) -> float:
     """Return the bound of the sup-norm error, d t h (½ + 2 / (exp(q) − 1)), in exact arithmetic.
 
-    Args:
-        gradient_bound: t, the largest size of a partial derivative.
-        cells: n = 1/h, along each side.
-        dimension: d, 1 or 2.
-        sharpness: q = steepness times cell width, at least 2 ln 2.
-
     Example:
         >>> guarantee(3.0, 10, 1, math.log(5.0))
         0.3

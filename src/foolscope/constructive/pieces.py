@@ -1,4 +1,7 @@
-"""The pieces of a construction, as networks whose weights are stated, not trained: step, bump, tower."""
+"""The pieces of a construction, as networks whose weights are stated, not trained: step, bump, tower.
+
+They map points (batch, 1), of a tower (batch, 2), to (batch, 1), in float64.
+"""
 
 import torch
 from jaxtyping import Float
@@ -38,9 +41,6 @@ def step(location: float, steepness: float, height: float = 1.0) -> nn.Sequentia
         steepness: w; descending where it is negative.
         height: the output weight.
 
-    Returns:
-        A module from (batch, 1) to (batch, 1), in float64.
-
     Example:
         >>> points = torch.tensor([[0.0], [0.5], [1.0]], dtype=torch.float64)
         >>> [round(value, 6) for value in step(0.5, 100.0, height=3.0)(points).flatten().tolist()]
@@ -61,9 +61,6 @@ def bump(start: float, end: float, steepness: float, height: float = 1.0) -> nn.
         end: where it is at half of its height on its way down; beyond ``start``.
         steepness: w > 0; much more than 1 / (end − start), or the bump does not reach its height.
         height: the output weights.
-
-    Returns:
-        A module from (batch, 1) to (batch, 1), in float64.
 
     Example:
         The published one, σ(500 x − 200) + σ(−500 x + 300) − 1:
@@ -104,9 +101,6 @@ def tower(
         steepness: w > 0 of the four hidden units.
         output_steepness: v > 0 of the output unit.
         height: what the output unit is multiplied by.
-
-    Returns:
-        A module from (batch, 2) to (batch, 1), in float64.
 
     Example:
         >>> points = torch.tensor([[0.5, 0.5], [0.5, 0.9], [0.4, 0.5]], dtype=torch.float64)

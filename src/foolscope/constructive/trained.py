@@ -30,13 +30,6 @@ def train_network(
     zero along a cosine. All of that was chosen once so that networks of 4 to 300 units learn within seconds,
     and for no function in particular; another optimizer may get more out of the same units.
 
-    Args:
-        function: from the coordinates, each a float64 tensor (points,) in [0, 1], to the values, (points,).
-        hidden_units: at least 1.
-        dimension: 1 or 2.
-        generator: what the initial weights are drawn with.
-        training_steps: of Adam, at least 1.
-
     Returns:
         A module from (batch, dimension) to (batch, 1), in float32.
 

@@ -19,10 +19,6 @@ __all__ = ["derive_seed", "numpy_generator", "torch_generator"]
 def derive_seed(seed: int, *names: str | int) -> int:
     """Derive a child seed from a seed and a path of names.
 
-    Args:
-        seed: the root seed.
-        names: what the randomness is for, such as ``"batches", 3``.
-
     Returns:
         An integer in [0, 2**63), the same on every machine.
 

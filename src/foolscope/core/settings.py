@@ -53,12 +53,7 @@ class Settings(pydantic.BaseModel):
 def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = None) -> RecipeError:
     """Turn pydantic's first complaint into one line in the user's terms.
 
-    Args:
-        error: what pydantic raised.
-        known: for each dotted prefix, the field names allowed there; used for "did you mean".
-
-    Returns:
-        A :class:`RecipeError` naming the field, what was got, and what is allowed.
+    ``known`` has the field names allowed at each dotted prefix, for "did you mean".
     """
     first, *others = error.errors(include_url=False)
     if first["type"] == "missing":  # the field may be there under a misspelt name: then report that one

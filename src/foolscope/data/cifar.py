@@ -106,15 +106,8 @@ def labeled_batches(batches: Sequence[dict[bytes, Any]], label_key: bytes, what:
 
     The format: ``data`` is uint8 of shape (count, 3072), each row the red, green and blue plane of one 32×32
     image in row-major order; labels are a list of integers (Krizhevsky 2009, "Learning Multiple Layers of
-    Features from Tiny Images"; https://www.cs.toronto.edu/~kriz/cifar.html).
-
-    Args:
-        batches: one dictionary for each file.
-        label_key: ``b"labels"``, ``b"fine_labels"`` or ``b"coarse_labels"``.
-        what: which files these are, for errors.
-
-    Returns:
-        Images of shape (count, 3, 32, 32).
+    Features from Tiny Images"; https://www.cs.toronto.edu/~kriz/cifar.html). The images have shape (count, 3,
+    32, 32).
 
     Raises:
         DataError: a batch lacks pixels or labels, or they have the wrong type or shape.

@@ -38,15 +38,8 @@ def download(
     """Fetch a file from the first mirror that serves the right bytes.
 
     Bytes go to ``target`` with ``.partial`` appended, which outlives a failure or an interruption and is
-    resumed by an HTTP range request; only a file with the right digest gets the name ``target``.
-
-    Args:
-        mirrors: addresses, in the order in which they are tried.
-        target: the file's final path; its folders are made.
-        size: its length in bytes.
-        sha256: its hexadecimal digest.
-        progress: called several times a second.
-        timeout_seconds: how long a mirror may be silent.
+    resumed by an HTTP range request; only a file with the right digest gets the name ``target``. A mirror may
+    be silent for ``timeout_seconds``; ``progress`` is called several times a second.
 
     Raises:
         DataError: no mirror has it, or there is no space or no permission to write.

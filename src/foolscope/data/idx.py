@@ -33,10 +33,7 @@ def read_idx(path: Path) -> UInt8[np.ndarray, "..."]:
 
     The format: two zero bytes, the type (``0x08`` for unsigned bytes), the number of dimensions, each size as
     a big-endian 32-bit integer, then the values in row-major order (LeCun et al. 1998,
-    http://yann.lecun.com/exdb/mnist/).
-
-    Args:
-        path: the file, gzip-compressed if its name ends in ``.gz``.
+    http://yann.lecun.com/exdb/mnist/). A file whose name ends in ``.gz`` is gzip-compressed.
 
     Returns:
         A writable array of the file's shape, values in [0, 255].
@@ -123,10 +120,7 @@ def idx_files(
 ) -> tuple[DistributedFile, ...]:
     """Describe the four official files.
 
-    Args:
-        folder: where they lie, relative to the data folder.
-        mirrors: addresses of folders, each ending in a slash.
-        digests: for each idx file the size and SHA-256 of its ``.gz``, and the SHA-256 unpacked.
+    Each idx file has the size and SHA-256 of its ``.gz`` and the SHA-256 unpacked; addresses end in a slash.
     """
     return tuple(
         DistributedFile(

@@ -63,12 +63,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 def load_arrays(stream: io.BufferedIOBase, source: str) -> dict[bytes, Any]:
     """Read a pickled dictionary of arrays, lists, numbers and bytes, such as a CIFAR batch.
 
-    Args:
-        stream: the pickle; Python 2 strings come back as bytes.
-        source: what to call it in an error.
-
-    Returns:
-        The dictionary; its keys are bytes, as Python 2 wrote them.
+    The keys are bytes, as Python 2 wrote them.
 
     Raises:
         DataError: it is no pickle, is cut short, is not such a dictionary, or asks for anything but arrays.

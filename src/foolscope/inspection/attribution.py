@@ -133,8 +133,7 @@ def edge_correlations(
     """Correlate gradients with the edges of their own image, and with those of another one.
 
     The other image is the control: objects are centered and borders are empty, so that gradient and edges of
-    any two images have something in common. The generator draws an order; an image's other is the next one in
-    it.
+    any two images have something in common. The generator draws an order, in which it is the next one.
     """
     outlines = edges(images.double()).flatten(1)
     strengths = gradients.double().abs().sum(dim=1).flatten(1)

@@ -247,16 +247,8 @@ def ascend(
     .. math:: x_{k+1} = \Pi_{\|x' - x\|_\infty \le \epsilon, \; 0 \le x' \le 1}
         (x_k + \alpha \, \mathrm{sign} \nabla f(x_k))
 
-    Args:
-        objective: f, one value per trial and image.
-        images: x, in [0, 1].
-        start: x_0; projected onto the ball and [0, 1] first.
-        epsilon: ε of every trial, in pixel units.
-        step_size: α of every trial, in pixel units.
-        steps: at least 0.
-
-    Returns:
-        The last iterate.
+    Each trial has its ε and α, in pixel units. The start x_0 is projected first; the result is the last
+    iterate.
 
     References:
         Madry et al. 2018, arXiv:1706.06083, section 2.1.

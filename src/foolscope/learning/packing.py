@@ -87,8 +87,7 @@ def solo_reason(model: nn.Module) -> str | None:
 def pack_program(models: Sequence[nn.Module]) -> Program:
     """Derive the packed program of models that differ at most in values, widths and dropout rates.
 
-    Returns:
-        The packed program, or the one-after-another program where :func:`solo_reason` gives a reason.
+    Where :func:`solo_reason` gives a reason, the program runs one trial after another.
     """
     if solo_reason(models[0]) is not None:
         return solo_program(models)

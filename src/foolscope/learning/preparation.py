@@ -119,9 +119,6 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         trials: of one shape, those of one seed next to each other.
         dataset: on the device to train on.
 
-    Returns:
-        The setup, and the state before the first epoch.
-
     Raises:
         RecipeError: the model does not fit the images, or the loss the defense.
     """

@@ -109,9 +109,7 @@ class PackRegularizers:
 def clip_gradients(gradients: PackTensors, threshold: Float[Tensor, " trial"] | None) -> None:
     """Scale each trial's gradient in place so that its L2 norm over all parameters is at most the threshold.
 
-    Args:
-        gradients: parameter name to gradients (trial, ...).
-        threshold: positive; infinity leaves a trial's gradient unchanged, ``None`` all gradients.
+    Infinity leaves a trial's gradient unchanged, ``None`` all gradients.
 
     References:
         Pascanu et al. 2013, arXiv:1211.5063, section 3.2, algorithm 1.

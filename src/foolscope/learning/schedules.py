@@ -145,13 +145,6 @@ def learning_rates(
 ) -> Rates:
     """Return the learning rate at each of the given steps.
 
-    Args:
-        settings: of one of :data:`SCHEDULES`.
-        base: the optimizer's learning rate.
-        steps: step numbers, the first being 0.
-        steps_per_epoch: at least 1.
-        epochs: at least 1.
-
     Example:
         >>> learning_rates(Exponential(decay=0.5), 1.0, np.arange(4), steps_per_epoch=2, epochs=2)
         array([1. , 1. , 0.5, 0.5])

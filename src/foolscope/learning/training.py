@@ -67,9 +67,6 @@ def train_pack(
         identity: names the pack, so that another pack's checkpoint is not taken for its own.
         report: called after every epoch.
 
-    Returns:
-        One outcome per trial, in order.
-
     Raises:
         StoreError: the checkpoint cannot be written.
         RecipeError: the model does not fit the images.

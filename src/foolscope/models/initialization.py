@@ -76,10 +76,6 @@ def initial_parameters(model: nn.Module, seed: int) -> dict[str, Tensor]:
     random orthogonal (Saxe et al. 2014, arXiv:1312.6120, section 3) times the layer's spectral norm, and the
     biases zero except that of the forget gate.
 
-    Args:
-        model: gives names and shapes; its own values are not read.
-        seed: the trial's seed.
-
     Returns:
         Parameter name to float32 tensor on the CPU.
 

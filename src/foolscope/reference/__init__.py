@@ -130,9 +130,6 @@ def reference_network(description: Sequence[Mapping[str, Any]]) -> Network:
             residual layer has two lists of the same kind, ``branch`` and ``shortcut``; an empty list is the
             identity.
 
-    Returns:
-        The network; :func:`in_evaluation` makes that of evaluation.
-
     Raises:
         RecipeError: a kind of layer is not known here.
 

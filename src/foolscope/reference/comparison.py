@@ -54,13 +54,8 @@ def central_differences(
 ) -> Float[np.ndarray, "*shape"]:
     """Estimate the gradient of a function of many numbers: (f(x + h e_i) − f(x − h e_i)) / 2h for every i.
 
-    Args:
-        function: of an array like ``point``, which it must not keep.
-        point: x; it is not changed.
-        step: h for numbers up to 1, and relative to larger ones; ``None`` for :func:`difference_step`.
-
-    Returns:
-        The estimate, of the point's shape and data type.
+    The step h is that of numbers up to 1, and relative to larger ones; by default :func:`difference_step`.
+    The point x is not changed; the function must not keep the array that it gets.
 
     Example:
         >>> central_differences(lambda x: float((x**2).sum()), np.array([1.0, -2.0])).round(6)

@@ -37,9 +37,7 @@ class Layer(Protocol):
 def scoped(parameters: Parameters, name: str) -> Parameters:
     """Return the parameters of one layer under the names that it knows them by.
 
-    Args:
-        parameters: of a whole network, named ``<layer>.<parameter>``.
-        name: of the layer; the empty name means the whole.
+    Those of a network are named ``<layer>.<parameter>``; the empty name means the whole.
 
     Example:
         >>> list(scoped({"body.1.weight": np.ones(2), "body.3.weight": np.ones(3)}, "body.1"))

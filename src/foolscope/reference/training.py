@@ -78,13 +78,8 @@ def train(
 ) -> tuple[TrainingState, Steps]:
     """Take one gradient step per minibatch.
 
-    Args:
-        network: in training mode.
-        state: not changed.
-        batches: images (batch, ...) of the parameters' data type, with their labels (batch,).
-        learning_rates: η of every step, as many as batches.
-        loss: of logits and labels.
-        sgd: the settings of the optimizer.
+    The network is in training mode; images (batch, ...) have the data type of the parameters, and there are
+    as many learning rates as batches.
 
     Example:
         >>> from foolscope.reference import Affine, CrossEntropy

@@ -122,14 +122,8 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
 def contrast(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
     """Estimate a weighted sum of cells whose weights add up to zero, so that the blocks cancel.
 
-    ``Σ w_c ȳ_c`` with standard error ``s √(Σ w_c² / S)``, s pooled over all cells of the fit.
-
-    Args:
-        fit: from :func:`fit_additive`.
-        weights: cell to weight; cells left out weigh nothing.
-
-    Returns:
-        The estimate, with the degrees of freedom of the fit.
+    ``Σ w_c ȳ_c`` with standard error ``s √(Σ w_c² / S)``, s pooled over all cells of the fit. Cells left out
+    weigh nothing. The estimate has the degrees of freedom of the fit.
 
     Raises:
         ValueError: the weights do not add up to zero, or name a cell that is not in the fit.

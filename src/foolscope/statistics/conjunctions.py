@@ -53,11 +53,7 @@ def decide(family: Sequence[Sequence[Statement]], alpha: float = 0.05) -> tuple[
     Holm adjusts the p values of upholding as one family and those of contradicting as another: at most a
     fraction α of families upholds any conjunction wrongly, and at most a fraction α contradicts any wrongly.
     Where both tests succeed, for a difference that is real but smaller than its margin, the conjunction is
-    contradicted.
-
-    Args:
-        family: the statements of each conjunction; one without statements stays undecided, and counts.
-        alpha: family-wise level.
+    contradicted. A conjunction without statements stays undecided, and counts.
     """
     p_values = np.array([conjunction_p_values(statements) for statements in family]).reshape(-1, 2).T
     adjusted = (holm(p_values[0]).tolist(), holm(p_values[1]).tolist())

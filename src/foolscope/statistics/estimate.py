@@ -49,10 +49,7 @@ def standard_deviation(
 ) -> float:
     """The root of the mean squared residual; exactly 0 where only rounding is left.
 
-    Args:
-        residuals: deviations from what was fitted.
-        degrees_of_freedom: what their squares are divided by.
-        scale: size of the values from which they were computed; 1e-12 of it counts as rounding.
+    A root below 1e-12 of ``scale``, the size of the values behind the residuals, counts as rounding.
     """
     deviation = math.sqrt(float((residuals**2).sum()) / degrees_of_freedom)
     return 0.0 if deviation <= _ROUNDING * scale else deviation
@@ -96,10 +93,6 @@ def negated(estimate: Estimate) -> Estimate:
 
 def interval(estimate: Estimate, confidence: float = 0.95) -> tuple[float, float]:
     """The two-sided t interval, ``value ± t(1 - (1 - confidence)/2; df) · standard_error``.
-
-    Args:
-        estimate: what to enclose.
-        confidence: how often such intervals hold the true value, in (0, 1).
 
     Returns:
         Lower and upper end; minus and plus infinity for a single seed.

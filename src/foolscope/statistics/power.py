@@ -33,11 +33,6 @@ def power_above(truth: Estimate, bound: float, alpha: float) -> float:
 
     ``P(T' > t(1 - α))``, T' noncentral t with noncentrality ``(value - bound) / standard_error``.
 
-    Args:
-        truth: what is taken for the truth; needs a degree of freedom and a positive standard error.
-        bound: what it is compared with.
-        alpha: level of the test.
-
     References:
         Cohen (1988), *Statistical Power Analysis for the Behavioral Sciences*, section 2.5; statsmodels' and
         R's ``power.t.test`` compute the same.
@@ -85,12 +80,6 @@ def power_decided(truth: Estimate, margin: float, alpha_different: float, alpha_
     Undecided are the estimates too small to be different and too large to be equivalent,
     ``margin - t_equivalent u σ ≤ |estimate| ≤ t_different u σ``.
 
-    Args:
-        truth: what is taken for the truth; needs a degree of freedom and a positive standard error.
-        margin: δ of the equivalence tests.
-        alpha_different: level of the two-sided t test.
-        alpha_equivalent: level of the two one-sided tests.
-
     Returns:
         A probability, at least that of either alone and at most their sum.
     """
@@ -129,11 +118,6 @@ def minimum_detectable_effect(estimate: Estimate, alpha: float, power: float = 0
 
     Only the standard error and the degrees of freedom of the estimate matter, not its value.
 
-    Args:
-        estimate: with the standard error of the planned test.
-        alpha: level of the test.
-        power: probability of finding it.
-
     Returns:
         The effect, in the estimate's unit; infinite for a single seed.
 
@@ -150,12 +134,8 @@ def more_seeds(estimate: Estimate, decides: Callable[[Estimate], float], power: 
     """How many seeds more would decide, if the present estimate and spread were the truth.
 
     The standard error goes with ``1/√S`` and the degrees of freedom with ``S - 1``. The answer is a rough
-    guide: where the present estimate decides nothing, it is too imprecise to plan from exactly.
-
-    Args:
-        estimate: the present one.
-        decides: probability of a decision if the given estimate were the truth; it must rise with the seeds.
-        power: the probability of a decision that is wanted.
+    guide: where the present estimate decides nothing, it is too imprecise to plan from exactly. ``decides``
+    is the probability of a decision if the given estimate were the truth; it must rise with the seeds.
 
     Returns:
         The smallest number, at least 1; None if it is more than :data:`MOST_SEEDS`, or cannot be known (a

@@ -20,11 +20,6 @@ def single_run_difference(deviation: float, degrees_of_freedom: int, confidence:
     Two runs with the same seed share what the seed does to every setting; two runs with different seeds do
     not and differ by more. Where it is unknown which two published runs were, this is the smaller bound.
 
-    Args:
-        deviation: residual standard deviation s, pooled over an ablation.
-        degrees_of_freedom: of the deviation.
-        confidence: how often two runs differ by less.
-
     Example:
         >>> round(single_run_difference(0.003, 48), 5)
         0.00853
@@ -46,10 +41,6 @@ def prediction_interval(mean: Estimate, confidence: float = 0.95) -> tuple[float
     r"""The interval in which one more run lands, given the mean of S runs of the same setting.
 
     :math:`\bar y \pm t_{(1 + c)/2,\,S - 1}\; s \sqrt{1 + 1/S}`, s being the standard deviation of the S runs.
-
-    Args:
-        mean: of :func:`foolscope.statistics.blocks.cell_mean`.
-        confidence: how often such intervals hold the value of a further run.
 
     Returns:
         Its ends; None where a trial diverged, there is only one, or all are equal.

@@ -20,9 +20,6 @@ def parse_epsilon(text: str | float | int, *, what: str = "epsilon") -> float:
         text: a number, or text such as ``"8/255"``, ``"0.03"`` or ``"1e-3"``.
         what: what the size is called in an error.
 
-    Returns:
-        The size, finite and at least 0.
-
     Raises:
         ThreatError: not a number, negative or infinite.
 

@@ -29,10 +29,8 @@ class _Bfloat16(nn.Module):
 def bfloat16_copy(model: nn.Module, images: Tensor, logits: Tensor) -> tuple[nn.Module | None, int]:
     """Return a copy in bfloat16; ``None`` where it is not faster, not possible, or predicts otherwise.
 
-    Model and copy are compared on a few images, of which ``logits`` is the output.
-
-    Returns:
-        The copy, and the number of forward passes that the comparison took.
+    Model and copy are compared on a few images, of which ``logits`` is the output. The second
+    result is the number of forward passes that the comparison took.
     """
     if images.dtype != torch.float32 or not len(images) or not multiplies_bfloat16(images.device):
         return None, 0

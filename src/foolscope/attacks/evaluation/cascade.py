@@ -155,10 +155,8 @@ class Cascade:
     def run_stage(self, position: int, rows: Tensor, stage: AttackStage | None = None) -> None:
         """Attack some images in portions.
 
-        Args:
-            position: the stage's position.
-            rows: which images; those that are too far from the boundary for this stage pass it.
-            stage: takes the place of the stage at that position.
+        Images that are too far from the boundary for the stage pass it; ``stage`` takes the place of the one
+        at that position.
         """
         stage, state = stage or self.stages[position], self.state
         near = state.near_boundary(self.inputs.labels, stage.max_margin_ratio)[rows]

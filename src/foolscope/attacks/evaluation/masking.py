@@ -116,9 +116,6 @@ def budget_checks(
 
     The budgets are ``epsilon``, twice and four times as much, and no bound at all; the images are a few that
     the model classifies correctly.
-
-    Returns:
-        The checks, and the attacks' results, which count the passes.
     """
     if not len(labels):
         return (), ()

@@ -83,9 +83,6 @@ class RobustAccuracyCurve:
     def intervals(self, confidence: float = 0.95) -> tuple[tuple[float, float], ...]:
         """Return for each budget Wilson's interval for the robust accuracy on images drawn like these.
 
-        Args:
-            confidence: the level, between 0 and 1.
-
         Source:
             Wilson (1927). The interval covers the choice of images, not the weakness of the attacks.
         """

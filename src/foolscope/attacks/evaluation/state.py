@@ -107,13 +107,8 @@ class EvaluationState:
     ) -> None:
         """Enter the result of a stage on some images.
 
-        Args:
-            rows: which images, in the result's order.
-            result: of the attack.
-            budgets: within which each was attacked.
-            stage: the stage's position.
-            after_a_fall: the position of the stage from which a fallen image goes on, at its next budget.
-            late_from: an image that fell after more steps than these fell late.
+        A fallen image goes on at its next budget from the stage ``after_a_fall``; one that fell after more
+        than ``late_from`` steps fell late.
         """
         self.count_passes(result.forward_count, result.backward_count)
         sizes = result.perturbation_sizes.minimum(budgets)

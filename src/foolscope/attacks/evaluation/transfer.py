@@ -40,7 +40,8 @@ def transfer(
 
     The attack evaluates the surrogate only and takes all its steps, since what barely fools one model seldom
     fools another. The victim is evaluated on the clean image, on the last candidate of each work item, and
-    once more on what fooled it; an image that a restart or target has fooled is done.
+    once more on what fooled it; an image that a restart or target has fooled is done. The result counts the
+    passes of both models.
 
     Args:
         surrogate: from images to as many logits as the victim's; attacked in evaluation mode.
@@ -55,9 +56,6 @@ def transfer(
         clean_logits: the victim's output on the images, where it is known.
         epsilons: a budget for each image, at most the threat's; the threat's for all without it.
         batch_size: the largest number of rows in flight; chosen by image size without it.
-
-    Returns:
-        The result of :func:`foolscope.attacks.run` for the victim, with the passes of both models.
 
     Raises:
         ThreatError: the models do not have the same classes, or anything that ``run`` refuses.

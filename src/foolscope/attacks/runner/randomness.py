@@ -74,11 +74,6 @@ def numbered_uniform(keys: _Rows, numbers: _Rows, count: int) -> _Numbers:
     generator that starts at ``keys[i]``; output k is ``mix(key + k γ)`` and does not
     depend on the outputs before it.
 
-    Args:
-        keys: the stream that each row draws from; see :meth:`Noise.keys`.
-        numbers: the position of each row in its stream, such as its step.
-        count: how many numbers each row gets; the same at every step of a stream.
-
     Source:
         Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators", with γ the golden
         ratio of 2⁶⁴.

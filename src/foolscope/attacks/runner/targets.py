@@ -60,13 +60,7 @@ def choose_targets(
 ) -> Int64[Tensor, "batch targets"]:
     """Return the classes to aim at, one row per image; each class is a work item of its own.
 
-    Args:
-        targets: ``"least-likely"``, ``"second"``, ``"random"``, ``"every"``, or class indices: one per image,
-            or a row of several per image.
-        logits: the model's output on the clean images.
-        labels: the images' classes.
-        indices: the images' indices in their data set.
-        noise: the source of random targets.
+    Targets are a name from :data:`TARGETS` or class indices, one per image or a row of several per image.
 
     Raises:
         ThreatError: the name is unknown, or the class indices do not fit the images or the model.

@@ -46,15 +46,9 @@ def calibration(
 ) -> Calibration:
     """Compare the confidence of predictions, the probability of the predicted class, with their accuracy.
 
-    Bin m holds the confidences in ((m − 1) / M, m / M]. The expected calibration error is
+    Bin m of M ``bins`` holds the confidences in ((m − 1) / M, m / M]. The expected calibration error is
     Σ_m |B_m| / n · |acc(B_m) − conf(B_m)|, which depends on M; the Brier score is mean Σ_k (p_k − [k =
-    label])².
-
-    Args:
-        log_probabilities: of each class, natural logarithms; at least one image.
-        labels: of the images.
-        generator: for :func:`calibration_error_by_chance`.
-        bins: M, at least 1.
+    label])². Logarithms are natural, and there is at least one image.
 
     Example:
         >>> log_probabilities, labels = np.log([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1])

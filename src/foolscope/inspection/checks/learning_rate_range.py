@@ -167,14 +167,7 @@ def learning_rate_range(
 
     One more run is the test as it was published: its rate grows geometrically from the lowest to the highest.
     At each rate it starts from where the smaller ones have brought it, so large rates look better, or worse,
-    than they are.
-
-    Args:
-        trial: recipe to train; its own learning rate is measured too.
-        dataset: its training set is used, and nothing else.
-        rates: positive, at least two of them different.
-        steps: of every run, at least 1.
-        tell: called with the fraction done.
+    than they are. The trial's own learning rate is measured too. ``tell`` is called with the fraction done.
 
     Raises:
         RecipeError: the model does not fit the images.

@@ -29,10 +29,8 @@ def gradients_by_hand(model: nn.Module, trial: TrainableTrial, dataset: Dataset)
     In float64 and training mode, on 8 training images, with the trial's loss and penalties. The relative
     error of a tensor is the largest difference divided by the tensor's largest gradient, or by a thousandth
     of the largest gradient of all tensors if that is more. Where gradients disagree, layers are compared from
-    the last to the first: the first one that disagrees got correct gradients, so it is at fault.
-
-    Returns:
-        The check; skipped where the model has dropout or a layer without a hand-derived backward pass.
+    the last to the first: the first one that disagrees got correct gradients, so it is at fault. The check is
+    skipped where the model has dropout or a layer without a hand-derived backward pass.
     """
     try:
         network = reference_network(described(model, training=True))

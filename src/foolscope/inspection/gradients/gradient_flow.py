@@ -74,13 +74,7 @@ def flow_through_time(
     """Differentiate the loss with respect to every hidden state of one of our recurrent models.
 
     In evaluation mode and in float64, where ‖w‖^(T−1) neither underflows nor overflows at the time steps of
-    images. The model is not changed.
-
-    Args:
-        model: with one :class:`RNNLayer` or :class:`LSTMLayer`.
-        images: in [0, 1]; at least one.
-        labels: of the images.
-        loss: of the logits.
+    images. The model is not changed. There is at least one image, in [0, 1].
 
     Raises:
         RecipeError: the model does not have one recurrent layer.

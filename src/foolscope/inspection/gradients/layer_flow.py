@@ -40,13 +40,8 @@ def flow_by_layer(
     output of a recurrent layer counts only as the next layer's input:
     :func:`~foolscope.inspection.gradients.gradient_flow.flow_through_time` has its time steps. The layers of
     a TorchScript program do not show their outputs: it has entries for images and weights alone, an archive
-    of torch.export for the images alone.
-
-    Args:
-        model: from images to logits; its layers may overwrite their inputs.
-        images: in [0, 1], of the model's data type; at least one.
-        labels: of the images.
-        loss: of the logits.
+    of torch.export for the images alone. There is at least one image, in
+    [0, 1] and of the model's data type.
 
     Returns:
         The images first, as "images", then the layers in the order of computation, each followed by its

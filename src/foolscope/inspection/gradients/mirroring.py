@@ -53,10 +53,7 @@ _USUAL: Mapping[type[nn.Module], Mapping[str, tuple[object, ...]]] = {
 def described(module: nn.Module, prefix: str = "", *, training: bool = False) -> list[dict[str, Any]]:
     """Describe a model for :func:`foolscope.reference.reference_network`.
 
-    Args:
-        module: made of sequences, residual blocks and the layers that the reference has.
-        prefix: of the names.
-        training: refuse dropout, for the reference would drop other units.
+    With ``training`` dropout is refused, for the reference would drop other units.
 
     Raises:
         RecipeError: a layer has no counterpart; the sentence names it.

@@ -161,10 +161,7 @@ class Objective:
     def value_at(self, name: str, index: tuple[int, ...], number: float) -> Value:
         """Evaluate the objective with one entry replaced.
 
-        Args:
-            name: of a parameter, ``IMAGES``, ``LOGITS`` or the inputs of one of :attr:`layers`.
-            index: of the entry in that tensor.
-            number: its new value.
+        The entry is that of a parameter, of ``IMAGES``, of ``LOGITS`` or of the inputs of one of :attr:`layers`.
         """
 
         def replaced(tensor: Tensor) -> Tensor:

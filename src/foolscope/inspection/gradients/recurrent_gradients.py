@@ -55,9 +55,6 @@ def recurrent_gradients(
             spread.
         moments: numbers of steps after which to measure.
 
-    Returns:
-        Name -> history.
-
     Raises:
         RecipeError: a model is not recurrent.
     """

@@ -87,14 +87,8 @@ def computational_graph(
     """Follow a batch through a model to the loss, and the gradient back.
 
     In evaluation mode, on a copy of the model. Works for any module that PyTorch runs eagerly; branches and
-    loops are followed as they are taken.
-
-    Args:
-        model: from images to logits.
-        images: in [0, 1]; at least one.
-        labels: of the images.
-        loss: of the logits.
-        level: modules at this depth (1: the model's children) count as one layer; by default all are opened.
+    loops are followed as they are taken. Modules at the depth ``level`` (1: the model's children) count as
+    one layer; by default all are opened.
 
     Raises:
         RecipeError: the model cannot be followed, or computes something else when it is.

@@ -43,10 +43,7 @@ def first_layer_filters(
 ) -> tuple[Filters, dict[str, NDArray[Any]]] | None:
     """Return the filters of the first layer that multiplies the pixels; None where they are no pictures.
 
-    Args:
-        model: in evaluation mode.
-        image: one that the model accepts.
-        most: number of filters to keep, those with the largest norm.
+    The ``most`` filters with the largest norm are kept.
 
     Returns:
         Filters of a convolution, or of an affine layer over the whole image, and their weights by key; None
