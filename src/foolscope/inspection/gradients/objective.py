@@ -161,7 +161,7 @@ class Objective:
     def value_at(self, name: str, index: tuple[int, ...], number: float) -> Value:
         """Evaluate the objective with one entry replaced.
 
-        The entry is that of a parameter, of ``IMAGES``, of ``LOGITS`` or of the inputs of one of :attr:`layers`.
+        It is one of a parameter, of ``IMAGES``, of ``LOGITS`` or of the inputs of one of :attr:`layers`.
         """
 
         def replaced(tensor: Tensor) -> Tensor:
