@@ -220,7 +220,7 @@ def traced():
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (Part, "does something else"),
+        (Part, "computes something else"),
         (PartOfZeros, "a part of a tensor"),
         (traced, "TorchScript"),
         (nn.Conv3d, "cannot be followed"),

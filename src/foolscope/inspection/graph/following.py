@@ -153,8 +153,8 @@ def followed(
     """Run a model and record its steps in order.
 
     Its code runs as it is, branches and loops included. A layer is a module without parts, or any of
-    PyTorch's own; operations between layers are steps too. Modules at the depth
-    ``level`` (1: the model's children) count as one layer with all they have. The model has hooks meanwhile.
+    PyTorch's own; operations between layers are steps too. Modules at the depth ``level`` (1: the model's
+    children) count as one layer with all they have. The model has hooks meanwhile.
 
     Returns:
         What the model returned; which step made it, ``None`` if none did; and the steps, each after those
