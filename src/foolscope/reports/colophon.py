@@ -33,7 +33,7 @@ def colophon(record: StudyRecord) -> list[Block]:
     took = duration_words(record.duration_seconds)
     trained = facts.get("training_seconds")
     training = (
-        f" Training the {record.trial_count:,} models takes {duration_words(trained)} in all"
+        f" Training the {record.trial_count:,} models takes {duration_words(trained)} in total"
         if trained
         else ""
     )
@@ -140,6 +140,6 @@ def _trials(record: StudyRecord) -> Table:
         ],
         rows,
         "The trials of each recipe. A trial's identity in the store is a hash of everything that "
-        "determines its result. A dash marks a diverged training.",
+        "determines its result. A dash marks a training that diverged.",
         key="trials",
     )

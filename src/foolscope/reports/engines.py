@@ -39,7 +39,7 @@ def engines_document(record: EnginesRecord) -> Document:
         sections.append(Section("Mistakes", mistakes))
     return Document(
         f"Training of {in_numpy.model} in NumPy",
-        "How accurate is the model with gradients derived by hand, and does PyTorch's training agree?",
+        "How accurate is a model trained with hand-derived gradients, and does PyTorch agree?",
         sections=sections,
         facts=[
             ("Model", in_numpy.model),
@@ -60,9 +60,9 @@ def _comparison(record: EnginesRecord) -> list[Block]:
     blocks: list[Block] = [
         Paragraph(
             (
-                "The layers of the reference are written in NumPy, and their gradients were derived by hand. "
-                "Both runs begin with the same weights and use the same minibatches and learning rates; "
-                "only the rounding of sums that are computed in another order may differ. ",
+                "The reference layers are written in NumPy, with hand-derived gradients. Both runs use the "
+                "same initial weights, minibatches and learning rates; they may differ only by rounding, "
+                "because they sum in a different order. ",
                 Reference("differences"),
                 " shows the differences.",
             )
@@ -92,14 +92,14 @@ def _table(record: EnginesRecord) -> Table:
             Column("largest difference", align="right"),
             "where",
             Column("goal", align="right"),
-            *[Column("from the last digit", align="right")] * tried,
+            *[Column("last digit changed", align="right")] * tried,
         ],
         rows,
-        "Largest difference between the run in NumPy and PyTorch's, divided by the largest value of the "
+        "Largest difference between the NumPy run and the PyTorch run, divided by the largest value of the "
         "curve or tensor.",
-        note="Weights are those of the kept checkpoint, in float32 as runs are kept."
-        + " From the last digit: the same between two runs in NumPy, one with the last digit of its initial "
-        "weights changed." * tried,
+        note="Weights are those of the kept checkpoint, which is stored in float32."
+        + " Last digit changed: the difference between two NumPy runs, one of which starts from weights with "
+        "the last digit changed." * tried,
         key="differences",
     )
 
@@ -127,13 +127,12 @@ def _figure(record: EnginesRecord) -> Figure | None:
         draw.later(
             draw.line_panels,
             range(1, len(drawn[0].by_epoch) + 1),
-            {"Difference, power of ten": curves},
+            {"Difference, log10": curves},
             x_label="epoch",
             levels={"goal": math.log10(drawn[0].goal)},
             width=640,
         ),
-        "Differences between the two runs by epoch, as powers of ten; smaller ones than a tenth of the last "
-        "digit are drawn there.",
+        "Differences between the two runs by epoch, on a log scale that ends at a tenth of the last digit.",
         f"Differences by epoch. {record.sentence}",
         key="differences-by-epoch",
     )

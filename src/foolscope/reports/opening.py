@@ -82,7 +82,7 @@ def _claims_sentences(record: StudyRecord) -> list[str]:
         if counts[outcome]
     ]
     total = len(record.claims)
-    sentences = [f"Of {one_or_many(total, 'claim')} put to the test, {join_words(parts)}."]
+    sentences = [f"Of {one_or_many(total, 'claim')} tested, {join_words(parts)}."]
     published = [claim for claim in record.claims if _is_published(claim)]
     if published:
         fates = Counter(claim.outcome for claim in published)
@@ -90,7 +90,7 @@ def _claims_sentences(record: StudyRecord) -> list[str]:
         words = {
             "upheld": f"{seeds} uphold {fates['upheld']}",
             "contradicted": f"contradict {fates['contradicted']}",
-            "undecided": f"leave {fates['undecided']} open",
+            "undecided": f"leave {fates['undecided']} undecided",
         }
         said = [words[outcome] for outcome in _CLAIM_OUTCOMES if fates[outcome] or outcome == "upheld"]
         sentences.append(
@@ -99,8 +99,8 @@ def _claims_sentences(record: StudyRecord) -> list[str]:
         noisy = sum(claim.noise is not None and claim.noise.rests_on_noise is True for claim in published)
         if noisy:
             sentences.append(
-                f"{noisy} of them rested on noise: one run per setting, as was published, could not have "
-                f"shown what {'it says' if noisy == 1 else 'they say'}."
+                f"{noisy} of them rested on noise: one run per setting, as published, could not have shown "
+                f"{'it' if noisy == 1 else 'them'}."
             )
     return sentences
 
@@ -132,7 +132,7 @@ def _published(claim: ClaimRecord) -> str:
 
 def _judgement(claim: ClaimRecord, seeds: int) -> str:
     if claim.outcome == "undecided":
-        alone = "." if claim.noise is not None else "; a single run could not have."
+        alone = "." if claim.noise is not None else ", and a single run could not."
         return f"{one_or_many(seeds, 'seed')} do not decide it{alone}"
     if claim.outcome == "contradicted":
         return f"{one_or_many(seeds, 'seed')} contradict it."

@@ -32,14 +32,14 @@ _MONTHS = (
 _THREATS = {
     "linf": "changes no pixel by more than {}",
     "l2": "moves an image by at most {} in the L2 norm (the root of its summed squares)",
-    "l1": "changes the pixels by at most {} in all",
+    "l1": "changes the pixels by at most {} in total",
 }
 _ATTACKS = {
     "apgd-nearest": "APGD towards the nearest class",
-    "apgd-next": "APGD towards the next two",
+    "apgd-next": "APGD towards the next two classes",
     "apgd-others": "APGD towards the other classes",
     "apgd-long": "long APGD",
-    "apgd-restarts": "APGD from other starts",
+    "apgd-restarts": "APGD with restarts",
     "carlini-wagner": "Carlini-Wagner",
     "deepfool": "DeepFool",
     "gaussian-noise": "Gaussian noise",

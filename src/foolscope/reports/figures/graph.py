@@ -109,12 +109,12 @@ _KEY = [
     [
         Words("In boxes:", "muted", 11),
         Words("shape, mean ± standard deviation, zeros", "series-1", 11),
-        Words("size of the loss\u2019s gradient there, per image", "series-2", 11),
+        Words("size of the loss\u2019s gradient, per image", "series-2", 11),
     ],
     [
         Words("On arrows:", "muted", 11),
-        Words("↑ the gradient that flows back", "series-2", 11),
-        Words("× the layer\u2019s gain: that, relative to the gradient at the layer", "muted", 11),
+        Words("↑ backward gradient", "series-2", 11),
+        Words("× gain: that gradient divided by the one at the layer\u2019s output", "muted", 11),
     ],
 ]
 

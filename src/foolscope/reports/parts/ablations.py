@@ -105,12 +105,12 @@ def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[Block]:
     return [
         Paragraph(
             (
-                f"Starting from {ablation.recipe}, one thing was changed at a time: {factors}. "
-                f"Every setting was trained with the same {many}; ",
+                f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
+                f"Every value was trained with the same {many}; ",
                 Reference(figure),
                 " shows each run, ",
                 Reference(table),
-                " what the runs amount to.",
+                " the means and verdicts.",
             )
         ),
         _figure(ablation, figure),
@@ -153,10 +153,9 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> Table:
         note=(
             f"Means over {one_or_many(len(ablation.seeds), 'seed')}"
             + (", with 95 % intervals in brackets" if several else "")
-            + ". p different: how likely so large a difference would be if there were none. "
-            f"p equal: how likely so small a one would be if the true one were {margin} or more. "
-            "Both are adjusted for "
-            f"{one_or_many(len(comparisons(ablation)), 'comparison')}."
+            + ". p different: the probability of a difference this large if the true one were zero. "
+            f"p equal: the probability of one this small if the true one were {margin} or more. "
+            f"Both are adjusted for {one_or_many(len(comparisons(ablation)), 'comparison')}."
         ),
         key=key,
     )
@@ -239,22 +238,22 @@ def _method(ablation: AblationRecord) -> Paragraph:
     if ablation.residual_deviation is not None:
         deviation = number(ablation.residual_deviation, scale, ablation.residual_deviation / 10)
         spread = (
-            f" What is left has a standard deviation of {deviation}{scale.unit}, pooled over all settings "
+            f" The residual standard deviation, pooled over all settings, is {deviation}{scale.unit} "
             f"({one_or_many(ablation.degrees_of_freedom, 'degree')} of freedom)."
         )
     detectable = ""
     if ablation.minimum_detectable_effect is not None:
         size = number(ablation.minimum_detectable_effect, scale)
-        detectable = f" A true difference of {size}{scale.unit} would be found four times in five."
+        detectable = f" A true difference of {size}{scale.unit} would be found with a power of 80 %."
     return Paragraph(
         (
             Strong("How a verdict is reached."),
-            " All settings of a seed see the images in the same order and, where shapes agree, start from "
-            "the same weights; so they are compared within seeds, and what the seeds differ by cancels."
-            f"{spread} A value has no effect if two one-sided t tests rule out a difference of {margin} "
-            "or more either way; it helps or hurts if a two-sided t test rules out that there is none; "
-            f"otherwise it is undecided.{detectable} Holm's method keeps the chance of even one false “helps”"
-            " or “hurts” in the table below 5 %, and likewise that of a false “no effect”.",
+            " With the same seed, all settings see the images in the same order and, where shapes agree, "
+            "start from the same weights. Settings are compared within seeds, which cancels what seeds differ "
+            f"by.{spread} A value has no effect if two one-sided t tests rule out a difference of {margin} or "
+            "more in either direction; it helps or hurts if a two-sided t test rules out that there is none; "
+            f"otherwise it is undecided.{detectable} Holm's method keeps the probability of any false "
+            "“helps” or “hurts” in the table below 5 %, and separately that of any false “no effect”.",
         )
     )
 
@@ -294,7 +293,7 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
         "matters": ("matters", "matter"),
         "no effect": (f"has no effect larger than {margin}", f"have no effect larger than {margin}"),
         "undecided": ("is undecided", "are undecided"),
-        "diverged": ("made every other value diverge", "made every other value diverge"),
+        "diverged": ("diverges at every other value", "diverge at every other value"),
     }
     parts = []
     for outcome, (singular, plural) in predicates.items():
@@ -303,7 +302,7 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
             parts.append(f"{join_words(words)} {singular if len(words) == 1 else plural}")
     metric = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
     helps = any(level.outcome == "helps" for factor in ablation.factors for level in factor.levels)
-    better = "" if helps else " No value tried was found to be better than the baseline's."
+    better = "" if helps else " No value was found to be better than the baseline's."
     return f"Among the settings of {ablation.recipe}{metric}, {'; '.join(parts)}.{better}"
 
 

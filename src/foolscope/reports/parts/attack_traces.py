@@ -37,7 +37,7 @@ _AIMS = {
     "none": "Any other class counts as success",
     "second": "It aims at the likeliest other class, and only that counts as success",
     "least-likely": "It aims at the least likely class, and only that counts as success",
-    "random": "It aims at a class drawn for each image, and only that counts as success",
+    "random": "It aims at a random class for each image, and only that counts as success",
     "every": "It aims at every other class in turn",
 }
 
@@ -90,10 +90,10 @@ def _explanation(trace: TraceRecord) -> Paragraph:
             f"{attack} was traced step by step on {models}, with the first "
             f"{one_or_many(trace.images, 'test image')}{of_source}, in the norm {norm_words(trace.norm)}: "
             f"ε = {epsilon_words(largest)} {threat_words(trace.norm, largest)}"
-            f"{_gray_levels(trace.norm, largest)}. {aim}. Success and the label's probability in ",
+            f"{_gray_levels(trace.norm, largest)}. {aim}. In ",
             Reference(f"trace-table-{trace.attack}"),
-            f" are of the {_counted_words(trace)}, {counted}{mean}; accuracy and loss are of all "
-            f"{trace.images:,}. It took {passes}, counted in images.",
+            f", success and the label's probability are over the {_counted_words(trace)}, {counted}{mean}; "
+            f"accuracy and loss are over all {trace.images:,}. It took {passes}, counted per image.",
         )
     )
 
@@ -134,7 +134,7 @@ def _band(intervals: Sequence[_Interval]) -> draw.Band:
 
 
 def _table(trace: TraceRecord) -> Table:
-    success = f"taken for {trace.target}, %" if _is_named(trace) else "successful, %"
+    success = f"classified as {trace.target}, %" if _is_named(trace) else "successful, %"
     gray = [Column("pixels 0 to 255", align="right")] if trace.norm != "linf" else []
     return Table(
         [
@@ -143,10 +143,10 @@ def _table(trace: TraceRecord) -> Table:
             Column("accuracy, %", align="right"),
             Column(success, align="right"),
             Column("label's probability, %", align="right"),
-            Column("loss at the end", align="right"),
+            Column("final loss", align="right"),
         ],
         [_row(trace, budget) for budget in trace.budgets],
-        "Outcome of the attack by budget; ε = 0 is without an attack.",
+        "Outcome of the attack by budget; ε = 0 is no attack.",
         note="In brackets: 95 % intervals of the means over the seeds." if len(trace.seeds) > 1 else "",
         key=f"trace-table-{trace.attack}",
     )

@@ -86,7 +86,7 @@ def _table(checks: Sequence[Check]) -> Table:
         for check in checks
     ]
     return Table(
-        [Column("recipe"), Column("check"), Column("result"), Column("what was measured")],
+        [Column("recipe"), Column("check"), Column("result"), Column("finding")],
         rows,
         "Sanity checks of each recipe, with its first seed.",
         key="checks",
@@ -111,10 +111,10 @@ def _range_test_blocks(record: LearningRateRange) -> list[Block]:
                 f"same minibatches, {record.steps} steps each, at a different constant learning rate each "
                 "time; ",
                 Reference(key),
-                " shows the loss at the end of each run. The suggested range, for a cyclical schedule, goes "
-                "from the rate where the loss falls by a tenth of the greatest fall to the last one where it "
-                "falls by nine tenths of it. Rates are stable until the loss diverges or falls by less than "
-                "a tenth of the greatest fall.",
+                " shows the final loss of each run. The suggested range, for a cyclical schedule, goes from "
+                "the rate at which the loss falls by 10 % of the largest fall to the last one at which it "
+                "falls by 90 % of it. Rates are stable until the loss diverges or falls by less than 10 % of "
+                "the largest fall.",
             )
         ),
         verdict,
@@ -129,7 +129,7 @@ def _range_test_blocks(record: LearningRateRange) -> list[Block]:
                         Column("training accuracy", align="right", format=".1%"),
                     ],
                     _rows(record),
-                    f"Training loss and accuracy, means over the last fifth of {record.steps} steps; the "
+                    f"Training loss and accuracy, mean over the last fifth of {record.steps} steps; the "
                     f"initial weights have a loss of {record.initial_loss:.4f} on the same images.",
                     key=f"rates-{record.recipe}",
                 )

@@ -87,9 +87,9 @@ def published_within_noise(ablation: AblationRecord) -> str:
     if noise is None or not found:
         return ""
     sentences = [
-        "Two single runs of the same setting, alike in everything but the seed, differ here by up to "
-        f"{_rounded(noise, ablation.metric)} (95 times in 100). Published differences within that: "
-        f"{'; '.join(found)}. One run each could not have shown them.",
+        f"Two runs that differ only in the seed are up to {_rounded(noise, ablation.metric)} apart here, in "
+        f"95 % of cases. Published differences within that: {'; '.join(found)}. One run each could not have "
+        "shown them.",
         *_found_anyway(ablation),
         *_published_baselines(ablation),
     ]
@@ -136,7 +136,7 @@ def _published_baselines(ablation: AblationRecord) -> list[str]:
     low, high = (f"{end * scale.factor:.6g}" for end in (min(figures), max(figures)))
     apart = _rounded(max(figures) - min(figures), ablation.metric)
     return [
-        f"The baseline itself was published {len(figures)} times, as {low} to {high}{scale.level_unit}: "
+        f"The baseline itself was published {len(figures)} times, at {low} to {high}{scale.level_unit}: "
         f"{apart} apart with nothing changed."
     ]
 

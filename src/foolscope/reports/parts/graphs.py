@@ -33,7 +33,7 @@ def _figure(graph: ModelGraph) -> Figure:
     return Figure(
         draw.later(draw.layer_graph, graph),
         f"The computational graph of {join_words(graph.recipes)}, from the images down to the loss.{whose}",
-        f"Boxes from the images over {one_or_many(layers, 'layer')} to the loss"
+        f"Boxes from the images through {one_or_many(layers, 'layer')} to the loss"
         + ("." if loss is None else f", which is {loss:.3g}."),
         key=f"graph-{graph.recipes[0]}",
     )

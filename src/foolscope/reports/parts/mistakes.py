@@ -60,17 +60,16 @@ def matrix_blocks(
     worst, best = classes[known[recall.argmin()]], classes[known[recall.argmax()]]
     lowest, highest = (f"{number(float(end), POINTS)} %" for end in (recall.min(), recall.max()))
     sentence = (
-        f"recognizes every class alike, {lowest} of the time ("
+        f"is equally accurate on every class, {lowest} ("
         if lowest == highest
-        else f"is right most often about “{best}”, {highest} of the time, "
-        f"and least often about “{worst}”, {lowest} ("
+        else f"is most accurate on “{best}”, {highest}, and least accurate on “{worst}”, {lowest} ("
     )
     blocks: list[Block] = [
         Paragraph((f"The classifier {name} {sentence}", Reference(key), ").")),
         Figure(
             draw.later(draw.confusion_matrix, matrix, classes),
-            f"What {name} takes the {image}s of each class for, in % of the class"
-            f"{' and in images' if len(classes) <= 10 else ''}{summed}. The diagonal is right.",
+            f"Predictions of {name} for the {image}s of each class, in % of the class"
+            f"{' and in images' if len(classes) <= 10 else ''}{summed}. The diagonal is correct.",
             f"Confusion matrix of {name} over {len(classes)} classes.",
             key=key,
         ),
@@ -96,7 +95,7 @@ def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: s
     return Table(
         [
             Column("true class", align="left"),
-            Column("taken for", align="left"),
+            Column("predicted class", align="left"),
             Column("images", align="right", format=","),
             Column("% of the class", align="right"),
         ],

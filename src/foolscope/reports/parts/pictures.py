@@ -16,15 +16,15 @@ Arrays = Mapping[str, NDArray[Any]]
 
 _CLASSES = 4
 _TRIPLES = (
-    " From left to right in each triple: the image, the perturbation, which is nothing where it is mid-gray, "
-    "and their sum. Below: the class predicted"
+    " From left to right in each triple: the image, the perturbation (mid-gray is zero), and their sum. "
+    "Below: the predicted class"
 )
 _CAPTIONS = {
     "fooling": f"{_TRIPLES} and its probability.",
-    "worst": " Above each: its label. Below: the class predicted and its probability, and the probability "
-    "left for the label.",
+    "worst": " Above each: its label. Below: the predicted class and its probability, and the probability "
+    "of the label.",
 }
-_WITH_BARS = f"{_TRIPLES}, and the probabilities of the likeliest classes, the same ones for both images."
+_WITH_BARS = f"{_TRIPLES}, and the probabilities of the likeliest classes, the same for both images."
 
 
 def gallery_of(

@@ -49,7 +49,7 @@ def search_document(record: SearchRecord, title: str = "") -> Document:
     smallest = amount(record.practical_difference, POINTS)
     return Document(
         title or f"Search around {record.recipe}",
-        f"Which {dimensions} would be better, and does that hold on fresh seeds?",
+        f"Which {dimensions} would be better, and does the gain hold on fresh seeds?",
         lead=[search_verdict(record)],
         sections=[Section("Better settings", search_blocks(record))],
         facts=[
@@ -100,7 +100,7 @@ def search_blocks(record: SearchRecord, suffix: str = "") -> list[Block]:
                 Reference(settings),
                 " the best of them, ",
                 Reference(fresh),
-                " how the choice does on fresh seeds.",
+                " the choice on fresh seeds.",
             )
         ),
         _figure(record, figure),
@@ -123,8 +123,8 @@ def _how(record: SearchRecord) -> str:
     count = sum(len(each.trials) for each in record.rounds)
     space = join_words([_searched(dimension) for dimension in record.dimensions])
     ways = {
-        "coarse-to-fine": "coarse to fine: first from the whole range, then "
-        f"from ranges around the best so far, each {(record.narrowing or 1) * 100:g} % as long as the last",
+        "coarse-to-fine": "coarse to fine: first from the whole range, then from ranges around the best so "
+        f"far, each {(record.narrowing or 1) * 100:g} % as wide as the one before",
         "random": "at random",
         "tpe": "by Optuna's tree-structured Parzen estimator, a round at a time",
     }
@@ -211,8 +211,8 @@ def _fresh_table(record: SearchRecord, key: str) -> Table:
         ],
         rows,
         f"Accuracy of winner and baseline on {one_or_many(len(record.fresh_seeds), 'fresh seed')}, in %.",
-        note="Means with 95 % intervals in brackets. In the search the winner was the best of many, which "
-        "flatters it; on fresh seeds nothing does.",
+        note="Means with 95 % intervals in brackets. In the search, the winner's accuracy is biased upwards, "
+        "because it is the best of many; on fresh seeds it is not.",
         key=key,
     )
 
@@ -245,7 +245,7 @@ def _figure(record: SearchRecord, key: str) -> Figure:
         ),
         f"Validation accuracy of every setting tried, by {names}, in %."
         + (" Shaded: the ranges from which the later rounds were drawn." if narrowing else "")
-        + " The ring marks the chosen setting as the search saw it, the diamond the same setting on fresh "
+        + " The ring marks the chosen setting in the search, the diamond the same setting on fresh "
         "seeds with its 95 % interval."
         * (winner is not None)
         + " The dashed line is the baseline on fresh seeds." * (baseline is not None),

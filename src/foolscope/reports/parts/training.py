@@ -40,7 +40,7 @@ _HEADINGS = {
     "test_accuracy": "test accuracy, %",
     "validation_accuracy": "validation, %",
     "training_accuracy": "training, %",
-    "robust_validation_accuracy": "validation under a small PGD, %",
+    "robust_validation_accuracy": "validation under short PGD, %",
 }
 _HEIGHT = 250
 _IN_A_ROW = 3
@@ -51,13 +51,13 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
     """Build the section about the trained classifiers."""
     drawn = [(training, training_figure(training)) for training in trainings]
     figures = [figure for _, figure in drawn if figure is not None]
-    guessing = f"; guessing would get {100 / classes:.3g} %" if classes > 1 else ""
+    guessing = f"; guessing would reach {100 / classes:.3g} %" if classes > 1 else ""
     blocks: list[Block] = [
         Paragraph(
             (
                 Reference("classifiers"),
-                f" says how often each classifier is right{guessing}. Whatever was chosen was chosen on the "
-                "validation images; the test images played no part in it.",
+                f" shows the accuracy of each classifier{guessing}. All choices were made on validation "
+                "images; test images were used for none.",
             )
         ),
         classifier_table(trainings),
@@ -87,7 +87,7 @@ def training_document(record: TrainingRecord, title: str = "") -> Document:
         sections.append(Section("Mistakes", mistakes))
     return Document(
         title or f"Training of {record.recipe}",
-        "How well does it do, and where is it wrong?",
+        "How accurate is it, and which mistakes does it make?",
         lead=[*_divergence(record), *_doubt_notices([record])],
         sections=sections,
         facts=[("Model", record.model), ("Parameters", f"{record.parameter_count:,}")],
@@ -107,7 +107,7 @@ def _divergence(record: TrainingRecord) -> list[Notice]:
     if not record.diverged:
         return []
     seeds = one_or_many(record.diverged, "seed")
-    how = f"Training diverged with {seeds}: the loss was no longer finite. Lower the learning rate."
+    how = f"Training diverged with {seeds}: the loss became infinite or NaN. Lower the learning rate."
     return [Notice(how, tone="bad")]
 
 
@@ -137,7 +137,7 @@ def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
     return Table(
         columns,
         rows,
-        "The classifiers, and how often they are right: accuracy on the three parts of the data.",
+        "Size, accuracy and training time of the classifiers.",
         note=_note(trainings),
         key="classifiers",
     )
@@ -158,14 +158,14 @@ def training_figure(training: TrainingRecord) -> Figure | None:
     if several:
         caption = [
             f"Training of {training.recipe} by epoch: lines are means over {len(_finished(training))} seeds, "
-            "bands reach from the lowest to the highest."
+            "bands span the lowest to the highest."
         ]
     if "Cost" in panels:
-        caption.append("The cost is the loss and the penalty on the weights.")
+        caption.append("The cost is the loss plus the penalty on the weights.")
     if _RATE in panels:
-        caption.append("The learning rate is that of an epoch's last step.")
+        caption.append("The learning rate is that of each epoch's last step.")
     if _leaves_out(training):
-        caption.append(f"Trials that diverged are left out ({training.diverged}).")
+        caption.append(f"Trials that diverged are skipped ({training.diverged}).")
     rows = 2 if len(panels) > _IN_A_ROW else 1
     return Figure(
         draw.later(
@@ -203,14 +203,14 @@ def _mean(training: TrainingRecord, metric: str) -> str | None:
 def _note(trainings: Sequence[TrainingRecord]) -> str:
     seeds = max((len(training.seeds) for training in trainings), default=0)
     diverged = (
-        " A mean over seeds of which some diverged would flatter; none is given."
+        " Where some seeds diverged, no mean is given: it would look better than it is."
         if any(training.diverged for training in trainings)
         else ""
     )
     means = (
         f"Means over {seeds} seeds, with 95 % intervals in brackets; time is for all seeds together."
         if seeds > 1
-        else "One seed: nothing is known of the spread between seeds, so there are no intervals."
+        else "With one seed, the spread between seeds is unknown, so there are no intervals."
     )
     return means + diverged
 
@@ -259,12 +259,12 @@ def _accuracy_sentence(trainings: Sequence[TrainingRecord], seeds: int) -> str:
         recipe, mean, low, high = scored[0]
         value, _, ends = (with_interval(mean, low, high, bounds=(0.0, 1.0)) or "").partition(" (")
         evidence = f" (95 % interval {ends.removesuffix(')')}, {seeds} seeds)" if ends else ""
-        return f"The classifier {recipe} gets {value} % of the test images right{evidence}.{diverged}"
+        return f"The test accuracy of {recipe} is {value} %{evidence}.{diverged}"
     scored.sort(key=lambda each: each[1] or 0.0)
     (worst, low_mean, *_), (best, high_mean, *_) = scored[0], scored[-1]
     ends = f"{with_unit(low_mean or 0.0)} ({worst}) to {with_unit(high_mean or 0.0)} ({best})"
     means = f", means over {seeds} seeds" if seeds > 1 else ""
-    return f"Test accuracy runs from {ends}{means}.{diverged}"
+    return f"Test accuracy ranges from {ends}{means}.{diverged}"
 
 
 def _doubts(trainings: Sequence[TrainingRecord]) -> list[str]:

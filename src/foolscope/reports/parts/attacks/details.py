@@ -158,7 +158,7 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
     unit = "in 1/255" if times > 1 else "pixels from 0 to 1"
     key = f"sizes-{plan}"
     return Section(
-        "How small the perturbations are",
+        "Perturbation sizes",
         [
             Paragraph((*[f"{_median_words(*each, times)} " for each in known], "See ", Reference(key), ".")),
             Figure(
@@ -169,9 +169,9 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
                     x_label=f"size of the perturbation ({norm_words(first.norm)}), {unit}",
                     width=680,
                 ),
-                "Images misclassified, by the size of the smallest perturbation found; at 0 those that are "
-                "misclassified without one. Dashed lines are the budgets. Smaller perturbations may exist: "
-                "where a curve jumps at a budget, an attack has used all of it.",
+                "Images misclassified after a perturbation of at most this size, the smallest found; at 0, "
+                "images misclassified without an attack. Dashed lines are the budgets. Smaller perturbations "
+                "may exist: where a curve jumps at a budget, an attack used all of it.",
                 f"Rising curves of the images fooled against the size of the perturbation, for "
                 f"{join_words([curve.recipe for curve, _ in known])}.",
                 key=key,
@@ -232,7 +232,7 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
             f"Matrix of the class against the class predicted under attack, for {curve.recipe}.",
             key=f"becomes-{key}",
         ),
-        Details("The numbers by class", [_class_table(curve, details, order, key)]),
+        Details("Numbers by class", [_class_table(curve, details, order, key)]),
     ]
 
 

@@ -35,7 +35,7 @@ def attack_document(
     names = [] if curve.details is None else curve.details.classes
     return Document(
         f"Attack on {curve.recipe}",
-        "How much of its accuracy does an attack leave?",
+        "How accurate is it under attack?",
         sections=[
             Section(TITLE, [*attack_blocks([curve], classes), *fooling_images([gallery], arrays, names)])
         ],
@@ -71,8 +71,8 @@ def _robustness_sentence(curves: Sequence[CurveRecord]) -> str:
     )
     left = [(f"for {curve.recipe}", with_unit(curve.mean[place])) for curve in curves]
     words = [f"{accuracy} {whose}" for whose, accuracy in left]
-    words[0] = f"{left[0][1]} of the test images right {left[0][0]}"
-    return f"An attack that {threat_words(first.norm, first.epsilons[place])} leaves {join_words(words)}."
+    threat = threat_words(first.norm, first.epsilons[place])
+    return f"An attack that {threat} reduces the test accuracy to {join_words(words)}."
 
 
 def _doubts(curves: Sequence[CurveRecord]) -> list[str]:

@@ -70,7 +70,7 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
         _table(curves, plan),
         Paragraph(
             f"{_attacked_words(curves)} {_clean_words(curves)}It took {count_words(forwards)} forward and "
-            f"{count_words(backwards)} backward passes, counted in images."
+            f"{count_words(backwards)} backward passes, counted per image."
         ),
     ]
     for curve in curves:
@@ -89,12 +89,12 @@ def _attacked_words(curves: Sequence[CurveRecord]) -> str:
         recipes = "each recipe" if len(curves) > 1 else first.recipe
         models = f"The models of {seeds} seeds" if seeds > 1 else "One model"
         verb = "were" if seeds > 1 else "was"
-        return f"{models} of {recipes} {verb} attacked, on the first {one_or_many(count, 'test image')}."
+        return f"{models} of {recipes} {verb} attacked on the first {one_or_many(count, 'test image')}."
     model = f"Run {subject.run[:10]}" if subject.run else f"The model {subject.model or first.recipe}"
     images = one_or_many(count, f"{subject.split or ''} image".strip())
     if not subject.dataset:
-        return f"{model} was attacked, on {images}."
-    return f"{model} was attacked, on the first {images} of {subject.dataset}."
+        return f"{model} was attacked on {images}."
+    return f"{model} was attacked on the first {images} of {subject.dataset}."
 
 
 def _clean_words(curves: Sequence[CurveRecord]) -> str:
@@ -163,7 +163,7 @@ def _percent(ends: Sequence[float | None]) -> list[float] | None:
 def _interval_words(curves: Sequence[CurveRecord]) -> str:
     """Say what the intervals cover: with one model only the choice of images."""
     if all(len(curve.accuracies) == 1 for curve in curves):
-        return "95 % intervals for images drawn like these"
+        return "95 % intervals over the choice of images"
     return "means over the seeds, with 95 % intervals"
 
 

@@ -12,8 +12,8 @@ __all__ = ["blocks", "sentence"]
 def sentence(record: DemonstrationRecord) -> str:
     """Say how hidden units grow with t/ε, and that the guarantee held."""
     return (
-        f"The errors of networks with stated weights are at most {_share(record, 'error_share')} of the "
-        "guaranteed bounds; hidden units grow like t/ε to the power of "
+        f"The errors of networks with constructed weights are at most {_share(record, 'error_share')} of the "
+        "guaranteed bounds; the number of hidden units grows as t/ε to the power of "
         f"{mean_text(record, 'line_slope')} on the line and {mean_text(record, 'plane_slope')} in the plane."
     )
 
@@ -26,8 +26,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         for place in ("line", "plane")
     }
     pieces = (
-        f"A sigmoid unit {formula('σ(wx + b)')} is a step at −b/w, as steep as w, as high as its output "
-        f"weight. Two of them make a bump: {formula('σ(500x − 200) + σ(−500x + 300) − 1')} is "
+        f"A sigmoid unit {formula('σ(wx + b)')} is a step at −b/w with steepness w and the height of its "
+        f"output weight. Two of them make a bump: {formula('σ(500x − 200) + σ(−500x + 300) − 1')} is "
         f"{mean_text(record, 'bump_height')} at 0.5 "
         f"and at most {mean_text(record, 'bump_outside')} further than 0.02 from [0.4, 0.6]. Four hidden "
         f"units and one output unit make a tower, {mean_text(record, 'tower_height')} high at its center and "
@@ -35,10 +35,10 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
     )
     cost = (
         "A function whose slope in each direction is at most t changes within a cell by no more than t times "
-        "its width, so that cells of a width proportional to ε/t, each with one height, come within ε: about "
+        "its width, so cells of a width proportional to ε/t, each with one height, are within ε: about "
         "t/ε hidden units on the line and (t/ε)² in the plane. Overlaps of neighbors and the finite "
         f"steepness are part of the guaranteed bound, which is at most {mean_text(record, 'bound_share')} of "
-        f"the ε asked for; the largest measured error on a fine grid is {_share(record, 'error_share')} "
+        f"the requested ε; the largest measured error on a fine grid is {_share(record, 'error_share')} "
         f"of that bound, over three functions on the line (t/ε = {ratios['line']}) and three in the plane "
         f"(t/ε = {ratios['plane']})."
     )
@@ -46,16 +46,16 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"For comparison, networks of one hidden layer were trained with {settings['training_steps']:,} "
         "steps of Adam. With the same number of units their error was smaller in "
         f"{_share(record, 'line_trained_nearer')} of the cases on the line and "
-        f"{_share(record, 'plane_trained_nearer')} in the plane; they reached the error of the stated "
-        f"network with fewer units in {_share(record, 'line_trained_fewer')} and "
-        f"{_share(record, 'plane_trained_fewer')}. Training has no guarantee, and longer training may need "
-        "fewer units."
+        f"{_share(record, 'plane_trained_nearer')} in the plane; they reached the error of the "
+        f"constructed network with fewer units in {_share(record, 'line_trained_fewer')} and "
+        f"{_share(record, 'plane_trained_fewer')}. Training has no guarantee, and longer training might "
+        "need fewer units."
     )
     costs = {"on the line": record.data["line"], "in the plane": record.data["plane"]}
     figure = Figure(
         draw.later(draw.approximation, stated, costs),
-        f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units whose weights are "
-        f"stated, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
+        f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units and constructed "
+        f"weights, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
         "for ε; the lines have the fitted slopes. First seed.",
         "A curve with a staircase along it inside a band, and hidden units rising with t/ε along straight "
         "lines.",

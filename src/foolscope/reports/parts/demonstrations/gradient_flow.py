@@ -27,9 +27,9 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"{formula('∂L/∂hₜ₋₁ = wᵀ diag(φ′) ∂L/∂hₜ')}. Each factor has norm at most ‖w‖, if φ has slope at "
         f"most 1: over {formula('T − t')} steps the norm is at most ‖w‖^(T−t) times that of the "
         "last state, ‖w‖^(T−1) from the first. Below 1 it vanishes; above 1 it may explode. The recurrent "
-        "matrices here are orthogonal times a factor, so that a linear recurrence attains the bound (to "
-        f"{mean_text(record, 'theory_error')}, their weights being in float32); no RNN exceeds it (the "
-        f"largest share is {mean_text(record, 'bound_share')}). The networks are as initialized and read "
+        "matrices here are orthogonal times a factor, so a linear recurrence attains the bound (within "
+        f"{mean_text(record, 'theory_error')}; the weights are float32). No RNN exceeds it (the largest "
+        f"fraction is {mean_text(record, 'bound_share')}). The networks are untrained and read "
         f"{settings['images']} images of noise, {settings['rows']} rows of {settings['width']} numbers each."
     )
     said = [
@@ -40,9 +40,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
     gates = [f"{mean_text(record, f'lstm@{bias:g}')} with {bias:g}" for bias in settings["forget_biases"]]
     cures = (
         f"A saturating activation damps the gradient: with tanh it is scaled by {join_words(said)}. An "
-        "LSTM carries its memory through "
-        "a gate instead of a matrix; the ratio of the gradient at its first cell to that at its last depends "
-        f"on the bias of the forget gate: {join_words(gates)}."
+        "LSTM carries its memory through a gate instead of a matrix; the ratio of the gradient at its first "
+        f"cell to that at its last depends on the bias of the forget gate: {join_words(gates)}."
     )
     return [
         Paragraph(bound),
@@ -50,8 +49,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         Figure(
             draw.later(draw.gradient_flow, _panels(record, "panels")),
             "The norm of the loss\u2019s gradient with respect to the state after each time step, "
-            "divided by the "
-            "last, at initialization; dashed, the bound. The state of the LSTM is its cell. First seed.",
+            "divided by the last, at initialization. Dashed: the bound. The state of the LSTM is its cell. "
+            "First seed.",
             "Curves over the time steps on a logarithmic axis: straight for linear recurrences, below them "
             "for tanh.",
             key=f"flow-{record.name}",
@@ -60,7 +59,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         Figure(
             draw.later(draw.gradient_flow, _panels(record, "trained_panels")),
             f"The same after {settings['training_steps']} steps of training. First seed.",
-            "Curves over the time steps on a logarithmic axis; what diverged is named.",
+            "Curves over the time steps on a logarithmic axis; diverged runs are named.",
             key=f"trained-flow-{record.name}",
         ),
     ]
@@ -72,9 +71,9 @@ def _training(record: DemonstrationRecord) -> str:
     steepest = f"{max(settings['spectral_norms']):g}"
     ends = record.measure("free_loss")
     free = (
-        f"ends at {mean_text(record, 'free_loss')} times its first loss"
+        f"ends at {mean_text(record, 'free_loss')} times its initial loss"
         if ends.mean is not None
-        else f"ends in numbers that are not finite in {ends.values.count(None)} of {len(ends.values)} seeds"
+        else f"becomes infinite or NaN in {ends.values.count(None)} of {len(ends.values)} seeds"
     )
     reached = [
         f"{mean_text(record, f'tanh_trained@{norm:g}')} {_of(norm)}" for norm in settings["spectral_norms"]
@@ -84,11 +83,11 @@ def _training(record: DemonstrationRecord) -> str:
     ]
     return (
         f"In training: the same networks after {settings['training_steps']} steps of plain gradient descent "
-        f"at {settings['training_rate']:g} on digits, enlarged to as many rows. The linear recurrence with "
-        f"{formula('‖w‖ = ' + steepest)} has a first step of {mean_text(record, 'free_step')} times the "
+        f"at {settings['training_rate']:g} on digits, enlarged to the same number of rows. The linear recurrence "
+        f"with {formula('‖w‖ = ' + steepest)} has a first step of norm {mean_text(record, 'free_step')} times the "
         f"learning rate and {free}. Clipping by norm changes the length of a step, not its direction: with "
         f"steps of at most {mean_text(record, 'clipped_step')} times the learning rate the same network ends "
-        f"at {mean_text(record, 'clipped_loss')} times its first loss. Weight decay (an L2 coefficient of "
+        f"at {mean_text(record, 'clipped_loss')} times its initial loss. Weight decay (an L2 coefficient of "
         f"{settings['l2']:g}) reduces ‖w‖ itself, but slowly: the tanh recurrence that began at {steepest} "
         f"ends at {mean_text(record, 'decayed_norm')} times the ‖w‖ without it. After training, tanh scales "
         f"the gradient by {join_words(reached)}, an LSTM by {join_words(gates)}."

@@ -38,13 +38,12 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"{formula('H = (2/N) XᵀX')}, X with a column of ones for the bias. Along an eigenvector the "
         f"distance from the lowest point is multiplied by {formula('1 − ηλ')} in every step: it shrinks if "
         f"{formula('η < 2/λ')}, and beyond that it changes sign and grows. The steepest direction decides: "
-        f"{formula('λ_max = ' + mean_text(record, 'curvature'))}, so that rates must stay below "
+        f"{formula('λ_max = ' + mean_text(record, 'curvature'))}, so learning rates must stay below "
         f"{formula('2/λ_max = ' + mean_text(record, 'bound'))}. The flattest one, "
-        f"{mean_text(record, 'condition')} times flatter, decides how many steps it takes. The bound is "
-        "sharp: at "
-        f"0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of {settings['steps']:,}; at "
-        f"1.01 of it the last loss is {mean_text(record, 'growth_above')} times the lowest. A descent is "
-        "stopped when its loss exceeds a million times the first."
+        f"{mean_text(record, 'condition')} times flatter, determines how many steps are needed. The bound is "
+        f"sharp: at 0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of {settings['steps']:,}; at "
+        f"1.01 of it the final loss is {mean_text(record, 'growth_above')} times the lowest. A descent stops "
+        "when its loss exceeds a million times the initial one."
     )
     figure = Figure(
         draw.later(

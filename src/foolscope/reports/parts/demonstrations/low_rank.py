@@ -58,7 +58,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         ),
         "The value by step from each random start, both axes logarithmic, and the minimum. "
         "Plateaus are saddle points. First seed.",
-        "Curves that fall in stages, each from another start, to one common line.",
+        "Curves that fall in stages, each from a different start, to one common line.",
         key=f"factorization-{record.name}",
     )
     return [Paragraph(problem), Paragraph(descent), figure]

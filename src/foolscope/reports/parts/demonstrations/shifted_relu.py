@@ -11,9 +11,9 @@ __all__ = ["blocks", "sentence"]
 def sentence(record: DemonstrationRecord) -> str:
     """Say how far the outputs agree with biases, and the loss without."""
     return (
-        "With biases a network of max(t, o) and its conversion to max(t, 0) differ by at most "
-        f"{mean_text(record, 'output_difference')}; without biases the best loss of a ReLU network is "
-        f"{mean_text(record, 'loss_without_bias')} of the mean square of what a shifted one computes."
+        "With biases, the outputs of a network of max(t, o) and of its conversion to max(t, 0) differ by at "
+        f"most {mean_text(record, 'output_difference')}; without biases, the best loss of a ReLU network is "
+        f"{mean_text(record, 'loss_without_bias')} times the mean square of a shifted network's output."
     )
 
 
@@ -22,9 +22,9 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
     settings = record.settings
     conversion = (
         f"A hidden unit {formula('max(t, o)')} with a learned offset o is {formula('max(t − o, 0) + o')}. So "
-        f"the offset goes into the biases around it: a network with {formula('t = W₁x + b₁')} and "
+        f"the biases around it absorb the offset: a network with {formula('t = W₁x + b₁')} and "
         f"{formula('y = W₂ max(t, o) + b₂')} computes the same as one of ordinary ReLUs with the biases "
-        f"{formula('b₁ − o')} and {formula('b₂ + W₂ o')}, and the other way round. The offset adds "
+        f"{formula('b₁ − o')} and {formula('b₂ + W₂ o')}, and vice versa. The offset adds "
         f"nothing to what the networks can compute. Here, with {settings['inputs']} inputs, "
         f"{settings['hidden']} hidden units and {settings['outputs']} outputs, in float64, the outputs "
         f"differ by at most {mean_text(record, 'output_difference')}."
@@ -34,41 +34,41 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "gradients of the shifted network from those of the ReLU network (with a prime): "
         f"{formula('∂W₁ = ∂W₁′')}, {formula('∂b₁ = ∂b₁′')}, {formula('∂b₂ = ∂b₂′')}, but "
         f"{formula('∂W₂ = ∂W₂′ + ∂b₂′ oᵀ')} and {formula('∂o = W₂ᵀ ∂b₂′ − ∂b₁′')}. After "
-        f"{settings['steps']} steps of η = {settings['learning_rate']:g} from matched starts the parameters, "
-        "converted, differ by at most"
+        f"{settings['steps']} steps of η = {settings['learning_rate']:g} from matched starts, the converted "
+        "parameters differ by at most"
     )
     items = [
         (
             Strong(mean_text(record, "matched_difference")),
             " with matched steps: the ReLU network takes the steps of the shifted one, by these equations. "
-            "Training is the same, seen in other coordinates.",
+            "Training is the same in other coordinates.",
         ),
         (
             Strong(mean_text(record, "held_difference")),
-            " with equal steps where the offset and W₂ are held: all that moves then has equal gradients.",
+            " with equal steps, the offset and W₂ held fixed: the other parameters have equal gradients.",
         ),
         (
             Strong(mean_text(record, "equal_difference")),
-            " with equal steps of everything: the paths part, because W₂ of the shifted network sees its "
-            "hidden units with o added, and o moves too. Both learn: the last losses differ by "
-            f"{mean_text(record, 'loss_difference')} of the first.",
+            " with equal steps of all parameters: the networks move apart, because W₂ of the shifted network "
+            "sees its hidden units with o added, and o moves too. Both learn: their final losses differ by "
+            f"{mean_text(record, 'loss_difference')} times the initial loss.",
         ),
     ]
     without = (
         "Without biases nothing absorbs the offset. A ReLU network of one input x is then a x for x > 0 "
-        "and b x for x < 0, however many units it has, so that its best loss follows in closed form: "
-        f"{mean_text(record, 'loss_without_bias')} of the targets' mean square, targets that a shifted "
-        "network without biases computes exactly. "
-        f"Training comes to {mean_text(record, 'trained_without_bias')} times that best. With biases the "
-        f"conversion leaves {mean_text(record, 'loss_with_bias')} of the targets\u2019 mean square, which is "
-        "rounding."
+        "and b x for x < 0, however many units it has, so its best loss is known in closed form: "
+        f"{mean_text(record, 'loss_without_bias')} times the mean square of the targets, which a shifted "
+        "network without biases computes exactly. Training reaches "
+        f"{mean_text(record, 'trained_without_bias')} times that loss. With biases, the loss of the "
+        f"conversion is {mean_text(record, 'loss_with_bias')} times the mean square of the targets, which is "
+        "rounding error."
     )
     sigmoid = (
-        f"The sigmoid {formula('σ(x) = 1 / (1 + e⁻ˣ)')} is four operations. Backwards, every operation "
+        f"The sigmoid {formula('σ(x) = 1 / (1 + e⁻ˣ)')} is four operations. In the backward pass, each "
         "multiplies the incoming gradient by its local slope, written on the edges: "
         f"{formula('−1/v² = −σ²')} of the reciprocal, 1 of the sum, {formula('u = e⁻ˣ')} of the exponential, "
         f"−1 of the negation. Their product is {formula('σ² e⁻ˣ')}, and as {formula('e⁻ˣ = 1/σ − 1')}, it "
-        f"is {formula('σ(1 − σ)')}: to {mean_text(record, 'sigmoid_error')} at 65 places from −8 to 8."
+        f"is {formula('σ(1 − σ)')}, within {mean_text(record, 'sigmoid_error')} at 65 points from −8 to 8."
     )
     return [
         Paragraph(conversion),
@@ -87,8 +87,8 @@ def _training(record: DemonstrationRecord) -> Figure:
     return Figure(
         draw.later(draw.descent_curves, curves, title="Mean squared error"),
         "The loss by step from matched starts, both axes logarithmic: with matched steps the two networks "
-        "are one, with equal steps they part. First seed.",
-        "Three falling curves, two of which lie on each other.",
+        "coincide, with equal steps they move apart. First seed.",
+        "Three falling curves, two of which coincide.",
         key=f"training-{record.name}",
     )
 
@@ -103,8 +103,8 @@ def _functions(record: DemonstrationRecord) -> Figure:
         draw.later(
             draw.line_panels, picture["x"], {"Output": curves}, x_label="input x", width=680, height=300
         ),
-        "What a shifted network without biases computes, and the best that any ReLU network without biases "
-        "can fit to it. First seed.",
+        "The output of a shifted network without biases, and the best fit to it by any ReLU network without "
+        "biases. First seed.",
         "A curve, and far from it two straight lines that meet at the origin.",
         key=f"without-bias-{record.name}",
     )

@@ -31,11 +31,11 @@ def calibration_sentence(record: Calibration) -> str:
         f"points in {len(record.bins)} bins"
     )
     if record.expected_error <= record.highest_by_chance:
-        return f"{found}, no more than by chance ({chance} on average, up to {highest} in 95 % of cases)."
+        return f"{found}, as with perfect calibration (mean {chance}, 95 % quantile {highest})."
     kind = "overconfident" if record.mean_confidence > record.accuracy else "underconfident"
     if abs(record.mean_confidence - record.accuracy) < record.expected_error / 2:
         kind = "overconfident in some bins and underconfident in others"
-    return f"{found}, above the {highest} that chance reaches in 5 % of cases: the model is {kind}."
+    return f"{found}, above the 95 % quantile with perfect calibration, {highest}: the model is {kind}."
 
 
 def calibration_blocks(record: Calibration) -> list[Block]:
@@ -58,21 +58,21 @@ def calibration_blocks(record: Calibration) -> list[Block]:
             key="reliability",
         ),
         Table(
-            [Column("score"), Column("value", align="right"), Column("of a perfect model", align="right")],
+            [Column("score"), Column("value", align="right"), Column("perfect model", align="right")],
             [
                 [
                     f"expected calibration error, {len(bins)} bins, points",
                     _points(record.expected_error),
                     "0",
                 ],
-                ["its mean if every confidence were true", _points(record.expected_by_chance), None],
-                ["its 95 % quantile if every confidence were true", _points(record.highest_by_chance), None],
+                ["its mean with perfect calibration", _points(record.expected_by_chance), None],
+                ["its 95 % quantile with perfect calibration", _points(record.highest_by_chance), None],
                 ["negative log-likelihood, nats", number(record.negative_log_likelihood, PLAIN), "0"],
                 ["Brier score, 0 to 2", number(record.brier_score, PLAIN), "0"],
             ],
             "Scores of the predicted probabilities.",
             note="The expected calibration error is Σ share of the bin · |accuracy − confidence|. It is "
-            "above 0 even for true confidences, because each bin holds finitely many images; its "
+            "above 0 even with perfect calibration, because each bin holds finitely many images; its "
             "distribution in that case was simulated with 1,000 draws.",
             key="calibration",
         ),
@@ -128,7 +128,7 @@ def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[Block]
     flat = record.images - record.counted
     if flat:
         blocks.append(
-            Paragraph(f"{one_or_many(flat, 'image')} without any gradient or edge are not counted here.")
+            Paragraph(f"{one_or_many(flat, 'image')} without a gradient or without edges are skipped.")
         )
     for kind, pictures in (("correctly", record.right), ("incorrectly", record.wrong)):
         rows = [row for each in pictures if (row := _triple(each, arrays))]
@@ -137,7 +137,7 @@ def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[Block]
                 Gallery(
                     rows,
                     f"The first images that are classified {kind}. In each triple: the image, the magnitude "
-                    "of the gradient with respect to its pixels (white from the 99 % quantile on), and the "
+                    "of the gradient with respect to its pixels (white above the 99 % quantile), and the "
                     "image's edges.",
                     key=f"gradients-{kind}",
                 )

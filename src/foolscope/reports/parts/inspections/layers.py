@@ -92,8 +92,8 @@ def filter_blocks(record: Filters, arrays: Arrays) -> list[Block]:
     return [
         Gallery(
             rows,
-            f"Weights of the first layer, {record.layer}: {which}, each of which sees {sees}. Mid-gray is "
-            "zero; white and black are plus and minus the largest magnitude of each.",
+            f"Weights of the first layer, {record.layer}: {which}. Each unit sees {sees}. Mid-gray is zero; "
+            "white and black are plus and minus the largest magnitude of the unit.",
             key="filters",
         )
     ]
@@ -181,7 +181,7 @@ def flow_sentence(record: ModelInspection) -> str:
         return "The loss has no finite, nonzero gradient."
     if len(norms) == 1:
         at_images = significant(norms[0][1])
-        return f"The gradient's norm is {at_images} at the images; the model does not show its layers."
+        return f"The gradient's norm is {at_images} at the images; the model does not expose its layers."
     factor = norms[0][1] / norms[-1][1]
     return (
         f"The gradient's norm is {significant(norms[-1][1])} at {norms[-1][0]}, the last layer, and "

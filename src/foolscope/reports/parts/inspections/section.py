@@ -41,7 +41,7 @@ def inspected_section(record: StudyInspection, arrays: Arrays) -> Section:
     blocks: list[Block] = [
         Paragraph(
             (
-                f"{models} inspected, on the first {images}. {f'{said} ' if said else ''}",
+                f"{models} inspected on the first {images}. {f'{said} ' if said else ''}",
                 Reference(f"{record.prefix}measures"),
                 " lists the measures" + (", means over the seeds." if several else "."),
             )
@@ -59,7 +59,7 @@ def inspected_section(record: StudyInspection, arrays: Arrays) -> Section:
     if several and parts:
         blocks.append(
             Paragraph(
-                f"What follows is about the model of seed {record.seeds[0]}; intervals are over its images."
+                f"The rest is about the model of seed {record.seeds[0]}; intervals are over its images."
             )
         )
     blocks += prefixed(parts, record.prefix)
@@ -80,7 +80,7 @@ def inspected_sentence(record: StudyInspection) -> str:
         points = with_interval(error.mean, error.low, error.high, POINTS, (0.0, 1.0))
         said.append(
             f"The expected calibration error of {record.recipe} is {points} points; "
-            f"if its confidences were true, it would be {number(chance.mean, POINTS)}."
+            f"with perfect calibration it would be {number(chance.mean, POINTS)}."
         )
     return " ".join(said)
 

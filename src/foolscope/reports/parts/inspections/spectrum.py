@@ -117,7 +117,7 @@ def compression_blocks(record: ModelInspection) -> list[Block]:
                     width=680,
                     height=330,
                 ),
-                "Accuracy against rank.",
+                "Accuracy by rank.",
                 "Accuracy with and without attack, rising with the rank.",
                 key="compression-figure",
             )
