@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             message = f"{message}{stop} Try: {error.ctx.command_path} --help"
         _fail(message)
     except (KeyboardInterrupt, click.Abort) as error:
-        what_next = str(error) or "the same command goes on where it was"
+        what_next = str(error) or "the same command continues where it stopped"
         click.echo(f"foolscope: interrupted; {what_next}", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough

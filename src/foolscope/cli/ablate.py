@@ -44,13 +44,15 @@ Examples:
     metavar="FIELD=A,B,C",
     help="A field and its values; repeat for several factors.",
 )
-@click.option("--seeds", type=click.IntRange(2, 1000), default=5, show_default=True, help="Trials per cell.")
+@click.option(
+    "--seeds", type=click.IntRange(2, 1000), default=5, show_default=True, help="Seeds per setting."
+)
 @click.option(
     "--metric",
     default="test_accuracy",
     show_default=True,
     metavar="NAME",
-    help=f"Which result decides: {join_words(METRICS, 'or')}.",
+    help=f"Metric that is compared: {join_words(METRICS, 'or')}.",
 )
 @click.option(
     "--practical-difference",

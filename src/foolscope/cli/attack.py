@@ -70,13 +70,13 @@ Any other model: a factory in a file or a package, with weights; TorchScript or 
     "--time-budget",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Stop after this time; the same command goes on where it stopped.",
+    help="Stop after this time; the same command continues.",
 )
 @image_options
 @click.option(
     "--seed",
     type=click.IntRange(0),
-    help="Root of the attacks' randomness.  [default: the run's own seed; 0 for a MODEL]",
+    help="Seed of the attacks.  [default: the run's own seed; 0 for a MODEL]",
 )
 @json_option
 @report_option
@@ -120,7 +120,7 @@ def command(
     evaluation = {"--surrogate": surrogate, "--8-bit": eight_bit or None, "--time-budget": time_budget}
     for option, value in evaluation.items():
         if attacks and value is not None:
-            raise RecipeError(f"{option} is for the full evaluation; leave out --attack, or {option}")
+            raise RecipeError(f"{option} is for the full evaluation; omit --attack, or {option}")
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
     subject = subject_of(model, weights, (mean, std), images, session)
     print_doubts(subject)
@@ -142,7 +142,7 @@ def command(
             )
         )
         if attacked.attack.was_stored:
-            observe(StageEvent("attacking", 1.0, "done before; read from the store"))
+            observe(StageEvent("attacking", 1.0, "read from the store"))
     attack = attacked.attack
     tables = ["robust-table-*", "taken-table-*", "masking*"]
     print_result(attacked, tables, page, _as_json(attack) if as_json else None)
@@ -151,7 +151,7 @@ def command(
     for remark in subject.remarks:
         click.echo(f"Note: {remark}.")
     if attack.curve.unfinished:
-        click.echo("Not finished: run the same command again to go on.")
+        click.echo("Not finished: run the same command again to continue.")
     else:
         click.echo(f"The result for each image is in {attack.folder}.")
 
@@ -169,8 +169,8 @@ def _attacks(names: Sequence[str], steps: int | None, restarts: int | None) -> l
         require_known(name, ATTACKS, "attack")
     unused = [name for name in given if not any(name in ATTACKS[each].model_fields for each in names)]
     if unused:
-        means = f"means nothing to {', '.join(names)}" if names else "is for an attack by name"
-        raise RecipeError(f"--{unused[0]} {means}; add --attack pgd, or leave out --{unused[0]}")
+        means = f"does not apply to {', '.join(names)}" if names else "is for an attack by name"
+        raise RecipeError(f"--{unused[0]} {means}; add --attack pgd, or omit --{unused[0]}")
     return [
         attack_from(
             {"name": name, **{each: given[each] for each in given if each in ATTACKS[name].model_fields}}

@@ -36,7 +36,7 @@ Examples:
 """
 
 _PARTS = {
-    "confusion": "Which classes are mistaken for which.",
+    "confusion": "The confusion matrix.",
     "calibration": "Whether its confidence matches its accuracy.",
     "input-gradients": "Whether the gradient with respect to the pixels follows edges; pictures in --report.",
     "filters": "The first layer's weights as pictures, in the report.",
@@ -59,7 +59,7 @@ def _part_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--compress",
     metavar="X[,X]",
-    help="Replace each layer by its best factors at these fractions of its full rank, such as 0.5,0.25.",
+    help="Replace each layer by its best approximation at these fractions of the full rank, as in 0.5,0.25.",
 )
 @graph_option
 @norm_option("Norm of the attack on compressed models.")
@@ -68,7 +68,7 @@ def _part_options(function: Callable[..., None]) -> Callable[..., None]:
 )
 @model_options
 @image_options
-@seed_option("Root of all randomness.")
+@seed_option("Seed of all randomness.")
 @json_option
 @report_option
 @session_options
@@ -96,7 +96,7 @@ def command(
     """Inspect a model: its mistakes and confidence, its weights, gradients and spectra.
 
     All parts are shown unless some are named. The model is a stored RUN, by its identity or its first
-    letters, or a MODEL of anyone's: package.module:factory, file.py:factory, or a TorchScript or
+    letters, or any other MODEL: package.module:factory, file.py:factory, or a TorchScript or
     torch.export file. It takes images in [0, 1] and returns logits.
     """
     require_known(norm, NORMS, "norm")

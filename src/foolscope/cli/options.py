@@ -197,7 +197,7 @@ def training_options(function: Function) -> Function:
         "--workers",
         type=click.IntRange(1),
         metavar="N",
-        help="At most this many packs at a time.  [default: as many as there are cores]",
+        help="Most packs at a time.  [default: the number of cores]",
     )(session_options(function))
     return click.option(
         "--executor",
@@ -205,7 +205,7 @@ def training_options(function: Function) -> Function:
         metavar="|".join(["auto", *EXECUTORS]),
         default="auto",
         show_default=True,
-        help="Who trains the packs.",
+        help="Where packs train: in this process, in several, or on a Ray cluster.",
     )(function)
 
 
@@ -226,7 +226,7 @@ def session_options(function: Function) -> Function:
         return function(*arguments, session=session, **options)
 
     decorated = click.option(
-        "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1 …"
+        "--device", default="auto", show_default=True, help="Device: auto, cpu, cuda, cuda:1 …"
     )(with_session)
     return store_option(data_option(decorated))  # type: ignore[return-value]  # the command has one argument
 
@@ -236,7 +236,7 @@ def data_option(function: Function) -> Function:
     return click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Where the data sets are.  [default: $FOOLSCOPE_DATA, else ~/.cache/foolscope/data]",
+        help="Folder of the data sets.  [default: $FOOLSCOPE_DATA, else ~/.cache/foolscope/data]",
     )(function)
 
 
@@ -249,7 +249,7 @@ def store_option(function: Function) -> Function:
         default=_DEFAULT_STORE,
         envvar="FOOLSCOPE_STORE",
         show_default=True,
-        help="Where runs are kept; also $FOOLSCOPE_STORE.",
+        help="Folder in which runs are kept; also $FOOLSCOPE_STORE.",
     )(function)
 
 
@@ -265,7 +265,7 @@ def report_option(function: Function) -> Function:
         "page",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE.html",
-        help="Also write a page with figures and tables there.",
+        help="Also write a report with figures and tables to this file.",
     )(function)
 
 

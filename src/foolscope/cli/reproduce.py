@@ -16,13 +16,13 @@ Examples:
   foolscope reproduce          what can be reproduced
   foolscope reproduce A3       one experiment: published figures beside ours, and the verdicts
   foolscope reproduce D        all that begin with D
-  foolscope reproduce all      everything; what has been run before is not run again
+  foolscope reproduce all      everything; nothing is trained twice
 """
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("name", required=False, metavar="[NAME]")
-@click.option("--seeds", type=click.IntRange(2, 1000), help="Trials per cell, instead of the study's.")
+@click.option("--seeds", type=click.IntRange(2, 1000), help="Seeds per setting, instead of the study's.")
 @json_option
 @training_options
 def command(

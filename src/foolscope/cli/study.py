@@ -27,7 +27,7 @@ Examples:
 @click.option(
     "--write", "target", type=click.Path(path_type=Path), help="Copy the study file there; run nothing."
 )
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Trials per cell, instead of the file's.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Seeds per setting, instead of the file's.")
 @click.option("--list", "list_only", is_flag=True, help="List the built-in studies; run nothing.")
 @json_option
 @training_options

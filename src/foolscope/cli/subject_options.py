@@ -52,22 +52,24 @@ def model_options(function: Function) -> Function:
             click.option(
                 "--weights",
                 type=click.Path(path_type=Path, dir_okay=False),
-                help="Weights for a MODEL that a factory builds: safetensors, or a state dict; never a "
-                "pickle.",
+                help="Weights for a MODEL that a factory builds: safetensors, or a plain state dict.",
             ),
             click.option(
                 "--dataset",
                 metavar="NAME|PATH",
-                help="Where the images are from: a data set, a folder of class folders, an .npz.  "
-                "[default: a run's own]",
+                help="Images: a data set, a folder of class folders, or an .npz.  [default: a run's own]",
             ),
-            click.option("--height", type=click.IntRange(1), help="To which images of a folder are resized."),
-            click.option("--width", type=click.IntRange(1), help="To which images of a folder are resized."),
-            click.option("--color", metavar="rgb|grayscale", help="How images of a folder are read."),
+            click.option(
+                "--height", type=click.IntRange(1), help="Height to which a folder's images are resized."
+            ),
+            click.option(
+                "--width", type=click.IntRange(1), help="Width to which a folder's images are resized."
+            ),
+            click.option("--color", metavar="rgb|grayscale", help="How a folder's images are read."),
             click.option(
                 "--mean",
                 metavar="X[,X,X]",
-                help="MODEL wants (pixels - mean) / std, images in [0, 1]; one value, or one per channel.",
+                help="MODEL expects (pixels - mean) / std, pixels in [0, 1]; one value, or one per channel.",
             ),
             click.option("--std", metavar="X[,X,X]", help="See --mean."),
         )
@@ -83,7 +85,7 @@ def image_options(function: Function) -> Function:
         type=click.IntRange(1),
         default=1000,
         show_default=True,
-        help="The first images of the split, at most this many.",
+        help="Largest number of images, from the start of the split.",
     )(function)
     return click.option(
         "--split", default="test", show_default=True, help="Which images: train, validation or test."
@@ -126,10 +128,10 @@ def subject_of(
     mean, std = scaling
     if (mean is None) != (std is None):
         given, lacking = ("--mean", "--std") if std is None else ("--std", "--mean")
-        raise RecipeError(f"{given} needs {lacking} beside it")
+        raise RecipeError(f"{given} needs {lacking}, too")
     if is_foreign(model):
         if settings is None:
-            raise RecipeError(f"{model} comes without images; say on which with --dataset NAME|PATH")
+            raise RecipeError(f"{model} comes without images; name some with --dataset NAME|PATH")
         numbers = None if mean is None or std is None else (_numbers(mean, "mean"), _numbers(std, "std"))
         return foreign_subject(model, weights, settings, images.split, images.limit, numbers, session)
     for option, value in (("--weights", weights), ("--mean and --std", mean)):

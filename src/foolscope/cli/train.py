@@ -38,7 +38,7 @@ Examples:
     metavar="torch|reference",
     default="torch",
     show_default=True,
-    help="Who trains: torch, or NumPy with gradients derived by hand.",
+    help="What trains: torch, or NumPy with hand-derived gradients.",
 )
 @training_options
 @recipe_options
@@ -50,12 +50,12 @@ def command(
     recipe_file: Path | None,
     **flags: Any,
 ) -> None:
-    """Train one model, or read it from the store if it has been trained, and say how good it is.
+    """Train one model, or read it from the store if it has been trained, and print its accuracy.
 
-    With --engine reference it is trained in NumPy, in float64 unless --precision says float32, and then by
-    torch in the same data type, from the same weights on the same minibatches, to compare the two runs. The
-    exit code is 1 where they differ by more than rounding. The weights that are kept are torch's; a run in
-    NumPy that is interrupted starts from the beginning.
+    With --engine reference it is trained in NumPy, in float64 unless --precision is float32, and then by
+    torch with the same data type, initial weights and minibatches, to compare the two runs. The exit code is
+    1 if they differ by more than rounding. The weights of the torch run are kept; an interrupted run in NumPy
+    starts from the beginning.
     """
     recipe = recipe_of(flags, recipe_file)
     guard = (

@@ -154,7 +154,7 @@ def _merged(name: str, recipes: Mapping[str, Any], seen: tuple[str, ...]) -> dic
     if name not in recipes:
         raise RecipeError(f"like: unknown recipe {name!r}. {did_you_mean(name, recipes)}")
     if name in seen:
-        raise RecipeError(f"like goes in a circle: {' → '.join((*seen, name))}")
+        raise RecipeError(f"like is circular: {' → '.join((*seen, name))}")
     own = recipes[name]
     if isinstance(own, Recipe):
         return own.model_dump()

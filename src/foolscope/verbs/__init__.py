@@ -22,7 +22,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "study": Verb(
-        "Run a whole study and write its report: the built-in first one, a named one, or a TOML file.",
+        "Run a study, built-in or in a TOML file, and write its report.",
         ("study", "StudyResult"),
     ),
     "train": Verb("Train one model, with live progress; keep the best checkpoint.", ("train", "Training")),
@@ -39,15 +39,15 @@ VERBS: dict[str, Verb] = {
         ("check", "CheckResult"),
     ),
     "inspect": Verb(
-        "Inspect a run, or anyone's model: mistakes, calibration, weights, gradients, spectra.",
+        "Inspect a run or any PyTorch model: mistakes, calibration, weights, gradients, spectra.",
         ("inspect", "Inspection"),
     ),
     "attack": Verb(
-        "Measure the robust accuracy of a run, or of anyone's model, over a range of budgets.",
+        "Measure the robust accuracy of a run or any PyTorch model over a range of budgets.",
         ("attack", "Robustness"),
     ),
     "reproduce": Verb(
-        "Run the published experiments: their figures beside ours, their claims upheld or not.",
+        "Reproduce published experiments: their figures beside ours, and a verdict on each claim.",
         ("reproduce",),
     ),
     "report": Verb("Rebuild the report of a stored study, without training."),

@@ -135,7 +135,7 @@ def attack(
     session = session_for(trained, session)
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks or ()]
     if attacks is not None and not settings:
-        raise RecipeError("attacks is empty; name at least one, or leave it out for the full evaluation")
+        raise RecipeError("attacks is empty; name at least one, or omit it for the full evaluation")
     subject = subject_for(trained, (images, labels), dataset, split, limit, (mean, std), session)
     other = None
     if isinstance(surrogate, Training):

@@ -79,6 +79,6 @@ def choose_targets(
         raise ThreatError(f"targets must be class indices below {logits.shape[1]}; got {got}")
     if bool((given == labels[:, None]).any()):
         raise ThreatError(
-            "targets must differ from the labels; leave out images that already have the target's label"
+            "targets must differ from the labels; omit images that already have the target's label"
         )
     return given

@@ -242,9 +242,9 @@ class CurveClaim(_Claim):
         if self.meanwhile is None:
             return self
         if self.relation in ("rises steadily", "falls steadily"):
-            raise ValueError("meanwhile does not go with a steady relation; make it a claim of its own")
+            raise ValueError("meanwhile cannot be combined with a steady relation; make it a separate claim")
         if self.meanwhile.metric == self.metric:
-            raise ValueError(f"meanwhile must be about another curve than {self.metric}")
+            raise ValueError(f"meanwhile must be about a curve other than {self.metric}")
         return self
 
     def cells(self) -> tuple[Selector, ...]:

@@ -117,7 +117,7 @@ def curve_evidence(
         extreme = "lowest" if is_up else "highest"
         span = f"from its {extreme} point to the last {axis.word}"
         places = _places(starts, own.shape[1], axis)
-        note = f"each seed is measured from where the others are {extreme}, {places}"
+        note = f"each seed is measured from the {axis.word} at which the others are {extreme}, {places}"
     else:
         starts, span, note = np.zeros(len(own), dtype=int), f"from the first {axis.word} to the last", ""
     is_last = is_turn and bool(np.all(starts == own.shape[1] - 1))  # then there is no change, nor any spread

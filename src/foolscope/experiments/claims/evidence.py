@@ -83,7 +83,7 @@ def check_claims(study: Study, sources: Sources) -> None:
             _check_subject(claim, metric, cells)
             if isinstance(claim, CurveClaim) and claim.meanwhile is not None:
                 if metric.axis != "epoch":
-                    raise RecipeError(f"{metric} runs over attack steps; meanwhile is about epochs")
+                    raise RecipeError(f"{metric} is by attack step, but meanwhile is by epoch")
                 _metric(claim, claim.meanwhile.metric, sources)
         except FoolscopeError as error:
             raise RecipeError(f"claim {claim.sentence!r}: {error}") from error
@@ -154,9 +154,7 @@ def _rank(value: object) -> float:
         return float(sum(value))
     if isinstance(value, bool | int | float):
         return float(value)
-    raise RecipeError(
-        f"levels that are not numbers have no order of their own: {value!r}; give levels = [...]"
-    )
+    raise RecipeError(f"levels that are not numbers have no order: {value!r}; give levels = [...]")
 
 
 def _metric(claim: AnyClaim, text: str, sources: Sources) -> Metric:
@@ -167,21 +165,21 @@ def _check_subject(claim: AnyClaim, metric: Metric, cells: Sequence[Cell]) -> No
     """Refuse a claim about cells of which its metric is not measured."""
     if metric.stands_alone:
         if not isinstance(claim, ValueClaim):
-            raise RecipeError(f'{metric} is one number; it goes with kind = "value"')
+            raise RecipeError(f'{metric} is one number; it needs kind = "value"')
         if claim.recipe is not None or claim.settings:
-            raise RecipeError(f"{metric} belongs to {metric.part}; take recipe and settings out")
+            raise RecipeError(f"{metric} belongs to {metric.part}; remove recipe and settings")
         if claim.relation == "equal" and claim.tolerance is None:
             raise RecipeError(f"tolerance is required where {metric} is claimed to be equal to a value")
         return
     if not cells:
-        raise RecipeError(f"recipe is required: {metric} is measured of trained recipes")
+        raise RecipeError(f"recipe is required: {metric} is measured on trained recipes")
     if metric.recipes is None:
         return
     for cell in cells:
         if cell.settings or cell.name not in metric.recipes:
             raise RecipeError(
-                f"{metric} is not measured of {_cell_text(cell)}, only of {' and '.join(metric.recipes)} as "
-                "they are"
+                f"{metric} is not measured on {_cell_text(cell)}, only on {' and '.join(metric.recipes)}, "
+                "unchanged"
             )
 
 

@@ -18,7 +18,7 @@ class FigureRecord(Settings):
     low: float | None = Field(description="lower end of the 95 % interval over seeds")
     high: float | None
     published: float | None = None
-    is_change: bool = Field(False, description="how far a curve has come, not where something stands")
+    is_change: bool = Field(False, description="whether it is the change of a curve, not a level")
 
 
 class NoiseRecord(Settings):
@@ -31,9 +31,9 @@ class NoiseRecord(Settings):
         None, description="the published difference or trend on which the conclusion rests"
     )
     chance: float | None = Field(
-        None, description="up to how much single runs make of it by chance, 95 times in 100"
+        None, description="largest value that single runs show by chance in 95 % of cases"
     )
-    low: float | None = Field(None, description="where one more run would land, 95 times in 100")
+    low: float | None = Field(None, description="lower end of the 95 % prediction interval of one more run")
     high: float | None = None
     sentence: str
 
@@ -50,5 +50,5 @@ class ClaimRecord(Settings):
     doubts: list[str]
     published: float | str | None = None
     source: str | None = None
-    figures: list[FigureRecord] = Field(default_factory=list, description="ours, beside the published ones")
+    figures: list[FigureRecord] = Field(default_factory=list, description="ours, with the published ones")
     noise: NoiseRecord | None = None

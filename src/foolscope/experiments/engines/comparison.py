@@ -146,16 +146,16 @@ def _end(outcome: Mapping[str, Any]) -> tuple[Any, ...]:
 def _agreement(reference: StoredTrial, magnified: bool) -> str:
     if magnified:
         return (
-            "This training magnifies rounding: with initial weights changed in the last digit, the run in "
-            "NumPy goes as far from itself as from PyTorch's. That shows neither right nor wrong; a lower "
-            "learning rate may keep the two together, and foolscope check compares single gradients."
+            "This training amplifies rounding: changing the last digit of the initial weights moves the "
+            "NumPy run as far as it is from PyTorch's. So the comparison decides nothing; a lower learning "
+            "rate may keep the two together, and foolscope check compares single gradients."
         )
     if reference.status == "diverged":
         return "Both runs diverge, in the same epoch."
     losses, weights = GOALS[reference_precision(reference.recipe)]
     return (
-        f"The run in NumPy follows PyTorch's to rounding: losses within {_power(losses)} in every epoch, "
-        f"weights within {_power(weights)}."
+        f"The NumPy run and the PyTorch run agree to rounding: losses within {_power(losses)} in every "
+        f"epoch, weights within {_power(weights)}."
     )
 
 
@@ -167,9 +167,9 @@ def _disagreement(differences: Sequence[DifferenceRecord]) -> str:
     first = min((each.first_epoch for each in differences if each.first_epoch), default=None)
     since = "" if first is None else f" from epoch {first} on"
     return (
-        f"The run in NumPy and PyTorch's differ by more than rounding{since}: initial weights changed in the "
-        "last digit make less of a difference. One of the two is wrong; foolscope check compares their "
-        "gradients layer by layer."
+        f"The NumPy run and the PyTorch run differ by more than rounding{since}: changing the last digit of "
+        "the initial weights makes a smaller difference. One of the two is wrong; foolscope check compares "
+        "their gradients layer by layer."
     )
 
 

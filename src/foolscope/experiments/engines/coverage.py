@@ -65,7 +65,7 @@ def check_coverage(recipe: Recipe) -> None:
 def _refusal(field: str, allowed: object, got: object) -> RecipeError:
     words, flag = plain_words(allowed), f"--{field.replace('_', '-')}"
     return RecipeError(
-        f"{field} must be {words} with the reference engine, which has no others derived by hand; "
+        f"{field} must be {words} with the reference engine, which has no other hand-derived gradients; "
         f"got {plain_words(got)}. Use {flag} {words}, or --engine torch"
     )
 

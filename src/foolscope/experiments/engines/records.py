@@ -20,12 +20,12 @@ class DifferenceRecord(Settings):
     quantity: str
     largest: FiniteFloat = Field(description="null where only one of the runs is finite")
     where: str = Field(description="the epoch, or the tensor")
-    goal: float = Field(description="what rounding explains, unless the training magnifies it")
+    goal: float = Field(description="what rounding explains, unless the training amplifies it")
     by_epoch: list[FiniteFloat] = Field(description="empty for weights")
     last_digit: list[FiniteFloat] = Field(
         default_factory=list,
-        description="how far the run in NumPy is from itself if its initial weights change in the last "
-        "digit, by epoch, or once for weights; empty where that was not tried",
+        description="difference between two NumPy runs, one from weights with the last digit changed, by "
+        "epoch, or once for weights; empty where not tried",
     )
 
     @property
@@ -67,5 +67,7 @@ class EnginesRecord(Settings):
     precision: Literal["float32", "float64"] = Field(description="the data type of both runs")
     differences: list[DifferenceRecord] = Field(description="of losses and weights")
     agrees: bool = Field(description="whether rounding explains every difference, and how the runs ended")
-    magnified: bool = Field(description="whether the training magnifies rounding, so that little is shown")
+    magnified: bool = Field(
+        description="whether the training amplifies rounding, so the comparison decides little"
+    )
     sentence: str = Field(description="what the differences show")

@@ -162,7 +162,7 @@ def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple
             raise RecipeError(f"{name!r} is varied twice; put all its values into one list")
         factors.add(factor)
         if factor == "seed":
-            raise RecipeError("seed cannot be varied as a factor; give the number of seeds with seeds")
+            raise RecipeError("seed cannot be varied as a factor; set the number of seeds with seeds")
         others = 0
         for value in values:
             recipe = with_values(baseline, {factor: value})

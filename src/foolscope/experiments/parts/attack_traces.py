@@ -41,19 +41,17 @@ Interval = tuple[float | None, float | None, float | None]
 class TracePlan(AimedPlan):
     """One attack on the models of every seed, followed step by step, and what it does to the images."""
 
-    name: str = Field(description='how claims call it, as in metric = "success_rate:NAME@8/255"')
+    name: str = Field(description='name in claims, as in metric = "success_rate:NAME@8/255"')
     epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
-    images: int = Field(
-        1000, ge=1, description="the first so many test images, of the source if there is one"
-    )
+    images: int = Field(1000, ge=1, description="number of test images (of the source), from the start")
 
     @pydantic.model_validator(mode="after")
     def _budgets_and_steps_make_sense(self) -> "TracePlan":
         if self.budgets()[0] == 0:
-            raise ValueError("epsilons must be above 0; what was before the attack is told beside it anyway")
+            raise ValueError("epsilons must be above 0; the report also shows the model without attack")
         steps = as_attack(self.attack).steps
         if steps > _MOST_STEPS:
-            raise ValueError(f"an attack that is followed takes at most {_MOST_STEPS} steps; got {steps}")
+            raise ValueError(f"a traced attack takes at most {_MOST_STEPS} steps; got {steps}")
         return self
 
     def budgets(self) -> tuple[float, ...]:
@@ -258,12 +256,10 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
             return Measured(np.empty((0, 0)), f"diverged in {diverged} of {len(trials)} seeds")
         losses = np.array(budgets[0].losses, dtype=float)
         finite = bool(np.isfinite(losses).all())
-        return Measured(losses, "" if finite else "has a loss under attack that is not finite")
+        return Measured(losses, "" if finite else "has an infinite or NaN loss under attack")
     values = [value for budget in budgets for value in getattr(budget, QUANTITIES[metric.quantity])]
     lost = values.count(None)
-    lack = (
-        f"gets no image right that counts, in {lost} of {len(trials)} seeds" if lost and not diverged else ""
-    )
+    lack = f"gets no counted image right in {lost} of {len(trials)} seeds" if lost and not diverged else ""
     return Measured(over_trials(values, cell.name, context), lack)
 
 

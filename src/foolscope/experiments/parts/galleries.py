@@ -83,8 +83,8 @@ def fooling_gallery(
     caption = (
         f"{as_attack(plan.attack).name.upper()} on {plan.recipe}{target_words(plan.target)}: norm "
         f"{norm_words(plan.norm)}, ε = {plan.threat().epsilon:.3g} (pixels in [0, 1]). It succeeded on "
-        f"{len(fooled)} of the {int(right.sum())} images, among the first {len(targeted.labels)} test images"
-        f"{f' of {plan.source}' if plan.source else ''}, that the model gets right{confidence}. {_LINES}"
+        f"{len(fooled)} of the {int(right.sum())} images classified correctly{confidence}, among the first "
+        f"{len(targeted.labels)} test images{f' of {plan.source}' if plan.source else ''}. {_LINES}"
     )
     return GalleryRecord(kind="fooling", recipe=plan.recipe, caption=caption, rows=rows), arrays
 
@@ -109,8 +109,8 @@ def attack_gallery(attack: StoredAttack) -> tuple[GalleryRecord, dict[str, Tenso
         subject.classes or [str(index) for index in range(curve.clean_logits.shape[1])],
     )
     caption = (
-        f"Images that fool {subject.name}, in the norm {norm_words(curve.norm)}: for each image the smallest "
-        f"perturbation found within these budgets. {_LINES}"
+        f"Images that fool {subject.name}, in the norm {norm_words(curve.norm)}: for each image, the "
+        f"smallest perturbation found within these budgets. {_LINES}"
     )
     return GalleryRecord(kind="fooling", recipe=subject.name, caption=caption, rows=rows), arrays
 

@@ -41,13 +41,13 @@ def worst_gallery(
         label = dataset.classes[int(dataset.test.labels[index])]
         predicted = dataset.classes[int(worst.predictions[place])]
         lines = [
-            f"taken for {predicted}, {100 * float(worst.predicted_probabilities[place]):.1f} %",
-            f"label given {float(worst.label_probabilities[place]):.2g}",
+            f"predicted {predicted}, {100 * float(worst.predicted_probabilities[place]):.1f} %",
+            f"label {float(worst.label_probabilities[place]):.2g}",
         ]
         pictures.append(PictureRecord(key=key, title=label, lines=lines))
     caption = (
-        f"The {len(pictures)} test images whose label {recipe} (seed {trial.recipe.seed}) gives the least "
-        "probability."
+        f"The {len(pictures)} test images to whose label {recipe} (seed {trial.recipe.seed}) gives the "
+        "lowest probability."
     )
     rows = [pictures[start : start + _PER_ROW] for start in range(0, len(pictures), _PER_ROW)]
     return GalleryRecord(kind="worst", recipe=recipe, caption=caption, rows=rows), arrays

@@ -61,7 +61,7 @@ def load_archive(path: Path, device: torch.device) -> nn.Module:
         return _exported(path, device)
     if not any(name.startswith("code/") for name in inside):
         raise RecipeError(
-            f"{path} has no program in it: it is a state dict or a pickled model. Give the code that builds "
+            f"{path} contains no program: it is a state dict or a pickled model. Give the code that builds "
             f"the model and the weights beside it: file.py:factory --weights {path.name}"
         )
     return _scripted(path, device)

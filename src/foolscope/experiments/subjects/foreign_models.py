@@ -79,7 +79,7 @@ def load_foreign(place: str, weights: Path | None, device: torch.device) -> Fore
     """
     if place.endswith(ARCHIVES):
         if weights is not None:
-            raise RecipeError(f"{place} has its weights inside; leave out --weights, or give file.py:factory")
+            raise RecipeError(f"{place} contains its weights; omit --weights, or give file.py:factory")
         body = load_archive(Path(place).expanduser(), device)
         content = hashlib.sha256(Path(place).expanduser().read_bytes()).hexdigest()
         return ForeignModel(place, body.eval(), content, (), has_weights=True)

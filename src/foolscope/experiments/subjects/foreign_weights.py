@@ -162,12 +162,12 @@ def _with_prefix(
     for prefix in sorted(surplus - {""}, key=len):
         if {key.removeprefix(prefix) for key in own} == goal and all(key.startswith(prefix) for key in own):
             renamed = {key.removeprefix(prefix): tensor for key, tensor in weights.items()}
-            return renamed, (f"the prefix {prefix!r} was taken off the keys of the weights",)
+            return renamed, (f"the prefix {prefix!r} was removed from the keys of the weights",)
     lacking = {key.removesuffix(name) for name in [min(own, key=len)] for key in goal if key.endswith(name)}
     for prefix in sorted(lacking - {""}, key=len):
         if {prefix + key for key in own} == goal:
             return {prefix + key: tensor for key, tensor in weights.items()}, (
-                f"the prefix {prefix!r} was put before the keys of the weights",
+                f"the prefix {prefix!r} was added to the keys of the weights",
             )
     return weights, ()
 

@@ -92,8 +92,8 @@ def clean_doubts(
     if not doubts:
         doubts = [_unknown_cause(predictions, classes, has_weights)]
     return (
-        f"Clean accuracy is {accuracy:.1%}, near guessing ({1 / len(classes):.1%}), so that its robustness "
-        "says nothing yet.",
+        f"Clean accuracy is {accuracy:.1%}, near guessing ({1 / len(classes):.1%}), so robust accuracy means "
+        "nothing yet.",
         *doubts,
     )
 
@@ -128,7 +128,7 @@ def _scaling_cause(
         return []
     after = now + gain / len(labels)
     return [
-        f"With {best} accuracy on the first {len(labels)} images rises from {now:.1%} to {after:.1%}: "
+        f"With {best}, accuracy on the first {len(labels)} images rises from {now:.1%} to {after:.1%}: "
         f"{_option(scalings[best])}."
     ]
 
@@ -136,7 +136,7 @@ def _scaling_cause(
 def _option(scaling: Scaling) -> str:
     mean, deviation = scaling
     if scaling == _AS_THEY_ARE:
-        return "leave out --mean and --std"
+        return "omit --mean and --std"
     if scaling == _BYTES:
         return "add --mean 0 --std 1/255"
     said = [",".join(f"{value:.4g}" for value in values) for values in (mean, deviation)]
@@ -156,8 +156,8 @@ def _order_cause(predictions: Tensor, labels: Tensor, accuracy: float, classes: 
     moved = [int(row) for row in rows[np.asarray(rows) != np.asarray(columns)]][:3]
     examples = ", ".join(f"{classes[int(columns[row])]} for {classes[row]}" for row in moved)
     return [
-        f"The classes seem to be in another order: accuracy would be {matched:.1%} if the model's outputs "
-        f"were renamed (it says {examples} …). Put its outputs into the data set's order."
+        f"The classes seem to be in a different order: accuracy would be {matched:.1%} with the model's "
+        f"outputs reordered (it predicts {examples} …). Put its outputs into the data set's order."
     ]
 
 
@@ -168,9 +168,11 @@ def _unknown_cause(predictions: Tensor, classes: Sequence[str], has_weights: boo
     if not has_weights:
         said.append("no --weights were given, so the factory itself must load them")
     if share > 0.9 and favorite < len(classes):
-        said.append(f"it says {classes[favorite]} for {share:.0%} of the images")
+        said.append(f"it predicts {classes[favorite]} for {share:.0%} of the images")
     causes = (
-        "weights that were not loaded, inputs that the model expects in another range (ours are in [0, 1]) "
-        "or normalized (--mean, --std), another order of the classes"
+        "weights that were not loaded, inputs that the model expects in a different range (ours are in "
+        "[0, 1]) or normalized (--mean, --std), a different order of the classes"
     )
-    return f"Likely causes: {causes}. " + (f"Note: {'; '.join(said)}." if said else "None of the usual fits.")
+    return f"Likely causes: {causes}. " + (
+        f"Note: {'; '.join(said)}." if said else "No usual scaling or order fits."
+    )

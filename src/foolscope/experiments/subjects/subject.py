@@ -90,7 +90,7 @@ def dataset_settings(name: str, **fields: Any) -> DatasetSettings:
     settings = DATASETS[kind].settings
     for key in values:
         if key not in settings.model_fields:
-            raise RecipeError(f"--{key} means nothing to {name}; it is for a folder of class folders")
+            raise RecipeError(f"--{key} does not apply to {name}; it is for a folder of class folders")
     try:
         return settings.model_validate({"name": kind, **values})
     except pydantic.ValidationError as error:
@@ -262,9 +262,7 @@ def check_fit(model: nn.Module, images: Tensor, classes: int, name: str, dataset
                 f"{reason}{place_of(error)}{_advice(reason)}"
             ) from error
         if not isinstance(logits, Tensor):
-            raise RecipeError(
-                f"{name} must return a tensor of logits; got {type(logits).__name__}. Wrap it so that it does"
-            )
+            raise RecipeError(f"{name} must return a tensor of logits; got {type(logits).__name__}. Wrap it")
         if logits.shape != (len(part), classes):
             raise RecipeError(
                 f"{name} must return logits of shape ({len(part)}, {classes}), one for each of the {classes} "
@@ -306,6 +304,6 @@ def _doubts_about_images(labels: Tensor, classes: Sequence[str]) -> tuple[str, .
     if present > 1 or len(labels) < 10 or len(classes) < 2:
         return ()
     return (
-        f"The first {len(labels)} images are all of the class {classes[int(labels[0])]}; raise --limit, so "
-        "that other classes are there too.",
+        f"The first {len(labels)} images are all of the class {classes[int(labels[0])]}; raise --limit to "
+        "include others.",
     )

@@ -249,11 +249,12 @@ def _method(ablation: AblationRecord) -> Paragraph:
         (
             Strong("How a verdict is reached."),
             " With the same seed, all settings see the images in the same order and, where shapes agree, "
-            "start from the same weights. Settings are compared within seeds, which cancels what seeds differ "
-            f"by.{spread} A value has no effect if two one-sided t tests rule out a difference of {margin} or "
-            "more in either direction; it helps or hurts if a two-sided t test rules out that there is none; "
-            f"otherwise it is undecided.{detectable} Holm's method keeps the probability of any false "
-            "“helps” or “hurts” in the table below 5 %, and separately that of any false “no effect”.",
+            "start from the same weights. Settings are compared within seeds, which cancels what seeds "
+            f"differ by.{spread} A value has no effect if two one-sided t tests rule out a difference of "
+            f"{margin} or more in either direction; it helps or hurts if a two-sided t test rules out that "
+            f"there is none; otherwise it is undecided.{detectable} Holm's method keeps the probability of "
+            "any false “helps” or “hurts” in the table below 5 %, and separately that of any false “no "
+            "effect”.",
         )
     )
 

@@ -74,13 +74,13 @@ def ascending(norm: str, epsilons: Sequence[str | float]) -> tuple[float, ...]:
 class AttackPlan(_Threatened):
     """Robust accuracy of recipes over a range of budgets, for the models of every seed."""
 
-    name: str = Field(description='how claims call it, as in metric = "robust_accuracy:NAME@8/255"')
+    name: str = Field(description='name in claims, as in metric = "robust_accuracy:NAME@8/255"')
     recipes: Annotated[tuple[str, ...], Field(min_length=1)]
     epsilons: Annotated[tuple[str | float, ...], Field(min_length=1)]
     attacks: tuple[AnyAttack, ...] = Field(
-        description='the cheap ones first; or "full" for everything, with a search for hidden gradients'
+        description='the cheap ones first; or "full" for everything, with checks for masked gradients'
     )
-    images: int = Field(1000, ge=1, description="the first so many test images")
+    images: int = Field(1000, ge=1, description="number of test images, from the start of the test set")
 
     @pydantic.model_validator(mode="after")
     def _budgets_and_norm_make_sense(self) -> "AttackPlan":
@@ -127,7 +127,7 @@ class AimedPlan(_Threatened):
         "(other class in turn); none takes any misclassification",
     )
     confidence: float = Field(
-        0.0, ge=0, lt=1, description="only images that the model gets right with at least this probability"
+        0.0, ge=0, lt=1, description="only images classified correctly with at least this probability"
     )
 
     @pydantic.model_validator(mode="after")

@@ -16,7 +16,7 @@ class DemonstrationSettings(Settings):
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",
-        description='its name in claims, as in metric = "measure:NAME.MEASURE"',
+        description='name in claims, as in metric = "measure:NAME.MEASURE"',
     )
     kind: str
 

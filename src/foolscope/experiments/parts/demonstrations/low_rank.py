@@ -103,12 +103,12 @@ def hessian_at_origin(x: Matrix, rank: int) -> Float[np.ndarray, "number number"
 
 def _measures(settings: LowRank) -> dict[str, str]:
     return {
-        "best_value": "least value by Eckart and Young, the squared singular values left out",
+        "best_value": "least value by Eckart and Young, the sum of the squared singular values beyond rank r",
         "closed_form_error": "relative difference of ‖X − AB‖² from it, with A and B in closed form",
         "descent_excess": "relative excess of gradient descent, the worst of its starts",
         "product_difference": "largest relative difference of AB between starts",
         "factor_difference": "smallest relative difference of A between starts",
-        "factor_residual": "largest relative rest of A of one start as A of another times a matrix H",
+        "factor_residual": "largest relative residual of one start's A against another's times a matrix H",
         "invariance_error": "relative change of ‖X − AB‖² under AH, H⁻¹B, H random",
         "least_curvature": "smallest eigenvalue of the Hessian at the origin",
         "largest_curvature": "largest eigenvalue of the Hessian at the origin",

@@ -48,7 +48,7 @@ MEASURES = {
     "accuracy": _Measure(None, "accuracy on the inspected images", lambda record: record.accuracy),
     "calibration_error": _calibration("expected_error", "expected calibration error"),
     "calibration_by_chance": _calibration(
-        "expected_by_chance", "expected calibration error if every confidence were true"
+        "expected_by_chance", "expected calibration error with perfect calibration"
     ),
     "confidence": _calibration("mean_confidence", "mean confidence"),
     "negative_log_likelihood": _calibration("negative_log_likelihood", "negative log-likelihood, nats"),

@@ -129,7 +129,7 @@ def _filters(answers: _Answers) -> dict[str, Any]:
 def _weights(answers: _Answers) -> dict[str, Any]:
     found = weight_histograms(answers.subject.model)
     if not found:
-        answers.notes.append("The model does not show its weights; an archive of torch.export never does.")
+        answers.notes.append("The model does not expose its weights; a torch.export archive never does.")
     return {"weights": found}
 
 
@@ -146,7 +146,8 @@ def _flow(answers: _Answers) -> dict[str, Any]:
         )
     elif any(isinstance(layer, nn.RNNBase) for layer in model.modules()):
         answers.notes.append(
-            "The gradient by time step is not shown: PyTorch's own recurrent layers do not show their states."
+            "The gradient by time step is not shown: PyTorch's own recurrent layers do not expose their "
+            "states."
         )
     return fields
 

@@ -17,14 +17,13 @@ class InspectionPlan(Settings):
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",
-        description='how claims call it, as in metric = "inspection:NAME.edge_difference"',
+        description='name in claims, as in metric = "inspection:NAME.edge_difference"',
     )
     recipe: str
     parts: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        tuple(PARTS),
-        description="what is looked at",
+        tuple(PARTS), description="what is inspected"
     )
-    images: int = Field(1000, ge=1, description="the first so many test images")
+    images: int = Field(1000, ge=1, description="number of test images, from the start of the test set")
 
     @pydantic.field_validator("parts")
     @classmethod

@@ -27,12 +27,14 @@ _PATIENCE = 20  # draws for each point that is wanted, before the space counts a
 class SamplerSettings(Settings):
     """How many settings to try, and how they are drawn."""
 
-    rounds: int = Field(2, ge=1, le=100, description="how often to look at the results and propose again")
+    rounds: int = Field(
+        2, ge=1, le=100, description="number of rounds; each is proposed from the results so far"
+    )
     trials: int = Field(16, ge=1, le=1000, description="settings per round, trained side by side")
     narrowing: float = Field(
-        0.25, gt=0, le=1, description="length of the next round's ranges as a fraction of this round's"
+        0.25, gt=0, le=1, description="width of the next round's ranges as a fraction of this round's"
     )
-    sampler_seed: int = Field(0, ge=0, description="root of the draws; another one tries other settings")
+    sampler_seed: int = Field(0, ge=0, description="seed of the draws of settings")
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _searchable(recipe: Recipe, name: str) -> str:
     path, field = _path(recipe, name), short_name(recipe, name)
     if path == "seed":
         raise RecipeError(
-            "seed cannot be searched over, a good one is luck; give the number of seeds with seeds"
+            "seed cannot be searched over: a good one is luck; set the number of seeds with seeds"
         )
     if path in COMPONENTS:
         raise RecipeError(

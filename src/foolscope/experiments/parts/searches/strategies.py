@@ -85,7 +85,7 @@ class SearchSettings(SamplerSettings):
     sampler: str = Field("coarse-to-fine", description=f"how settings are drawn: {', '.join(SAMPLERS)}")
     seeds: int = Field(1, ge=1, le=1000, description="seeds on which every setting is tried")
     fresh_seeds: int = Field(
-        5, ge=2, le=1000, description="further seeds, on which the winner and the baseline are compared"
+        5, ge=2, le=1000, description="other seeds, on which the winner and the baseline are compared"
     )
 
     @pydantic.field_validator("sampler")

@@ -204,9 +204,9 @@ def _summary(
     if verdict is None:
         mean = winner.means["test_accuracy"][0]
         reached = (
-            "it diverged with some" if mean is None else f"it gets {number(mean, POINTS)} % of test images"
+            "it diverged with some" if mean is None else f"its test accuracy is {number(mean, POINTS)} %"
         )
-        return f"{found} That is what the baseline has already. {seeds} {reached}."
+        return f"{found} The baseline has the same value. {seeds} {reached}."
     return f"{found} {seeds} {_comparison(verdict, baseline, winner)}"
 
 
@@ -216,7 +216,7 @@ def _comparison(verdict: Verdict, baseline: ContenderRecord, winner: ContenderRe
     against = f"the baseline ({baseline.words})"
     if verdict.baseline_diverged:
         return (
-            f"{against} diverged in {verdict.baseline_diverged} of {verdict.seeds}, so that nothing can be "
+            f"{against} diverged in {verdict.baseline_diverged} of {verdict.seeds}, so nothing can be "
             "compared with it."
         )
     half = (verdict.interval[1] - verdict.interval[0]) / 2
@@ -236,9 +236,9 @@ def _comparison(verdict: Verdict, baseline: ContenderRecord, winner: ContenderRe
         )
     if verdict.outcome == "undecided":
         return (
-            f"it is undecided whether that matters: test accuracy is {own} %, that of {against} {other} % "
+            f"it is undecided: test accuracy is {own} %, that of {against} {other} % "
             f"(difference {size}, {interval}, {p}); {more_seeds_text(verdict.seeds_needed, verdict.seeds)}."
         )
     verb = "gains" if verdict.outcome == "helps" else "costs"
     change = f"{own} % instead of {other} % ({interval}, {p})"
-    return f"it {verb} {size} of test accuracy against {against}: {change}."
+    return f"it {verb} {size} of test accuracy compared with {against}: {change}."

@@ -83,14 +83,15 @@ def _training(record: DemonstrationRecord) -> str:
     ]
     return (
         f"In training: the same networks after {settings['training_steps']} steps of plain gradient descent "
-        f"at {settings['training_rate']:g} on digits, enlarged to the same number of rows. The linear recurrence "
-        f"with {formula('‖w‖ = ' + steepest)} has a first step of norm {mean_text(record, 'free_step')} times the "
-        f"learning rate and {free}. Clipping by norm changes the length of a step, not its direction: with "
-        f"steps of at most {mean_text(record, 'clipped_step')} times the learning rate the same network ends "
-        f"at {mean_text(record, 'clipped_loss')} times its initial loss. Weight decay (an L2 coefficient of "
-        f"{settings['l2']:g}) reduces ‖w‖ itself, but slowly: the tanh recurrence that began at {steepest} "
-        f"ends at {mean_text(record, 'decayed_norm')} times the ‖w‖ without it. After training, tanh scales "
-        f"the gradient by {join_words(reached)}, an LSTM by {join_words(gates)}."
+        f"at {settings['training_rate']:g} on digits, enlarged to the same number of rows. The linear "
+        f"recurrence with {formula('‖w‖ = ' + steepest)} has a first step of norm "
+        f"{mean_text(record, 'free_step')} times the learning rate and {free}. Clipping by norm changes the "
+        f"length of a step, not its direction: with steps of at most {mean_text(record, 'clipped_step')} "
+        f"times the learning rate the same network ends at {mean_text(record, 'clipped_loss')} times its "
+        f"initial loss. Weight decay (an L2 coefficient of {settings['l2']:g}) reduces ‖w‖ itself, but "
+        f"slowly: the tanh recurrence that began at {steepest} ends at {mean_text(record, 'decayed_norm')} "
+        f"times the ‖w‖ without it. After training, tanh scales the gradient by {join_words(reached)}, an "
+        f"LSTM by {join_words(gates)}."
     )
 
 

@@ -41,9 +41,9 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"{formula('λ_max = ' + mean_text(record, 'curvature'))}, so learning rates must stay below "
         f"{formula('2/λ_max = ' + mean_text(record, 'bound'))}. The flattest one, "
         f"{mean_text(record, 'condition')} times flatter, determines how many steps are needed. The bound is "
-        f"sharp: at 0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of {settings['steps']:,}; at "
-        f"1.01 of it the final loss is {mean_text(record, 'growth_above')} times the lowest. A descent stops "
-        "when its loss exceeds a million times the initial one."
+        f"sharp: at 0.99 of it the loss rises at {mean_text(record, 'rises_below')} steps of "
+        f"{settings['steps']:,}; at 1.01 of it the final loss is {mean_text(record, 'growth_above')} times "
+        "the lowest. A descent stops when its loss exceeds a million times the initial one."
     )
     figure = Figure(
         draw.later(
