@@ -70,7 +70,7 @@ Any other model: a factory in a file or a package, with weights; TorchScript or 
     "--time-budget",
     type=click.FloatRange(0, min_open=True),
     metavar="SECONDS",
-    help="Stop after this time; the same command continues.",
+    help="Stop after this time; repeat the command to continue.",
 )
 @image_options
 @click.option(
@@ -108,7 +108,7 @@ def command(
     """Measure the robust accuracy of a model over a range of budgets.
 
     Without --attack this is the full evaluation: an ensemble of attacks, the cheap ones first, and checks for
-    masked gradients. Results are stored, and what a study or a script has attacked is not attacked again.
+    masked gradients. Results are stored and shared with studies and scripts: nothing is attacked twice.
 
     The model is a stored RUN, by the first characters of its identity, or any other MODEL:
     package.module:factory, file.py:factory, or a TorchScript or torch.export file. It takes images in

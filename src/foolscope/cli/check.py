@@ -65,11 +65,11 @@ def command(
     recipe_file: Path | None,
     **flags: Any,
 ) -> None:
-    """Check a recipe, or that of a stored run, before its numbers are believed.
+    """Check a recipe, or that of a stored run, before trusting its results.
 
-    Is the loss before training that of a classifier that knows nothing? Can the network fit one batch, and a
-    small subset, perfectly? Do the gradients agree with those derived by hand, and with finite differences?
-    At which learning rates does the loss fall, and is the recipe's own stable?
+    Is the loss before training that of uniform predictions? Can the network fit one batch, and a small
+    subset, perfectly? Do its gradients agree with hand-derived ones and with finite differences? At which
+    learning rates does the loss fall, and is the recipe's own stable?
     """
     grid = _rates(rates)
     with live_progress() as observe:

@@ -26,14 +26,14 @@ Examples:
 
 @click.group(cls=Group, epilog=_EXAMPLES)
 def command() -> None:
-    """Data sets: which are there, fetch them, verify them."""
+    """List, fetch and verify data sets."""
 
 
 @command.command("list")
 @data_option
 @json_option
 def list_command(data_dir: Path | None, as_json: bool) -> None:
-    """List the data sets and say which are there."""
+    """List the data sets, and which of them are present."""
     states = status(data_dir)
     if as_json:
         click.echo(

@@ -95,9 +95,9 @@ def command(
 ) -> None:
     """Inspect a model: its mistakes and confidence, its weights, gradients and spectra.
 
-    All parts are shown unless some are named. The model is a stored RUN, by its identity or its first
-    letters, or any other MODEL: package.module:factory, file.py:factory, or a TorchScript or
-    torch.export file. It takes images in [0, 1] and returns logits.
+    All parts are shown unless some are named. The model is a stored RUN, by the first characters of its
+    identity, or any other MODEL: package.module:factory, file.py:factory, or a TorchScript or torch.export
+    file. It takes images in [0, 1] and returns logits.
     """
     require_known(norm, NORMS, "norm")
     threat = Threat(norm, epsilon)

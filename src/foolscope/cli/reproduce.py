@@ -31,7 +31,7 @@ def command(
     as_json: bool,
     session: Session,
 ) -> None:
-    """Run the published experiment NAME, or list those there are."""
+    """Run the published experiment NAME, or list all of them."""
     if name is None:
         for number, experiment in EXPERIMENTS.items():
             click.echo(f"{number:<4} {experiment.title:<52} {experiment.study}")

@@ -23,13 +23,13 @@ class DigitsSettings(DatasetSettings):
     name: Literal["digits"] = "digits"
     validation: UnsplitValidation = "stratified"
     validation_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="part of the training set that a stratified validation set takes"
+        default=0.2, gt=0, lt=1, description="size of a stratified set, as a fraction of the training set"
     )
     test_fraction: float = Field(
         default=0.2,
         gt=0,
         lt=1,
-        description="part of all images set aside for the test, class by class, before the rest",
+        description="fraction of all images in the test set, taken class by class, first",
     )
 
 

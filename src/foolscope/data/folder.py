@@ -45,10 +45,7 @@ class FolderSettings(DatasetSettings):
     color: Literal["rgb", "grayscale"] = Field(default="rgb", description="three channels or one")
     validation: OwnValidation = "auto"
     test_fraction: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description="part of all images set aside for the test where the folder has no train/ and test/",
+        default=0.2, gt=0, lt=1, description="fraction of images in the test set, without train/ and test/"
     )
 
 

@@ -44,14 +44,11 @@ class NpzSettings(DatasetSettings):
     )
     layout: Literal["auto", "channels-first", "channels-last"] = Field(
         default="auto",
-        description="where the channels are in images of four dimensions; 'auto' looks for a 1 or 3",
+        description="position of the channels in arrays of four dimensions; 'auto' looks for a 1 or 3",
     )
     validation: OwnValidation = "auto"
     test_fraction: float = Field(
-        default=0.2,
-        gt=0,
-        lt=1,
-        description="part of all images set aside for the test where the file has no test set",
+        default=0.2, gt=0, lt=1, description="fraction of images in the test set, if the file has none"
     )
 
 

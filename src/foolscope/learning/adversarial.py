@@ -71,7 +71,7 @@ class _Adversarial(DefenseSettings):
 
     epsilon: Annotated[float, pydantic.BeforeValidator(_pixels)] = Field(
         8 / 255,
-        description="largest change of a pixel, pixels being in [0, 1]; a number or a fraction such as 8/255",
+        description="largest change of a pixel, pixels in [0, 1]; a number or a fraction such as 8/255",
     )
 
 
@@ -84,7 +84,7 @@ class PGDTraining(_Adversarial):
 
     name: Literal["pgd"] = "pgd"
     attack_steps: int = Field(
-        7, ge=1, description="gradient steps on every minibatch before the model learns it"
+        7, ge=1, description="gradient steps on every minibatch before the model trains on it"
     )
     attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
         None, description="change of every pixel in a step; the default is 2.5 epsilon / steps"
@@ -107,18 +107,16 @@ class FGSMTraining(_Adversarial):
 
 
 class TRADESTraining(_Adversarial):
-    """Training on the images and on equal predictions nearby: L(f(x), y) + β max KL(f(x) ‖ f(x')).
+    """Training with a penalty on changed predictions nearby: L(f(x), y) + β max KL(f(x) ‖ f(x')).
 
     Zhang et al. 2019, arXiv:1901.08573, algorithm 1 with β = 1/λ; start, steps and mode as in their code. The
     default step size is 2.5 ε / steps (theirs on CIFAR-10 is 2.3 ε / steps).
     """
 
     name: Literal["trades"] = "trades"
-    beta: float = Field(
-        6.0, ge=0.0, description="weight of equal predictions nearby against the loss on the images"
-    )
+    beta: float = Field(6.0, ge=0.0, description="weight of the KL term")
     attack_steps: int = Field(
-        10, ge=1, description="gradient steps on every minibatch before the model learns it"
+        10, ge=1, description="gradient steps on every minibatch before the model trains on it"
     )
     attack_step_size: Annotated[float | None, pydantic.BeforeValidator(_pixels)] = Field(
         None, description="change of every pixel in a step; the default is 2.5 epsilon / steps"

@@ -41,7 +41,7 @@ class CrossEntropy(LossSettings):
 
     name: Literal["cross-entropy"] = "cross-entropy"
     label_smoothing: float = Field(
-        0.0, ge=0.0, lt=1.0, description="fraction of the label spread evenly over all classes"
+        0.0, ge=0.0, lt=1.0, description="fraction of the label that is spread evenly over all classes"
     )
 
 

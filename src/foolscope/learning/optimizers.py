@@ -50,7 +50,7 @@ class SGD(OptimizerSettings):
     learning_rate: float = Field(
         0.1, gt=0.0, description="step length; the schedule multiplies or replaces it"
     )
-    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="fraction of the last step that is kept")
+    momentum: float = Field(0.0, ge=0.0, lt=1.0, description="fraction of the previous step that is kept")
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
 

@@ -24,10 +24,12 @@ class TrainingSettings(Settings):
     )
     epochs: int = Field(20, ge=1, description="passes over the training set")
     clipping: float | None = Field(
-        None, gt=0.0, description="largest L2 norm of the gradient; larger is scaled down"
+        None, gt=0.0, description="largest L2 norm of the gradient; larger ones are scaled down"
     )
     patience: int | None = Field(
-        None, ge=1, description="stop after this many epochs without a better checkpoint, as keep judges it"
+        None,
+        ge=1,
+        description="stop after this many epochs without a better checkpoint, by the measure of keep",
     )
     keep: Literal["best", "last"] = Field(
         "best",

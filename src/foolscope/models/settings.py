@@ -18,6 +18,5 @@ class ModelSettings(Settings):
     name: str
     normalization: Literal["dataset", "half", "none"] = Field(
         "dataset",
-        description="inputs are shifted and scaled by the training set's mean and deviation per channel, "
-        "by 0.5 and 0.5, or not at all",
+        description="input normalization by the training set's mean and deviation, by 0.5 and 0.5, or none",
     )
