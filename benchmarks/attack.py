@@ -124,8 +124,8 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--part", choices=[*_PARTS, "budgets", "all"], default="all")
     add("--work", choices=[*WORKS, "all"], default="all", help="all: Fashion-MNIST and CIFAR-10")
-    add("--without", action="append", default=[], metavar="WAY", help="leave out ways named like this")
-    add("--images", type=int, default=1000, help="the first so many test images")
+    add("--without", action="append", default=[], metavar="WAY", help="skip ways named like this")
+    add("--images", type=int, default=1000, help="number of test images, from the start of the test set")
     add("--rounds", type=int, default=5, help="of PGD, and of one budget against eight")
     add("--full-rounds", type=int, default=1, help="of the whole evaluation, which takes minutes a way")
     add("--quick", action="store_true", help="see that it works: digits, 60 images, 2 rounds")

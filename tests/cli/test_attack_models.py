@@ -157,7 +157,7 @@ def test_a_normalization_too_much_is_named(foolscope, nets):
     torch.save(train(0.0, 1.0).state_dict(), "w.pt")
     given = ("--mean", "0.9", "--std", "0.1")
     document = json_of(foolscope("attack", "nets.py:build", "--weights", "w.pt", *given, *QUICK, "--json"))
-    assert "leave out --mean and --std" in " ".join(document["doubts"])
+    assert "omit --mean and --std" in " ".join(document["doubts"])
 
 
 def test_another_order_of_classes_is_named(foolscope, nets, half):
@@ -168,8 +168,8 @@ def test_another_order_of_classes_is_named(foolscope, nets, half):
     given = ("--mean", "0.5", "--std", "0.25")
     document = json_of(foolscope("attack", "nets.py:build", "--weights", "w.pt", *given, *QUICK, "--json"))
     assert "near guessing (10.0%)" in document["doubts"][0]
-    assert "another order: accuracy would be" in document["doubts"][1]
-    assert "it says 9 for 0, 0 for 1, 1 for 2" in document["doubts"][1]
+    assert "different order: accuracy would be" in document["doubts"][1]
+    assert "9 for 0, 0 for 1, 1 for 2" in document["doubts"][1]
 
 
 def test_a_model_without_weights_is_noticed_before_the_attack(foolscope, nets):

@@ -134,7 +134,7 @@ def test_b4_asks_for_what_can_be_seen_and_the_study_says_what_that_is():
     (look,) = study.entries("inspections")
     (claim,) = (each for each in study.claims if each.source == "B4, conclusion 1")
     assert (claim.metric, claim.relation) == (f"inspection:{look.name}.edge_difference", "at least")
-    assert f'"Trace edges" is to mean at least {claim.value:g}' in text
+    assert f'"Trace edges" means at least {claim.value:g}' in text
     assert claim.value == answers._CLEAR
     assert f"the first {look.images} test images" in text
 

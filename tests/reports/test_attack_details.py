@@ -147,7 +147,7 @@ def test_the_sizes_are_shown_where_they_say_more_than_the_accuracies():
     weaker = DETAILS.model_copy(update={"held": [100, 10], "fallen": [20, 30, 40, 100, 150, 190]})
     assert "are fooled by a perturbation of 0.05 (12.8/255) or less" in read(curve(details=weaker))
     used_up = DETAILS.model_copy(update={"sizes": [0.0, 8 / 255, 16 / 255], "fallen": [20, 55, 95]})
-    assert "How small the perturbations are" not in read(curve(details=used_up))
+    assert "Perturbation sizes" not in read(curve(details=used_up))
 
 
 def test_several_models_have_a_section_of_their_own_each():
@@ -157,7 +157,7 @@ def test_several_models_have_a_section_of_their_own_each():
     both = [curve("net", **seeds, checks=signs), curve("other", **seeds, checks=[signs[0]])]
     text = read(*both)
     for part in (
-        "The models of 3 seeds of each recipe were attacked, on the first 67 test images.",
+        "The models of 3 seeds of each recipe were attacked on the first 67 test images.",
         "summed over 3 models of other",
         "seen in 1 of 3 models",
         "None was seen in other.",
@@ -175,13 +175,13 @@ def test_several_models_have_a_section_of_their_own_each():
     [
         (
             {"run": "09a8be8551ffff", "dataset": "digits", "split": "test"},
-            "Run 09a8be8551 was attacked, on the first 200 test images of digits.",
+            "Run 09a8be8551 was attacked on the first 200 test images of digits.",
         ),
         (
             {"model": "nets.py:build", "dataset": "photos", "split": "validation"},
-            "The model nets.py:build was attacked, on the first 200 validation images of photos.",
+            "The model nets.py:build was attacked on the first 200 validation images of photos.",
         ),
-        ({"model": "ResNet"}, "The model ResNet was attacked, on 200 images."),
+        ({"model": "ResNet"}, "The model ResNet was attacked on 200 images."),
     ],
 )
 def test_it_says_what_was_attacked_on_which_images(facts, words):

@@ -156,7 +156,7 @@ def test_every_part_has_its_section_and_every_format_takes_it():
         "predicted dog",
         "the 1 of 8 units",
         "unit 5",
-        "2 images without any gradient",
+        "2 images without a gradient",
         "near guessing",
     ):
         assert words in page
@@ -175,10 +175,10 @@ def test_what_was_not_inspected_has_no_section_and_lost_pixels_no_picture():
 @pytest.mark.parametrize(
     ("numbers", "words"),
     [
-        ({"error": 0.05}, "no more than by chance (4.0 on average, up to 6.0"),
+        ({"error": 0.05}, "with perfect calibration (mean 4.0, 95 % quantile 6.0"),
         (
             {},
-            "8.0 points in 10 bins, above the 6.0 that chance reaches in 5 % of cases: the model is "
+            "8.0 points in 10 bins, above the 95 % quantile with perfect calibration, 6.0: the model is "
             "overconfident.",
         ),
         ({"confidence": 0.69}, "the model is underconfident."),

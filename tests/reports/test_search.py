@@ -209,7 +209,7 @@ def test_the_text_says_how_it_was_searched():
     for part in (
         "5 settings of the learning rate (0.0001 to 10, logarithmic) and the batch size (16 or 32)",
         "in 2 rounds",
-        "each 25 % as long as the last",
+        "each 25 % as wide",
         "2 seeds that the search had not seen",
     ):
         assert part in page

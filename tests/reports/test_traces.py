@@ -71,7 +71,7 @@ def test_it_says_what_was_done_to_which_images():
         "the mean over the seeds",
         "18 thousand forward and 12 thousand backward passes",
         "Doubt about mlp: the gradients are tiny.",
-        "taken for automobile, %",
+        "classified as automobile, %",
     ):
         assert part in text
 

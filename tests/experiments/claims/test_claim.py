@@ -163,8 +163,8 @@ def test_curves_read_as_written_and_survive_the_way_to_json() -> None:
     ("change", "message"),
     [
         ({"is": "keeps falling"}, "'rises', 'falls', 'rises steadily'"),
-        ({"is": "rises steadily"}, "meanwhile does not go with a steady relation"),
-        ({"meanwhile": {"metric": "validation_loss", "is": "falls"}}, "another curve than validation_loss"),
+        ({"is": "rises steadily"}, "a steady relation"),
+        ({"meanwhile": {"metric": "validation_loss", "is": "falls"}}, "other than validation_loss"),
         ({"meanwhile": {"metric": "training_loss", "is": "turns upwards"}}, "'rises' or 'falls'"),
         ({"by": 0.0}, "greater than 0"),
         ({"factor": "l2"}, "Extra inputs are not permitted"),

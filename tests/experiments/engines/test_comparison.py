@@ -138,8 +138,8 @@ def test_a_training_that_magnifies_rounding_excuses_differences_but_no_bug(sessi
     losses = run.record.differences[:3]
     assert all(each.largest > 1e-6 and each.largest_of_last_digit > 1e-6 for each in losses)
     assert (run.record.agrees, run.record.magnified) == (True, True)
-    assert "magnifies rounding" in run.record.sentence
-    assert "From the last digit" in render_html(engines_document(run.record))
+    assert "amplifies rounding" in run.record.sentence
+    assert "Last digit changed" in render_html(engines_document(run.record))
     without_mean(monkeypatch)
     monkeypatch.setattr(reference_runs, "code_fingerprint", lambda: "with a bug")
     wrong = reference_run(recipe, session)

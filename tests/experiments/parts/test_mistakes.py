@@ -49,8 +49,8 @@ def test_worst_gallery_shows_the_labels_the_model_denies_most(trials, session):
         assert picture.title == str(int(labels[index]))
         predicted = int(probabilities[index].argmax())
         assert picture.lines == [
-            f"taken for {predicted}, {100 * float(probabilities[index, predicted]):.1f} %",
-            f"label given {float(of_label[index]):.2g}",
+            f"predicted {predicted}, {100 * float(probabilities[index, predicted]):.1f} %",
+            f"label {float(of_label[index]):.2g}",
         ]
     assert "8 test images" in record.caption
     assert "seed 1" in record.caption

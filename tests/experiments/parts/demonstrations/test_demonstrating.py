@@ -141,7 +141,7 @@ def test_what_differs_between_seeds_is_tested_as_any_mean(tmp_path):
         ({"metric": "measure:other.bound"}, ["no demonstration 'other'", "Known: it"]),
         ({"metric": "measure:it.bond"}, ["no measure 'bond'", "Did you mean 'bound'?"]),
         ({"is": "equal"}, ["tolerance is required"]),
-        ({"recipe": "mlp"}, ["take recipe and settings out"]),
+        ({"recipe": "mlp"}, ["remove recipe and settings"]),
         ({"metric": "test_accuracy"}, ["recipe is required"]),
     ],
 )
@@ -163,7 +163,7 @@ def test_only_a_value_is_claimed_of_a_measure():
         "is": "better",
     }
     recipe = {"dataset": {"name": "digits", "limit": 60}, "model": {"name": "softmax"}}
-    with pytest.raises(RecipeError, match='it goes with kind = "value"'):
+    with pytest.raises(RecipeError, match='kind = "value"'):
         check_claims(study(compared, recipes={"a": recipe, "b": recipe}))
 
 

@@ -193,7 +193,7 @@ def test_what_diverged_was_not_inspected(session):
         ({"metric": "inspection:edges.near_zero"}, ["no measure", "'near_zero@LAYER'"]),
         ({"metric": "inspection:edges.brier_score"}, ["belongs to calibration", "add that to the parts"]),
         ({"metric": "inspection:edges.near_zero@body.1"}, ["belongs to histograms"]),
-        ({"recipe": "mlp"}, ["of an inspection", "take recipe and settings out"]),
+        ({"recipe": "mlp"}, ["of an inspection", "remove recipe and settings"]),
         ({"is": "equal"}, ["tolerance is required"]),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_baseline_that_diverges_leaves_the_comparison_open(session):
         settings=settings,
     )
     assert record.outcome == "undecided"
-    assert "diverged in 2 of 2, so that nothing can be compared with it" in record.summary
+    assert "diverged in 2 of 2" in record.summary
     assert record.difference is None
 
 
@@ -262,7 +262,7 @@ def test_the_baseline_may_win(session):
     )
     assert record.outcome == "baseline"
     assert record.winner == record.baseline
-    assert "That is what the baseline has already" in record.summary
+    assert "The baseline has the same value" in record.summary
 
 
 # ------------------------------------------------------------------ refused before anything is trained

@@ -49,14 +49,14 @@ def moved(by, scatter=1.0):
         (
             moved(0.02),
             "helps",
-            "On 5 fresh seeds it gains 2.0 points of test accuracy against the baseline (learning rate 0.1): "
-            "92.4 % instead of 90.4 % (95 % interval 1.8 to 2.2, p < 0.001).",
+            "On 5 fresh seeds it gains 2.0 points of test accuracy compared with the baseline (learning rate "
+            "0.1): 92.4 % instead of 90.4 % (95 % interval 1.8 to 2.2, p < 0.001).",
         ),
         (
             moved(-0.02),
             "hurts",
-            "On 5 fresh seeds it costs 2.0 points of test accuracy against the baseline (learning rate 0.1): "
-            "88.4 % instead of 90.4 % (95 % interval 1.8 to 2.2, p < 0.001).",
+            "On 5 fresh seeds it costs 2.0 points of test accuracy compared with the baseline (learning rate "
+            "0.1): 88.4 % instead of 90.4 % (95 % interval 1.8 to 2.2, p < 0.001).",
         ),
         (
             moved(-0.001),
@@ -67,8 +67,8 @@ def moved(by, scatter=1.0):
         (
             moved(-0.01, scatter=10.0),
             "undecided",
-            "On 5 fresh seeds it is undecided whether that matters: test accuracy is 89.4 %, that of the "
-            "baseline (learning rate 0.1) 90.4 % (difference −1.0 points, 95 % interval −3.0 to 1.0, p = ",
+            "On 5 fresh seeds it is undecided: test accuracy is 89.4 %, that of the baseline "
+            " (learning rate 0.1) 90.4 % (difference −1.0 points, 95 % interval −3.0 to 1.0, p = ",
         ),
     ],
 )
