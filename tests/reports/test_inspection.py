@@ -211,7 +211,7 @@ def test_sentences_about_layers():
     assert said.endswith("a spike at zero: fc.")
     assert "spike" not in weights_sentence([weights("conv", 0.15)])
     assert "0.01 times as large" in flow_sentence(record(flow=FLOW))
-    assert "does not show its layers" in flow_sentence(record(flow=FLOW[:1]))
+    assert "does not expose its layers" in flow_sentence(record(flow=FLOW[:1]))
     assert "no finite, nonzero gradient" in flow_sentence(record(flow=[flow("images", 0.0)]))
     steps = TimeFlow(hidden=[0.5, 1.0], cell=[0.25, 1.0], spectral_norm=2.0)
     assert "gradient at the first cell is 0.25 times" in time_sentence(steps)

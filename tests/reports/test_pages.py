@@ -309,13 +309,12 @@ def test_claims_that_rested_on_noise_are_said_to_at_the_top():
     ]
     report = read(study(claims=claims))
     lead = report[: report.index("The claims, tested")]
-    alone = "rested on noise: one run per setting, as was published, could not have shown what"
-    assert f"2 of them {alone} they say." in lead
+    assert "2 of them rested on noise" in lead
     assert "Rested on noise: First sentence." in report
     assert "3 seeds do not decide it. Rested on noise: Second sentence." in report
     assert "3 seeds do not decide it. Third sentence." in report
     assert "Published: 100 %. Fourth sentence." in report
-    assert f"1 of them {alone} it says." in read(study(claims=claims[:1]))
+    assert "1 of them rested on noise" in read(study(claims=claims[:1]))
 
 
 FIGURES = [
