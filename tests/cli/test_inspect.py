@@ -46,14 +46,21 @@ def test_spectra_and_lower_ranks_of_a_run(foolscope, run_of, tmp_path):
 def test_everything_cheap_is_shown_unless_parts_are_named(foolscope, run_of):
     identity = run_of("--model", "mlp", "--hidden", "8")
     printed = foolscope("inspect", identity[:8], "--limit", "60").out
-    for words in ("calibration error", "taken for", "edges", "near zero", "∂L/∂w", "Ranks of the layers"):
+    for words in (
+        "calibration error",
+        "predicted class",
+        "edges",
+        "near zero",
+        "∂L/∂w",
+        "Ranks of the layers",
+    ):
         assert words in printed
     assert "parameters" not in printed
     assert max(map(len, printed.splitlines())) < 300
     only = foolscope("inspect", identity[:8], "--limit", "60", "--calibration").out
     assert "calibration error" in only
     assert not [
-        words for words in ("taken for", "edges", "near zero", "Ranks of the layers") if words in only
+        words for words in ("predicted class", "edges", "near zero", "Ranks of the layers") if words in only
     ]
 
 

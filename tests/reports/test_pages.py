@@ -324,17 +324,17 @@ FIGURES = [
 
 def test_costs_and_rising_learning_rates_have_panels_of_their_own():
     plain = training()
-    assert "Cost" not in training_figure(plain).svg
+    assert "Cost" not in training_figure(plain).drawing()
     curve = plain.curves["training_loss"]
     costs = {**plain.curves, "training_cost": curve, "validation_cost": curve}
     figure = training_figure(plain.model_copy(update={"curves": costs}))
     assert "The cost is the loss plus the penalty" in figure.caption
-    assert ">Cost<" in figure.svg
-    assert "Learning rate" not in figure.svg
+    assert ">Cost<" in figure.drawing()
+    assert "Learning rate" not in figure.drawing()
     for rates, drawn in (([0.1, 0.2, 0.1], True), ([0.3, 0.2, 0.1], False)):
         curves = {**costs, "learning_rate": [rates] * 3}
         figure = training_figure(plain.model_copy(update={"curves": curves}))
-        assert ("Learning rate" in figure.svg) == drawn
+        assert ("Learning rate" in figure.drawing()) == drawn
         assert ("learning rate is that of each epoch's last step" in figure.caption) == drawn
 
 

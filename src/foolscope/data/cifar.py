@@ -56,7 +56,7 @@ class Cifar100Settings(DatasetSettings):
     name: Literal["cifar100"] = "cifar100"
     validation: OfficialValidation = "stratified"
     labels: Literal["fine", "coarse"] = Field(
-        default="fine", description="which labels: 'fine', the 100 classes, or 'coarse', the 20 superclasses"
+        default="fine", description="labels: 'fine' (100 classes) or 'coarse' (20 superclasses)"
     )
 
 

@@ -49,7 +49,7 @@ def approximation(
         raise ValueError("approximation needs at least one series of costs")
     series: list[tuple[str, Numbers, Numbers, float | None]] = []
     for domain, each in costs.items():
-        series.append((f"stated, {domain}", each["reached"], each["units"], each["slope"]))
+        series.append((f"constructed, {domain}", each["reached"], each["units"], each["slope"]))
         series.append((f"trained, {domain}", each["trained_reached"], each["trained_units"], None))
     with drawing(WIDTH, 400) as sheet:
         left, right = sheet.figure.subplots(1, 2)

@@ -68,7 +68,7 @@ def moved(by, scatter=1.0):
             moved(-0.01, scatter=10.0),
             "undecided",
             "On 5 fresh seeds it is undecided: test accuracy is 89.4 %, that of the baseline "
-            " (learning rate 0.1) 90.4 % (difference −1.0 points, 95 % interval −3.0 to 1.0, p = ",
+            "(learning rate 0.1) 90.4 % (difference −1.0 points, 95 % interval −3.0 to 1.0, p = ",
         ),
     ],
 )
