@@ -106,8 +106,8 @@ def test_which_needs_fewer():
     assert np.isnan(answer.fewest_trained[0, 2])
     np.testing.assert_allclose(answer.as_many_trained, [[0.12, 0.08, 0.06]])
     assert answer.sentence == (
-        "For the same sup-norm error in the plane, a trained network needed fewer units than a constructed one"
-        " in 1 of 3 cases, 50% as many in their median;"
+        "For the same sup-norm error in the plane, a trained network needed fewer units than a "
+        "constructed one in 1 of 3 cases, 50% as many in their median;"
         " with as many units its error was smaller in 2."
     )
     none = numbers([1e-3, 1e-3, 1e-3], [1.0] * 5)

@@ -84,8 +84,8 @@ class Scaling:
         cases, share = self.units.size, self.fewest_trained / self.units
         fewer, nearer = share < 1.0, self.as_many_trained < self.errors
         words = (
-            f"For the same sup-norm error {place}, a trained network needed fewer units than a constructed one"
-            f" in {int(fewer.sum())} of {cases} cases"
+            f"For the same sup-norm error {place}, a trained network needed fewer units than a "
+            f"constructed one in {int(fewer.sum())} of {cases} cases"
         )
         if fewer.any():
             words += f", {float(np.median(share[fewer])):.0%} as many in their median"

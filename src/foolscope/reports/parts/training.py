@@ -57,7 +57,7 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
             (
                 Reference("classifiers"),
                 f" shows the accuracy of each classifier{guessing}. All choices were made on validation "
-                "images; test images were used for none.",
+                "images, never on test images.",
             )
         ),
         classifier_table(trainings),
