@@ -206,7 +206,7 @@ def test_a_model_without_weights_is_noticed_before_the_attack(foolscope, nets):
         (["nets.py:build", *QUICK, "--std", "0.5"], ["--std needs --mean"]),
         (["nets.py:build", *QUICK, "--mean", "a", "--std", "1"], ["--mean must be a number", "'a'"]),
         (["nets.py:build", *QUICK, "--weights", "nets.py"], ["nets.py is damaged or no weights file"]),
-        (["nets.py:build", *QUICK, "--height", "9"], ["--height means nothing to digits"]),
+        (["nets.py:build", *QUICK, "--height", "9"], ["--height does not apply to digits"]),
         (["nets.py:build", *QUICK, "--split", "tset"], ["no split 'tset'"]),
         (["nets.py:build", "--height", "9"], ["add --dataset FOLDER"]),
         (["0123abc", "--weights", "half.pt"], ["--weights", "0123abc names a run"]),

@@ -95,7 +95,7 @@ def test_anyones_model_and_its_images(foolscope, tmp_path):
         (["--compress", "0"], ["above 0"]),
         (["--compress", "1", "--epsilon", "8"], ["got 8", "8/255"]),
         (["--norm", "l3"], ["unknown norm 'l3'"]),
-        (["--mean", "0.5"], ["--mean needs --std beside it"]),
+        (["--mean", "0.5"], ["--mean needs --std"]),
         (["--weights", "net.pt"], ["--weights is for a model of your own"]),
     ],
 )

@@ -344,7 +344,7 @@ def test_ctrl_c_in_mid_training_is_one_line_and_the_same_command_goes_on(foolsco
     assert process.returncode == 130
     assert out == ""
     lines = [line for line in err.splitlines() if line and not line.startswith("training:")]
-    assert lines == ["foolscope: interrupted; the same command goes on where it was"]
+    assert lines == ["foolscope: interrupted; the same command continues where it stopped"]
     assert trials(tmp_path) == []
     assert foolscope(*arguments, "--store", tmp_path).code == 0
     assert len(trials(tmp_path)) == 1

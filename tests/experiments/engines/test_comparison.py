@@ -46,7 +46,7 @@ def test_the_recipe_is_trained_in_float64_by_both_and_they_agree(session):
     told = []
     run = reference_run(RECIPE, session, told.append)
     assert run.record.agrees
-    assert "follows" in run.record.sentence
+    assert "agree to rounding" in run.record.sentence
     assert run.record.precision == run.torch.provenance["precision"] == "float64"
     assert run.torch.identity != session.identify(RECIPE)
     assert [each.quantity for each in run.record.differences] == [

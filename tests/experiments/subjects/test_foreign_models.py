@@ -316,7 +316,7 @@ def test_a_whole_model_in_a_file_answers_as_it_did(archives, name):
     inputs = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(1)).requires_grad_()
     foreign.body(inputs).sum().backward()
     torch.testing.assert_close(inputs.grad, model[1].weight.sum(0).reshape(1, 1, 8, 8).expand(5, -1, -1, -1))
-    assert "leave out --weights" in refusal(folder / name, folder / "state.pt")
+    assert "omit --weights" in refusal(folder / name, folder / "state.pt")
 
 
 def test_files_without_a_program_are_refused(archives, tmp_path):

@@ -146,7 +146,7 @@ def test_workers_do_not_outlive_the_command(tmp_path, recipes, workers_of, ended
     lines = [line for line in err.splitlines() if line and not line.startswith("training:")]
     if ended_by == signal.SIGINT:
         assert command.returncode == 130
-        assert lines == ["foolscope: interrupted; the same command goes on where it was"]
+        assert lines == ["foolscope: interrupted; the same command continues where it stopped"]
     else:
         assert lines == []
     assert out == ""

@@ -104,7 +104,7 @@ def map_in_processes(
             _end(worker)
     if crew.lost:
         raise FoolscopeError(
-            f"{'; '.join(crew.lost)}. Try fewer --workers; the same command goes on where it was"
+            f"{'; '.join(crew.lost)}. Try fewer --workers; the same command continues where it stopped"
         )
 
 

@@ -75,7 +75,7 @@ def map_on_ray(
                 ray.cancel(reference, force=True)
             mailbox.shutdown(force=True)
     if run.lost:
-        raise FoolscopeError(f"{'; '.join(run.lost)}. The same command goes on where it was")
+        raise FoolscopeError(f"{'; '.join(run.lost)}. The same command continues where it stopped")
 
 
 @contextmanager
