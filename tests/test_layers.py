@@ -58,7 +58,11 @@ def test_a_violation_is_found(path, code, complaint, tmp_path):
 def test_statistics_serves_anyones_numbers():
     modules = imported_by("import foolscope.statistics")
     own = {name for name in modules if name.startswith("foolscope.") and ".statistics" not in name}
-    assert own == {"foolscope.verbs", "foolscope.core", "foolscope.core.errors"}  # the table of verbs has no imports
+    assert own == {
+        "foolscope.verbs",
+        "foolscope.core",
+        "foolscope.core.errors",
+    }  # the table of verbs has no imports
     assert modules.isdisjoint({"torch", "pydantic", "sklearn", "matplotlib"})
 
 
