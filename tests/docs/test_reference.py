@@ -5,10 +5,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+from claim_checks import refuse_wrong_claims
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
-from foolscope.experiments.claims.evidence import check_claims
 from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.study_file import study_from
 
@@ -41,4 +41,4 @@ def test_the_blocks_of_the_study_page_make_one_study():
     assert study.recipes["wide"].training.batch_size == 32
     kinds = [claim.kind for claim in study.claims]
     assert kinds == ["comparison", "trend", "value", "curve", "curve", "value", "value"]
-    check_claims(study)
+    refuse_wrong_claims(study)

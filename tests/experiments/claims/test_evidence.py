@@ -2,19 +2,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claim_checks import refuse_wrong_claims, sources_of
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.claims.evidence import check_claims, claim_cells, judge_claims
+from foolscope.experiments.claims.evidence import claim_cells, judge_claims
 from foolscope.experiments.claims.judgement import adjust_claims, judge_claim
 from foolscope.experiments.parts.ablations import ablation_cells
 from foolscope.experiments.parts.attack_traces import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.parts.attacks.records import CurveRecord
-from foolscope.experiments.parts.part import Context
-from foolscope.experiments.parts.sources import PartSources
 from foolscope.experiments.recipe import with_values
-from foolscope.experiments.running.session import Session
-from foolscope.experiments.running.store import Store, StoredTrial
+from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study_file import study_from
 from foolscope.statistics.blocks import BlockDesign
 
@@ -144,11 +142,6 @@ def judged(study, rows=ROWS, accuracies=CURVE, traces=None):
     return judge_claims(study, sources_of(study, stored, {"attacks": curves, "attack_traces": followed}))
 
 
-def sources_of(study, trials=None, records=None):
-    session = Session(Store(Path("nothing-is-written-here")), device="cpu")
-    return PartSources(Context(study, session, trials or {}, records or {}))
-
-
 def expected(study, rows, cells, **options):
     """Judge the study's only claim on a design written out by hand."""
     design = BlockDesign(tuple(rows), tuple(range(SEEDS)), np.array(list(rows.values())))
@@ -175,10 +168,6 @@ def settings_of(claim):
     study = study_of(claim)
     cells = claim_cells(study.claims[0], study, sources_of(study).designs())
     return [(cell.name, dict(cell.settings), cell.recipe) for cell in cells]
-
-
-def check(study):
-    check_claims(study, sources_of(study))
 
 
 def test_names_are_recipes_and_tables_are_settings():
@@ -274,7 +263,7 @@ def test_levels_of_the_claim_keep_their_order():
 )
 def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
     with pytest.raises(RecipeError) as caught:
-        check(study_of(claim))
+        refuse_wrong_claims(study_of(claim))
     text = str(caught.value)
     assert claim["sentence"] in text
     assert "\n" not in text
@@ -283,9 +272,9 @@ def test_claims_that_cannot_be_tested_are_refused_in_one_line(claim, parts):
 
 def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
     with pytest.raises(RecipeError, match=r"\[\[attacks\]\]"):
-        check(study_of(ROBUST, attacks=[], attack_traces=[]))
+        refuse_wrong_claims(study_of(ROBUST, attacks=[], attack_traces=[]))
     with pytest.raises(RecipeError, match=r"\[\[attack_traces\]\]"):
-        check(study_of(FOOLED, attack_traces=[]))
+        refuse_wrong_claims(study_of(FOOLED, attack_traces=[]))
 
 
 @pytest.mark.parametrize(
@@ -306,7 +295,7 @@ def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
     ],
 )
 def test_claims_that_can_be_tested_pass(claim):
-    check(study_of(claim))
+    refuse_wrong_claims(study_of(claim))
 
 
 # ------------------------------------------------------------------ judgements

@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 import torch
+from claim_checks import refuse_wrong_claims
 from scipy import stats
 from torch import nn
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.claims.evidence import check_claims
 from foolscope.experiments.parts.inspections import seeds as seeds_module
 from foolscope.experiments.parts.inspections.plan import InspectionPlan
 from foolscope.experiments.parts.inspections.seeds import inspected_record
@@ -18,7 +18,7 @@ from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
-from foolscope.experiments.study_record import StudyRecord, read_study_record
+from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
 from foolscope.inspection.attribution import edges
 from foolscope.learning.evaluation import to_pixels
@@ -172,9 +172,6 @@ def test_claims_are_decided_by_the_number_of_every_seed(session):
     p = stats.ttest_1samp(values, 0.9, alternative="less").pvalue
     assert record.claims[1].p_contradicted == pytest.approx(min(1, 3 * p), rel=1e-6)
     assert record.claims[0].figures[0].value == pytest.approx(np.mean(values))
-    document = record.model_dump(mode="json")
-    del document["inspections"]
-    assert StudyRecord.model_validate(document).inspections == []  # as it was before there were any
 
 
 def test_what_diverged_was_not_inspected(session):
@@ -188,18 +185,18 @@ def test_what_diverged_was_not_inspected(session):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"metric": "inspection:edge.edge_difference"}, ["no inspection 'edge'", "Did you mean 'edges'?"]),
-        ({"metric": "inspection:edges.edge_diference"}, ["no measure", "Did you mean 'edge_difference'?"]),
-        ({"metric": "inspection:edges.near_zero"}, ["no measure", "'near_zero@LAYER'"]),
-        ({"metric": "inspection:edges.brier_score"}, ["belongs to calibration", "add that to the parts"]),
-        ({"metric": "inspection:edges.near_zero@body.1"}, ["belongs to histograms"]),
-        ({"recipe": "mlp"}, ["of an inspection", "remove recipe and settings"]),
+        ({"metric": "inspection:edge.edge_difference"}, ["Did you mean 'inspection:edges.edge_difference'?"]),
+        ({"metric": "inspection:edges.edge_diference"}, ["Did you mean 'inspection:edges.edge_difference'?"]),
+        ({"metric": "inspection:edges.near_zero"}, ["'inspection:edges.near_zero'", "edge_difference"]),
+        ({"metric": "inspection:edges.brier_score"}, ["'inspection:edges.brier_score'", "edge_difference"]),
+        ({"metric": "inspection:edges.near_zero@body.1"}, ["near_zero@body.1", "edge_difference"]),
+        ({"recipe": "mlp"}, ["belongs to edges", "recipe and settings"]),
         ({"is": "equal"}, ["tolerance is required"]),
     ],
 )
 def test_claims_that_cannot_be_tested_are_refused_in_one_line(changes, parts):
     with pytest.raises(RecipeError) as caught:
-        check_claims(study_with({**claim(), **changes}))
+        refuse_wrong_claims(study_with({**claim(), **changes}))
     assert not [part for part in parts if part not in str(caught.value)], str(caught.value)
     assert "\n" not in str(caught.value)
 
