@@ -1,8 +1,7 @@
-import tomllib
-
 """Demonstrations in a study: read, run, remembered, claimed about, and in a report without any classifier."""
 
 import math
+import tomllib
 
 import numpy as np
 import pytest
