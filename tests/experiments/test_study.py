@@ -219,8 +219,8 @@ def test_an_heir_can_take_a_value_back_with_none():
 @pytest.mark.parametrize(
     ("tables", "parts"),
     [
-        ({"a": {"like": "b"}, "b": {"like": "a"}}, ["recipes.a", "circle", "a → b → a"]),
-        ({"a": {"like": "a"}}, ["circle", "a → a"]),
+        ({"a": {"like": "b"}, "b": {"like": "a"}}, ["recipes.a", "circular", "a → b → a"]),
+        ({"a": {"like": "a"}}, ["circular", "a → a"]),
         ({"aa": {"like": "bb"}, "cc": {}}, ["recipes.aa", "unknown recipe 'bb'", "cc"]),
     ],
 )

@@ -227,8 +227,7 @@ def test_the_report_shows_measures_of_all_seeds_and_the_first_model(session):
     assert whole.input_gradients == alone.input_gradients
     assert page.count("data:image/png") == 2 * 3 * len(triples)
     assert (
-        "The gradient of mlp with respect to the pixels has a correlation of"
-        in text[: text.index("Table 1 says")]
+        "The gradient of mlp with respect to the pixels has a correlation of" in text[: text.index("Table 1")]
     )
     assert "over 3 seeds: it" in text
     assert 'metric = "inspection:edges.edge_difference"' in text
