@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from foolscope.reports import (
+from foolscope.reports import figures as draw
+from foolscope.reports import render_html, render_latex, render_markdown
+from foolscope.reports.document import (
     Bullets,
     Cell,
     Code,
@@ -26,11 +28,7 @@ from foolscope.reports import (
     Table,
     Verdict,
     Verdicts,
-    render_html,
-    render_latex,
-    render_markdown,
 )
-from foolscope.reports import figures as draw
 from foolscope.reports.images import magnified_perturbation
 
 GENERATOR_SEED = 7
@@ -275,7 +273,7 @@ def evidence():
                 )
             ),
             Figure(
-                draw.ablation_effects(ablation_factors()),
+                draw.ablation_effects(ablation_factors(), quantity="test accuracy"),
                 "Test accuracy by level of each factor. Small dots are seeds; the large mark is their mean with its 95 % interval. The dashed line is the baseline's mean.",
                 "Five panels of accuracy by factor; batch size and learning rate have the largest effects.",
                 key="ablation",

@@ -7,7 +7,7 @@ import pytest
 from quick_demonstrations import QUICK
 
 from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS
-from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
+from foolscope.experiments.parts.demonstrations.part import demonstrate
 from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.experiments.running.store import Store
 from foolscope.reports import Document, figures, render_html, render_latex, render_markdown

@@ -3,22 +3,21 @@ import dataclasses
 import numpy as np
 import pytest
 
-from foolscope.reports import (
+from foolscope.reports import render_html, render_latex, render_markdown
+from foolscope.reports.document import (
+    OUTCOME_TONES,
     Column,
     Details,
     Document,
     Figure,
     Gallery,
+    Outcome,
     Panel,
     Paragraph,
     Reference,
     Section,
     Table,
-    render_html,
-    render_latex,
-    render_markdown,
 )
-from foolscope.reports.document import OUTCOME_TONES, Outcome
 from foolscope.reports.numbering import alignments, labels_of, numbered
 
 SVG = '<svg viewBox="0 0 1 1"></svg>'

@@ -37,7 +37,7 @@ FIGURES = {
         X, {text: {text: CURVE}, "other": {"b": CURVE}}, x_label=text, levels={text: 1.0}
     ),
     "gradient_flow": lambda text: draw.gradient_flow(
-        {text: {text: draw.FlowLine([0.1, 0.5], 0.9), "b": draw.FlowLine([np.nan, np.nan])}}, x_label=text
+        {text: {text: draw.FlowLine([0.1, 0.5], 0.9), "b": draw.FlowLine([np.nan, np.nan])}}
     ),
     "approximation": lambda text: draw.approximation(
         {"x": X, "function": X**2, "network": X**2 + 1, "epsilon": 2.0}, {text: COSTS, "b": COSTS}
@@ -142,7 +142,7 @@ def test_an_interval_is_drawn_where_it_lies():
     levels = [
         draw.Level(str(n), (), value, value, value, "helps") for n, value in enumerate([0.2, 0.4, 0.4, 0.8])
     ]
-    svg = draw.ablation_effects([draw.Factor("f", levels)])
+    svg = draw.ablation_effects([draw.Factor("f", levels)], quantity="accuracy")
     marks = re.findall(r'<use href="[^"]+" x="([\d.]+)" y="([\d.]+)" style="[^"]*--good', svg)
     across, down = np.array(marks[:4], dtype=float).T
     assert np.all(np.diff(across) > 0)
@@ -177,8 +177,8 @@ def test_a_class_without_images_is_an_empty_row():
         ),
         (lambda: draw.gradient_flow({"t": {}}), "at least one panel, each with at least one line"),
         (lambda: draw.approximation({}, {}), "at least one series of costs"),
-        (lambda: draw.ablation_effects([]), "at least one factor"),
-        (lambda: draw.ablation_effects([draw.Factor("f", [])]), "at least one level"),
+        (lambda: draw.ablation_effects([], quantity="accuracy"), "at least one factor"),
+        (lambda: draw.ablation_effects([draw.Factor("f", [])], quantity="accuracy"), "at least one level"),
         (lambda: draw.standalone_svg("<p>"), "expected an <svg>"),
         (lambda: inline_svg("text", "p", ""), "expected an <svg>"),
     ],

@@ -9,7 +9,8 @@ import pytest
 from foolscope.core.errors import RecipeError
 from foolscope.inspection.graph.computational_graph import GraphEdge, GraphNode, ModelGraph
 from foolscope.reference.expression import Scalar, exp, sigmoid
-from foolscope.reports import Document, Section, render_html
+from foolscope.reports import render_html
+from foolscope.reports.document import Document, Section
 from foolscope.reports.figures import graphviz, layer_graph
 from foolscope.reports.figures.layered import layered
 from foolscope.reports.graph_files import write_graph

@@ -22,7 +22,7 @@ from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.running.explanation import explain_pack
 from foolscope.experiments.running.packs import Pack, PackLimits
 from foolscope.experiments.running.session import Session
-from foolscope.reports.document import Bullets, CellValue, Column, Document, Table
+from foolscope.reports import document as doc
 from foolscope.reports.phrases import join_words, one_or_many
 from foolscope.verbs.ablate import ablate
 
@@ -117,7 +117,7 @@ def _factor(text: str) -> tuple[str, list[Any]]:
 
 
 def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
-    rows: list[list[CellValue]] = []
+    rows: list[list[doc.CellValue]] = []
     said: dict[str, list[int]] = {}
     for position, pack in enumerate(packs, 1):
         dataset = session.dataset(pack.trials[0].recipe.dataset)
@@ -133,15 +133,15 @@ def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
                 position
             )
     trials = one_or_many(sum(len(pack.trials) for pack in packs), "trial")
-    packing = Table(
-        ["pack", "trials", "seeds", "shared", "different", Column("MFLOP a step", format=",.1f")],
+    packing = doc.Table(
+        ["pack", "trials", "seeds", "shared", "different", doc.Column("MFLOP a step", format=",.1f")],
         rows,
         "Trials that train side by side.",
         key="packs",
     )
-    reasons = Bullets([f"{_pack_numbers(numbers)}: {reason}" for reason, numbers in said.items()])
+    reasons = doc.Bullets([f"{_pack_numbers(numbers)}: {reason}" for reason, numbers in said.items()])
     title = f"{trials} to train in {one_or_many(len(packs), 'pack')}; {stored} in the store already."
-    print_document(Document(title, "", lead=[packing, reasons] if packs else []))
+    print_document(doc.Document(title, "", lead=[packing, reasons] if packs else []))
 
 
 def _pack_numbers(numbers: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ import click
 
 from foolscope.attacks import ATTACKS
 from foolscope.cli.console import live_progress, on_interrupt, print_result
-from foolscope.cli.options import json_option, report_option, require_known, session_options
+from foolscope.cli.options import json_option, report_option, session_options
 from foolscope.cli.subject_options import (
     Images,
     image_options,
@@ -19,7 +19,7 @@ from foolscope.cli.subject_options import (
     print_doubts,
     subject_of,
 )
-from foolscope.core.errors import RecipeError
+from foolscope.core.errors import RecipeError, require_known
 from foolscope.core.settings import Settings
 from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject, curve_summary

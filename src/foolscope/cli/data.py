@@ -13,7 +13,7 @@ from foolscope.cli.groups import Group
 from foolscope.cli.options import data_option, json_option
 from foolscope.core.errors import DataError
 from foolscope.data import DATASETS, DatasetStatus, Verification, data_root, get, status, verify
-from foolscope.reports.document import CellValue, Column, Document, Paragraph, Table
+from foolscope.reports import document as doc
 
 _EXAMPLES = """\b
 Examples:
@@ -55,12 +55,12 @@ def list_command(data_dir: Path | None, as_json: bool) -> None:
         )
         return
     absent = any(each.state in ("absent", "incomplete") for each in states)
-    hint = [Paragraph("Fetch one with: foolscope data get NAME")] if absent else []
-    print_document(Document("Data sets", "", lead=[_table(states, data_root(data_dir)), *hint]))
+    hint = [doc.Paragraph("Fetch one with: foolscope data get NAME")] if absent else []
+    print_document(doc.Document("Data sets", "", lead=[_table(states, data_root(data_dir)), *hint]))
 
 
-def _table(states: Sequence[DatasetStatus], folder: Path) -> Table:
-    rows: list[list[CellValue]] = [
+def _table(states: Sequence[DatasetStatus], folder: Path) -> doc.Table:
+    rows: list[list[doc.CellValue]] = [
         [
             each.name,
             each.state,
@@ -71,15 +71,15 @@ def _table(states: Sequence[DatasetStatus], folder: Path) -> Table:
         ]
         for each in states
     ]
-    columns: list[Column | str] = [
+    columns: list[doc.Column | str] = [
         "name",
         "state",
         "classes",
         "images",
-        Column("train", format=","),
-        Column("test", format=","),
+        doc.Column("train", format=","),
+        doc.Column("test", format=","),
     ]
-    return Table(columns, rows, f"Data sets in {folder}.", key="data-sets")
+    return doc.Table(columns, rows, f"Data sets in {folder}.", key="data-sets")
 
 
 @command.command("get")

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from foolscope.cli.console import live_progress, on_interrupt, print_result
-from foolscope.cli.graph import graph_of, graph_option
-from foolscope.cli.options import json_option, report_option, require_known, session_options
+from foolscope.cli.options import json_option, report_option, session_options
 from foolscope.cli.subject_options import (
     Images,
     image_options,
@@ -17,11 +16,14 @@ from foolscope.cli.subject_options import (
     seed_option,
     subject_of,
 )
-from foolscope.core.errors import RecipeError
+from foolscope.core.errors import RecipeError, require_known
+from foolscope.experiments.parts.graphs import graph_record
 from foolscope.experiments.parts.inspections.model import inspect_subject
 from foolscope.experiments.running.run import StageEvent
 from foolscope.experiments.running.session import Session
-from foolscope.reports import write_graph
+from foolscope.experiments.subjects.subject import Subject
+from foolscope.inspection.graph.computational_graph import ModelGraph
+from foolscope.reports.graph_files import svg_path, write_graph
 from foolscope.threats import NORMS, Threat
 from foolscope.verbs.inspect import Inspection
 
@@ -47,6 +49,23 @@ _PARTS = {
 _TABLES = ("mistakes-*", "weights", "flow", "ranks", "compression")
 
 
+def _graph_path(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
+    """Refuse what is no SVG file, such as a RUN that was written after the option, before any work."""
+    if value is None:
+        return None
+    try:
+        return svg_path(value)
+    except RecipeError as error:
+        raise RecipeError(f"--graph: {error}; RUN goes before it") from error
+
+
+def _graph_of(subject: Subject, session: Session) -> ModelGraph:
+    """Follow the first images of a subject: with a run's own loss, else with cross-entropy."""
+    run = subject.facts.get("run")
+    loss = session.store.find(run).recipe.loss if run else None
+    return graph_record(subject.name, subject.model, subject.images, subject.labels, loss=loss)
+
+
 def _part_options(function: Callable[..., None]) -> Callable[..., None]:
     for name, words in reversed(_PARTS.items()):
         function = click.option(f"--{name}", is_flag=True, help=words)(function)
@@ -61,7 +80,14 @@ def _part_options(function: Callable[..., None]) -> Callable[..., None]:
     metavar="X[,X]",
     help="Replace each layer by its best approximation at these fractions of the full rank, as in 0.5,0.25.",
 )
-@graph_option
+@click.option(
+    "--graph",
+    metavar="[FILE.svg]",
+    is_flag=False,
+    flag_value="graph.svg",
+    callback=_graph_path,
+    help="Draw its computational graph into a file; write this after RUN.  [file: graph.svg]",
+)
 @norm_option("Norm of the attack on compressed models.")
 @click.option(
     "--epsilon", default="2/255", show_default=True, help="Budget of that attack, pixels in [0, 1]."
@@ -106,7 +132,7 @@ def command(
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
     subject = subject_of(model, weights, (mean, std), images, session)
     print_doubts(subject)
-    followed = None if graph is None else graph_of(subject, session)
+    followed = None if graph is None else _graph_of(subject, session)
     with on_interrupt(), live_progress() as observe:
         record, arrays = inspect_subject(
             subject,

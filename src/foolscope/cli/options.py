@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 from pydantic.fields import FieldInfo
 
-from foolscope.core.errors import RecipeError, StoreError, did_you_mean
+from foolscope.core.errors import RecipeError, StoreError
 from foolscope.core.settings import Settings, plain_words
 from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
 from foolscope.experiments.running.executors import EXECUTORS
@@ -29,7 +29,6 @@ __all__ = [
     "recipe_of",
     "recipe_options",
     "report_option",
-    "require_known",
     "session_options",
     "store_flag",
     "store_option",
@@ -89,12 +88,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _describe(fields: Mapping[str, FieldInfo], components: int = 1) -> str:
-    """Describe a flag: each meaning that it has for its owners once, with their defaults and choices.
-
-    Args:
-        fields: owner -> its field.
-        components: how many there are; the owners are named unless it is all of them.
-    """
+    """Describe a flag: each meaning that it has for its owners once, with their defaults and choices."""
     meanings: dict[tuple[str, str], dict[str, list[str]]] = {}
     for owner, field in fields.items():
         meaning = meanings.setdefault((field.description or "", _metavar([field])), {})
@@ -278,13 +272,3 @@ def store_flag(folder: Path) -> str:
 def command_line() -> str:
     """Return what the person typed, to be repeated."""
     return shlex.join(["foolscope", *sys.argv[1:]])
-
-
-def require_known(name: str, known: Mapping[str, Any], what: str) -> None:
-    """Refuse an unknown name.
-
-    Raises:
-        RecipeError: with the names that are known.
-    """
-    if name not in known:
-        raise RecipeError(f"unknown {what} {name!r}. {did_you_mean(name, known)}")

@@ -111,13 +111,6 @@ def subject_of(
 ) -> Subject:
     """Gather the options into a model with its images.
 
-    Args:
-        model: the identity of a run, or the place of a model.
-        weights: for a model that a factory builds.
-        scaling: mean and deviation that it wants its inputs normalized with, as they were typed.
-        images: which ones.
-        session: store, data and device.
-
     Raises:
         RecipeError: options contradict each other, or the model does not fit the images.
     """

@@ -3,7 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "FoolscopeError", "RecipeError", "StoreError", "ThreatError", "did_you_mean"]
+__all__ = [
+    "DataError",
+    "FoolscopeError",
+    "RecipeError",
+    "StoreError",
+    "ThreatError",
+    "did_you_mean",
+    "require_known",
+]
 
 
 class FoolscopeError(Exception):
@@ -42,3 +50,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     listing = f"Known: {', '.join(names)}"
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"Did you mean {nearest[0]!r}? {listing}" if nearest else listing
+
+
+def require_known(name: str, known: Iterable[str], what: str) -> None:
+    """Refuse an unknown name.
+
+    Raises:
+        RecipeError: with the names that are known.
+    """
+    if name not in known:
+        raise RecipeError(f"unknown {what} {name!r}. {did_you_mean(name, known)}")

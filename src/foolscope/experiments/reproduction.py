@@ -11,12 +11,7 @@ __all__ = ["EXPERIMENTS", "Experiment", "Reproduction", "claims_about", "experim
 
 @dataclass(frozen=True)
 class Experiment:
-    """One published experiment.
-
-    Args:
-        study: built-in study that runs it.
-        title: what it is about.
-    """
+    """A published experiment: the built-in study that runs it, and what it is about."""
 
     study: str
     title: str

@@ -11,7 +11,7 @@ from typing import Any
 import pydantic
 import tomli_w
 
-from foolscope.core.errors import RecipeError, StoreError, did_you_mean
+from foolscope.core.errors import RecipeError, StoreError, did_you_mean, require_known
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims.claim import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
 from foolscope.experiments.parts import PARTS
@@ -88,8 +88,7 @@ def _check_recipes(study: Study) -> None:
     ]
     mentions += [str(cell.recipe) for claim in study.claims for cell in claim.cells()]
     for name in mentions:
-        if name not in study.recipes:
-            raise RecipeError(f"unknown recipe {name!r}. {did_you_mean(name, study.recipes)}")
+        require_known(name, study.recipes, "recipe")
     if not study.recipes and not any(study.parts.values()):
         raise RecipeError("recipes: a study needs at least one recipe, or one of [[demonstrations]]")
 

@@ -27,12 +27,7 @@ def run_study(
 ) -> StudyRecord:
     """Run a study, or what of it the store lacks, and store its record and pictures.
 
-    Args:
-        study: what to do.
-        session: store, data and device.
-        text: the study file, for the colophon.
-        command: what the person typed, for the colophon.
-        observe: called as the study goes on.
+    The text of the study file, and the command that the person typed, are for the report's colophon.
 
     Returns:
         The record, also written to ``studies/<name>/study.json`` in the store, from which reports are made.

@@ -8,26 +8,13 @@ import tomli_w
 
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import POINTS, number
-from foolscope.reports.document import (
-    Block,
-    Bullets,
-    CellValue,
-    Code,
-    Column,
-    Details,
-    Inline,
-    Mono,
-    Paragraph,
-    Strong,
-    Table,
-    Text,
-)
+from foolscope.reports import document as doc
 from foolscope.reports.phrases import duration_words, join_words, moment_words, one_or_many
 
 __all__ = ["colophon"]
 
 
-def colophon(record: StudyRecord) -> list[Block]:
+def colophon(record: StudyRecord) -> list[doc.Block]:
     """Build the blocks that say how the study was made and how to repeat it."""
     facts = record.provenance
     took = duration_words(record.duration_seconds)
@@ -37,8 +24,8 @@ def colophon(record: StudyRecord) -> list[Block]:
         if trained
         else ""
     )
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             f"Made on {moment_words(record.finished)} in {took}."
             + (
                 f"{training}; models that were already in the store were not trained again."
@@ -46,15 +33,15 @@ def colophon(record: StudyRecord) -> list[Block]:
                 else ""
             )
         ),
-        Code("\n".join(_commands(record)), "sh"),
-        Bullets(_facts(record)),
-        Details("The study file", [Code(record.study_file.strip(), "toml")]),
+        doc.Code("\n".join(_commands(record)), "sh"),
+        doc.Bullets(_facts(record)),
+        doc.Details("The study file", [doc.Code(record.study_file.strip(), "toml")]),
     ]
     if record.recipes:
-        recipes = Code(tomli_w.dumps({"recipes": record.recipes}).strip(), "toml")
-        blocks.append(Details("The recipes, with every setting", [recipes]))
+        recipes = doc.Code(tomli_w.dumps({"recipes": record.recipes}).strip(), "toml")
+        blocks.append(doc.Details("The recipes, with every setting", [recipes]))
     trials = _trials(record)
-    return [*blocks, Details("The trials of each recipe", [trials])] if trials.rows else blocks
+    return [*blocks, doc.Details("The trials of each recipe", [trials])] if trials.rows else blocks
 
 
 def _commands(record: StudyRecord) -> list[str]:
@@ -73,16 +60,16 @@ def _store_option(command: str) -> str:
     return found[0] if found else ""
 
 
-def _facts(record: StudyRecord) -> list[Text]:
+def _facts(record: StudyRecord) -> list[doc.Text]:
     facts = record.provenance
     software = join_words(
         [f"{name} {facts[key]}" for key, name in _SOFTWARE.items() if facts.get(key) is not None]
     )
-    items: list[Text] = [(Strong("Software:"), f" {software}{_training_version(facts)}")]
-    items.append((Strong("Machine:"), f" {_machine(facts)}"))
+    items: list[doc.Text] = [(doc.Strong("Software:"), f" {software}{_training_version(facts)}")]
+    items.append((doc.Strong("Machine:"), f" {_machine(facts)}"))
     if facts.get("precision"):
-        items.append((Strong("Precision:"), f" {join_words([str(each) for each in facts['precision']])}"))
-    items.append((Strong("Seeds:"), f" {_seed_words(record.seeds)}"))
+        items.append((doc.Strong("Precision:"), f" {join_words([str(each) for each in facts['precision']])}"))
+    items.append((doc.Strong("Seeds:"), f" {_seed_words(record.seeds)}"))
     items += [_dataset(dataset) for dataset in facts.get("datasets", ())]
     return items
 
@@ -112,31 +99,34 @@ def _machine(facts: dict[str, Any]) -> str:
     return ", ".join(str(part) for part in parts if part) or "not recorded"
 
 
-def _dataset(facts: dict[str, Any]) -> Text:
+def _dataset(facts: dict[str, Any]) -> doc.Text:
     counts = facts.get("counts", {})
     parts = {"train": "training", "validation": "validation", "test": "test"}
     images = join_words([f"{counts[key]:,} {word}" for key, word in parts.items() if counts.get(key)])
     shape = " × ".join(str(side) for side in facts.get("image_shape", ()))
     classes = one_or_many(len(facts.get("classes", ())), "class", "classes")
-    pieces: list[Inline] = [Strong("Data:"), f" {facts.get('name')}, {images} images of {shape}, {classes}"]
+    pieces: list[doc.Inline] = [
+        doc.Strong("Data:"),
+        f" {facts.get('name')}, {images} images of {shape}, {classes}",
+    ]
     if facts.get("fingerprint"):
-        pieces += ["; SHA-256 ", Mono(str(facts["fingerprint"]))]
+        pieces += ["; SHA-256 ", doc.Mono(str(facts["fingerprint"]))]
     return tuple(pieces)
 
 
-def _trials(record: StudyRecord) -> Table:
-    rows: list[list[CellValue]] = []
+def _trials(record: StudyRecord) -> doc.Table:
+    rows: list[list[doc.CellValue]] = []
     for training in record.of("training"):
         accuracies = training.metrics.get("test_accuracy", [None] * len(training.seeds))
         for seed, identity, accuracy in zip(training.seeds, training.identities, accuracies, strict=True):
             written = None if accuracy is None else number(accuracy, POINTS, 0.0001)
             rows.append([training.recipe, str(seed), identity, written])
-    return Table(
+    return doc.Table(
         [
-            Column("recipe"),
-            Column("seed", align="right"),
-            Column("trial"),
-            Column("test accuracy, %", align="right"),
+            "recipe",
+            doc.Column("seed", align="right"),
+            "trial",
+            doc.Column("test accuracy, %", align="right"),
         ],
         rows,
         "The trials of each recipe. A trial's identity in the store is a hash of everything that "

@@ -37,6 +37,7 @@ __all__ = [
     "Tone",
     "Verdict",
     "Verdicts",
+    "right",
 ]
 
 Outcome = Literal["upheld", "contradicted", "undecided", "matters", "helps", "hurts", "no effect", "diverged"]
@@ -146,6 +147,11 @@ class Column:
     title: str
     align: Literal["auto", "left", "right", "center"] = "auto"
     format: str = ""
+
+
+def right(*titles: str) -> list[Column]:
+    """Return columns aligned to the right, for numbers that are written as text."""
+    return [Column(title, align="right") for title in titles]
 
 
 @dataclass(frozen=True)

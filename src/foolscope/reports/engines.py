@@ -5,42 +5,21 @@ import math
 import numpy as np
 
 from foolscope.experiments.engines.records import EnginesRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    Block,
-    Cell,
-    CellValue,
-    Column,
-    Document,
-    Figure,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-)
-from foolscope.reports.parts.mistakes import confusion_blocks
-from foolscope.reports.parts.training import classifier_table, training_figure
+from foolscope.reports.parts.training import training_sections
 
 __all__ = ["engines_document"]
 
 
-def engines_document(record: EnginesRecord) -> Document:
+def engines_document(record: EnginesRecord) -> doc.Document:
     """Build the report of a recipe that was trained by both engines."""
     in_numpy = record.in_numpy
-    evidence: list[Block] = [classifier_table([in_numpy, record.in_torch])]
-    curves = training_figure(in_numpy)
-    if curves is not None:
-        evidence.append(curves)
-    sections = [Section("Training", evidence), Section("Comparison with PyTorch", _comparison(record))]
-    mistakes = confusion_blocks(in_numpy) if in_numpy.confusion else []
-    if mistakes:
-        sections.append(Section("Mistakes", mistakes))
-    return Document(
+    comparison = doc.Section("Comparison with PyTorch", _comparison(record))
+    return doc.Document(
         f"Training of {in_numpy.model} in NumPy",
         "How accurate is a model trained with hand-derived gradients, and does PyTorch agree?",
-        sections=sections,
+        sections=training_sections([in_numpy, record.in_torch], [comparison]),
         facts=[
             ("Model", in_numpy.model),
             ("Parameters", f"{in_numpy.parameter_count:,}"),
@@ -49,21 +28,23 @@ def engines_document(record: EnginesRecord) -> Document:
     )
 
 
-def _comparison(record: EnginesRecord) -> list[Block]:
-    verdict: Block = (
-        Paragraph((Strong(record.sentence),)) if record.agrees else Notice(record.sentence, tone="bad")
+def _comparison(record: EnginesRecord) -> list[doc.Block]:
+    verdict: doc.Block = (
+        doc.Paragraph((doc.Strong(record.sentence),))
+        if record.agrees
+        else doc.Notice(record.sentence, tone="bad")
     )
     if record.agrees and record.magnified:
-        verdict = Notice(record.sentence)
+        verdict = doc.Notice(record.sentence)
     if not record.differences:
         return [verdict]
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             (
                 "The reference layers are written in NumPy, with hand-derived gradients. Both runs use the "
                 "same initial weights, minibatches and learning rates; they may differ only by rounding, "
                 "because they sum in a different order. ",
-                Reference("differences"),
+                doc.Reference("differences"),
                 " shows the differences.",
             )
         ),
@@ -74,25 +55,25 @@ def _comparison(record: EnginesRecord) -> list[Block]:
     return [*blocks, figure] if figure is not None else blocks
 
 
-def _table(record: EnginesRecord) -> Table:
+def _table(record: EnginesRecord) -> doc.Table:
     tried = any(each.last_digit for each in record.differences)
-    rows: list[list[Cell | CellValue]] = [
+    rows: list[list[doc.Cell | doc.CellValue]] = [
         [
             each.quantity,
-            Cell(_amount(each.largest), tone="plain" if each.agrees else "bad", emphasis=not each.agrees),
+            doc.Cell(_amount(each.largest), tone="plain" if each.agrees else "bad", emphasis=not each.agrees),
             None if each.largest == 0 else each.where,
             _amount(each.goal, decimals=0),
             *[_amount(each.largest_of_last_digit)] * tried,
         ]
         for each in record.differences
     ]
-    return Table(
+    return doc.Table(
         [
             "quantity",
-            Column("largest difference", align="right"),
+            doc.Column("largest difference", align="right"),
             "where",
-            Column("goal", align="right"),
-            *[Column("last digit changed", align="right")] * tried,
+            doc.Column("goal", align="right"),
+            *[doc.Column("last digit changed", align="right")] * tried,
         ],
         rows,
         "Largest difference between the NumPy run and the PyTorch run, divided by the largest value of the "
@@ -111,7 +92,7 @@ def _amount(value: float | None, decimals: int = 1) -> str:
     return f"{value:.{decimals}e}".replace("e-0", "e-").replace("-", "\N{MINUS SIGN}") if value else "0"
 
 
-def _figure(record: EnginesRecord) -> Figure | None:
+def _figure(record: EnginesRecord) -> doc.Figure | None:
     """Draw the differences by epoch; None if all are zero."""
     drawn = [each for each in record.differences if any(each.by_epoch)]
     if not drawn:
@@ -123,7 +104,7 @@ def _figure(record: EnginesRecord) -> Figure | None:
         )
         for each in drawn
     }
-    return Figure(
+    return doc.Figure(
         draw.later(
             draw.line_panels,
             range(1, len(drawn[0].by_epoch) + 1),

@@ -5,22 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from foolscope.core.errors import did_you_mean
-from foolscope.reports.document import (
-    Block,
-    Cell,
-    CellValue,
-    Column,
-    Details,
-    Document,
-    Figure,
-    Gallery,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Table,
-    Text,
-)
+from foolscope.reports import document as doc
 from foolscope.reports.text import format_number
 
 __all__ = [
@@ -48,14 +33,14 @@ class Label:
     anchor: str
 
 
-def walk(document: Document) -> Iterator[Block]:
+def walk(document: doc.Document) -> Iterator[doc.Block]:
     """Yield every block of a document in reading order, containers before their contents."""
     yield from _walk(document.lead)
     yield from _walk(document.sections)
     yield from _walk(document.colophon)
 
 
-def numbered(document: Document) -> Document:
+def numbered(document: doc.Document) -> doc.Document:
     """Return the document with every table, figure and gallery numbered from 1 in reading order."""
     counts = {"Table": 0, "Figure": 0}
     return replace(
@@ -66,32 +51,34 @@ def numbered(document: Document) -> Document:
     )
 
 
-def prefixed(blocks: Sequence[Block], prefix: str) -> list[Block]:
+def prefixed(blocks: Sequence[doc.Block], prefix: str) -> list[doc.Block]:
     """Put a prefix before the keys of blocks and of the references to them.
 
     So blocks with equal keys, of several models, can stand in one document.
     """
-    result: list[Block] = []
+    result: list[doc.Block] = []
     for block in blocks:
-        if isinstance(block, Section | Details):
+        if isinstance(block, doc.Section | doc.Details):
             result.append(replace(block, blocks=prefixed(block.blocks, prefix)))
-        elif isinstance(block, Table | Figure | Gallery):
+        elif isinstance(block, doc.Table | doc.Figure | doc.Gallery):
             key = block.key and prefix + block.key
             result.append(replace(block, key=key, caption=_with_prefix(block.caption, prefix)))
-        elif isinstance(block, Paragraph | Notice):
+        elif isinstance(block, doc.Paragraph | doc.Notice):
             result.append(replace(block, text=_with_prefix(block.text, prefix)))
         else:
             result.append(block)
     return result
 
 
-def _with_prefix(text: Text, prefix: str) -> Text:
+def _with_prefix(text: doc.Text, prefix: str) -> doc.Text:
     if isinstance(text, str):
         return text
-    return tuple(Reference(prefix + each.key) if isinstance(each, Reference) else each for each in text)
+    return tuple(
+        doc.Reference(prefix + each.key) if isinstance(each, doc.Reference) else each for each in text
+    )
 
 
-def labels_of(document: Document) -> dict[str, Label]:
+def labels_of(document: doc.Document) -> dict[str, Label]:
     """Map each key in a numbered document to its label.
 
     Raises:
@@ -99,14 +86,14 @@ def labels_of(document: Document) -> dict[str, Label]:
     """
     labels: dict[str, Label] = {}
     for block in walk(document):
-        if isinstance(block, Table | Figure | Gallery) and block.key:
+        if isinstance(block, doc.Table | doc.Figure | doc.Gallery) and block.key:
             if block.key in labels:
                 raise ValueError(f"two blocks have the key {block.key!r}; keys must be unique in a document")
             labels[block.key] = label_of(block)
     return labels
 
 
-def label_of(block: Table | Figure | Gallery) -> Label:
+def label_of(block: doc.Table | doc.Figure | doc.Gallery) -> Label:
     """Label a numbered block; galleries count as figures."""
     kind = _kind(block)
     return Label(f"{kind} {block.number}", f"{kind.lower()}-{block.number}")
@@ -125,12 +112,12 @@ def resolve(labels: Mapping[str, Label], key: str) -> Label:
     return labels[key]
 
 
-def columns_of(table: Table) -> list[Column]:
+def columns_of(table: doc.Table) -> list[doc.Column]:
     """Return a table's columns, plain titles turned into columns."""
-    return [Column(column) if isinstance(column, str) else column for column in table.columns]
+    return [doc.Column(column) if isinstance(column, str) else column for column in table.columns]
 
 
-def alignments(table: Table) -> list[Alignment]:
+def alignments(table: doc.Table) -> list[Alignment]:
     """Return each column's alignment: as given, else right for numbers and left for words."""
     decided: list[Alignment] = []
     for position, column in enumerate(columns_of(table)):
@@ -140,7 +127,7 @@ def alignments(table: Table) -> list[Alignment]:
     return decided
 
 
-def cell_words(cell: Cell | CellValue, column: Column) -> str:
+def cell_words(cell: doc.Cell | doc.CellValue, column: doc.Column) -> str:
     """Write one cell's value as text."""
     value = _value(cell)
     if value is None:
@@ -153,27 +140,27 @@ def bar_words(fraction: float) -> str:
     return format_number(fraction, ".1%")
 
 
-def _value(cell: Cell | CellValue) -> CellValue:
-    return cell.value if isinstance(cell, Cell) else cell
+def _value(cell: doc.Cell | doc.CellValue) -> doc.CellValue:
+    return cell.value if isinstance(cell, doc.Cell) else cell
 
 
-def _kind(block: Table | Figure | Gallery) -> str:
-    return "Table" if isinstance(block, Table) else "Figure"
+def _kind(block: doc.Table | doc.Figure | doc.Gallery) -> str:
+    return "Table" if isinstance(block, doc.Table) else "Figure"
 
 
-def _walk(blocks: Sequence[Block]) -> Iterator[Block]:
+def _walk(blocks: Sequence[doc.Block]) -> Iterator[doc.Block]:
     for block in blocks:
         yield block
-        if isinstance(block, Section | Details):
+        if isinstance(block, doc.Section | doc.Details):
             yield from _walk(block.blocks)
 
 
-def _number(blocks: Sequence[Block], counts: dict[str, int]) -> list[Block]:
-    result: list[Block] = []
+def _number(blocks: Sequence[doc.Block], counts: dict[str, int]) -> list[doc.Block]:
+    result: list[doc.Block] = []
     for block in blocks:
-        if isinstance(block, Section | Details):
+        if isinstance(block, doc.Section | doc.Details):
             result.append(replace(block, blocks=_number(block.blocks, counts)))
-        elif isinstance(block, Table | Figure | Gallery):
+        elif isinstance(block, doc.Table | doc.Figure | doc.Gallery):
             counts[_kind(block)] += 1
             result.append(replace(block, number=counts[_kind(block)]))
         else:

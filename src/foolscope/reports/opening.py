@@ -6,7 +6,7 @@ from typing import Literal
 from foolscope.experiments.claims.records import ClaimRecord
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import POINTS, amount, scale_of
-from foolscope.reports.document import Block, Inline, Paragraph, Section, Strong, Verdict, Verdicts
+from foolscope.reports import document as doc
 from foolscope.reports.parts import PARTS
 from foolscope.reports.parts.part import Shown
 from foolscope.reports.phrases import (
@@ -26,17 +26,17 @@ _CLAIM_OUTCOMES: tuple[Literal["upheld", "contradicted", "undecided"], ...] = (
 )
 
 
-def opening(shown: Shown) -> list[Block]:
+def opening(shown: Shown) -> list[doc.Block]:
     """Answer the question: a paragraph, the claims, and what the parts decided."""
     record = shown.record
     own = [(part, record.of(name)) for name, part in PARTS.items() if record.of(name)]
     sentences = [sentence for part, records in own for sentence in part.sentences(records, shown)]
     said = [sentence for sentence in (*sentences, *_claims_sentences(record)) if sentence]
-    blocks: list[Block] = []
+    blocks: list[doc.Block] = []
     if said:
-        blocks.append(Paragraph((Strong(said[0]), *[f" {sentence}" for sentence in said[1:]])))
+        blocks.append(doc.Paragraph((doc.Strong(said[0]), *[f" {sentence}" for sentence in said[1:]])))
     if record.claims:
-        blocks.append(Section("The claims, tested", [claim_verdicts(record)]))
+        blocks.append(doc.Section("The claims, tested", [claim_verdicts(record)]))
     return blocks + [block for part, records in own for block in part.verdicts(records)]
 
 
@@ -56,11 +56,11 @@ def study_facts(record: StudyRecord) -> list[tuple[str, str]]:
     return [*facts, ("Finished", date_words(record.finished))]
 
 
-def claim_verdicts(record: StudyRecord) -> Verdicts:
+def claim_verdicts(record: StudyRecord) -> doc.Verdicts:
     """Show every claim with what decided it, its doubts, and what was published."""
-    return Verdicts(
+    return doc.Verdicts(
         [
-            Verdict(claim.outcome, full_stop(claim.sentence), _claim_reason(claim, len(record.seeds)))
+            doc.Verdict(claim.outcome, full_stop(claim.sentence), _claim_reason(claim, len(record.seeds)))
             for claim in record.claims
         ]
     )
@@ -109,15 +109,15 @@ def _is_published(claim: ClaimRecord) -> bool:
     return claim.published is not None or claim.source is not None
 
 
-def _claim_reason(claim: ClaimRecord, seeds: int) -> tuple[Inline, ...]:
-    pieces: list[Inline] = [claim.reason]
+def _claim_reason(claim: ClaimRecord, seeds: int) -> tuple[doc.Inline, ...]:
+    pieces: list[doc.Inline] = [claim.reason]
     if _is_published(claim):
-        pieces += [" ", Strong("Published:"), f" {_published(claim)} {_judgement(claim, seeds)}".rstrip()]
+        pieces += [" ", doc.Strong("Published:"), f" {_published(claim)} {_judgement(claim, seeds)}".rstrip()]
     if claim.noise is not None:
-        pieces += [" ", Strong("Rested on noise:")] * (claim.noise.rests_on_noise is True)
+        pieces += [" ", doc.Strong("Rested on noise:")] * (claim.noise.rests_on_noise is True)
         pieces.append(f" {claim.noise.sentence}")
     for doubt in claim.doubts:
-        pieces += [" ", Strong("Doubt:"), f" {full_stop(doubt)}"]
+        pieces += [" ", doc.Strong("Doubt:"), f" {full_stop(doubt)}"]
     return tuple(pieces)
 
 

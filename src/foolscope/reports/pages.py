@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from foolscope.core.errors import StoreError
 from foolscope.core.files import whole_file, write_text
 from foolscope.experiments.study_record import StudyRecord
+from foolscope.reports import document as doc
 from foolscope.reports.colophon import colophon
-from foolscope.reports.document import Document, Section
 from foolscope.reports.opening import opening, study_facts
 from foolscope.reports.parts import PARTS
 from foolscope.reports.parts.part import Shown
@@ -26,12 +26,8 @@ __all__ = ["read_pictures", "study_document", "write_study_report"]
 FORMATS = ("html", "markdown", "latex")
 
 
-def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> Document:
+def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> doc.Document:
     """Build the report of a study: verdicts first, then the evidence, then how it was made.
-
-    Args:
-        record: what the study left behind.
-        arrays: pixels of its galleries by key, as :func:`read_pictures` returns them.
 
     Returns:
         The document; it has no section for what the study has not.
@@ -43,7 +39,7 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
         if record.of(name)
         for section in part.sections(record.of(name), shown)
     ]
-    return Document(
+    return doc.Document(
         record.title,
         record.question,
         lead=opening(shown),
@@ -53,10 +49,10 @@ def study_document(record: StudyRecord, arrays: Mapping[str, NDArray[Any]]) -> D
     )
 
 
-def _joined(sections: Sequence[Section]) -> list[Section]:
+def _joined(sections: Sequence[doc.Section]) -> list[doc.Section]:
     """Put neighboring sections with the same title together; drop empty ones."""
     return [
-        Section(title, blocks)
+        doc.Section(title, blocks)
         for title, group in groupby(sections, key=lambda section: section.title)
         if (blocks := [block for section in group for block in section.blocks])
     ]
@@ -105,10 +101,7 @@ def write_study_report(
 
 
 def read_pictures(path: Path) -> dict[str, NDArray[Any]]:
-    """Read the pixels of a study's galleries.
-
-    Args:
-        path: of ``pictures.safetensors``.
+    """Read the pixels of a study's galleries from its ``pictures.safetensors``.
 
     Raises:
         StoreError: the file is missing or damaged.

@@ -79,9 +79,9 @@ def with_interval(
     return f"{number(value, scale, half)} ({number(low, scale, half)} to {number(high, scale, half)})"
 
 
-def with_unit(value: float, scale: Scale = POINTS) -> str:
-    """Write a metric with its unit: ``95.9 %``."""
-    return number(value, scale) + scale.level_unit
+def with_unit(value: float) -> str:
+    """Write an accuracy with its unit: ``95.9 %``."""
+    return number(value, POINTS) + POINTS.level_unit
 
 
 def p_cell(p: float | None) -> str | None:

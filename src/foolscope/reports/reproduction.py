@@ -6,16 +6,7 @@ from foolscope.experiments.claims.records import ClaimRecord, FigureRecord
 from foolscope.experiments.reproduction import EXPERIMENTS, claims_about
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import POINTS, scale_of
-from foolscope.reports.document import (
-    OUTCOME_TONES,
-    Block,
-    Cell,
-    CellValue,
-    Column,
-    Document,
-    Paragraph,
-    Table,
-)
+from foolscope.reports import document as doc
 from foolscope.reports.opening import opening
 from foolscope.reports.parts.part import Shown
 from foolscope.reports.phrases import join_words, one_or_many, with_interval
@@ -23,35 +14,32 @@ from foolscope.reports.phrases import join_words, one_or_many, with_interval
 __all__ = ["reproduction_document"]
 
 
-def reproduction_document(record: StudyRecord, experiments: Sequence[str]) -> Document:
-    """Build the opening of a study's report for some of the published experiments that it runs.
-
-    Args:
-        record: what the study left behind.
-        experiments: numbers in :data:`~foolscope.experiments.reproduction.EXPERIMENTS`.
-    """
+def reproduction_document(record: StudyRecord, experiments: Sequence[str]) -> doc.Document:
+    """Build the opening of a study's report for some of the published experiments that it runs."""
     claims = claims_about(record.claims, experiments)
     silent = [
         f"{number}, {EXPERIMENTS[number].title}: no figures were published."
         for number in experiments
         if not claims_about(claims, [number])
     ]
-    figures: list[Block] = [_table(claims, len(record.seeds))] if any(each.figures for each in claims) else []
-    return Document(
+    figures: list[doc.Block] = (
+        [_table(claims, len(record.seeds))] if any(each.figures for each in claims) else []
+    )
+    return doc.Document(
         f"{join_words(list(experiments))}: {record.title}",
         record.question,
         lead=[
             *opening(Shown(record.model_copy(update={"claims": claims}), {})),
             *figures,
-            *[Paragraph(sentence) for sentence in silent],
+            *[doc.Paragraph(sentence) for sentence in silent],
         ],
     )
 
 
-def _table(claims: Sequence[ClaimRecord], seeds: int) -> Table:
-    rows: list[list[Cell | CellValue]] = []
+def _table(claims: Sequence[ClaimRecord], seeds: int) -> doc.Table:
+    rows: list[list[doc.Cell | doc.CellValue]] = []
     for claim in claims:
-        outcome = Cell(claim.outcome, tone=OUTCOME_TONES[claim.outcome])
+        outcome = doc.Cell(claim.outcome, tone=doc.OUTCOME_TONES[claim.outcome])
         for place, figure in enumerate(claim.figures):
             first = place == 0
             several = len(claim.figures) > 1
@@ -64,14 +52,8 @@ def _table(claims: Sequence[ClaimRecord], seeds: int) -> Table:
                     outcome if first else "",
                 ]
             )
-    return Table(
-        [
-            "claim",
-            Column("setting", align="left"),
-            Column("published", align="right"),
-            Column("ours (95 % interval)", align="right"),
-            "verdict",
-        ],
+    return doc.Table(
+        ["claim", "setting", *doc.right("published", "ours (95 % interval)"), "verdict"],
         rows,
         f"Published figures beside ours, means over {one_or_many(seeds, 'seed')}.",
         key="figures",

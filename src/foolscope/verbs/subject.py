@@ -29,14 +29,7 @@ def subject_for(
 ) -> Subject:
     """Return a model with its images.
 
-    Args:
-        model: a training, or any module.
-        given: images and labels, for a module.
-        dataset: its name or path, instead of images; by default a training's own.
-        split: train, validation or test.
-        limit: the first images of the split, at most this many.
-        scaling: mean and deviation with which the module wants its inputs normalized.
-        session: has the data.
+    A module needs images with labels or a data set; a training has its own data set by default.
 
     Raises:
         RecipeError: it is not clear which images are meant, or the module does not fit them.

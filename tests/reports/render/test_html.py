@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foolscope.reports import (
+from foolscope.reports import render_html
+from foolscope.reports.document import (
     Bullets,
     Cell,
     Code,
@@ -25,7 +26,6 @@ from foolscope.reports import (
     Table,
     Verdict,
     Verdicts,
-    render_html,
 )
 from foolscope.reports.text import clean_text
 from foolscope.reports.theme import COLORS

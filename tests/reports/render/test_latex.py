@@ -3,7 +3,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foolscope.reports import Cell, Column, Document, Mono, Reference, Table, latex_tables, render_latex
+from foolscope.reports import latex_tables, render_latex
+from foolscope.reports.document import Cell, Column, Document, Mono, Reference, Table
 from foolscope.reports.render.latex import escape_latex
 from foolscope.reports.text import one_line_text
 

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from foolscope.reports import Bullets, Cell, Code, Document, Paragraph, Section, Table, render_markdown
+from foolscope.reports import render_markdown
+from foolscope.reports.document import Bullets, Cell, Code, Document, Paragraph, Section, Table
 from foolscope.reports.render.markdown import escape_markdown
 from foolscope.reports.text import clean_text, one_line_text
 
@@ -108,7 +109,7 @@ def test_headings_and_bullets_have_their_levels():
 
 
 def test_an_array_with_one_channel_becomes_a_file():
-    from foolscope.reports import Gallery, Panel
+    from foolscope.reports.document import Gallery, Panel
 
     pictures = Gallery(
         [[Panel(np.zeros((1, 4, 4)), "a")], [Panel(np.ones((3, 4, 4))), Panel(np.ones((4, 4)))]], "c"

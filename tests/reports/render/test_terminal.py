@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from foolscope.reports import (
+from foolscope.reports import render_terminal
+from foolscope.reports.document import (
     Bullets,
     Cell,
     Column,
@@ -18,7 +19,6 @@ from foolscope.reports import (
     Table,
     Verdict,
     Verdicts,
-    render_terminal,
 )
 
 LEVELS = ("0.001", "0.01", "0.1")

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.experiments.claims.claim import CurveClaim
 from foolscope.experiments.claims.statements import ClaimStatement, Evidence
 from foolscope.experiments.wording.quantities import change_of
@@ -19,16 +18,7 @@ from foolscope.statistics.doubts import estimate_doubts
 from foolscope.statistics.estimate import mean_estimate
 from foolscope.statistics.relations import RelationName, Statement
 
-__all__ = [
-    "CURVES",
-    "EPOCHS",
-    "STEPS",
-    "Axis",
-    "Curves",
-    "check_curve",
-    "curve_evidence",
-    "curve_of",
-]
+__all__ = ["CURVES", "EPOCHS", "STEPS", "Axis", "Curves", "curve_evidence", "curve_of"]
 
 CURVES = (
     "training_loss",
@@ -60,22 +50,8 @@ EPOCHS = Axis("epoch", 1)
 STEPS = Axis("step", 0)  # of an attack: its first value is measured before the first step
 
 
-def check_curve(name: str) -> None:
-    """Refuse a curve that trials do not have, before anything is trained for it.
-
-    Raises:
-        RecipeError: with the known curves.
-    """
-    if name not in CURVES:
-        raise RecipeError(f"unknown curve {name!r}. {did_you_mean(name, CURVES)}")
-
-
 def curve_of(history: Sequence[Mapping[str, Any]], name: str) -> list[float | None]:
-    """Read one of :data:`CURVES`, or any other field of an epoch's record, from the history of a trial.
-
-    Args:
-        history: one record per epoch, from a trial's outcome.
-        name: the curve.
+    """Read one of :data:`CURVES`, or any field of an epoch's record, from the history of a trial.
 
     Returns:
         One value per epoch; None where it was not measured or was not finite.

@@ -139,10 +139,6 @@ def adjust_claims(results: Sequence[ClaimResult], alpha: float = 0.05) -> tuple[
     At most a fraction α of studies upholds any claim wrongly, and at most a fraction α contradicts any
     wrongly; see :func:`foolscope.statistics.conjunctions.decide`. Claims that could not be tested count.
 
-    Args:
-        results: of :func:`judge_claim`, all of one study.
-        alpha: family-wise level.
-
     Returns:
         The results in the same order, with adjusted p values, outcomes, reasons and seeds needed.
 

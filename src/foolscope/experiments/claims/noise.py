@@ -32,15 +32,8 @@ def comparison_noise(
     difference" must rule out the practical difference by two one-sided tests. Where the claim needs several
     differences, the least certain one counts.
 
-    Args:
-        claim: from the study file.
-        fit: of our trials.
-        figures: published, one per cell, in the order of the claim's cells.
-        at: label of a claimed peak's level.
-        practical_difference: δ.
-        alpha: level of the tests.
-        higher_is_better: how the metric is read.
-        scale: how the metric is written.
+    Args are as for :func:`~foolscope.experiments.claims.judgement.judge_claim`, beside the fit of our trials
+    and the published figures, one per cell, in the order of the claim's cells.
 
     Returns:
         The answer; None where our seeds have no spread to compare the figures with.

@@ -28,12 +28,6 @@ def published_figures(
     A claim about several cells is about one factor, so its figures come from one table: a baseline that was
     published once per factor has a figure in each.
 
-    Args:
-        claim: from the study.
-        cells: label to recipe, in the claim's order.
-        study: has the recipes.
-        designs: its ablations, which carry the figures.
-
     Returns:
         Label to figure, in that order; empty unless every cell has one.
     """
@@ -64,17 +58,9 @@ def claim_noise(
     scale: Scale,
     alpha: float = 0.05,
 ) -> NoiseRecord | None:
-    """Compare the published figures of a claim with the spread between our seeds.
+    """Compare the published figures of a claim, by cell, with the spread between our seeds.
 
-    Args:
-        claim: from the study file.
-        design: our trials.
-        figures: of :func:`published_figures`.
-        at: label of a claimed peak's level.
-        practical_difference: δ.
-        higher_is_better: how the metric is read.
-        scale: how the metric is written.
-        alpha: level of the tests.
+    The other arguments are as for :func:`~foolscope.experiments.claims.judgement.judge_claim`.
 
     Returns:
         What single runs could have shown; None where nothing was published or our seeds cannot tell.
@@ -119,15 +105,9 @@ def curve_figures(claim: CurveClaim, statements: Sequence[ClaimStatement]) -> li
     records = []
     for metric, (statement, quantity, _) in zip(metrics, statements, strict=True):
         low, high = interval(statement.estimate)
+        value = statement.estimate.value
         records.append(
-            FigureRecord(
-                label=quantity.label,
-                metric=metric,
-                value=statement.estimate.value,
-                low=low,
-                high=high,
-                is_change=True,
-            )
+            FigureRecord(label=quantity.label, metric=metric, value=value, low=low, high=high, is_change=True)
         )
     return records
 

@@ -74,18 +74,8 @@ def claim_evidence(
 ) -> Evidence:
     """Estimate everything that a claim is about.
 
-    Args:
-        claim: from the study file.
-        design: none of whose ``cells`` diverged.
-        cells: labels of the design, in the order of ``claim.cells()``; see
-            :func:`foolscope.experiments.claims.judgement.judge_claim`.
-        at: label of a claimed peak's level.
-        practical_difference: δ.
-        alpha: level of the tests.
-        higher_is_better: how "better", "worse" and "peaks" read the metric.
-
-    Returns:
-        The statements, with doubts and a remark.
+    The arguments are those of :func:`foolscope.experiments.claims.judgement.judge_claim`; none of the cells
+    diverged.
 
     Raises:
         RecipeError: ``at`` is not an inner level.

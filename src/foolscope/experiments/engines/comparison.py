@@ -60,11 +60,6 @@ def reference_run(recipe: Recipe, session: Session, observe: Observer = ignore_e
     Where the two differ by more than the goal, the run in NumPy is made once more, from weights that are
     changed in the last digit: only what that does not explain is a disagreement.
 
-    Args:
-        recipe: everything in it must have been derived by hand.
-        session: store, data, and who trains torch's run.
-        observe: called after every epoch.
-
     Raises:
         DataError: the data set cannot be read.
         RecipeError: the recipe asks for what has not been derived by hand, or the model does not fit the

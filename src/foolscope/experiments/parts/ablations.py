@@ -8,11 +8,11 @@ import numpy as np
 import pydantic
 from pydantic import Field
 
-from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.core.errors import RecipeError, did_you_mean, require_known
 from foolscope.core.settings import Settings, finite_or_none
 from foolscope.experiments.claims.sources import Design
 from foolscope.experiments.parts.part import Context, Entry, Part
-from foolscope.experiments.parts.training import check_metric
+from foolscope.experiments.parts.training import METRICS
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.running.packs import Pack
 from foolscope.experiments.running.run import Observer, Session, ignore_events, plan_trials, run_trials
@@ -41,6 +41,7 @@ __all__ = [
 
 BASELINE = "baseline"
 
+_ALPHA = 0.05  # level of the tests
 _Values = Annotated[tuple[pydantic.JsonValue, ...], Field(min_length=1)]
 
 
@@ -143,9 +144,7 @@ class AblationCell:
 def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple[AblationCell, ...]:
     """List the cells of a one-factor ablation, the baseline first.
 
-    Args:
-        baseline: what every other cell differs from in one field.
-        vary: field to values, by short or dotted name; a value equal to the baseline's is the baseline.
+    Fields have short or dotted names; a value equal to the baseline's is the baseline.
 
     Raises:
         RecipeError: an unknown field, a value out of range, or a factor with nothing to compare.
@@ -204,7 +203,7 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown metric or field, or a value out of range.
     """
-    check_metric(metric)
+    require_known(metric, METRICS, "metric")
     cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
     trials = run_trials(_crossed(cells, seed_numbers), session, observe)
     values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
@@ -217,14 +216,7 @@ def ablate(
 def plan_ablation(
     baseline: Recipe, vary: Mapping[str, Sequence[Any]], *, seeds: int, session: Session
 ) -> tuple[list[Pack], int]:
-    """Return the packs that :func:`ablate` would train, and how many of its trials the store already has.
-
-    Args:
-        baseline: as for :func:`ablate`.
-        vary: likewise.
-        seeds: likewise.
-        session: likewise.
-    """
+    """Return the packs that :func:`ablate` would train, and how many of its trials the store already has."""
     recipes = _crossed(*_cells_and_seeds(baseline, vary, seeds))
     packs = plan_trials(recipes, session)
     return packs, len(recipes) - sum(len(pack.trials) for pack in packs)
@@ -254,37 +246,21 @@ def summarize(
     *,
     metric: str,
     practical_difference: float,
-    alpha: float = 0.05,
     published: Mapping[str, Sequence[float | None]] | None = None,
 ) -> AblationRecord:
-    """Judge the cells of an ablation and put the verdicts into words.
-
-    Args:
-        name: how the report calls the baseline.
-        cells: of :func:`ablation_cells`.
-        design: their metric, by cell label.
-        vary: field to values, in the order in which the report shows them.
-        metric: what the design holds.
-        practical_difference: δ.
-        alpha: level of the tests.
-        published: field to published figures, one per value, in the order of ``vary``.
-    """
+    """Judge the cells of an ablation and put the verdicts into words, in the order of ``vary``."""
     higher = not metric.endswith("loss")
     verdicts = judge(
-        design, BASELINE, practical_difference=practical_difference, alpha=alpha, higher_is_better=higher
+        design, BASELINE, practical_difference=practical_difference, alpha=_ALPHA, higher_is_better=higher
     )
     by_cell = {verdict.cell: verdict for verdict in verdicts}
     baseline = cells[0].recipe
     fit = fit_additive(design)
-    noise = finite_or_none(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - alpha))
+    noise = finite_or_none(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - _ALPHA))
     factors = []
     for field, values in vary.items():
         factor = short_name(baseline, field)
         figures = (published or {}).get(field) or [None] * len(values)
-        if len(figures) != len(values):
-            raise RecipeError(
-                f"published figures of {field!r}: {len(figures)} for {len(values)} values; give one per value"
-            )
         levels = [
             _level(cells, design, by_cell, factor, value, metric, figure)
             for value, figure in zip(values, figures, strict=True)
@@ -369,7 +345,7 @@ def _level(
 
 def _check(plan: AblationPlan, context: Context) -> None:
     _enough_seeds(context.study.seeds)
-    check_metric(plan.metric)
+    require_known(plan.metric, METRICS, "metric")
     ablation_cells(context.study.recipes[plan.recipe], plan.vary)
 
 

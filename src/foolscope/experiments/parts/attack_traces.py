@@ -1,13 +1,14 @@
 """Traces of attacks: the loss at each step and the outcome for the images, for the models of every seed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
 import pydantic
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from foolscope.attacks import AttackResult, run
 from foolscope.core.settings import Settings
@@ -16,8 +17,8 @@ from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.attacks.part import attack_fields, over_trials
 from foolscope.experiments.parts.attacks.plans import AimedPlan, as_attack, ascending
 from foolscope.experiments.parts.attacks.stored import ATTACK_VERSION
-from foolscope.experiments.parts.attacks.targets import TargetedImages, check_classes, targeted_images
-from foolscope.experiments.parts.part import Context, Entry, Part, finished
+from foolscope.experiments.parts.attacks.targets import check_classes, targeted_images
+from foolscope.experiments.parts.part import Context, Entry, Part, Tell, finished
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study import Study
@@ -101,29 +102,14 @@ class TraceRecord(Settings):
     backward_count: int
 
 
-def trace_record(
-    plan: TracePlan,
-    trials: Sequence[StoredTrial],
-    session: Session,
-    tell: Callable[[float, str], None],
-) -> TraceRecord:
-    """Trace an attack on the model of every seed, or read the results from the store.
-
-    Args:
-        plan: attack, classes, budgets, number of images.
-        trials: one per seed; those that diverged are skipped.
-        session: store and data.
-        tell: called with the fraction done and a detail.
-    """
+def trace_record(plan: TracePlan, trials: Sequence[StoredTrial], session: Session, tell: Tell) -> TraceRecord:
+    """Trace an attack on the model of every seed that did not diverge, or read the results from the store."""
     determinants = {
         "plan": plan.model_dump(mode="json", exclude={"name", "recipe", "epsilons"}),
         "epsilons": plan.budgets(),
         "version": ATTACK_VERSION,
     }
-
-    def follow(trial: StoredTrial) -> dict[str, Any]:
-        return _follow(plan, trial, session)
-
+    follow = partial(_follow, plan, session)
     by_seed = session.store.remembered_by_seed("traces", determinants, follow, trials, tell)
     seeds, results = list(by_seed), list(by_seed.values())
     return TraceRecord(
@@ -147,12 +133,22 @@ def trace_record(
     )
 
 
-def _follow(plan: TracePlan, trial: StoredTrial, session: Session) -> dict[str, Any]:
+def _follow(plan: TracePlan, session: Session, trial: StoredTrial) -> dict[str, Any]:
     """Attack one model with every budget."""
     targeted = targeted_images(plan, session.dataset(trial.recipe.dataset), plan.images)
     model = trial.model(session.device)
     results = [
-        _attack(plan, Threat(plan.norm, epsilon), model, targeted, trial) for epsilon in plan.budgets()
+        run(
+            model,
+            targeted.images,
+            targeted.labels,
+            Threat(plan.norm, epsilon),
+            as_attack(plan.attack),
+            seed=trial.recipe.seed,
+            targets=targeted.targets,
+            trace=True,
+        )
+        for epsilon in plan.budgets()
     ]
     clean = results[0].clean_logits.softmax(1)
     of_label = clean.gather(1, targeted.labels[:, None])[:, 0]
@@ -171,21 +167,6 @@ def _follow(plan: TracePlan, trial: StoredTrial, session: Session) -> dict[str, 
         "forward_count": sum(result.forward_count for result in results),
         "backward_count": sum(result.backward_count for result in results),
     }
-
-
-def _attack(
-    plan: TracePlan, threat: Threat, model: nn.Module, targeted: TargetedImages, trial: StoredTrial
-) -> AttackResult:
-    return run(
-        model,
-        targeted.images,
-        targeted.labels,
-        threat,
-        as_attack(plan.attack),
-        seed=trial.recipe.seed,
-        targets=targeted.targets,
-        trace=True,
-    )
 
 
 def _outcome(result: AttackResult, labels: Tensor, counted: Tensor) -> dict[str, Any]:
@@ -233,13 +214,9 @@ def _metrics(study: Study) -> Iterator[Metric]:
             for epsilon in (0.0, *plan.budgets()):  # 0 is what was before the attack
                 yield Metric(quantity, plan.name, at=epsilon, recipes=(plan.recipe,))
         for epsilon in plan.budgets():
+            recipes = (plan.recipe,)
             yield Metric(
-                "attack_loss",
-                plan.name,
-                at=epsilon,
-                axis="step",
-                recipes=(plan.recipe,),
-                higher_is_better=False,
+                "attack_loss", plan.name, at=epsilon, axis="step", recipes=recipes, higher_is_better=False
             )
 
 
@@ -271,17 +248,13 @@ def _run(plan: TracePlan, context: Context, entry: Entry) -> list[TraceRecord]:
     return [trace_record(plan, trials, context.session, tell)]
 
 
-def _check(plan: TracePlan, context: Context) -> None:
-    check_classes(plan, context.session.dataset(context.study.recipes[plan.recipe].dataset))
-
-
 PART = Part(
     plan=TracePlan,
     record=TraceRecord,
     run=_run,
     activity="following attacks",
     recipes=lambda plan: [plan.recipe],
-    check=_check,
+    check=check_classes,
     measures=(*QUANTITIES, "attack_loss"),
     metrics=_metrics,
     measured=_measured,

@@ -17,7 +17,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
-from foolscope.experiments.parts.part import Context, Entry, Part
+from foolscope.experiments.parts.part import Context, Entry, Part, Tell
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.study import Study
@@ -50,20 +50,15 @@ def check_records(
     name: str,
     recipe: Recipe,
     session: Session,
-    tell: Callable[[float, str], None] = _tell_nothing,
+    tell: Tell = _tell_nothing,
     *,
     model: nn.Module | None = None,
 ) -> list[Check]:
     """Run all sanity checks and gradient checks, or read their stored results.
 
-    A gradient check is about our code and PyTorch, so its result counts only while both are the same.
+    Gradients are checked at the weights of the recipe's trained model, or at initial ones without it.
 
-    Args:
-        name: of the recipe.
-        recipe: what to check.
-        session: store and data.
-        tell: called with the fraction done and what comes next.
-        model: the recipe's trained model; without it, gradients are checked at the initial weights.
+    A gradient check is about our code and PyTorch, so its result counts only while both are the same.
     """
     work: dict[str, Callable[[], Check]] = {
         **{check: partial(_sanity_check, check, recipe, session) for check in CHECKS},
@@ -79,11 +74,7 @@ def check_records(
 def gradient_check(check: str, recipe: Recipe, session: Session, model: nn.Module | None = None) -> Check:
     """Run one check of :data:`~foolscope.inspection.checks.GRADIENT_CHECKS`, or read its stored result.
 
-    Args:
-        check: its name.
-        recipe: what to check.
-        session: store and data.
-        model: the recipe's trained model; without it, gradients are checked at the initial weights.
+    Without the recipe's trained model, gradients are checked at the initial weights.
     """
     weights: Literal["initial", "trained"] = "initial" if model is None else "trained"
     determinants = {
@@ -119,17 +110,9 @@ def range_test_record(
     rates: Sequence[float] = DEFAULT_RATES,
     steps: int = DEFAULT_STEPS,
     *,
-    tell: Callable[[float, str], None] = _tell_nothing,
+    tell: Tell = _tell_nothing,
 ) -> LearningRateRange:
-    """Run the learning-rate range test, or read its stored result.
-
-    Args:
-        name: of the recipe.
-        recipe: what to test.
-        session: store and data.
-        rates: positive; the recipe's own is tried, too.
-        steps: of each run.
-        tell: called with the fraction done and a detail.
+    """Run the learning-rate range test at positive rates and the recipe's own, or read its result.
 
     Raises:
         RecipeError: the rates or the number of steps make no sense.
@@ -138,12 +121,8 @@ def range_test_record(
         raise RecipeError(
             f"a range test needs positive rates and at least 1 step; got {rates}, {steps} steps"
         )
-    determinants = {
-        "trial": session.identify(recipe),
-        "rates": list(rates),
-        "steps": steps,
-        "version": 1,
-    }
+    trial = session.identify(recipe)
+    determinants = {"trial": trial, "rates": list(rates), "steps": steps, "version": 1}
 
     def compute() -> dict[str, Any]:
         dataset, words = session.dataset(recipe.dataset), f"{len(rates)} learning rates"
@@ -185,7 +164,7 @@ def _metrics(study: Study) -> Iterator[Metric]:
         yield Metric("check", name, recipes=tuple(study.recipes), higher_is_better=False)
 
 
-def _gradient_errors(metric: Metric, cell: Cell | None, context: Context) -> list[float]:
+def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     """Make a gradient check with the initial weights of every seed, or read what it found."""
     assert cell is not None
     assert metric.part is not None
@@ -198,15 +177,11 @@ def _gradient_errors(metric: Metric, cell: Cell | None, context: Context) -> lis
         if check.left_out:
             raise RecipeError(f"no claim can be made about {metric.part} of {cell.name}: {check.sentence}")
         errors.append(check.numbers["error"])
-    return errors
-
-
-def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
-    return Measured(np.array(_gradient_errors(metric, cell, context)))
+    return Measured(np.array(errors))
 
 
 def _check_gradients(metric: Metric, cell: Cell | None, context: Context) -> None:
-    _gradient_errors(metric, cell, context)
+    _measured(metric, cell, context)
 
 
 def _run(plan: ChecksPlan, context: Context, entry: Entry) -> list[ChecksRecord]:

@@ -5,7 +5,6 @@ from pydantic import Field
 from torch import Tensor
 
 from foolscope.attacks import run
-from foolscope.core.errors import FoolscopeError
 from foolscope.experiments.parts.attacks.part import attack_fields
 from foolscope.experiments.parts.attacks.plans import AimedPlan, as_attack
 from foolscope.experiments.parts.attacks.stored import StoredAttack
@@ -37,22 +36,13 @@ class FoolingPlan(AimedPlan):
 
     def threat(self) -> Threat:
         """Return what the attacker may do."""
-        try:
-            return Threat(self.norm, self.epsilon)
-        except FoolscopeError as error:
-            raise ValueError(str(error)) from error
+        return Threat(self.norm, self.epsilon)
 
 
 def fooling_gallery(
     plan: FoolingPlan, trial: StoredTrial, session: Session, prefix: str
 ) -> tuple[GalleryRecord, dict[str, Tensor]]:
     """Fool a trained model on test images that it classifies correctly, of as many classes as possible.
-
-    Args:
-        plan: attack, budget, classes, number of images.
-        trial: whose model is attacked.
-        session: store and data.
-        prefix: of the pictures' keys.
 
     Returns:
         The gallery, and its pictures: originals and fooling images, (channel, height, width) in [0, 1].
@@ -90,14 +80,7 @@ def fooling_gallery(
 
 
 def attack_gallery(attack: StoredAttack) -> tuple[GalleryRecord, dict[str, Tensor]]:
-    """Show the smallest perturbations that an attack found, of as many classes as possible.
-
-    Args:
-        attack: on one model, over a range of budgets.
-
-    Returns:
-        The gallery, and its pictures: originals and fooling images, (channel, height, width) in [0, 1].
-    """
+    """Show the smallest perturbations that an attack found, as :func:`fooling_gallery` shows them."""
     curve, subject = attack.curve, attack.subject
     fooled = ((curve.smallest_found > 0) & curve.smallest_found.isfinite()).nonzero().flatten()
     rows, arrays = perturbation_rows(
@@ -115,10 +98,6 @@ def attack_gallery(attack: StoredAttack) -> tuple[GalleryRecord, dict[str, Tenso
     return GalleryRecord(kind="fooling", recipe=subject.name, caption=caption, rows=rows), arrays
 
 
-def _check(plan: FoolingPlan, context: Context) -> None:
-    check_classes(plan, context.session.dataset(context.study.recipes[plan.recipe].dataset))
-
-
 def _run(plan: FoolingPlan, context: Context, entry: Entry) -> list[GalleryRecord]:
     trials = finished(context.trials_of(plan.recipe))
     if not trials:
@@ -134,6 +113,6 @@ PART = Part(
     run=_run,
     activity="looking for fooling images",
     recipes=lambda plan: [plan.recipe],
-    check=_check,
+    check=check_classes,
     fields=attack_fields,
 )

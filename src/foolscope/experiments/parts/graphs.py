@@ -34,13 +34,7 @@ def graph_record(
 ) -> ModelGraph:
     """Follow up to 64 images through a model; in a model with very many layers, modules count as one each.
 
-    Args:
-        name: of the recipe or the model.
-        model: from images to logits; it is not changed.
-        images: in [0, 1]; the first 64 are used.
-        labels: of the images.
-        loss: cross-entropy by default.
-        weights: the state of the model.
+    The images are in [0, 1], and the model is not changed. The loss is cross-entropy by default.
 
     Raises:
         RecipeError: the model cannot be followed.
@@ -63,12 +57,7 @@ def graph_record(
 
 
 def initial_graphs(recipes: Mapping[str, Recipe], session: Session) -> list[ModelGraph]:
-    """Compute the graph of every model of a study at its initial weights; models of one shape share a graph.
-
-    Args:
-        recipes: by name.
-        session: has the data.
-    """
+    """Compute the graph of every model of a study at its initial weights; models of one shape share it."""
     found: dict[tuple[Any, ...], ModelGraph] = {}
     for name, recipe in recipes.items():
         dataset = session.dataset(recipe.dataset)

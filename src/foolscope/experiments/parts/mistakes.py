@@ -22,15 +22,8 @@ def worst_gallery(
 ) -> tuple[GalleryRecord, dict[str, Tensor]]:
     """Show the test images whose label the model gives the lowest probability.
 
-    Args:
-        recipe: its name in the study.
-        trial: whose model is shown.
-        session: store and data.
-        prefix: of the pictures' keys.
-        count: number of images.
-
     Returns:
-        The gallery, and its pictures, (channel, height, width) in [0, 1].
+        The gallery, and its pictures by key, (channel, height, width) in [0, 1].
     """
     dataset = session.dataset(trial.recipe.dataset)
     worst = worst_classified(trial.model(session.device), dataset.test, count)

@@ -74,11 +74,6 @@ def perturbation_rows(
 def alternate_classes(candidates: Sequence[int], labels: Sequence[int], count: int) -> list[int]:
     """Choose candidates so that no class comes twice before every class has come once, in ascending order.
 
-    Args:
-        candidates: indices of images.
-        labels: of all images.
-        count: how many to choose.
-
     Example:
         >>> alternate_classes([0, 1, 2, 3], [7, 7, 7, 1], 2)
         [0, 3]

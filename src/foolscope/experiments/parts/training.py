@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from pydantic import Field
 
-from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.curves import CURVES, curve_of
 from foolscope.experiments.claims.metric import Metric
@@ -16,7 +15,7 @@ from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import field_words
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["METRICS", "PART", "TrainingRecord", "check_metric", "training_record"]
+__all__ = ["METRICS", "PART", "TrainingRecord", "training_record"]
 
 METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
 """What every trial measures; those of validation only where there is a validation set."""
@@ -41,16 +40,6 @@ class TrainingRecord(Settings):
     diverged: int
     duration_seconds: float
     doubts: list[str] = Field(default_factory=list, description="reasons not to trust a defense, with seeds")
-
-
-def check_metric(metric: str) -> None:
-    """Refuse a metric that no trial has, before anything is trained for it.
-
-    Raises:
-        RecipeError: with the metrics that there are.
-    """
-    if metric not in METRICS:
-        raise RecipeError(f"unknown metric {metric!r}. {did_you_mean(metric, METRICS)}")
 
 
 def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:

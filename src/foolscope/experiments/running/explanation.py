@@ -39,14 +39,7 @@ class PackExplanation:
 
 
 def explain_pack(pack: Pack, limits: PackLimits, image_shape: ImageShape, classes: int) -> PackExplanation:
-    """Say which trials a pack has, what they share, in what they differ, and why there are not more.
-
-    Args:
-        pack: of a plan.
-        limits: with which it was planned.
-        image_shape: channel, height, width of its data.
-        classes: how many they have.
-    """
+    """Say which trials a pack has, what they share, in what they differ, and why there are not more."""
     recipes = [trial.recipe for trial in pack.trials]
     widest = max(pack.trials, key=lambda trial: trial.flops)
     first = recipes[0]

@@ -135,7 +135,7 @@ def _last_level_cache_bytes() -> int:
 
 
 def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None) -> list[Pack]:
-    """Group trials by shape and cut the groups into packs.
+    """Group trials, given in any order, by shape and cut the groups into packs.
 
     Trials of different widths share a group as long as padding them costs little. Batch sizes are kept
     apart: sharing the passes over the images was measured to save a fifth to a third of the time (A3,
@@ -143,10 +143,6 @@ def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None
 
     The plan of what is left after some packs are done is the rest of the plan, so a killed sweep that starts
     again finds the checkpoint of the pack it was in.
-
-    Args:
-        pending: in any order.
-        limits: what a pack may take; by default that of this machine's processor.
     """
     limits = limits or PackLimits.of_device(torch.device("cpu"))
     families: dict[str, list[PendingTrial]] = {}

@@ -63,11 +63,7 @@ def ignore_events(event: EpochEvent | StageEvent) -> None:
 
 
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
-    """Return the packs of the recipes that the store lacks; nothing is trained.
-
-    Args:
-        recipes: in any order, with repetitions.
-        session: store, data and device.
+    """Return the packs of the recipes that the store lacks, each once; nothing is trained.
 
     Raises:
         DataError: a data set cannot be read.

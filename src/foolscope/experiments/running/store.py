@@ -166,11 +166,6 @@ class Store:
         A part of a pack would leave the rest to be trained in a smaller pack, with other rounding. So the
         weights come first, then one file with all results, then each trial's own, which marks it as finished.
 
-        Args:
-            pack: the pack's identity.
-            trials: of each, its identity, recipe and outcome.
-            provenance: what they share.
-
         Raises:
             StoreError: no space or no permission.
         """
@@ -211,13 +206,7 @@ class Store:
         return self.trial_folder(identity) / "weights.safetensors"
 
     def remembered(self, kind: str, determinants: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
-        """Return the result of a computation, computed at most once for the same determinants.
-
-        Args:
-            kind: folder of such results, as in ``attacks``.
-            determinants: JSON-able; everything that the result depends on.
-            compute: returns the result.
-        """
+        """Return the result of a computation, made at most once for the same JSON-able determinants."""
         text = json.dumps(dict(determinants), sort_keys=True)
         path = self.root / kind / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
         if path.exists():
@@ -234,17 +223,9 @@ class Store:
         trials: Sequence[StoredTrial],
         progress: Callable[[float, str], None],
     ) -> dict[int, Any]:
-        """Return a result for each trial that did not diverge, computed at most once.
+        """Return by seed the result for each trial that did not diverge, computed at most once.
 
-        Args:
-            kind: folder of such results, as in ``attacks``.
-            determinants: JSON-able; everything beside the trial that the result depends on.
-            compute: returns the JSON-able result for a trial.
-            trials: one per seed.
-            progress: called before each seed with the fraction done and a detail.
-
-        Returns:
-            Seed -> result, in the order of the trials.
+        The progress is told before each seed; see :meth:`remembered`.
         """
         finished = [trial for trial in trials if trial.status != "diverged"]
         results = {}

@@ -38,11 +38,7 @@ class _Exported(nn.Module):
 
 
 def load_archive(path: Path, device: torch.device) -> nn.Module:
-    """Load a TorchScript file or an archive of ``torch.export``.
-
-    Args:
-        path: of the file; its content decides what it is.
-        device: where the model goes.
+    """Load a TorchScript file or an archive of ``torch.export``, told apart by their content.
 
     Raises:
         RecipeError: the file is missing, damaged, or holds a pickle or weights alone.
@@ -102,11 +98,7 @@ def _unreadable(path: Path, error: Exception) -> RecipeError:
 
 
 def _refuse_pickles(path: Path, archive: zipfile.ZipFile, inside: dict[str, str]) -> None:
-    """Refuse an archive that holds pickles, before torch opens it and unpickles them.
-
-    Raises:
-        RecipeError: an entry is a pickle or compiled code.
-    """
+    """Refuse an archive that holds pickles, before torch opens it and unpickles them."""
     names = archive.namelist()
     if len(inside) < len(names) or len({name.partition("/")[0] for name in names}) > 1:
         raise RecipeError(f"{path} names an entry twice, as no export does, and was not opened")

@@ -106,10 +106,6 @@ def module_fingerprint(body: nn.Module, images: Float[Tensor, "batch channel hei
     Two modules may differ in an attribute, or in code that is in no file, such as a notebook's. Their outputs
     tell them apart, or their gradients where only the backward pass differs. A module with random outputs
     has a new fingerprint each time.
-
-    Args:
-        body: any module.
-        images: the first few are used.
     """
     modes = bytes(layer.training for layer in body.modules())  # an attack in train mode says so
     computed: list[Tensor] = []
@@ -259,11 +255,7 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _tell(error: BaseException, what: str, folder: Path) -> NoReturn:
-    """Raise an error of the user's code as one line, with its place there.
-
-    Raises:
-        RecipeError: always.
-    """
+    """Raise an error of the user's code as a RecipeError of one line, with its place there."""
     reason = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())[:300]
     advice = ""
     if "no known parent package" in reason:

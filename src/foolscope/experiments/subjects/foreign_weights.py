@@ -181,12 +181,7 @@ def _some(keys: list[str]) -> str:
 
 
 def state_fingerprint(model: nn.Module, *sources: bytes) -> str:
-    """Return a hash of a model's structure, parameters and buffers, and of the code that it is made of.
-
-    Args:
-        model: any module.
-        sources: what else determines its outputs, such as the bytes of its source files.
-    """
+    """Return a hash of a model's structure, parameters, buffers, and of the bytes of its sources."""
     digest = hashlib.sha256(repr(model).encode())
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())

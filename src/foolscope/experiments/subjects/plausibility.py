@@ -33,11 +33,7 @@ _PUBLISHED: dict[int, dict[str, Scaling]] = {
 
 
 def usual_scalings(channels: int, own: Scaling) -> dict[str, Scaling]:
-    """Return the common ways of scaling images by name.
-
-    Args:
-        channels: of the images.
-        own: mean and deviation of the data set.
+    """Return the common ways of scaling images by name, and the data set's own.
 
     Example:
         >>> list(usual_scalings(1, ((0.3,), (0.4,))))[:3]

@@ -137,14 +137,7 @@ def foreign_subject(
 ) -> Subject:
     """Load a user's model; check that it fits the images and gets the inputs that it was trained on.
 
-    Args:
-        place: of the model; see :func:`~foolscope.experiments.subjects.foreign_models.load_foreign`.
-        weights: its weights.
-        dataset: where the images are from.
-        split: train, validation or test.
-        limit: how many images, from the first of the split.
-        scaling: mean and deviation that the model wants its inputs normalized with, in pixel units.
-        session: store, data and device.
+    The mean and deviation with which the model wants its inputs normalized are in pixel units.
 
     Raises:
         RecipeError: the model cannot be loaded, or does not fit the images.
@@ -239,13 +232,6 @@ def _subject(
 
 def check_fit(model: nn.Module, images: Tensor, classes: int, name: str, dataset: str) -> None:
     """Check on a few images that a model returns one logit per class.
-
-    Args:
-        model: from images in [0, 1] to logits.
-        images: of which the first three are tried, together and one alone.
-        classes: how many the data set has.
-        name: what to call the model in an error.
-        dataset: what to call the data set.
 
     Raises:
         RecipeError: it fails on them, or returns something else.

@@ -17,17 +17,7 @@ def comparison_noise_sentence(
     is_opposite: bool,
     scale: Scale,
 ) -> str:
-    """Say whether published figures, one run each, could have shown what a claim says.
-
-    Args:
-        weakest: the statement that the figures support least.
-        quantity: what its estimate is of.
-        is_only: whether the claim makes no other statement.
-        chance: how far single runs differ by chance.
-        is_shown: whether the figures show the statement.
-        is_opposite: whether they show the opposite.
-        scale: how the metric is written.
-    """
+    """Say whether published figures, one run each, could have shown a claim's weakest statement."""
     is_equality, is_trend = weakest.relation == "same", quantity.noun == "trend"
     extreme = "" if is_only else "largest " if is_equality else "smallest "
     subject = (

@@ -59,13 +59,7 @@ def verdict_sentence(verdict: Verdict, factor: str, value: str, baseline: str, s
 def factor_sentence(
     verdicts: Mapping[str, Verdict], factor: str, baseline: str, scale: Scale = POINTS
 ) -> str:
-    """Sum up all values of one factor.
-
-    Args:
-        verdicts: from the factor's value, in words, to its verdict; at least one.
-        factor: what was varied.
-        baseline: its value in the baseline.
-        scale: how the metric is written.
+    """Sum up all values of one factor, from at least one of them, in words, to its verdict.
 
     Returns:
         One sentence, such as "The L2 coefficient has no effect larger than 0.5 points." if the values agree;

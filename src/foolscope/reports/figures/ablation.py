@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, add_legend, drawing, finite, label
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ _MARKS: dict[str, tuple[str, str, bool]] = {  # outcome -> marker, color, filled
     "no effect": ("s", "quiet", True),
     "undecided": ("o", "caution", False),
     "diverged": ("X", "odd", True),
+}
+_PUBLISHED: dict[str, Any] = {
+    "marker": "D",
+    "color": light("accent"),
+    "markerfacecolor": "none",
+    "markersize": 5.5,
 }
 _LETTER = 7.6  # CSS pixels, a generous mean of the tick labels' font
 _AXIS_ROOM = 60  # CSS pixels beside a panel's plotting area
@@ -61,19 +67,12 @@ class Factor:
     levels: Sequence[Level]
 
 
-def ablation_effects(
-    factors: Sequence[Factor],
-    *,
-    quantity: str = "test accuracy",
-) -> str:
+def ablation_effects(factors: Sequence[Factor], *, quantity: str) -> str:
     """Draw one panel for each factor of an ablation.
 
     Args:
         factors: one for each panel.
         quantity: what was measured.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: there is no factor, or a factor without levels.
@@ -82,9 +81,9 @@ def ablation_effects(
         raise ValueError("ablation_effects needs at least one factor, each with at least one level")
     columns = _column_count(factors)
     rows = -(-len(factors) // columns)
-    panel_width = min(WIDTH / columns, max(_WIDEST_LEVELS, max(map(_needed_width, factors))))
+    panel_width = min(canvas.WIDTH / columns, max(_WIDEST_LEVELS, max(map(_needed_width, factors))))
     height = 215 + max(_label_drop(factor, panel_width) for factor in factors)
-    with drawing(columns * panel_width, rows * height + 40) as sheet:
+    with canvas.drawing(columns * panel_width, rows * height + 40) as sheet:
         grid = sheet.figure.subplots(rows, columns, squeeze=False, sharey=True)
         panels = list(grid.flat)
         for axes, factor in zip(panels, factors, strict=False):
@@ -92,28 +91,28 @@ def ablation_effects(
         for axes in panels[len(factors) :]:
             axes.remove()
         for axes in grid[:, 0]:
-            axes.set_ylabel(label(quantity))
+            axes.set_ylabel(canvas.label(quantity))
         for axes, factor in zip(panels, factors, strict=False):
             _draw_diverged(axes, factor)
         handles, names = _legend(factors)
-        add_legend(sheet, handles, names)
+        canvas.add_legend(sheet, handles, names)
     return sheet.svg
 
 
 def _column_count(factors: Sequence[Factor]) -> int:
     """Take as many panels side by side as leave room for the level labels, at most three."""
-    return max(1, min(3, len(factors), int(WIDTH // max(map(_needed_width, factors)))))
+    return max(1, min(3, len(factors), int(canvas.WIDTH // max(map(_needed_width, factors)))))
 
 
 def _needed_width(factor: Factor) -> float:
     """Estimate the width at which all level labels stand side by side."""
-    longest = max(len(label(level.label)) for level in factor.levels)
+    longest = max(len(canvas.label(level.label)) for level in factor.levels)
     return len(factor.levels) * (longest * _LETTER + 6) + _AXIS_ROOM
 
 
 def _label_drop(factor: Factor, panel_width: float) -> float:
     """Estimate how much height the labels need beyond a line: none unless they must be slanted."""
-    longest = max(len(label(level.label)) for level in factor.levels)
+    longest = max(len(canvas.label(level.label)) for level in factor.levels)
     return 0.5 * longest * _LETTER if _needed_width(factor) > panel_width else 0.0
 
 
@@ -129,7 +128,7 @@ def _draw_factor(axes: "Axes", factor: Factor, panel_width: float) -> None:
             if level.mean is not None:
                 axes.axhline(level.mean, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         _draw_level(axes, position, level, pixel)
-    names = [label(level.label) for level in levels]
+    names = [canvas.label(level.label) for level in levels]
     axes.set_xticks(range(len(levels)), names)
     for tick, level in zip(axes.get_xticklabels(), levels, strict=True):
         if level.outcome == "baseline":
@@ -139,13 +138,13 @@ def _draw_factor(axes: "Axes", factor: Factor, panel_width: float) -> None:
             tick.set(rotation=30, ha="right", rotation_mode="anchor")
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.6, len(levels) - 0.4)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3, steps=NICE_STEPS))
-    axes.set_title(label(factor.name))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, min_n_ticks=3, steps=canvas.NICE_STEPS))
+    axes.set_title(canvas.label(factor.name))
 
 
 def _draw_level(axes: "Axes", position: int, level: Level, pixel: float) -> None:
     marker, color, filled = _MARKS[level.outcome]
-    values = finite(level.values)
+    values = canvas.finite(level.values)
     values = values[np.isfinite(values)]
     spread = min(0.24, 13 * pixel)
     offsets = np.linspace(-spread, spread, values.size) if values.size > 1 else np.zeros(values.size)
@@ -162,14 +161,7 @@ def _draw_level(axes: "Axes", position: int, level: Level, pixel: float) -> None
             [position], [level.mean], marker, color=light(color), markerfacecolor=face, markersize=7, zorder=4
         )
     if level.published is not None:
-        axes.plot(
-            [position + min(0.34, 19 * pixel)],
-            [level.published],
-            "D",
-            color=light("accent"),
-            markerfacecolor="none",
-            markersize=5.5,
-        )
+        axes.plot([position + min(0.34, 19 * pixel)], [level.published], linestyle="none", **_PUBLISHED)
 
 
 def _draw_diverged(axes: "Axes", factor: Factor) -> None:
@@ -197,18 +189,9 @@ def _legend(factors: Sequence[Factor]) -> tuple[list["Artist"], list[str]]:
     for outcome, (marker, color, filled) in _MARKS.items():
         if any(level.outcome == outcome for level in levels):
             face = light(color) if filled else light("paper")
-            line: Literal["none", "solid"] = "none" if outcome == "diverged" else "solid"
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    color=light(color),
-                    marker=marker,
-                    markerfacecolor=face,
-                    markersize=7,
-                    linestyle=line,
-                )
-            )
+            look: dict[str, Any] = {"color": light(color), "marker": marker, "markerfacecolor": face}
+            look["linestyle"] = "none" if outcome == "diverged" else "solid"
+            handles.append(Line2D([], [], markersize=7, **look))
             names.append(outcome)
     if any(len(level.values) for level in levels):
         handles.append(
@@ -216,16 +199,6 @@ def _legend(factors: Sequence[Factor]) -> tuple[list["Artist"], list[str]]:
         )
         names.append("one seed")
     if any(level.published is not None for level in levels):
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=light("accent"),
-                marker="D",
-                markerfacecolor="none",
-                markersize=5.5,
-                linestyle="none",
-            )
-        )
+        handles.append(Line2D([], [], linestyle="none", **_PUBLISHED))
         names.append("published")
     return handles, names

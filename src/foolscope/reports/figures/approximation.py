@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foolscope.reports.figures.canvas import (
-    NICE_STEPS,
-    WIDTH,
-    LineStyle,
-    Numbers,
-    add_legend,
-    drawing,
-    finite,
-    line_style,
-)
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -39,52 +30,49 @@ def approximation(
         stated: the function and its network with stated weights.
         costs: domain, as in "on the line" -> units of stated and of trained networks; positive.
 
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-
     Raises:
         ValueError: there are no costs.
     """
     if not costs:
         raise ValueError("approximation needs at least one series of costs")
-    series: list[tuple[str, Numbers, Numbers, float | None]] = []
+    series: list[tuple[str, canvas.Numbers, canvas.Numbers, float | None]] = []
     for domain, each in costs.items():
         series.append((f"constructed, {domain}", each["reached"], each["units"], each["slope"]))
         series.append((f"trained, {domain}", each["trained_reached"], each["trained_units"], None))
-    with drawing(WIDTH, 400) as sheet:
+    with canvas.drawing(canvas.WIDTH, 400) as sheet:
         left, right = sheet.figure.subplots(1, 2)
         _draw_function(left, stated)
         left.set_title("A function and its approximation")
         handles = [
-            _draw_cost(right, reached, units, slope, line_style(position))
+            _draw_cost(right, reached, units, slope, canvas.line_style(position))
             for position, (_, reached, units, slope) in enumerate(series)
         ]
         _format_costs(right)
-        add_legend(sheet, handles, [name for name, *_ in series])
+        canvas.add_legend(sheet, handles, [name for name, *_ in series])
     return sheet.svg
 
 
 def _draw_function(axes: "Axes", stated: "ApproximatedFunction") -> None:
     from matplotlib.ticker import MaxNLocator
 
-    x, exact, epsilon = finite(stated["x"]), finite(stated["function"]), stated["epsilon"]
+    x, exact, epsilon = canvas.finite(stated["x"]), canvas.finite(stated["function"]), stated["epsilon"]
     band = axes.fill_between(
         x, exact - epsilon, exact + epsilon, color=light("series-7"), alpha=0.16, linewidth=0
     )
     (curve,) = axes.plot(x, exact, color=light("ink"), linewidth=1.2)
-    (stairs,) = axes.plot(x, finite(stated["network"]), color=light("series-1"))
+    (stairs,) = axes.plot(x, canvas.finite(stated["network"]), color=light("series-1"))
     axes.legend([curve, stairs, band], ["function", "network", "± ε"], loc="best")
     axes.set_xlabel("x")
     axes.set_xlim(float(x[0]), float(x[-1]))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=NICE_STEPS))
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=NICE_STEPS))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=canvas.NICE_STEPS))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=canvas.NICE_STEPS))
 
 
 def _draw_cost(
-    axes: "Axes", reached: Numbers, units: Numbers, slope: float | None, style: LineStyle
+    axes: "Axes", reached: canvas.Numbers, units: canvas.Numbers, slope: float | None, style: canvas.LineStyle
 ) -> "Artist":
     """Draw the points of one series, and the line of its slope; without one, join each function's points."""
-    reached, units = finite(reached), finite(units)
+    reached, units = canvas.finite(reached), canvas.finite(units)
     for across, up in zip(reached, units, strict=True):
         (marks,) = axes.plot(
             across,

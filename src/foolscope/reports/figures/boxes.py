@@ -69,9 +69,6 @@ def boxes_and_arrows(
         placement: where all of them go.
         notes: lines below the drawing.
         downwards: words stand to the right of an arrow; else above it.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
     """
     width, height = placement.size
     parts = [_arrow(line, curved=placement.curved) for line in placement.lines]

@@ -17,6 +17,8 @@ from foolscope.reports.theme import SERIES, light
 if TYPE_CHECKING:
     import matplotlib.figure
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 __all__ = [
     "NICE_STEPS",
@@ -26,11 +28,15 @@ __all__ = [
     "Numbers",
     "Sheet",
     "add_legend",
+    "annotate",
+    "draw_level",
     "drawing",
     "finite",
     "label",
     "line_style",
+    "list_rows",
     "power_of_ten",
+    "scale_by_powers_of_ten",
 ]
 
 Numbers = Sequence[Any] | NDArray[Any]
@@ -139,6 +145,47 @@ def add_legend(sheet: Sheet, handles: Sequence["Artist"], names: Sequence[str]) 
         ncols=columns,
         borderaxespad=0,
     )
+
+
+def annotate(
+    axes: "Axes",
+    words: str,
+    place: tuple[float, float],
+    within: Any,
+    shift: tuple[float, float],
+    **style: Any,
+) -> None:
+    """Write small words at a place: ``within`` names its coordinates, ``shift`` moves it by CSS pixels."""
+    look: dict[str, Any] = {"color": light("muted"), "fontsize": 11, **style}
+    axes.annotate(words, place, xycoords=within, xytext=shift, textcoords="offset points", **look)
+
+
+def draw_level(
+    axes: "Axes", words: str, height: float, shift: tuple[float, float], *, at: float = 0, **alignment: str
+) -> None:
+    """Draw a dashed horizontal line, with words at a fraction of its length."""
+    axes.axhline(height, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=0)
+    annotate(axes, label(words), (at, height), ("axes fraction", "data"), shift, **alignment)
+
+
+def list_rows(axes: "Axes", names: Sequence[str], top: float) -> None:
+    """Name the rows of a panel from top to bottom, and draw grid lines across them only."""
+    axes.set_yticks(range(len(names)), [label(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, top)
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="x", length=0)
+
+
+def scale_by_powers_of_ten(axis: "Axis", ticks: int) -> None:
+    """Put at most so many ticks on a logarithmic axis, written as powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(numticks=ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="minor", length=0)
 
 
 def _legend_width(words: Sequence[str], columns: int) -> float:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import Numbers, add_legend, drawing, label
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from foolscope.reports.figures.canvas import Sheet
 
 __all__ = ["confusion_matrix"]
 
@@ -25,7 +24,7 @@ _NAME_LENGTH = 14
 _KEY = (0.01, 0.1, 0.5, 1.0)
 
 
-def confusion_matrix(counts: Numbers, class_names: Sequence[str]) -> str:
+def confusion_matrix(counts: canvas.Numbers, class_names: Sequence[str]) -> str:
     """Draw how often each true class was predicted as each class, as shares of the true class.
 
     The right answers, on the diagonal, have one color and the mistakes another; the opacity grows with the
@@ -35,9 +34,6 @@ def confusion_matrix(counts: Numbers, class_names: Sequence[str]) -> str:
     Args:
         counts: (true class, predicted class), not negative.
         class_names: one for each class.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: the matrix is not square, or the names are not as many as its rows.
@@ -50,7 +46,7 @@ def confusion_matrix(counts: Numbers, class_names: Sequence[str]) -> str:
     totals = matrix.sum(axis=1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
     side = min(600.0, 380.0 + _CELL_SIDE * max(0, len(matrix) - 2))
-    with drawing(side, side + 10) as sheet:
+    with canvas.drawing(side, side + 10) as sheet:
         axes = sheet.figure.subplots()
         axes.set_aspect("equal")
         axes.grid(False)
@@ -135,7 +131,7 @@ def _name_axes(axes: "Axes", class_names: Sequence[str]) -> None:
         axes.set_xticks(range(0, count, step))
         axes.set_yticks(range(0, count, step))
         return
-    names = [label(name) for name in class_names]
+    names = [canvas.label(name) for name in class_names]
     longest = _NAME_LENGTH if count > 6 else 2 * _NAME_LENGTH
     short = [name if len(name) <= longest else name[: longest - 1] + "…" for name in names]
     size = 12 if count <= 12 else 10.5 if count <= 20 else 9
@@ -149,7 +145,7 @@ def _name_axes(axes: "Axes", class_names: Sequence[str]) -> None:
             tick.set(rotation=40, ha="right", rotation_mode="anchor")
 
 
-def _draw_key(sheet: "Sheet") -> None:
+def _draw_key(sheet: canvas.Sheet) -> None:
     from matplotlib.patches import Patch
 
     handles = [Patch(facecolor=light("series-1"), linewidth=0)]
@@ -157,4 +153,4 @@ def _draw_key(sheet: "Sheet") -> None:
     for share in _KEY:
         handles.append(Patch(facecolor=light("series-2"), alpha=float(np.sqrt(share)), linewidth=0))
         names.append(f"{100 * share:.0f} % wrong" if share == _KEY[0] else f"{100 * share:.0f} %")
-    add_legend(sheet, handles, names)
+    canvas.add_legend(sheet, handles, names)

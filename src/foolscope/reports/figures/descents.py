@@ -3,16 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from foolscope.reports.figures.canvas import (
-    WIDTH,
-    Numbers,
-    add_legend,
-    drawing,
-    finite,
-    label,
-    line_style,
-    power_of_ten,
-)
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -21,10 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["descent_curves", "fitted_curve"]
 
-Descent = tuple[Numbers, Numbers]
+Descent = tuple[canvas.Numbers, canvas.Numbers]
 """Steps, counted from 0, and the loss at each."""
 
-_LEVEL_DASH = (0, (2, 2))
 _MANY = 1e5  # from there on an axis has powers of ten
 
 
@@ -41,25 +31,22 @@ def descent_curves(
         levels: words -> loss, drawn as horizontal lines ("closed form").
         title: the quantity.
 
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-
     Raises:
         ValueError: there is no curve.
     """
     if not curves:
         raise ValueError("descent_curves needs at least one curve; got none")
-    with drawing(680, 340) as sheet:
+    with canvas.drawing(680, 340) as sheet:
         axes = sheet.figure.subplots()
         handles = _draw_descents(axes, curves, levels or {}, title)
-        add_legend(sheet, list(handles.values()), list(handles))
+        canvas.add_legend(sheet, list(handles.values()), list(handles))
     return sheet.svg
 
 
 def fitted_curve(
-    points: tuple[Numbers, Numbers],
-    grid: Numbers,
-    lines: Mapping[str, Numbers],
+    points: tuple[canvas.Numbers, canvas.Numbers],
+    grid: canvas.Numbers,
+    lines: Mapping[str, canvas.Numbers],
     losses: Descent,
     *,
     levels: Mapping[str, float] | None = None,
@@ -72,24 +59,23 @@ def fitted_curve(
         lines: name -> height at each place of the grid.
         losses: steps and losses.
         levels: words -> loss, as in :func:`descent_curves`.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
     """
-    with drawing(WIDTH, 340) as sheet:
+    with canvas.drawing(canvas.WIDTH, 340) as sheet:
         left, right = sheet.figure.subplots(1, 2)
         handles: dict[str, Artist] = {
-            "data": left.scatter(*map(finite, points), s=16, color=light("muted"), alpha=0.7, linewidths=0)
+            "data": left.scatter(
+                *map(canvas.finite, points), s=16, color=light("muted"), alpha=0.7, linewidths=0
+            )
         }
         for position, (name, heights) in enumerate(lines.items()):
-            style = line_style(position)
+            style = canvas.line_style(position)
             (handles[name],) = left.plot(
-                finite(grid), finite(heights), color=style.color, linestyle=style.dash
+                canvas.finite(grid), canvas.finite(heights), color=style.color, linestyle=style.dash
             )
         left.set_title("Data and curves")
         left.set_xlabel("x")
         _draw_descents(right, {next(iter(lines)): losses}, levels or {}, "Loss")
-        add_legend(sheet, list(handles.values()), list(handles))
+        canvas.add_legend(sheet, list(handles.values()), list(handles))
     return sheet.svg
 
 
@@ -100,21 +86,13 @@ def _draw_descents(
 
     handles: dict[str, Artist] = {}
     for position, (name, (steps, losses)) in enumerate(curves.items()):
-        style = line_style(position)
-        (handles[name],) = axes.plot(finite(steps), finite(losses), color=style.color, linestyle=style.dash)
-    for words, height in levels.items():
-        axes.axhline(height, color=light("muted"), linewidth=1, linestyle=_LEVEL_DASH, zorder=0)
-        axes.annotate(
-            label(words),
-            (0, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, -5),
-            textcoords="offset points",
-            va="top",
-            color=light("muted"),
-            fontsize=11,
+        style = canvas.line_style(position)
+        (handles[name],) = axes.plot(
+            canvas.finite(steps), canvas.finite(losses), color=style.color, linestyle=style.dash
         )
-    axes.set_title(label(title))
+    for words, height in levels.items():
+        canvas.draw_level(axes, words, height, (4, -5), va="top")
+    axes.set_title(canvas.label(title))
     axes.set_xlabel("step")
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(left=0)
@@ -126,6 +104,6 @@ def _draw_descents(
     if high / low < 30:  # no power of ten, or one, would be written
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     elif high > _MANY:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: canvas.power_of_ten(value)))
     axes.yaxis.set_minor_formatter(NullFormatter())
     return handles

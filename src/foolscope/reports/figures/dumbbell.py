@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foolscope.reports.figures.canvas import Numbers, add_legend, drawing, finite, label
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -16,8 +16,8 @@ __all__ = ["dumbbells"]
 
 def dumbbells(
     rows: Sequence[str],
-    before: tuple[str, Numbers],
-    after: tuple[str, Numbers],
+    before: tuple[str, canvas.Numbers],
+    after: tuple[str, canvas.Numbers],
     *,
     x_label: str,
 ) -> str:
@@ -29,23 +29,20 @@ def dumbbells(
         after: words and values, drawn as dots.
         x_label: the quantity, with its unit.
 
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-
     Raises:
         ValueError: names and values differ in number.
     """
-    first, second = finite(before[1]), finite(after[1])
+    first, second = canvas.finite(before[1]), canvas.finite(after[1])
     if not len(rows) == first.size == second.size:
         raise ValueError(
             f"dumbbells needs two values for each of the {len(rows)} rows; got {first.size} and {second.size}"
         )
     places = np.arange(len(rows))
     handles: list[Artist] = []
-    with drawing(680, 25 * len(rows) + 98) as sheet:
+    with canvas.drawing(680, 25 * len(rows) + 98) as sheet:
         axes = sheet.figure.subplots()
         axes.hlines(places, second, first, color=light("rule"), linewidth=3, zorder=1)
-        looks: tuple[tuple[Numbers, dict[str, Any]], ...] = (
+        looks: tuple[tuple[canvas.Numbers, dict[str, Any]], ...] = (
             (first, {"markersize": 10, "markerfacecolor": light("paper"), "color": light("series-7")}),
             (second, {"markersize": 5.5, "color": light("series-1")}),
         )
@@ -53,24 +50,19 @@ def dumbbells(
             handles += axes.plot(
                 values, places, linestyle="none", marker="o", markeredgewidth=1.8, clip_on=False, **look
             )
-        for place, start, end in zip(places, first, second, strict=True):
-            axes.annotate(
+        for place, (start, end) in enumerate(zip(first, second, strict=True)):
+            canvas.annotate(
+                axes,
                 f"{start:.0f} → {end:.0f}",
                 (1, place),
-                xycoords=("axes fraction", "data"),
-                xytext=(14, 0),
-                textcoords="offset points",
+                ("axes fraction", "data"),
+                (14, 0),
                 va="center_baseline",
                 color=light("ink"),
                 fontsize=12,
             )
-        axes.set_yticks(places, [label(name) for name in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        canvas.list_rows(axes, rows, -0.6)
         axes.set_xlim(0, 100)
-        axes.grid(visible=False, axis="y")
-        axes.grid(visible=True, axis="x")
-        axes.spines["bottom"].set_visible(False)
-        axes.tick_params(axis="x", length=0)
-        axes.set_xlabel(label(x_label))
-        add_legend(sheet, handles, [before[0], after[0]])
+        axes.set_xlabel(canvas.label(x_label))
+        canvas.add_legend(sheet, handles, [before[0], after[0]])
     return sheet.svg

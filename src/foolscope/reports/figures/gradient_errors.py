@@ -6,15 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foolscope.inspection.check import Check, TensorError
-from foolscope.reports.figures.canvas import (
-    WIDTH,
-    add_legend,
-    drawing,
-    finite,
-    label,
-    line_style,
-)
-from foolscope.reports.theme import light
+from foolscope.reports.figures import canvas
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -25,53 +17,35 @@ _ENDS = (1e-16, 1e-4)  # of the axis, which grows where an error is larger
 _NONE = 3e-17  # where errors of zero, and smaller ones, are drawn
 
 
-def gradient_errors(checks: Mapping[str, Check], *, width: float = WIDTH) -> str:
+def gradient_errors(checks: Mapping[str, Check]) -> str:
     """Draw the largest relative error of each layer, and a line at each check's goal.
 
     Args:
         checks: name in the legend -> gradient check, with its tensors.
-        width: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     layers = list(dict.fromkeys(_layer(each) for check in checks.values() for each in check.tensors))
     handles: list[Artist] = []
     largest = _ENDS[1]
-    with drawing(width, 25 * len(layers) + 112) as sheet:
+    with canvas.drawing(canvas.WIDTH, 25 * len(layers) + 112) as sheet:
         axes = sheet.figure.subplots()
         for position, check in enumerate(checks.values()):
-            style = line_style(position)
+            style = canvas.line_style(position)
             errors = [
                 max((each.error for each in check.tensors if _layer(each) == layer), default=None)
                 for layer in layers
             ]
-            drawn = np.maximum(finite(errors), _NONE)
+            drawn = np.maximum(canvas.finite(errors), _NONE)
             largest = max([largest, *drawn[np.isfinite(drawn)]])
             look: dict[str, Any] = {"color": style.color, "marker": style.marker, "markersize": 6.5}
             handles += axes.plot(drawn, range(len(layers)), linestyle="none", clip_on=False, **look)
             goal = check.numbers["goal"]
             axes.axvline(goal, color=style.color, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
-            axes.annotate(
-                "goal",
-                (goal, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(4, -2),
-                textcoords="offset points",
-                va="top",
-                color=light("muted"),
-                fontsize=11,
-            )
+            canvas.annotate(axes, "goal", (goal, 1), ("data", "axes fraction"), (4, -2), va="top")
         axes.set_xscale("log")
         axes.set_xlim(_NONE / 1.6, 3 * largest)
-        axes.set_yticks(range(len(layers)), [label(name) for name in layers])
-        axes.set_ylim(len(layers) - 0.4, -0.95)
-        axes.grid(visible=False, axis="y")
-        axes.grid(visible=True, axis="x")
-        axes.spines["bottom"].set_visible(False)
-        axes.tick_params(axis="x", length=0)
+        canvas.list_rows(axes, layers, -0.95)
         axes.xaxis.set_major_locator(LogLocator(numticks=9))
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda value, _: f"{value:.0e}".replace("-", "\N{MINUS SIGN}"))
@@ -79,7 +53,7 @@ def gradient_errors(checks: Mapping[str, Check], *, width: float = WIDTH) -> str
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.xaxis.set_minor_locator(LogLocator(subs=()))
         axes.set_xlabel("relative error of the gradient")
-        add_legend(sheet, handles, list(checks))
+        canvas.add_legend(sheet, handles, list(checks))
     return sheet.svg
 
 

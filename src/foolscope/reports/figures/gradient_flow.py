@@ -6,17 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import (
-    NICE_STEPS,
-    WIDTH,
-    Numbers,
-    add_legend,
-    drawing,
-    finite,
-    label,
-    line_style,
-    power_of_ten,
-)
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -41,33 +31,18 @@ class FlowLine(NamedTuple):
             ``None`` where nothing bounds it, as in an LSTM.
     """
 
-    norms: Numbers
+    norms: canvas.Numbers
     spectral_norm: float | None = None
 
 
-def gradient_flow(
-    panels: Mapping[str, Mapping[str, FlowLine]],
-    *,
-    x_label: str = "time step",
-    y_label: str = "gradient norm / that of the last step",
-    rows: int = 1,
-    width: float = WIDTH,
-    height: float = 330,
-) -> str:
+def gradient_flow(panels: Mapping[str, Mapping[str, FlowLine]], *, width: float = canvas.WIDTH) -> str:
     """Draw how gradients vanish or explode on their way back from the last time step, on a log scale.
 
     Args:
         panels: title, such as "tanh, at initialization" -> series name -> line. A series keeps its style
             through all panels, and panels share one scale. A series whose last norm is zero or not finite has
             no line; the panel says so.
-        x_label: what a step is.
-        y_label: the quantity; written once a row.
-        rows: into how many rows the panels are divided.
         width: in CSS pixels.
-        height: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: there is no panel, or a panel has no line.
@@ -80,38 +55,34 @@ def gradient_flow(
         for title, lines in panels.items()
     }
     limits = _limits([each for lines in shown.values() for each in lines.values()])
-    with drawing(width, height) as sheet:
-        grid = sheet.figure.subplots(rows, -(-len(panels) // rows), squeeze=False)
-        all_axes = grid.ravel()
-        for axes in grid[:, 0]:
-            axes.set_ylabel(label(y_label))
-        for axes in all_axes[len(panels) :]:
-            axes.set_axis_off()
+    with canvas.drawing(width, 330) as sheet:
+        all_axes = sheet.figure.subplots(1, len(panels), squeeze=False)[0]
+        all_axes[0].set_ylabel("gradient norm / that of the last step")
         handles: dict[str, Artist] = {}
-        for axes, (title, lines) in zip(all_axes, shown.items(), strict=False):
+        for axes, (title, lines) in zip(all_axes, shown.items(), strict=True):
             for name, (norms, bound) in lines.items():
                 handles[name] = _draw(axes, norms, bound, names.index(name))
             _name_missing(axes, panels[title])
-            axes.set_title(label(title))
-            axes.set_xlabel(label(x_label))
+            axes.set_title(canvas.label(title))
+            axes.set_xlabel("time step")
             _format(axes, max(norms.size for norms, _ in lines.values()), limits)
         if any(bound is not None for lines in shown.values() for _, bound in lines.values()):
             (handles[_BOUND],) = all_axes[0].plot([], [], color=light("muted"), **_BOUND_STYLE)
         entries = [*names, _BOUND] if _BOUND in handles else names
-        add_legend(sheet, [handles[name] for name in entries], entries)
+        canvas.add_legend(sheet, [handles[name] for name in entries], entries)
     return sheet.svg
 
 
-def _relative(norms: Numbers) -> NDArray[np.float64]:
+def _relative(norms: canvas.Numbers) -> NDArray[np.float64]:
     """Divide by the last norm; what is not positive has no place on a log scale."""
-    values = finite(norms)
+    values = canvas.finite(norms)
     values = np.where(values > 0, values, np.nan)
     with np.errstate(over="ignore"):
-        return finite(values / values[-1] if values.size else values)
+        return canvas.finite(values / values[-1] if values.size else values)
 
 
 def _bound(line: FlowLine) -> NDArray[np.float64] | None:
-    count = len(finite(line.norms))
+    count = len(canvas.finite(line.norms))
     if line.spectral_norm is None or not np.isfinite(line.spectral_norm):
         return None
     with np.errstate(over="ignore", under="ignore"):
@@ -133,15 +104,10 @@ def _draw(
     axes: "Axes", norms: NDArray[np.float64], bound: NDArray[np.float64] | None, position: int
 ) -> "Artist":
     """Draw a line and, if there is one, its bound; return the line."""
-    style, steps = line_style(position), np.arange(1, norms.size + 1)
+    style, steps = canvas.line_style(position), np.arange(1, norms.size + 1)
     every = max(1, norms.size // 7)
-    (line,) = axes.plot(
-        steps,
-        norms,
-        color=style.color,
-        marker=style.marker,
-        markevery=(position % every, every),
-    )
+    mark: dict[str, Any] = {"marker": style.marker, "markevery": (position % every, every)}
+    (line,) = axes.plot(steps, norms, color=style.color, **mark)
     if bound is not None:
         axes.plot(steps, bound, color=style.color, **_BOUND_STYLE)
     return line
@@ -151,32 +117,19 @@ def _name_missing(axes: "Axes", lines: Mapping[str, FlowLine]) -> None:
     """Say which series have no line, and why."""
     missing = []
     for name, line in lines.items():
-        last = finite(line.norms)[-1:]
+        last = canvas.finite(line.norms)[-1:]
         if not np.any(last > 0):
-            missing.append(f"{label(name)}: {'no gradient' if np.any(last == 0) else 'diverged'}")
+            missing.append(f"{canvas.label(name)}: {'no gradient' if np.any(last == 0) else 'diverged'}")
     if missing:
-        axes.annotate(
-            "\n".join(missing),
-            (1, 0),
-            xycoords="axes fraction",
-            xytext=(-4, 4),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            color=light("muted"),
-            fontsize=11,
-        )
+        canvas.annotate(axes, "\n".join(missing), (1, 0), "axes fraction", (-4, 4), ha="right", va="bottom")
 
 
 def _format(axes: "Axes", steps: int, limits: tuple[float, float]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
     axes.set_yscale("log")
     axes.set_ylim(*limits)
     margin = 0.03 * max(1, steps - 1)
     axes.set_xlim(1 - margin, max(steps, 2) + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2, steps=NICE_STEPS))
-    axes.yaxis.set_major_locator(LogLocator(numticks=9))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="y", which="minor", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=2, steps=canvas.NICE_STEPS))
+    canvas.scale_by_powers_of_ten(axes.yaxis, 9)

@@ -30,9 +30,6 @@ def computational_graph(nodes: Sequence[_Node], edges: Sequence[_Edge], *, graph
         edges: each with ``start`` and ``end``, positions among the nodes, and the local derivative ``slope``.
         graphviz: whether Graphviz places them.
 
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-
     Raises:
         ValueError: there is no node, or an edge goes backwards.
     """
@@ -67,9 +64,6 @@ def layer_graph(graph: ModelGraph, *, graphviz: bool = False) -> str:
     Args:
         graph: of a model.
         graphviz: whether Graphviz places them.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: there is no node, or an edge goes backwards.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foolscope.inspection.gradients.layer_flow import LayerFlow
-from foolscope.reports.figures.canvas import WIDTH, drawing, finite, label, line_style, power_of_ten
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -18,15 +18,11 @@ __all__ = ["layer_gradients"]
 _NAME_LENGTH = 26
 
 
-def layer_gradients(layers: Sequence[LayerFlow], *, width: float = WIDTH) -> str:
+def layer_gradients(layers: Sequence[LayerFlow]) -> str:
     """Draw norms by layer as points, the first layer at the top, on log scales.
 
     Args:
         layers: from the images to the logits. Norms of 0 are written as such.
-        width: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: there is no layer.
@@ -39,14 +35,14 @@ def layer_gradients(layers: Sequence[LayerFlow], *, width: float = WIDTH) -> str
     }
     names = [
         name if len(name) <= _NAME_LENGTH else f"…{name[1 - _NAME_LENGTH :]}"
-        for name in (label(each.layer) for each in layers)
+        for name in (canvas.label(each.layer) for each in layers)
     ]
     positions = np.arange(len(layers))
-    with drawing(width, 25 * len(layers) + 84) as sheet:
+    with canvas.drawing(canvas.WIDTH, 25 * len(layers) + 84) as sheet:
         all_axes = sheet.figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for place, (axes, (title, norms)) in enumerate(zip(all_axes, panels.items(), strict=True)):
-            values = finite(norms)
-            style = line_style(place)
+            values = canvas.finite(norms)
+            style = canvas.line_style(place)
             shown = np.where(values > 0, values, np.nan)
             axes.plot(shown, positions, style.marker, color=style.color, markersize=6.5)
             axes.set_xscale("log")
@@ -55,7 +51,7 @@ def layer_gradients(layers: Sequence[LayerFlow], *, width: float = WIDTH) -> str
                 axes.annotate(
                     "0", (0, position), xycoords=("axes fraction", "data"), va="center", color=light("ink")
                 )
-            axes.set_title(label(title))
+            axes.set_title(canvas.label(title))
             axes.set_yticks(positions, names)
             axes.set_ylim(len(layers) - 0.4, -0.6)
             axes.grid(visible=True, axis="both")
@@ -65,12 +61,7 @@ def layer_gradients(layers: Sequence[LayerFlow], *, width: float = WIDTH) -> str
 
 def _format(axes: "Axes", values: NDArray[np.float64]) -> None:
     """Show at least two powers of ten, and write them with their exponents."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.1, 10.0)
     axes.set_xlim(10 ** np.floor(np.log10(low) - 0.05), 10 ** np.ceil(np.log10(high) + 0.05))
-    axes.xaxis.set_major_locator(LogLocator(numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x", which="minor", length=0)
+    canvas.scale_by_powers_of_ten(axes.xaxis, 6)

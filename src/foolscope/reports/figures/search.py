@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import NICE_STEPS, WIDTH, add_legend, drawing, finite, label
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import SERIES, light
 
 if TYPE_CHECKING:
@@ -87,19 +87,16 @@ def search_panels(
         winner: the same setting on fresh seeds.
         baseline: the accuracy of the baseline on fresh seeds.
 
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
-
     Raises:
         ValueError: there is no axis or no round.
     """
     if not axes or not rounds:
         raise ValueError("search_panels needs at least one axis and one round")
     most = 2 if len(axes) == 4 else 3
-    columns = max(1, min(most, len(axes), int(WIDTH // _NEEDED_WIDTH)))
+    columns = max(1, min(most, len(axes), int(canvas.WIDTH // _NEEDED_WIDTH)))
     rows = -(-len(axes) // columns)
-    panel_width = WIDTH / columns if columns > 1 else min(WIDTH, 1.5 * _PANEL_WIDTH)
-    with drawing(columns * panel_width, rows * 260 + 40) as sheet:
+    panel_width = canvas.WIDTH / columns if columns > 1 else min(canvas.WIDTH, 1.5 * _PANEL_WIDTH)
+    with canvas.drawing(columns * panel_width, rows * 260 + 40) as sheet:
         grid = sheet.figure.subplots(rows, columns, squeeze=False, sharey=True)
         panels = list(grid.flat)
         _draw_accuracies(panels[0], _shortfalls(rounds, winner, baseline))
@@ -116,7 +113,7 @@ def search_panels(
         for position, panel in enumerate(panels[: len(axes)]):
             _draw_diverged(panel, position, rounds)
         handles, names = _legend(rounds, best is not None, winner, baseline)
-        add_legend(sheet, handles, names)
+        canvas.add_legend(sheet, handles, names)
     return sheet.svg
 
 
@@ -133,7 +130,7 @@ def _draw_accuracies(panel: "Axes", shortfalls: NDArray[np.float64]) -> None:
     """Scale the axis that all panels share: logarithmic in the error where accuracies differ widely."""
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=NICE_STEPS))
+    panel.yaxis.set_major_locator(MaxNLocator(nbins=6, min_n_ticks=3, steps=canvas.NICE_STEPS))
     errors = shortfalls[shortfalls > 0]
     if not errors.size or errors.max() < _WIDE * errors.min():
         return
@@ -155,7 +152,7 @@ def _draw_axis(panel: "Axes", axis: SearchAxis) -> None:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     if axis.scale == "choices":
-        panel.set_xticks(range(len(axis.labels)), [label(each) for each in axis.labels])
+        panel.set_xticks(range(len(axis.labels)), [canvas.label(each) for each in axis.labels])
     elif axis.scale == "log":
         panel.set_xscale("log")
         few = axis.high < 1000 * axis.low
@@ -163,14 +160,14 @@ def _draw_axis(panel: "Axes", axis: SearchAxis) -> None:
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.xaxis.set_major_formatter(_plainly)
     else:
-        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=NICE_STEPS))
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=canvas.NICE_STEPS))
     if axis.scale == "log":
         margin = (axis.high / axis.low) ** 0.03
         panel.set_xlim(axis.low / margin, axis.high * margin)
     else:
         margin = 0.03 * (axis.high - axis.low)
         panel.set_xlim(axis.low - margin, axis.high + margin)
-    panel.set_xlabel(label(axis.name))
+    panel.set_xlabel(canvas.label(axis.name))
 
 
 def _plainly(value: float, position: float | None = None) -> str:
@@ -185,7 +182,7 @@ def _draw_round(
     drawn_from = each.ranges[position]
     if drawn_from is not None and drawn_from != (axis.low, axis.high):
         panel.axvspan(*drawn_from, color=color, alpha=0.1, linewidth=0, zorder=0)
-    values = finite([np.nan if value is None else value for value in each.values])
+    values = canvas.finite([np.nan if value is None else value for value in each.values])
     places = [place[position] for place in each.places]
     if axis.scale == "choices":
         places = [place + offset for place, offset in zip(places, _offsets(len(places)), strict=True)]

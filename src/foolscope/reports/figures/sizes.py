@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foolscope.reports.figures.canvas import (
-    NICE_STEPS,
-    WIDTH,
-    Numbers,
-    add_legend,
-    drawing,
-    finite,
-    label,
-    line_style,
-)
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import light
 
 if TYPE_CHECKING:
@@ -24,11 +15,7 @@ __all__ = ["perturbation_sizes"]
 
 
 def perturbation_sizes(
-    curves: Mapping[str, tuple[Numbers, Numbers]],
-    budgets: Sequence[float],
-    *,
-    x_label: str,
-    width: float = WIDTH,
+    curves: Mapping[str, tuple[canvas.Numbers, canvas.Numbers]], budgets: Sequence[float], *, x_label: str
 ) -> str:
     """Draw for each model the share of images fooled by a perturbation of at most each size.
 
@@ -37,10 +24,6 @@ def perturbation_sizes(
             percentage holds to the largest budget.
         budgets: drawn as vertical lines.
         x_label: the size, with its unit.
-        width: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: there is no curve or no budget, or sizes and percentages differ in number.
@@ -49,21 +32,21 @@ def perturbation_sizes(
         raise ValueError("perturbation_sizes needs at least one curve and one budget")
     largest = max(budgets)
     handles: list[Artist] = []
-    with drawing(width, 330) as sheet:
+    with canvas.drawing(680, 330) as sheet:
         axes = sheet.figure.subplots()
         for budget in budgets:
             axes.axvline(budget, color=light("muted"), linewidth=1, linestyle=(0, (2, 2)), zorder=0)
         for position, (name, (sizes, percentages)) in enumerate(curves.items()):
-            x, y, style = finite(sizes), finite(percentages), line_style(position)
+            x, y, style = canvas.finite(sizes), canvas.finite(percentages), canvas.line_style(position)
             if x.shape != y.shape or not x.size:
                 raise ValueError(f"curve {name!r} needs one percentage for each of its {x.size} sizes")
             x, y = np.append(x, max(largest, x[-1])), np.append(y, y[-1])
             handles += axes.step(x, y, where="post", color=style.color, linestyle=style.dash)
         axes.set_title("Images fooled by a perturbation of at most this size, %")
-        axes.set_xlabel(label(x_label))
+        axes.set_xlabel(canvas.label(x_label))
         axes.set_xlim(-0.015 * largest, 1.03 * largest or 1.0)
         axes.set_ylim(0, 102)
-        axes.locator_params(axis="x", nbins=8, steps=NICE_STEPS)
-        axes.locator_params(axis="y", nbins=6, steps=NICE_STEPS)
-        add_legend(sheet, handles, list(curves))
+        axes.locator_params(axis="x", nbins=8, steps=canvas.NICE_STEPS)
+        axes.locator_params(axis="y", nbins=6, steps=canvas.NICE_STEPS)
+        canvas.add_legend(sheet, handles, list(curves))
     return sheet.svg

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.reports.figures.canvas import WIDTH, Numbers, add_legend, drawing, label
+from foolscope.reports.figures import canvas
 from foolscope.reports.theme import SERIES, light
 
 if TYPE_CHECKING:
@@ -22,11 +22,7 @@ _BAR = 27  # CSS pixels
 
 
 def taken_by_attack(
-    panels: Mapping[str, Numbers],
-    budgets: Sequence[str],
-    attacks: Sequence[str],
-    *,
-    width: float = WIDTH,
+    panels: Mapping[str, canvas.Numbers], budgets: Sequence[str], attacks: Sequence[str]
 ) -> str:
     """Draw bars divided into images wrong without an attack, fooled by each attack, and not fooled.
 
@@ -34,10 +30,6 @@ def taken_by_attack(
         panels: title -> counts (budgets, attacks + 2): wrong without an attack, by attack, not fooled.
         budgets: words for each bar, from top to bottom.
         attacks: their names.
-        width: in CSS pixels.
-
-    Returns:
-        An ``<svg>`` element that follows the page's theme.
 
     Raises:
         ValueError: there is no panel, or the counts have another shape.
@@ -51,22 +43,22 @@ def taken_by_attack(
     names = ["wrong without attack", *attacks, "not fooled"]
     handles: list[Artist] = []
     height = len(panels) * (_BAR * len(budgets) + 34) + 88
-    with drawing(width, height) as sheet:
+    with canvas.drawing(760, height) as sheet:
         grid = sheet.figure.subplots(len(panels), 1, squeeze=False, sharex=True)
         for axes, (title, values) in zip(grid[:, 0], panels.items(), strict=True):
             counts = np.asarray(values, dtype=np.float64)
             totals = counts.sum(axis=1, keepdims=True)
             shares = 100 * np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
             handles = [_draw_part(axes, shares, position, len(attacks)) for position in range(len(names))]
-            axes.set_yticks(range(len(budgets)), [label(words) for words in budgets])
+            axes.set_yticks(range(len(budgets)), [canvas.label(words) for words in budgets])
             axes.set_ylim(len(budgets) - 0.45, -0.55)
             axes.set_xlim(0, 100)
             axes.grid(visible=False)
             axes.spines["bottom"].set_visible(False)
             if title:
-                axes.set_title(label(title))
+                axes.set_title(canvas.label(title))
         grid[-1, 0].set_xlabel("images, %")
-        add_legend(sheet, handles, names)
+        canvas.add_legend(sheet, handles, names)
     return sheet.svg
 
 

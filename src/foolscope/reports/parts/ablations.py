@@ -4,28 +4,8 @@ from collections.abc import Sequence
 
 from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.wording.sentences import POINTS, amount, number, scale_of
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    OUTCOME_TONES,
-    Block,
-    Bullets,
-    Cell,
-    CellValue,
-    Column,
-    Details,
-    Document,
-    Figure,
-    Notice,
-    Outcome,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-    Tone,
-    Verdict,
-    Verdicts,
-)
 from foolscope.reports.parts.effects import (
     baseline_level,
     comparisons,
@@ -34,7 +14,7 @@ from foolscope.reports.parts.effects import (
     levels_with_baseline,
     published_within_noise,
 )
-from foolscope.reports.parts.part import PartReport
+from foolscope.reports.parts.part import PartReport, doubt_notices
 from foolscope.reports.phrases import (
     columns_unit,
     full_stop,
@@ -55,20 +35,15 @@ __all__ = [
 ]
 
 
-def ablation_document(record: AblationRecord, title: str = "") -> Document:
-    """Build the report of an ablation alone.
-
-    Args:
-        record: what the ablation left behind.
-        title: its heading; by default the recipe's name and what was varied.
-    """
+def ablation_document(record: AblationRecord) -> doc.Document:
+    """Build the report of an ablation alone."""
     factors = join_words([factor.words for factor in record.factors])
     scale = scale_of(record.metric)
-    return Document(
-        title or f"Ablation of {record.recipe}",
+    return doc.Document(
+        f"Ablation of {record.recipe}",
         f"How does {metric_words(record.metric)} depend on {factors}?",
         lead=[factor_verdicts(record)],
-        sections=[Section("One factor at a time", ablation_blocks(record))],
+        sections=[doc.Section("One factor at a time", ablation_blocks(record))],
         facts=[
             ("Baseline", record.recipe),
             ("Seeds", str(len(record.seeds))),
@@ -77,75 +52,72 @@ def ablation_document(record: AblationRecord, title: str = "") -> Document:
     )
 
 
-def ablation_section(ablations: Sequence[AblationRecord]) -> Section:
+def ablation_section(ablations: Sequence[AblationRecord]) -> doc.Section:
     """Build the section about one-factor ablations, a subsection each where there are several."""
     title = "One factor at a time"
     if len(ablations) == 1:
-        return Section(title, ablation_blocks(ablations[0]))
-    return Section(
+        return doc.Section(title, ablation_blocks(ablations[0]))
+    return doc.Section(
         title,
         [
-            Section(f"Around {ablation.recipe}", ablation_blocks(ablation, f"-{position}"))
+            doc.Section(f"Around {ablation.recipe}", ablation_blocks(ablation, f"-{position}"))
             for position, ablation in enumerate(ablations)
         ],
     )
 
 
-def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[Block]:
-    """Show one ablation.
-
-    Args:
-        ablation: its record.
-        suffix: makes the keys of its figure and table unique.
-    """
+def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[doc.Block]:
+    """Show one ablation; the suffix makes the keys of its figure and tables unique."""
     figure, table = f"ablation{suffix}", f"effects{suffix}"
     factors = join_words([factor.words for factor in ablation.factors])
     many = one_or_many(len(ablation.seeds), "seed")
     noise = published_within_noise(ablation)
     return [
-        Paragraph(
+        doc.Paragraph(
             (
                 f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
                 f"Every value was trained with the same {many}; ",
-                Reference(figure),
+                doc.Reference(figure),
                 " shows each run, ",
-                Reference(table),
+                doc.Reference(table),
                 " the means and verdicts.",
             )
         ),
         _figure(ablation, figure),
         effects_table(ablation, table),
-        *[Notice((Strong("Doubt:"), f" {full_stop(doubt)}")) for doubt in ablation.doubts],
-        *[Notice(noise)] * bool(noise),
+        *doubt_notices(ablation.doubts),
+        *[doc.Notice(noise)] * bool(noise),
         _method(ablation),
-        Details("Every verdict in words", [Bullets(ablation.sentences)]),
-        Details("Every run", [_runs_table(ablation, f"runs{suffix}")]),
+        doc.Details("Every verdict in words", [doc.Bullets(ablation.sentences)]),
+        doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}")]),
     ]
 
 
-def effects_table(ablation: AblationRecord, key: str = "effects") -> Table:
+def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
     """Tabulate every value of every factor: mean, difference, p values, verdict, published figure."""
     has_published = any(level.published is not None for factor in ablation.factors for level in factor.levels)
     scale = scale_of(ablation.metric)
     unit = scale.unit.strip()
-    columns = [
-        Column("factor"),
-        Column("value", align="left"),
-        Column(columns_unit(ablation.metric), align="right"),
-        Column(f"difference, {unit}" if unit else "difference", align="right"),
-        Column("p different", align="right"),
-        Column("p equal", align="right"),
-        *[Column(f"published{', %' if scale is POINTS else ''}", align="right")] * has_published,
-        Column("verdict"),
+    columns: list[doc.Column | str] = [
+        "factor",
+        "value",
+        *doc.right(
+            columns_unit(ablation.metric),
+            f"difference, {unit}" if unit else "difference",
+            "p different",
+            "p equal",
+        ),
+        *[doc.Column(f"published{', %' if scale is POINTS else ''}", align="right")] * has_published,
+        "verdict",
     ]
     rows = [
-        [factor.words if first else "", *_level_cells(level, ablation, has_published)]
+        ["" if position else factor.words, *_level_cells(level, ablation, has_published)]
         for factor in ablation.factors
-        for first, level in _numbered(levels_with_baseline(ablation, factor))
+        for position, level in enumerate(levels_with_baseline(ablation, factor))
     ]
     margin = amount(ablation.practical_difference, scale)
     several = len(ablation.seeds) > 1
-    return Table(
+    return doc.Table(
         columns,
         rows,
         f"One factor at a time around {ablation.recipe}: {metric_words(ablation.metric)}, "
@@ -161,11 +133,9 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> Table:
     )
 
 
-def _numbered(levels: Sequence[LevelRecord]) -> list[tuple[bool, LevelRecord]]:
-    return [(position == 0, level) for position, level in enumerate(levels)]
-
-
-def _level_cells(level: LevelRecord, ablation: AblationRecord, has_published: bool) -> list[Cell | CellValue]:
+def _level_cells(
+    level: LevelRecord, ablation: AblationRecord, has_published: bool
+) -> list[doc.Cell | doc.CellValue]:
     scale = scale_of(ablation.metric)
     bounds = (0.0, 1.0) if scale is POINTS else None
     is_baseline = level.outcome == "baseline"
@@ -173,28 +143,26 @@ def _level_cells(level: LevelRecord, ablation: AblationRecord, has_published: bo
     published = None if level.published is None else amount(level.published, scale).removesuffix(scale.unit)
     difference = with_interval(level.difference, level.difference_low, level.difference_high, scale)
     return [
-        Cell(level.label, emphasis=is_baseline),
+        doc.Cell(level.label, emphasis=is_baseline),
         with_interval(level.mean, level.low, level.high, scale, bounds),
         "" if is_baseline else difference,
         "" if is_baseline else p_cell(level.p_different if known else None),
         "" if is_baseline else p_cell(level.p_equivalent if known else None),
         *[published] * has_published,
-        Cell("baseline" if level.outcome == "baseline" else level.outcome, tone=_tone(level)),
+        doc.Cell(
+            level.outcome, tone="plain" if level.outcome == "baseline" else doc.OUTCOME_TONES[level.outcome]
+        ),
     ]
 
 
-def _tone(level: LevelRecord) -> Tone:
-    return "plain" if level.outcome == "baseline" else OUTCOME_TONES[level.outcome]
-
-
-def _figure(ablation: AblationRecord, key: str) -> Figure:
+def _figure(ablation: AblationRecord, key: str) -> doc.Figure:
     scale = scale_of(ablation.metric)
     best = baseline_level(ablation)
     against = "; the dashed line is the baseline's mean" if best is not None and best.mean is not None else ""
     several = len(ablation.seeds) > 1
     mark = "the large mark is their mean with its 95 % interval" if several else "the large mark is the run"
     names = join_words([factor.words for factor in ablation.factors])
-    return Figure(
+    return doc.Figure(
         draw.later(
             draw.ablation_effects,
             [_drawn(ablation, factor) for factor in ablation.factors],
@@ -230,7 +198,7 @@ def _drawn(ablation: AblationRecord, factor: FactorRecord) -> draw.Factor:
     )
 
 
-def _method(ablation: AblationRecord) -> Paragraph:
+def _method(ablation: AblationRecord) -> doc.Paragraph:
     """Explain in a few sentences how verdicts come about, with the numbers they rest on."""
     scale = scale_of(ablation.metric)
     margin = amount(ablation.practical_difference, scale)
@@ -245,9 +213,9 @@ def _method(ablation: AblationRecord) -> Paragraph:
     if ablation.minimum_detectable_effect is not None:
         size = number(ablation.minimum_detectable_effect, scale)
         detectable = f" A true difference of {size}{scale.unit} would be found with a power of 80 %."
-    return Paragraph(
+    return doc.Paragraph(
         (
-            Strong("How a verdict is reached."),
+            doc.Strong("How a verdict is reached."),
             " With the same seed, all settings see the images in the same order and, where shapes agree, "
             "start from the same weights. Settings are compared within seeds, which cancels what seeds "
             f"differ by.{spread} A value has no effect if two one-sided t tests rule out a difference of "
@@ -259,33 +227,30 @@ def _method(ablation: AblationRecord) -> Paragraph:
     )
 
 
-def _runs_table(ablation: AblationRecord, key: str) -> Table:
+def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
     scale = scale_of(ablation.metric)
     base = baseline_level(ablation)
-    own = [level for level in comparisons(ablation) if level.values]
-    rows: list[list[CellValue]] = [
+    own = [(level.cell, level) for level in comparisons(ablation) if level.values]
+    rows: list[list[doc.CellValue]] = [
         [name, *[None if value is None else number(value, scale, 0.0001) for value in level.values]]
-        for name, level in [
-            *[("baseline", base)] * (base is not None),
-            *[(level.cell, level) for level in own],
-        ]
-        if level is not None
+        for name, level in [*([] if base is None else [("baseline", base)]), *own]
     ]
-    return Table(
-        [Column("setting"), *[Column(f"seed {seed}", align="right") for seed in ablation.seeds]],
+    return doc.Table(
+        ["setting", *doc.right(*(f"seed {seed}" for seed in ablation.seeds))],
         rows,
         f"{columns_unit(ablation.metric)}, of every run; a dash where training diverged.".capitalize(),
         key=key,
     )
 
 
-def factor_verdicts(ablation: AblationRecord) -> Verdicts:
+def factor_verdicts(ablation: AblationRecord) -> doc.Verdicts:
     """Show what each factor does, and the sentences of the values that do something."""
-    items: list[Verdict] = []
-    for factor in ablation.factors:
-        outcome: Outcome = factor_outcome(factor)
-        items.append(Verdict(outcome, factor.summary, key_sentences(ablation, factor)))
-    return Verdicts(items)
+    return doc.Verdicts(
+        [
+            doc.Verdict(factor_outcome(factor), factor.summary, key_sentences(ablation, factor))
+            for factor in ablation.factors
+        ]
+    )
 
 
 def _ablation_sentence(ablation: AblationRecord) -> str:
@@ -307,10 +272,10 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
     return f"Among the settings of {ablation.recipe}{metric}, {'; '.join(parts)}.{better}"
 
 
-def _verdicts(ablations: Sequence[AblationRecord]) -> list[Block]:
+def _verdicts(ablations: Sequence[AblationRecord]) -> list[doc.Block]:
     several = len(ablations) > 1
     return [
-        Section(
+        doc.Section(
             f"What matters, and what does not{f' around {ablation.recipe}' if several else ''}",
             [factor_verdicts(ablation)],
         )

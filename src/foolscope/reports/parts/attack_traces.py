@@ -5,25 +5,13 @@ from collections.abc import Sequence
 from foolscope.experiments.parts.attack_traces import TraceBudgetRecord, TraceRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import PLAIN, POINTS
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    Block,
-    CellValue,
-    Column,
-    Figure,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-)
-from foolscope.reports.parts.part import PartReport
+from foolscope.reports.parts.part import PartReport, doubt_notices, doubt_sentences
 from foolscope.reports.phrases import (
     attack_words,
     count_words,
     epsilon_words,
-    full_stop,
     join_words,
     one_or_many,
     threat_words,
@@ -44,16 +32,13 @@ _AIMS = {
 _Interval = tuple[float | None, float | None, float | None]
 
 
-def trace_section(trace: TraceRecord) -> Section:
+def trace_section(trace: TraceRecord) -> doc.Section:
     """Build the section of one traced attack: a description, the loss by step, a table over the budgets."""
-    blocks: list[Block] = [_explanation(trace)]
+    blocks: list[doc.Block] = [_explanation(trace)]
     if len(trace.budgets[-1].mean_losses) > 2:  # a figure of a single step would repeat the table
         blocks.append(_figure(trace))
-    blocks.append(_table(trace))
-    blocks += [
-        Notice((Strong(f"Doubt about {trace.recipe}:"), f" {full_stop(doubt)}")) for doubt in trace.doubts
-    ]
-    return Section(f"Attack {trace.attack} on {trace.recipe}", blocks)
+    blocks += [_table(trace), *doubt_notices(trace.doubts, trace.recipe)]
+    return doc.Section(f"Attack {trace.attack} on {trace.recipe}", blocks)
 
 
 def trace_sentence(trace: TraceRecord) -> str:
@@ -73,7 +58,7 @@ def _is_named(trace: TraceRecord) -> bool:
     return trace.target not in _AIMS
 
 
-def _explanation(trace: TraceRecord) -> Paragraph:
+def _explanation(trace: TraceRecord) -> doc.Paragraph:
     largest = trace.budgets[-1].epsilon
     attack = attack_words(str(trace.settings["name"]), trace.settings)
     aim = _AIMS.get(trace.target, f"It aims at {trace.target}, and only that counts as success")
@@ -85,13 +70,13 @@ def _explanation(trace: TraceRecord) -> Paragraph:
     passes = (
         f"{count_words(trace.forward_count)} forward and {count_words(trace.backward_count)} backward passes"
     )
-    return Paragraph(
+    return doc.Paragraph(
         (
             f"{attack} was traced step by step on {models}, with the first "
             f"{one_or_many(trace.images, 'test image')}{of_source}, in the norm {norm_words(trace.norm)}: "
             f"ε = {epsilon_words(largest)} {threat_words(trace.norm, largest)}"
             f"{_gray_levels(trace.norm, largest)}. {aim}. In ",
-            Reference(f"trace-table-{trace.attack}"),
+            doc.Reference(f"trace-table-{trace.attack}"),
             f", success and the label's probability are over the {_counted_words(trace)}, {counted}{mean}; "
             f"accuracy and loss are over all {trace.images:,}. It took {passes}, counted per image.",
         )
@@ -103,12 +88,12 @@ def _gray_levels(norm: str, epsilon: float) -> str:
     return f", which is {epsilon * 255:.3g} for pixels from 0 to 255" if norm != "linf" else ""
 
 
-def _figure(trace: TraceRecord) -> Figure:
+def _figure(trace: TraceRecord) -> doc.Figure:
     curves = {
         f"ε = {epsilon_words(budget.epsilon)}": _band(budget.mean_losses) for budget in trace.budgets[1:]
     }
     several = len(trace.seeds) > 1
-    return Figure(
+    return doc.Figure(
         draw.later(
             draw.line_panels,
             range(len(trace.budgets[-1].mean_losses)),
@@ -133,17 +118,14 @@ def _band(intervals: Sequence[_Interval]) -> draw.Band:
     return draw.Band(mean, low, high) if any(each == each for each in low) else draw.Band(mean, None, None)
 
 
-def _table(trace: TraceRecord) -> Table:
+def _table(trace: TraceRecord) -> doc.Table:
     success = f"classified as {trace.target}, %" if _is_named(trace) else "successful, %"
-    gray = [Column("pixels 0 to 255", align="right")] if trace.norm != "linf" else []
-    return Table(
+    gray = [doc.Column("pixels 0 to 255", align="right")] if trace.norm != "linf" else []
+    return doc.Table(
         [
-            Column("ε", align="right"),
+            doc.Column("ε", align="right"),
             *gray,
-            Column("accuracy, %", align="right"),
-            Column(success, align="right"),
-            Column("label's probability, %", align="right"),
-            Column("final loss", align="right"),
+            *doc.right("accuracy, %", success, "label's probability, %", "final loss"),
         ],
         [_row(trace, budget) for budget in trace.budgets],
         "Outcome of the attack by budget; ε = 0 is no attack.",
@@ -152,8 +134,8 @@ def _table(trace: TraceRecord) -> Table:
     )
 
 
-def _row(trace: TraceRecord, budget: TraceBudgetRecord) -> list[CellValue]:
-    shares: list[CellValue] = [
+def _row(trace: TraceRecord, budget: TraceBudgetRecord) -> list[doc.CellValue]:
+    shares: list[doc.CellValue] = [
         with_interval(*budget.means[name], POINTS, (0.0, 1.0))
         for name in ("robust_accuracy", "success_rate", "label_probability")
     ]
@@ -171,9 +153,7 @@ def _counted_words(trace: TraceRecord) -> str:
 
 
 REPORT = PartReport[TraceRecord](
-    sections=lambda records, shown: [Section("Robustness", [trace_section(each) for each in records])],
+    sections=lambda records, shown: [doc.Section("Robustness", [trace_section(each) for each in records])],
     sentences=lambda records, shown: [trace_sentence(each) for each in records],
-    doubts=lambda records: [
-        f"{each.recipe}: {full_stop(doubt)}" for each in records for doubt in each.doubts
-    ],
+    doubts=doubt_sentences,
 )

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from foolscope.inspection.graph.computational_graph import ModelGraph
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Details, Figure, Paragraph, Section
 from foolscope.reports.parts.part import PartReport
 from foolscope.reports.phrases import join_words, one_or_many
 
 __all__ = ["REPORT", "graph_blocks"]
 
 
-def graph_blocks(graphs: Sequence[ModelGraph]) -> list[Block]:
+def graph_blocks(graphs: Sequence[ModelGraph]) -> list[doc.Block]:
     """Show every graph in the plain layout, so that a report looks the same wherever it is made."""
     if not graphs:
         return []
@@ -22,15 +22,15 @@ def graph_blocks(graphs: Sequence[ModelGraph]) -> list[Block]:
         "gradient; for a parameter, it is the norm of the mean loss\u2019s gradient. Gradients that reach a "
         "layer along several paths add up, as vectors."
     )
-    drawings = [Details(f"Graph of {join_words(graph.recipes)}", [_figure(graph)]) for graph in graphs]
-    return [Section("Computational graphs", [Paragraph(explanation), *drawings])]
+    drawings = [doc.Details(f"Graph of {join_words(graph.recipes)}", [_figure(graph)]) for graph in graphs]
+    return [doc.Section("Computational graphs", [doc.Paragraph(explanation), *drawings])]
 
 
-def _figure(graph: ModelGraph) -> Figure:
+def _figure(graph: ModelGraph) -> doc.Figure:
     loss = graph.nodes[-1].mean
     layers = sum(node.kind in ("layer", "operation") for node in graph.nodes)
     whose = f" The numbers are those of {graph.recipes[0]}." if len(graph.recipes) > 1 else ""
-    return Figure(
+    return doc.Figure(
         draw.later(draw.layer_graph, graph),
         f"The computational graph of {join_words(graph.recipes)}, from the images down to the loss.{whose}",
         f"Boxes from the images through {one_or_many(layers, 'layer')} to the loss"
@@ -40,5 +40,5 @@ def _figure(graph: ModelGraph) -> Figure:
 
 
 REPORT = PartReport[ModelGraph](
-    sections=lambda records, shown: [Section("The classifiers", graph_blocks(records))]
+    sections=lambda records, shown: [doc.Section("The classifiers", graph_blocks(records))]
 )

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from foolscope.experiments.parts.mistakes import MistakesRecord
 from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, CellValue, Column, Figure, Paragraph, Reference, Section, Table
 from foolscope.reports.parts.part import PartReport, Shown
 from foolscope.reports.parts.pictures import gallery_of
 from foolscope.reports.phrases import one_or_many
@@ -19,8 +19,8 @@ __all__ = ["REPORT", "confusion_blocks", "matrix_blocks"]
 _PAIRS = 5
 
 
-def _sections(records: Sequence[MistakesRecord], shown: Shown) -> list[Section]:
-    blocks: list[Block] = []
+def _sections(records: Sequence[MistakesRecord], shown: Shown) -> list[doc.Section]:
+    blocks: list[doc.Block] = []
     for record in records:
         for training in shown.record.of("training"):
             if training.confusion and training.recipe in record.confusion:
@@ -29,10 +29,10 @@ def _sections(records: Sequence[MistakesRecord], shown: Shown) -> list[Section]:
             drawn = gallery_of(gallery, shown.arrays, f"worst-{position}")
             if drawn is not None:
                 blocks.append(drawn)
-    return [Section("Mistakes", blocks)]
+    return [doc.Section("Mistakes", blocks)]
 
 
-def confusion_blocks(training: TrainingRecord) -> list[Block]:
+def confusion_blocks(training: TrainingRecord) -> list[doc.Block]:
     """Say and show what one recipe takes for what, summed over its seeds."""
     finished = len(training.seeds) - training.diverged
     seeds = f", summed over {finished} seeds" if finished > 1 else ""
@@ -41,16 +41,8 @@ def confusion_blocks(training: TrainingRecord) -> list[Block]:
 
 def matrix_blocks(
     name: str, classes: Sequence[str], counts: Sequence[Sequence[int]], image: str, summed: str = ""
-) -> list[Block]:
-    """Say and show what a model takes for what; nothing where there are no images.
-
-    Args:
-        name: of the model.
-        classes: their names.
-        counts: true class, predicted class.
-        image: what one is called, such as "test image".
-        summed: added to the figure's caption.
-    """
+) -> list[doc.Block]:
+    """Say and show what a model takes for what, counts[true, predicted]; nothing without images."""
     matrix, key = np.array(counts), f"confusion-{name}"
     totals = matrix.sum(axis=1)
     known = np.flatnonzero(totals)
@@ -64,9 +56,9 @@ def matrix_blocks(
         if lowest == highest
         else f"is most accurate on “{best}”, {highest}, and least accurate on “{worst}”, {lowest} ("
     )
-    blocks: list[Block] = [
-        Paragraph((f"The classifier {name} {sentence}", Reference(key), ").")),
-        Figure(
+    blocks: list[doc.Block] = [
+        doc.Paragraph((f"The classifier {name} {sentence}", doc.Reference(key), ").")),
+        doc.Figure(
             draw.later(draw.confusion_matrix, matrix, classes),
             f"Predictions of {name} for the {image}s of each class, in % of the class"
             f"{' and in images' if len(classes) <= 10 else ''}{summed}. The diagonal is correct.",
@@ -78,11 +70,11 @@ def matrix_blocks(
     return [*blocks, pairs] if pairs is not None else blocks
 
 
-def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: str) -> Table | None:
+def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: str) -> doc.Table | None:
     """Tabulate the most frequent mistakes; None where there is none."""
     wrong = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]
-    rows: list[list[CellValue]] = []
+    rows: list[list[doc.CellValue]] = []
     for place in order:
         true, predicted = (int(index) for index in np.unravel_index(place, wrong.shape))
         count = int(wrong[true, predicted])
@@ -92,12 +84,12 @@ def _pairs(name: str, classes: Sequence[str], matrix: NDArray[np.int_], image: s
     if not rows:
         return None
     total, every = int(wrong.sum()), int(matrix.sum())
-    return Table(
+    return doc.Table(
         [
-            Column("true class", align="left"),
-            Column("predicted class", align="left"),
-            Column("images", align="right", format=","),
-            Column("% of the class", align="right"),
+            "true class",
+            "predicted class",
+            doc.Column("images", align="right", format=","),
+            doc.Column("% of the class", align="right"),
         ],
         rows,
         f"The most frequent of the {one_or_many(total, 'mistake')} that {name} makes on "

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from foolscope.core.settings import Settings
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import Scale
-from foolscope.reports.document import Block, Section
+from foolscope.reports import document as doc
+from foolscope.reports.phrases import full_stop
 
-__all__ = ["PartReport", "Shown"]
+__all__ = ["PartReport", "Shown", "doubt_notices", "doubt_sentences"]
 
 RecordT = TypeVar("RecordT", bound=Settings)
 
@@ -27,6 +28,17 @@ class Shown:
 
     record: StudyRecord
     arrays: Mapping[str, NDArray[Any]]
+
+
+def doubt_notices(doubts: Sequence[str], recipe: str = "") -> list[doc.Notice]:
+    """Show every doubt about a recipe, or about the section in which the notices stand."""
+    title = doc.Strong(f"Doubt about {recipe}:" if recipe else "Doubt:")
+    return [doc.Notice((title, f" {full_stop(doubt)}")) for doubt in doubts]
+
+
+def doubt_sentences(records: Sequence[Any]) -> list[str]:
+    """Write every doubt of records that have a ``recipe`` and ``doubts``, after the recipe's name."""
+    return [f"{record.recipe}: {full_stop(doubt)}" for record in records for doubt in record.doubts]
 
 
 def _none(*_: Any) -> tuple[()]:
@@ -49,8 +61,8 @@ class PartReport(Generic[RecordT]):
         scale: how the differences are written that the part judges; None if it judges none.
     """
 
-    sections: Callable[[Sequence[RecordT], Shown], Sequence[Section]]
+    sections: Callable[[Sequence[RecordT], Shown], Sequence[doc.Section]]
     sentences: Callable[[Sequence[RecordT], Shown], Sequence[str]] = _none
-    verdicts: Callable[[Sequence[RecordT]], Sequence[Block]] = _none
+    verdicts: Callable[[Sequence[RecordT]], Sequence[doc.Block]] = _none
     doubts: Callable[[Sequence[RecordT]], Sequence[str]] = _none
     scale: Callable[[Sequence[RecordT]], Scale | None] = _no_scale

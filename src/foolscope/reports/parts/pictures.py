@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
-from foolscope.reports.document import Gallery, Panel
+from foolscope.reports import document as doc
 from foolscope.reports.images import magnified_perturbation
 
 __all__ = ["Arrays", "gallery_of", "viewable"]
@@ -29,25 +29,21 @@ _WITH_BARS = f"{_TRIPLES}, and the probabilities of the likeliest classes, the s
 
 def gallery_of(
     record: GalleryRecord, arrays: Arrays, key: str, classes: Sequence[str] = ()
-) -> Gallery | None:
-    """Build a gallery; None if there are no pixels for it.
+) -> doc.Gallery | None:
+    """Build a gallery from pixels by key, (channel, height, width) in [0, 1]; None if there are none.
 
-    Args:
-        record: rows of pictures.
-        arrays: pixels by key, (channel, height, width) in [0, 1].
-        key: for references.
-        classes: their names, to show whole distributions.
+    With the names of the classes it shows whole distributions.
     """
     rows = [panels for row in record.rows if (panels := _row(row, record, arrays, classes))]
     if not rows:
         return None
     with_bars = any(panel.bars for row in rows for panel in row)
-    return Gallery(rows, record.caption + (_WITH_BARS if with_bars else _CAPTIONS[record.kind]), key=key)
+    return doc.Gallery(rows, record.caption + (_WITH_BARS if with_bars else _CAPTIONS[record.kind]), key=key)
 
 
 def _row(
     row: list[PictureRecord], record: GalleryRecord, arrays: Arrays, classes: Sequence[str]
-) -> list[Panel]:
+) -> list[doc.Panel]:
     panels = []
     shown = _likeliest(row, classes)
     for picture in row:
@@ -55,10 +51,10 @@ def _row(
         lines = list(picture.lines)
         if picture.key in arrays:
             bars = _bars(picture, shown, classes)
-            panels.append(Panel(viewable(arrays[picture.key]), title, lines[:1] if bars else lines, bars))
+            panels.append(doc.Panel(viewable(arrays[picture.key]), title, lines[:1] if bars else lines, bars))
         elif picture.title == "perturbation" and all(end.key in arrays for end in (row[0], row[-1])):
             magnified = magnified_perturbation(arrays[row[0].key], arrays[row[-1].key])
-            panels.append(Panel(viewable(magnified.image), title, [*lines, magnified.label]))
+            panels.append(doc.Panel(viewable(magnified.image), title, [*lines, magnified.label]))
     return panels
 
 

@@ -10,26 +10,9 @@ from foolscope.experiments.parts.searches.records import (
 )
 from foolscope.experiments.wording.fields import value_words
 from foolscope.experiments.wording.sentences import POINTS, amount, capitalized, number
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    OUTCOME_TONES,
-    Block,
-    Cell,
-    CellValue,
-    Column,
-    Details,
-    Document,
-    Figure,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-    Verdict,
-    Verdicts,
-)
-from foolscope.reports.parts.part import PartReport
+from foolscope.reports.parts.part import PartReport, doubt_notices
 from foolscope.reports.phrases import full_stop, join_words, one_or_many, with_interval
 
 __all__ = ["REPORT", "search_blocks", "search_document", "search_section", "search_verdict"]
@@ -37,21 +20,15 @@ __all__ = ["REPORT", "search_blocks", "search_document", "search_section", "sear
 _SHOWN = 8  # of the settings tried; the others are folded away
 
 
-def search_document(record: SearchRecord, title: str = "") -> Document:
-    """Build the report of a search alone.
-
-    Args:
-        record: what the search left behind.
-        title: its heading; by default the recipe's name.
-    """
-    dimensions = join_words([dimension.words for dimension in record.dimensions])
+def search_document(record: SearchRecord) -> doc.Document:
+    """Build the report of a search alone."""
     tried = sum(len(each.trials) for each in record.rounds)
     smallest = amount(record.practical_difference, POINTS)
-    return Document(
-        title or f"Search around {record.recipe}",
-        f"Which {dimensions} would be better, and does the gain hold on fresh seeds?",
+    return doc.Document(
+        f"Search around {record.recipe}",
+        f"Which {_dimensions(record)} would be better, and does the gain hold on fresh seeds?",
         lead=[search_verdict(record)],
-        sections=[Section("Better settings", search_blocks(record))],
+        sections=[doc.Section("Better settings", search_blocks(record))],
         facts=[
             ("Baseline", record.recipe),
             ("Settings tried", str(tried)),
@@ -61,61 +38,61 @@ def search_document(record: SearchRecord, title: str = "") -> Document:
     )
 
 
-def search_section(searches: Sequence[SearchRecord]) -> Section:
+def search_section(searches: Sequence[SearchRecord]) -> doc.Section:
     """Build the section about searches, a subsection each where there are several."""
     title = "Better settings"
     if len(searches) == 1:
-        return Section(title, [search_verdict(searches[0]), *search_blocks(searches[0])])
-    return Section(
+        return doc.Section(title, [search_verdict(searches[0]), *search_blocks(searches[0])])
+    return doc.Section(
         title,
         [
-            Section(_title(record), [search_verdict(record), *search_blocks(record, f"-{position}")])
+            doc.Section(
+                capitalized(f"{_dimensions(record)} of {record.recipe}"),
+                [search_verdict(record), *search_blocks(record, f"-{position}")],
+            )
             for position, record in enumerate(searches)
         ],
     )
 
 
-def _title(record: SearchRecord) -> str:
-    return capitalized(
-        f"{join_words([dimension.words for dimension in record.dimensions])} of {record.recipe}"
-    )
+def _dimensions(record: SearchRecord) -> str:
+    return join_words([dimension.words for dimension in record.dimensions])
 
 
-def search_blocks(record: SearchRecord, suffix: str = "") -> list[Block]:
-    """Show one search.
-
-    Args:
-        record: what it left behind.
-        suffix: makes the keys of its figure and tables unique.
-    """
+def search_blocks(record: SearchRecord, suffix: str = "") -> list[doc.Block]:
+    """Show one search; the suffix makes the keys of its figure and tables unique."""
     figure, settings, fresh = f"search{suffix}", f"settings{suffix}", f"fresh{suffix}"
     tried = _ranked(record)
     rest = tried[_SHOWN:]
     return [
-        Paragraph(
+        doc.Paragraph(
             (
                 f"{_how(record)} ",
-                Reference(figure),
+                doc.Reference(figure),
                 " shows every setting, ",
-                Reference(settings),
+                doc.Reference(settings),
                 " the best of them, ",
-                Reference(fresh),
+                doc.Reference(fresh),
                 " the choice on fresh seeds.",
             )
         ),
         _figure(record, figure),
         _settings_table(record, tried[:_SHOWN], settings, "best"),
         _fresh_table(record, fresh),
-        *[Notice((Strong("Doubt:"), f" {full_stop(doubt)}")) for doubt in record.doubts],
-        *[Details("The other settings tried", [_settings_table(record, rest, f"others{suffix}", "other")])]
+        *doubt_notices(record.doubts),
+        *[
+            doc.Details(
+                "The other settings tried", [_settings_table(record, rest, f"others{suffix}", "other")]
+            )
+        ]
         * bool(rest),
     ]
 
 
-def search_verdict(record: SearchRecord) -> Verdicts:
+def search_verdict(record: SearchRecord) -> doc.Verdicts:
     """Show what the search was worth."""
     outcome = "no effect" if record.outcome == "baseline" else record.outcome
-    return Verdicts([Verdict(outcome, record.summary)])
+    return doc.Verdicts([doc.Verdict(outcome, record.summary)])
 
 
 def _how(record: SearchRecord) -> str:
@@ -156,26 +133,24 @@ def _ranked(record: SearchRecord) -> list[tuple[int, TriedRecord]]:
 
 def _settings_table(
     record: SearchRecord, tried: Sequence[tuple[int, TriedRecord]], key: str, which: str
-) -> Table:
-    rows: list[list[Cell | CellValue]] = []
+) -> doc.Table:
+    rows: list[list[doc.Cell | doc.CellValue]] = []
     for position, trial in tried:
         chosen = trial == record.best
         values = [value_words(trial.values[dimension.field]) for dimension in record.dimensions]
         accuracy = "diverged" if trial.accuracy is None else number(trial.accuracy, POINTS)
         rows.append(
             [
-                *(Cell(value, emphasis=chosen) for value in values),
-                Cell(accuracy, emphasis=chosen),
+                *(doc.Cell(value, emphasis=chosen) for value in values),
+                doc.Cell(accuracy, emphasis=chosen),
                 None if trial.loss is None else f"{trial.loss:.4f}",
                 position,
             ]
         )
-    return Table(
+    return doc.Table(
         [
-            *(Column(dimension.words, align="right") for dimension in record.dimensions),
-            Column("validation accuracy, %", align="right"),
-            Column("validation loss", align="right"),
-            Column("round", align="right"),
+            *doc.right(*(dimension.words for dimension in record.dimensions)),
+            *doc.right("validation accuracy, %", "validation loss", "round"),
         ],
         rows,
         f"The {which} settings tried, by validation accuracy, then by validation loss"
@@ -185,29 +160,27 @@ def _settings_table(
     )
 
 
-def _fresh_table(record: SearchRecord, key: str) -> Table:
+def _fresh_table(record: SearchRecord, key: str) -> doc.Table:
     contenders = [("baseline", record.baseline), *([("winner", record.winner)] if record.winner else [])]
     seen = None if record.best is None or record.best.accuracy is None else record.best.accuracy
-    tone = "plain" if record.outcome == "baseline" else OUTCOME_TONES[record.outcome]
-    rows: list[list[Cell | CellValue]] = [
+    tone = "plain" if record.outcome == "baseline" else doc.OUTCOME_TONES[record.outcome]
+    rows: list[list[doc.Cell | doc.CellValue]] = [
         [
             name,
             *(value_words(own.values[dimension.field]) for dimension in record.dimensions),
             number(seen, POINTS) if name == "winner" and seen is not None else "",
             _mean(own, "validation_accuracy"),
             _mean(own, "test_accuracy"),
-            Cell(record.outcome, tone=tone) if name == "winner" else "",
+            doc.Cell(record.outcome, tone=tone) if name == "winner" else "",
         ]
         for name, own in contenders
     ]
-    return Table(
+    return doc.Table(
         [
-            Column(""),
-            *(Column(dimension.words, align="right") for dimension in record.dimensions),
-            Column("validation, in the search", align="right"),
-            Column("validation, fresh seeds", align="right"),
-            Column("test, fresh seeds", align="right"),
-            Column("verdict"),
+            "",
+            *doc.right(*(dimension.words for dimension in record.dimensions)),
+            *doc.right("validation, in the search", "validation, fresh seeds", "test, fresh seeds"),
+            "verdict",
         ],
         rows,
         f"Accuracy of winner and baseline on {one_or_many(len(record.fresh_seeds), 'fresh seed')}, in %.",
@@ -223,11 +196,11 @@ def _mean(own: ContenderRecord, metric: str) -> str:
     return with_interval(*own.means[metric], bounds=(0.0, 1.0)) or "–"
 
 
-def _figure(record: SearchRecord, key: str) -> Figure:
+def _figure(record: SearchRecord, key: str) -> doc.Figure:
     winner, baseline = _winner_spot(record), record.baseline.means["validation_accuracy"][0]
     narrowing = record.sampler == "coarse-to-fine" and len(record.rounds) > 1
-    names = join_words([dimension.words for dimension in record.dimensions])
-    return Figure(
+    names = _dimensions(record)
+    return doc.Figure(
         draw.later(
             draw.search_panels,
             [_axis(dimension) for dimension in record.dimensions],

@@ -7,33 +7,13 @@ from numpy.typing import NDArray
 
 from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, Scale
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    Block,
-    CellValue,
-    Column,
-    Details,
-    Document,
-    Figure,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-)
 from foolscope.reports.parts.mistakes import confusion_blocks
-from foolscope.reports.parts.part import PartReport
-from foolscope.reports.phrases import (
-    duration_words,
-    full_stop,
-    join_words,
-    one_or_many,
-    with_interval,
-    with_unit,
-)
+from foolscope.reports.parts.part import PartReport, doubt_notices, doubt_sentences
+from foolscope.reports.phrases import duration_words, join_words, one_or_many, with_interval, with_unit
 
-__all__ = ["REPORT", "classifier_table", "classifiers", "training_document", "training_figure"]
+__all__ = ["REPORT", "training_document", "training_figure", "training_sections"]
 
 _SHOWN = 3
 _HEADINGS = {
@@ -45,96 +25,93 @@ _HEADINGS = {
 _HEIGHT = 250
 _IN_A_ROW = 3
 _RATE = "Learning rate"
+_UNKNOWN = (None, None, None)
 
 
-def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> Section:
+def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> doc.Section:
     """Build the section about the trained classifiers."""
-    drawn = [(training, training_figure(training)) for training in trainings]
-    figures = [figure for _, figure in drawn if figure is not None]
+    figures = [figure for training in trainings if (figure := training_figure(training)) is not None]
     guessing = f"; guessing would reach {100 / classes:.3g} %" if classes > 1 else ""
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             (
-                Reference("classifiers"),
+                doc.Reference("classifiers"),
                 f" shows the accuracy of each classifier{guessing}. All choices were made on validation "
                 "images, never on test images.",
             )
         ),
         classifier_table(trainings),
-        *_doubt_notices(trainings),
+        *(notice for each in trainings for notice in doubt_notices(each.doubts, each.recipe)),
         *figures[:_SHOWN],
     ]
     if figures[_SHOWN:]:
         title = f"Training curves of {one_or_many(len(figures) - _SHOWN, 'more classifier')}"
-        blocks.append(Details(title, figures[_SHOWN:]))
-    return Section("The classifiers", blocks)
+        blocks.append(doc.Details(title, figures[_SHOWN:]))
+    return doc.Section("The classifiers", blocks)
 
 
-def training_document(record: TrainingRecord, title: str = "") -> Document:
-    """Build the report of the trials of one recipe.
-
-    Args:
-        record: what they left behind.
-        title: its heading; by default the recipe's name.
-    """
-    curves = training_figure(record)
-    evidence: list[Block] = [classifier_table([record])]
-    if curves is not None:
-        evidence.append(curves)
-    sections = [Section("Training", evidence)]
-    mistakes = confusion_blocks(record) if record.confusion else []
-    if mistakes:
-        sections.append(Section("Mistakes", mistakes))
-    return Document(
-        title or f"Training of {record.recipe}",
+def training_document(record: TrainingRecord) -> doc.Document:
+    """Build the report of the trials of one recipe."""
+    return doc.Document(
+        f"Training of {record.recipe}",
         "How accurate is it, and which mistakes does it make?",
-        lead=[*_divergence(record), *_doubt_notices([record])],
-        sections=sections,
+        lead=[*_divergence(record), *doubt_notices(record.doubts, record.recipe)],
+        sections=training_sections([record]),
         facts=[("Model", record.model), ("Parameters", f"{record.parameter_count:,}")],
     )
 
 
-def _doubt_notices(trainings: Sequence[TrainingRecord]) -> list[Notice]:
-    """Say what casts doubt on the numbers of each classifier."""
+def training_sections(
+    records: Sequence[TrainingRecord], comparison: Sequence[doc.Section] = ()
+) -> list[doc.Section]:
+    """Show trainings beside each other, and the curves and mistakes of the first.
+
+    Args:
+        records: at least one.
+        comparison: of the trainings, between the curves and the mistakes.
+    """
+    curves = training_figure(records[0])
+    evidence: list[doc.Block] = [classifier_table(records), *([] if curves is None else [curves])]
+    mistakes = confusion_blocks(records[0]) if records[0].confusion else []
     return [
-        Notice((Strong(f"Doubt about {training.recipe}:"), f" {full_stop(doubt)}"))
-        for training in trainings
-        for doubt in training.doubts
+        doc.Section("Training", evidence),
+        *comparison,
+        *([doc.Section("Mistakes", mistakes)] if mistakes else []),
     ]
 
 
-def _divergence(record: TrainingRecord) -> list[Notice]:
+def _divergence(record: TrainingRecord) -> list[doc.Notice]:
     if not record.diverged:
         return []
     seeds = one_or_many(record.diverged, "seed")
     how = f"Training diverged with {seeds}: the loss became infinite or NaN. Lower the learning rate."
-    return [Notice(how, tone="bad")]
+    return [doc.Notice(how, tone="bad")]
 
 
-def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
+def classifier_table(trainings: Sequence[TrainingRecord]) -> doc.Table:
     """Tabulate size, accuracies, loss and time of every recipe."""
     metrics = [name for name in _HEADINGS if any(name in training.means for training in trainings)]
     has_diverged = any(training.diverged for training in trainings)
-    columns = [
-        Column("recipe"),
-        Column("model"),
-        Column("parameters", align="right", format=","),
-        *[Column(_HEADINGS[name], align="right") for name in metrics],
-        *[Column("diverged", align="right")] * has_diverged,
-        Column("time", align="right"),
+    columns: list[doc.Column | str] = [
+        "recipe",
+        "model",
+        doc.Column("parameters", align="right", format=","),
+        *doc.right(*(_HEADINGS[name] for name in metrics)),
+        *[doc.Column("diverged", align="right")] * has_diverged,
+        doc.Column("time", align="right"),
     ]
-    rows: list[list[CellValue]] = [
+    rows: list[list[doc.CellValue]] = [
         [
             training.recipe,
             training.model,
             training.parameter_count,
-            *[_mean(training, name) for name in metrics],
+            *[with_interval(*training.means.get(name, _UNKNOWN), bounds=(0.0, 1.0)) for name in metrics],
             *[f"{training.diverged} of {len(training.seeds)}"] * has_diverged,
             duration_words(training.duration_seconds),
         ]
         for training in trainings
     ]
-    return Table(
+    return doc.Table(
         columns,
         rows,
         "Size, accuracy and training time of the classifiers.",
@@ -143,7 +120,7 @@ def classifier_table(trainings: Sequence[TrainingRecord]) -> Table:
     )
 
 
-def training_figure(training: TrainingRecord) -> Figure | None:
+def training_figure(training: TrainingRecord) -> doc.Figure | None:
     """Draw by epoch what is minimized and how often it is right; None where there is nothing to draw.
 
     Loss and accuracy, training beside validation; the cost where weights are penalized, and the learning rate
@@ -152,22 +129,22 @@ def training_figure(training: TrainingRecord) -> Figure | None:
     panels = _panels(training)
     if not panels or not training.epochs:
         return None
-    several = len(_finished(training)) > 1
+    finished = len(_finished(training))
     length = one_or_many(len(training.epochs), "epoch")
     caption = [f"Training of {training.recipe} by epoch."]
-    if several:
+    if finished > 1:
         caption = [
-            f"Training of {training.recipe} by epoch: lines are means over {len(_finished(training))} seeds, "
-            "bands span the lowest to the highest."
+            f"Training of {training.recipe} by epoch: lines are means over {finished} seeds, "
+            "bands reach from the lowest to the highest."
         ]
     if "Cost" in panels:
         caption.append("The cost is the loss plus the penalty on the weights.")
     if _RATE in panels:
         caption.append("The learning rate is that of each epoch's last step.")
-    if _leaves_out(training):
+    if finished < len(training.seeds):
         caption.append(f"Trials that diverged are skipped ({training.diverged}).")
     rows = 2 if len(panels) > _IN_A_ROW else 1
-    return Figure(
+    return doc.Figure(
         draw.later(
             draw.line_panels, training.epochs, panels, x_label="epoch", rows=rows, height=_HEIGHT * rows
         ),
@@ -195,11 +172,6 @@ def _panels(training: TrainingRecord) -> dict[str, dict[str, draw.Curve]]:
     return panels
 
 
-def _mean(training: TrainingRecord, metric: str) -> str | None:
-    mean, low, high = training.means.get(metric, (None, None, None))
-    return with_interval(mean, low, high, bounds=(0.0, 1.0))
-
-
 def _note(trainings: Sequence[TrainingRecord]) -> str:
     seeds = max((len(training.seeds) for training in trainings), default=0)
     diverged = (
@@ -221,10 +193,6 @@ def _finished(training: TrainingRecord) -> list[int]:
     return [place for place, value in enumerate(values) if value is not None] or list(
         range(len(training.seeds))
     )
-
-
-def _leaves_out(training: TrainingRecord) -> bool:
-    return len(_finished(training)) < len(training.seeds)
 
 
 def _band(training: TrainingRecord, quantity: str, scale: Scale) -> draw.Band:
@@ -267,12 +235,8 @@ def _accuracy_sentence(trainings: Sequence[TrainingRecord], seeds: int) -> str:
     return f"Test accuracy ranges from {ends}{means}.{diverged}"
 
 
-def _doubts(trainings: Sequence[TrainingRecord]) -> list[str]:
-    return [f"{training.recipe}: {full_stop(doubt)}" for training in trainings for doubt in training.doubts]
-
-
 REPORT = PartReport[TrainingRecord](
     sections=lambda records, shown: [classifiers(records, len(shown.record.classes))],
     sentences=lambda records, shown: [_accuracy_sentence(records, len(shown.record.seeds))],
-    doubts=_doubts,
+    doubts=doubt_sentences,
 )

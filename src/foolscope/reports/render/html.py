@@ -5,29 +5,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from foolscope.reports.document import (
-    OUTCOME_TONES,
-    Block,
-    Cell,
-    CellValue,
-    Column,
-    Document,
-    Figure,
-    Panel,
-    Text,
-    Verdict,
-)
+from foolscope.reports import document as doc
+from foolscope.reports import numbering
 from foolscope.reports.figures.svg import inline_svg
 from foolscope.reports.images import data_uri, encode_png
-from foolscope.reports.numbering import (
-    Label,
-    alignments,
-    bar_words,
-    cell_words,
-    columns_of,
-    labels_of,
-    numbered,
-)
 from foolscope.reports.render.inline import Style, written
 from foolscope.reports.text import clean_text, unbroken_text
 from foolscope.reports.theme import dark_variables, light_variables
@@ -41,11 +22,8 @@ __all__ = ["render_html"]
 _PLURALS: dict[str, str] = {"matters": "matter", "helps": "help", "hurts": "hurt"}
 
 
-def render_html(document: Document) -> str:
-    """Write a document as a self-contained HTML page.
-
-    Args:
-        document: as built; numbering is done here.
+def render_html(document: doc.Document) -> str:
+    """Number a document, and write it as a self-contained HTML page.
 
     Returns:
         The text of the file; the same for the same document.
@@ -53,8 +31,8 @@ def render_html(document: Document) -> str:
     Raises:
         ValueError: a reference leads nowhere, or a key is used twice.
     """
-    ready = numbered(document)
-    labels = labels_of(ready)
+    ready = numbering.numbered(document)
+    labels = numbering.labels_of(ready)
     template = _environment().get_template("report.html.jinja")
     return template.render(
         document=ready,
@@ -77,14 +55,14 @@ def _environment() -> "Environment":
         finalize=_finalize,
     )
     environment.globals.update(
-        alignments=alignments,
-        bar_words=bar_words,
-        cell_words=cell_words,
-        columns_of=columns_of,
+        alignments=numbering.alignments,
+        bar_words=numbering.bar_words,
+        cell_words=numbering.cell_words,
+        columns_of=numbering.columns_of,
         cell_class=_cell_class,
         drawing=_drawing,
         block_kind=_kind,
-        outcome_tones=OUTCOME_TONES,
+        outcome_tones=doc.OUTCOME_TONES,
         picture=_picture,
         picture_words=_picture_words,
         tally=_tally,
@@ -99,11 +77,11 @@ def _finalize(value: Any) -> Any:
     return clean_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _kind(block: Block) -> str:
+def _kind(block: doc.Block) -> str:
     return type(block).__name__.lower()
 
 
-def _rich(text: Text, labels: dict[str, Label]) -> "Markup":
+def _rich(text: doc.Text, labels: dict[str, numbering.Label]) -> "Markup":
     from markupsafe import Markup, escape
 
     style: Style[Markup] = Style(
@@ -118,33 +96,33 @@ def _rich(text: Text, labels: dict[str, Label]) -> "Markup":
     return Markup("").join(pieces)
 
 
-def _cell_class(cell: Cell | CellValue, column: Column, alignment: str) -> str:
+def _cell_class(cell: doc.Cell | doc.CellValue, column: doc.Column, alignment: str) -> str:
     classes = [alignment]
-    if isinstance(cell, Cell):
+    if isinstance(cell, doc.Cell):
         classes += ["emphasis"] * cell.emphasis + [f"tone-{cell.tone}"] * (cell.tone != "plain")
     return " ".join(classes)
 
 
-def _drawing(figure: Figure) -> "Markup":
+def _drawing(figure: doc.Figure) -> "Markup":
     from markupsafe import Markup, escape
 
     attributes = f'role="img" aria-label="{escape(clean_text(figure.alt))}"'
     return Markup(inline_svg(figure.drawing(), f"drawing-{figure.number}", attributes))
 
 
-def _picture(panel: Panel) -> str:
+def _picture(panel: doc.Panel) -> str:
     return data_uri(panel.image if isinstance(panel.image, bytes) else encode_png(panel.image))
 
 
-def _picture_words(panel: Panel) -> str:
-    bars = [f"{words} {bar_words(fraction)}" for words, fraction in panel.bars]
+def _picture_words(panel: doc.Panel) -> str:
+    bars = [f"{words} {numbering.bar_words(fraction)}" for words, fraction in panel.bars]
     return ", ".join(words for words in (panel.title, *panel.lines, *bars) if words) or "image"
 
 
-def _tally(items: Sequence[Verdict]) -> str:
+def _tally(items: Sequence[doc.Verdict]) -> str:
     counts = Counter(item.outcome for item in items)
     return " · ".join(
         f"{counts[outcome]} {outcome if counts[outcome] == 1 else _PLURALS.get(outcome, outcome)}"
-        for outcome in OUTCOME_TONES
+        for outcome in doc.OUTCOME_TONES
         if counts[outcome]
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from foolscope.reports.document import Mono, Reference, Strong, Text
+from foolscope.reports import document as doc
 from foolscope.reports.numbering import Label, resolve
 
 __all__ = ["Style", "padded", "written"]
@@ -29,7 +29,7 @@ class Style(Generic[_Piece]):
     reference: Callable[[str, Label], _Piece]
 
 
-def written(text: Text, labels: Mapping[str, Label], style: Style[_Piece]) -> list[_Piece]:
+def written(text: doc.Text, labels: Mapping[str, Label], style: Style[_Piece]) -> list[_Piece]:
     """Write a text piece by piece.
 
     Args:
@@ -45,11 +45,11 @@ def written(text: Text, labels: Mapping[str, Label], style: Style[_Piece]) -> li
         match piece:
             case str():
                 pieces.append(style.plain(piece))
-            case Strong():
+            case doc.Strong():
                 pieces.append(style.strong(piece.text))
-            case Mono():
+            case doc.Mono():
                 pieces.append(style.mono(piece.text))
-            case Reference():
+            case doc.Reference():
                 pieces.append(style.reference(piece.key, resolve(labels, piece.key)))
     return pieces
 

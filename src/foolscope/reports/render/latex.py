@@ -1,15 +1,7 @@
 """A document's tables as LaTeX, in the booktabs style, one string for each table and one file of all."""
 
-from foolscope.reports.document import Cell, CellValue, Column, Document, Table, Text
-from foolscope.reports.numbering import (
-    Label,
-    alignments,
-    cell_words,
-    columns_of,
-    labels_of,
-    numbered,
-    walk,
-)
+from foolscope.reports import document as doc
+from foolscope.reports import numbering
 from foolscope.reports.render.inline import Style, padded, written
 from foolscope.reports.text import one_line_text
 
@@ -62,21 +54,20 @@ _SIDES = {"left": "l", "right": "r", "center": "c"}
 _HEAD = "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc}.\n"
 
 
-def latex_tables(document: Document) -> dict[str, str]:
-    """Write every table of a document.
-
-    Args:
-        document: as built; numbering is done here.
+def latex_tables(document: doc.Document) -> dict[str, str]:
+    """Number a document, and write every table of it.
 
     Returns:
         The table's key, or ``table-3`` where it has none -> a ``table`` environment, labelled ``tab:`` + key.
     """
-    ready = numbered(document)
-    labels = labels_of(ready)
-    return {_name(block): _table(block, labels) for block in walk(ready) if isinstance(block, Table)}
+    ready = numbering.numbered(document)
+    labels = numbering.labels_of(ready)
+    return {
+        _name(block): _table(block, labels) for block in numbering.walk(ready) if isinstance(block, doc.Table)
+    }
 
 
-def render_latex(document: Document) -> str:
+def render_latex(document: doc.Document) -> str:
     r"""Write all tables of a document into one file, to be read with ``\input``."""
     return _HEAD + "\n" + "\n".join(latex_tables(document).values())
 
@@ -91,12 +82,12 @@ def escape_latex(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in one_line_text(text))
 
 
-def _name(table: Table) -> str:
+def _name(table: doc.Table) -> str:
     return table.key or f"table-{table.number}"
 
 
-def _table(table: Table, labels: dict[str, Label]) -> str:
-    columns = columns_of(table)
+def _table(table: doc.Table, labels: dict[str, numbering.Label]) -> str:
+    columns = numbering.columns_of(table)
     sides = "".join(_side(table, position) for position in range(len(columns)))
     rows = [[_cell(cell, column) for cell, column in zip(row, columns, strict=True)] for row in table.rows]
     note = f"\n  \\par\\smallskip\\footnotesize {_rich(table.note, labels)}" if table.note else ""
@@ -120,10 +111,10 @@ def _table(table: Table, labels: dict[str, Label]) -> str:
     )
 
 
-def _side(table: Table, position: int) -> str:
+def _side(table: doc.Table, position: int) -> str:
     """Align a column; one of whole sentences is broken into lines."""
-    column, side = columns_of(table)[position], alignments(table)[position]
-    longest = max((len(cell_words(row[position], column)) for row in table.rows), default=0)
+    column, side = numbering.columns_of(table)[position], numbering.alignments(table)[position]
+    longest = max((len(numbering.cell_words(row[position], column)) for row in table.rows), default=0)
     return _SENTENCES if side == "left" and longest > _LONG else _SIDES[side]
 
 
@@ -131,18 +122,18 @@ def _row(cells: list[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
-def _cell(cell: Cell | CellValue, column: Column) -> str:
-    words = escape_latex(cell_words(cell, column))
-    return f"\\textbf{{{words}}}" if isinstance(cell, Cell) and cell.emphasis else words
+def _cell(cell: doc.Cell | doc.CellValue, column: doc.Column) -> str:
+    words = escape_latex(numbering.cell_words(cell, column))
+    return f"\\textbf{{{words}}}" if isinstance(cell, doc.Cell) and cell.emphasis else words
 
 
-def _rich(text: Text, labels: dict[str, Label]) -> str:
+def _rich(text: doc.Text, labels: dict[str, numbering.Label]) -> str:
     if isinstance(text, str):
         return escape_latex(text)
     return "".join(written(text, labels, _STYLE))
 
 
-def _reference(key: str, label: Label) -> str:
+def _reference(key: str, label: numbering.Label) -> str:
     is_table = label.anchor.startswith("table")
     return f"Table~\\ref{{tab:{_safe_label(key)}}}" if is_table else label.text.replace(" ", "~")
 

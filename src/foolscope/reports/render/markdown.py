@@ -5,37 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-from foolscope.reports.document import (
-    Block,
-    Bullets,
-    Cell,
-    CellValue,
-    Code,
-    Column,
-    Details,
-    Document,
-    Figure,
-    Gallery,
-    Notice,
-    Panel,
-    Paragraph,
-    Section,
-    Table,
-    Text,
-    Verdict,
-    Verdicts,
-)
+from foolscope.reports import document as doc
+from foolscope.reports import numbering
 from foolscope.reports.figures.svg import standalone_svg
 from foolscope.reports.images import encode_png
-from foolscope.reports.numbering import (
-    Label,
-    alignments,
-    bar_words,
-    cell_words,
-    columns_of,
-    labels_of,
-    numbered,
-)
 from foolscope.reports.render.inline import Style, padded, written
 from foolscope.reports.text import clean_text, one_line_text
 
@@ -50,12 +23,12 @@ _ALIGNMENT = {"left": ":--", "right": "--:", "center": ":-:"}
 class _Page:
     """What one rendering knows and collects."""
 
-    labels: dict[str, Label]
+    labels: dict[str, numbering.Label]
     prefix: str
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-def render_markdown(document: Document, *, prefix: str = "") -> tuple[str, dict[str, bytes]]:
+def render_markdown(document: doc.Document, *, prefix: str = "") -> tuple[str, dict[str, bytes]]:
     """Write a document as Markdown.
 
     Args:
@@ -68,8 +41,8 @@ def render_markdown(document: Document, *, prefix: str = "") -> tuple[str, dict[
     Raises:
         ValueError: a reference leads nowhere, or a key is used twice.
     """
-    ready = numbered(document)
-    page = _Page(labels_of(ready), prefix)
+    ready = numbering.numbered(document)
+    page = _Page(numbering.labels_of(ready), prefix)
     parts = [f"# {escape_markdown(ready.title)}", f"*{escape_markdown(ready.question) or '–'}*"]
     parts += [f"- {escape_markdown(name)}: {escape_markdown(value)}" for name, value in ready.facts]
     parts = [*parts[:2], "\n".join(parts[2:])] if ready.facts else parts
@@ -99,58 +72,58 @@ _STYLE = Style(
 )
 
 
-def _blocks(blocks: Sequence[Block], page: _Page, level: int) -> list[str]:
+def _blocks(blocks: Sequence[doc.Block], page: _Page, level: int) -> list[str]:
     return [part for block in blocks for part in _block(block, page, level)]
 
 
-def _block(block: Block, page: _Page, level: int) -> list[str]:
+def _block(block: doc.Block, page: _Page, level: int) -> list[str]:
     match block:
-        case Paragraph():
+        case doc.Paragraph():
             return [_rich(block.text, page)]
-        case Notice():
+        case doc.Notice():
             return [f"> **Note.** {_rich(block.text, page)}"]
-        case Bullets():
+        case doc.Bullets():
             return ["\n".join(f"- {_rich(item, page)}" for item in block.items)]
-        case Verdicts():
+        case doc.Verdicts():
             return ["\n".join(_verdict(item, page) for item in block.items)]
-        case Table():
+        case doc.Table():
             return _table(block, page)
-        case Figure():
+        case doc.Figure():
             return _figure(block, page)
-        case Gallery():
+        case doc.Gallery():
             return _gallery(block, page)
-        case Code():
+        case doc.Code():
             return [_code(block)]
-        case Details():
+        case doc.Details():
             summary = escape(one_line_text(block.summary))
             return [
                 f"<details>\n<summary>{summary}</summary>",
                 *_blocks(block.blocks, page, level),
                 "</details>",
             ]
-        case Section():
+        case doc.Section():
             return [
                 f"{'#' * min(level, 6)} {escape_markdown(block.title)}",
                 *_blocks(block.blocks, page, level + 1),
             ]
 
 
-def _rich(text: Text, page: _Page) -> str:
+def _rich(text: doc.Text, page: _Page) -> str:
     if isinstance(text, str):
         return escape_markdown(text)
     return "".join(written(text, page.labels, _STYLE))
 
 
-def _verdict(item: Verdict, page: _Page) -> str:
+def _verdict(item: doc.Verdict, page: _Page) -> str:
     reason = f"<br><sub>{_rich(item.reason, page)}</sub>" if item.reason else ""
     return f"- **{item.outcome}**: {_rich(item.sentence, page)}{reason}"
 
 
-def _table(table: Table, page: _Page) -> list[str]:
-    columns = columns_of(table)
+def _table(table: doc.Table, page: _Page) -> list[str]:
+    columns = numbering.columns_of(table)
     lines = [
         _row([escape_markdown(column.title) for column in columns]),
-        _row([_ALIGNMENT[side] for side in alignments(table)]),
+        _row([_ALIGNMENT[side] for side in numbering.alignments(table)]),
         *(
             _row([_cell(cell, column) for cell, column in zip(row, columns, strict=True)])
             for row in table.rows
@@ -165,18 +138,18 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(cell: Cell | CellValue, column: Column) -> str:
-    words = escape_markdown(cell_words(cell, column))
-    return f"<b>{words}</b>" if isinstance(cell, Cell) and cell.emphasis else words
+def _cell(cell: doc.Cell | doc.CellValue, column: doc.Column) -> str:
+    words = escape_markdown(numbering.cell_words(cell, column))
+    return f"<b>{words}</b>" if isinstance(cell, doc.Cell) and cell.emphasis else words
 
 
-def _figure(figure: Figure, page: _Page) -> list[str]:
+def _figure(figure: doc.Figure, page: _Page) -> list[str]:
     name = f"{page.prefix}figure-{figure.number}.svg"
     page.files[name] = standalone_svg(figure.drawing()).encode()
     return [f"![{escape_markdown(figure.alt)}]({name})", _figure_caption(figure, page)]
 
 
-def _gallery(gallery: Gallery, page: _Page) -> list[str]:
+def _gallery(gallery: doc.Gallery, page: _Page) -> list[str]:
     width = max((len(row) for row in gallery.rows), default=0)
     if not width:
         return [_figure_caption(gallery, page)]
@@ -191,17 +164,17 @@ def _gallery(gallery: Gallery, page: _Page) -> list[str]:
     return ["\n".join(lines), _figure_caption(gallery, page)]
 
 
-def _panel(panel: Panel, name: str) -> str:
-    bars = [f"{words} {bar_words(fraction)}" for words, fraction in panel.bars]
+def _panel(panel: doc.Panel, name: str) -> str:
+    bars = [f"{words} {numbering.bar_words(fraction)}" for words, fraction in panel.bars]
     words = [escape_markdown(line) for line in (panel.title, *panel.lines, *bars) if line]
     return "<br>".join([f"![{escape_markdown(panel.title) or 'image'}]({name})", *words])
 
 
-def _figure_caption(figure: Figure | Gallery, page: _Page) -> str:
+def _figure_caption(figure: doc.Figure | doc.Gallery, page: _Page) -> str:
     return f'<a id="figure-{figure.number}"></a>**Figure {figure.number}.** {_rich(figure.caption, page)}'
 
 
-def _code(code: Code) -> str:
+def _code(code: doc.Code) -> str:
     text = clean_text(code.text)
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)

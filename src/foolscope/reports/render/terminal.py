@@ -12,26 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as Grid
 from rich.text import Text as Words
 
-from foolscope.reports.document import (
-    OUTCOME_TONES,
-    Block,
-    Bullets,
-    Cell,
-    CellValue,
-    Code,
-    Column,
-    Details,
-    Document,
-    Notice,
-    Paragraph,
-    Section,
-    Strong,
-    Table,
-    Text,
-    Tone,
-    Verdict,
-    Verdicts,
-)
+from foolscope.reports import document as doc
 from foolscope.reports.numbering import Label, alignments, cell_words, columns_of, labels_of, numbered
 from foolscope.reports.phrases import one_or_many
 from foolscope.reports.render.inline import Style, written
@@ -39,7 +20,7 @@ from foolscope.reports.text import clean_text
 
 __all__ = ["render_terminal"]
 
-_COLORS: dict[Tone, str] = {
+_COLORS: dict[doc.Tone, str] = {
     "plain": "",
     "good": "green",
     "bad": "red",
@@ -55,7 +36,7 @@ _TITLE = 12
 
 
 def render_terminal(
-    document: Document, *, tables: Collection[str] = (), width: int | None = None, color: bool = False
+    document: doc.Document, *, tables: Collection[str] = (), width: int | None = None, color: bool = False
 ) -> str:
     """Write the opening of a document as lines of text.
 
@@ -91,17 +72,17 @@ def render_terminal(
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def _findings(blocks: Sequence[Block], tables: Collection[str]) -> Iterator[Block]:
+def _findings(blocks: Sequence[doc.Block], tables: Collection[str]) -> Iterator[doc.Block]:
     """Choose what a reader must not miss from sections whose other prose explains and illustrates."""
     for block in blocks:
         match block:
-            case Section():
+            case doc.Section():
                 yield from _findings(block.blocks, tables)
-            case Details():
-                yield from (each for each in _findings(block.blocks, tables) if isinstance(each, Table))
-            case Notice() | Verdicts() | Paragraph(text=(Strong(),)):
+            case doc.Details():
+                yield from (each for each in _findings(block.blocks, tables) if isinstance(each, doc.Table))
+            case doc.Notice() | doc.Verdicts() | doc.Paragraph(text=(doc.Strong(),)):
                 yield block
-            case Table() if any(_is_named(block.key, wanted) for wanted in tables):
+            case doc.Table() if any(_is_named(block.key, wanted) for wanted in tables):
                 yield block
 
 
@@ -109,29 +90,29 @@ def _is_named(key: str, wanted: str) -> bool:
     return key.startswith(wanted[:-1]) if wanted.endswith("*") else key == wanted
 
 
-def _block(block: Block, labels: Mapping[str, Label], width: int) -> list[RenderableType]:
+def _block(block: doc.Block, labels: Mapping[str, Label], width: int) -> list[RenderableType]:
     """Return what to print, with an empty line before each."""
     match block:
-        case Paragraph():
+        case doc.Paragraph():
             return [_rich(block.text, labels)]
-        case Notice():
+        case doc.Notice():
             return [_listed([(Words("!", style=_COLORS[block.tone]), _rich(block.text, labels))])]
-        case Bullets():
+        case doc.Bullets():
             return [_listed([(Words("-"), _rich(item, labels)) for item in block.items])]
-        case Verdicts():
+        case doc.Verdicts():
             return [_listed([_verdict(item, labels) for item in block.items])]
-        case Table():
+        case doc.Table():
             return [_table(block, labels, width)]
-        case Code():
+        case doc.Code():
             return [Words(clean_text(block.text))]
-        case Section():
+        case doc.Section():
             title = Words(clean_text(block.title), style="bold")
             return [title, *(part for each in block.blocks for part in _block(each, labels, width))]
         case _:
             return []
 
 
-def _rich(text: Text, labels: Mapping[str, Label], base: str = "") -> Words:
+def _rich(text: doc.Text, labels: Mapping[str, Label], base: str = "") -> Words:
     style = Style(
         plain=lambda text: Words(clean_text(text)),
         strong=lambda text: Words(clean_text(text), style="bold"),
@@ -151,13 +132,13 @@ def _listed(rows: Sequence[tuple[Words, RenderableType]]) -> Grid:
     return grid
 
 
-def _verdict(item: Verdict, labels: Mapping[str, Label]) -> tuple[Words, RenderableType]:
-    outcome = Words(item.outcome, style=_COLORS[OUTCOME_TONES[item.outcome]])
+def _verdict(item: doc.Verdict, labels: Mapping[str, Label]) -> tuple[Words, RenderableType]:
+    outcome = Words(item.outcome, style=_COLORS[doc.OUTCOME_TONES[item.outcome]])
     sentence = _rich(item.sentence, labels)
     return outcome, Group(sentence, _rich(item.reason, labels, "dim")) if item.reason else sentence
 
 
-def _table(table: Table, labels: Mapping[str, Label], width: int) -> RenderableType:
+def _table(table: doc.Table, labels: Mapping[str, Label], width: int) -> RenderableType:
     """Return a table; where it is too wide, intervals go below their values, and at last all is wrapped."""
     columns, sides, rows = columns_of(table), alignments(table), table.rows[:_ROWS]
     whole = [[cell_words(cell, column) for cell, column in zip(row, columns, strict=True)] for row in rows]
@@ -182,7 +163,9 @@ def _table(table: Table, labels: Mapping[str, Label], width: int) -> RenderableT
     return Group(number.append_text(_rich(table.caption, labels, "not bold")), Words(), grid, *remarks)
 
 
-def _rooms(columns: Sequence[Column], texts: Sequence[Sequence[str]], breaks: Sequence[bool]) -> list[int]:
+def _rooms(
+    columns: Sequence[doc.Column], texts: Sequence[Sequence[str]], breaks: Sequence[bool]
+) -> list[int]:
     """Return how wide each column must be at least if its lines, or only its words, are not broken."""
     cells = zip(*texts, strict=True) if texts else [()] * len(columns)
     return [
@@ -199,7 +182,7 @@ def _width(rooms: Sequence[int]) -> int:
     return sum(rooms) + _GAP * (len(rooms) - 1)
 
 
-def _cell_style(cell: Cell | CellValue) -> str:
-    if not isinstance(cell, Cell):
+def _cell_style(cell: doc.Cell | doc.CellValue) -> str:
+    if not isinstance(cell, doc.Cell):
         return ""
     return " ".join(filter(None, ["bold" * cell.emphasis, _COLORS[cell.tone]]))

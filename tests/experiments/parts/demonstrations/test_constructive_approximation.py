@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from foolscope.constructive import EXAMPLES
-from foolscope.experiments.parts.demonstrations import ConstructiveApproximation
 from foolscope.experiments.parts.demonstrations import constructive_approximation as module
+from foolscope.experiments.parts.demonstrations.constructive_approximation import ConstructiveApproximation
 
 
 @pytest.fixture(scope="module")

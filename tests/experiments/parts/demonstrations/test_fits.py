@@ -1,13 +1,9 @@
 import numpy as np
 import pytest
 
-from foolscope.experiments.parts.demonstrations import (
-    DEMONSTRATIONS,
-    CurveFit,
-    LinearRegression,
-    curve_fit,
-    linear_regression,
-)
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, curve_fit, linear_regression
+from foolscope.experiments.parts.demonstrations.curve_fit import CurveFit
+from foolscope.experiments.parts.demonstrations.linear_regression import LinearRegression
 from foolscope.reference import Affine
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from foolscope.experiments.parts.demonstrations import GradientFlow, gradient_flow
+from foolscope.experiments.parts.demonstrations import gradient_flow
+from foolscope.experiments.parts.demonstrations.gradient_flow import GradientFlow
 
 
 def run(seed=0, **settings):

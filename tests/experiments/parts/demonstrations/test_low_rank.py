@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, LowRank, low_rank
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, low_rank
+from foolscope.experiments.parts.demonstrations.low_rank import LowRank
 from foolscope.experiments.study_file import study_from
 from foolscope.reference import central_differences
 

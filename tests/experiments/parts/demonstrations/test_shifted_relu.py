@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, ShiftedReLUDemonstration, shifted_relu
-from foolscope.experiments.parts.demonstrations.shifted_relu import PLAIN, SHIFTED, converted, pulled_back
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, shifted_relu
+from foolscope.experiments.parts.demonstrations.shifted_relu import (
+    PLAIN,
+    SHIFTED,
+    ShiftedReLUDemonstration,
+    converted,
+    pulled_back,
+)
 from foolscope.reference import MeanSquaredError, loss_gradients
 
 CHANCE = np.random.default_rng(2)

@@ -1,6 +1,7 @@
 """Robust accuracy as a part of a study: ``[[attacks]]``, and claims about it."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,14 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
 
 def _run(plan: AttackPlan, context: Context, entry: Entry) -> list[CurveRecord]:
     names = [name for name in plan.recipes if finished(context.trials_of(name))]
-    records = []
-    for place, name in enumerate(names):
 
-        def tell(done: float, detail: str, place: int = place, name: str = name) -> None:
-            entry.tell((place + done) / len(names), f"{name}, {detail}")
+    def tell(place: int, done: float, detail: str) -> None:
+        entry.tell((place + done) / len(names), f"{names[place]}, {detail}")
 
-        records.append(robustness_curve(plan, name, context.trials_of(name), context.session, tell))
-    return records
+    return [
+        robustness_curve(plan, name, context.trials_of(name), context.session, partial(tell, place))
+        for place, name in enumerate(names)
+    ]
 
 
 PART = Part(

@@ -8,19 +8,12 @@ from pydantic import Field
 
 from foolscope.attacks import ATTACKS, Attack
 from foolscope.attacks.runner.attack import check_norm
-from foolscope.core.errors import FoolscopeError, did_you_mean
+from foolscope.core.errors import did_you_mean, require_known
 from foolscope.core.settings import Settings, one_line
 from foolscope.threats.norms import NORMS
 from foolscope.threats.threat import Threat
 
-__all__ = [
-    "AimedPlan",
-    "AnyAttack",
-    "AttackPlan",
-    "as_attack",
-    "ascending",
-    "attack_from",
-]
+__all__ = ["AimedPlan", "AttackPlan", "as_attack", "ascending", "attack_from"]
 
 
 def _attack(value: Any) -> Any:
@@ -29,21 +22,12 @@ def _attack(value: Any) -> Any:
         value = {"name": value}
     if isinstance(value, Mapping):
         name = str(value.get("name"))
-        if name not in ATTACKS:
-            raise ValueError(f"unknown attack {name!r}. {did_you_mean(name, ATTACKS)}")
+        require_known(name, ATTACKS, "attack")
         return ATTACKS[name].model_validate(dict(value))
     return value
 
 
 AnyAttack = Annotated[pydantic.SerializeAsAny[Settings], pydantic.BeforeValidator(_attack)]
-
-
-def _check_norm(attack: Settings, norm: str) -> None:
-    """Refuse an attack that cannot search in the norm, before anything is trained."""
-    try:
-        check_norm(as_attack(attack), norm)
-    except FoolscopeError as error:
-        raise ValueError(str(error)) from error
 
 
 class _Threatened(Settings):
@@ -54,8 +38,7 @@ class _Threatened(Settings):
     @pydantic.field_validator("norm")
     @classmethod
     def _known_norm(cls, norm: str) -> str:
-        if norm not in NORMS:
-            raise ValueError(f"unknown norm {norm!r}. {did_you_mean(norm, NORMS)}")
+        require_known(norm, NORMS, "norm")
         return norm
 
 
@@ -63,12 +46,9 @@ def ascending(norm: str, epsilons: Sequence[str | float]) -> tuple[float, ...]:
     """Return budgets in pixel units, ascending, each once.
 
     Raises:
-        ValueError: one of them makes no sense in the norm.
+        ThreatError: one of them makes no sense in the norm.
     """
-    try:
-        return tuple(sorted({Threat(norm, epsilon).epsilon for epsilon in epsilons}))
-    except FoolscopeError as error:
-        raise ValueError(str(error)) from error
+    return tuple(sorted({Threat(norm, epsilon).epsilon for epsilon in epsilons}))
 
 
 class AttackPlan(_Threatened):
@@ -86,7 +66,7 @@ class AttackPlan(_Threatened):
     def _budgets_and_norm_make_sense(self) -> "AttackPlan":
         self.budgets()
         for attack in self.attacks:
-            _check_norm(attack, self.norm)
+            check_norm(as_attack(attack), self.norm)
         return self
 
     @pydantic.field_validator("attacks", mode="before")
@@ -104,11 +84,6 @@ class AttackPlan(_Threatened):
     @pydantic.field_serializer("attacks", mode="wrap")
     def _full_in_words(self, value: Any, written: Callable[[Any], Any]) -> Any:
         return written(value) or "full"
-
-    @property
-    def is_full(self) -> bool:
-        """Whether everything is tried, instead of attacks by name."""
-        return not self.attacks
 
     def budgets(self) -> tuple[float, ...]:
         """Return the budgets in pixel units, ascending."""
@@ -132,7 +107,7 @@ class AimedPlan(_Threatened):
 
     @pydantic.model_validator(mode="after")
     def _attack_and_classes_make_sense(self) -> "AimedPlan":
-        _check_norm(self.attack, self.norm)
+        check_norm(as_attack(self.attack), self.norm)
         if self.source == self.target:
             raise ValueError(f"source and target are both {self.source!r}; aim at another class")
         return self

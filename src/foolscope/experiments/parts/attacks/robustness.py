@@ -1,6 +1,6 @@
 """Robust accuracy by budget: of one model, and of the models of all seeds of a recipe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from foolscope.experiments.parts.attacks.plans import AttackPlan
 from foolscope.experiments.parts.attacks.records import CurveRecord, MaskingRecord, SubjectRecord
 from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject
 from foolscope.experiments.parts.attacks.summary import attack_details, summed_checks, summed_details
+from foolscope.experiments.parts.part import Tell, finished
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.subjects.subject import run_subject
@@ -17,25 +18,13 @@ __all__ = ["curve_record", "robustness_curve"]
 
 
 def robustness_curve(
-    plan: AttackPlan,
-    recipe: str,
-    trials: Sequence[StoredTrial],
-    session: Session,
-    tell: Callable[[float, str], None],
+    plan: AttackPlan, recipe: str, trials: Sequence[StoredTrial], session: Session, tell: Tell
 ) -> CurveRecord:
-    """Attack the model of every seed at every budget, or read the results from the store.
-
-    Args:
-        plan: norm, budgets, attacks, number of images.
-        recipe: its name in the study.
-        trials: one per seed; those that diverged are skipped.
-        session: store and data.
-        tell: called before each seed with the fraction done and a detail.
-    """
-    finished = [trial for trial in trials if trial.status != "diverged"]
+    """Attack the model of every seed that did not diverge, at every budget, or read the stored results."""
+    trained = finished(trials)
     records = []
-    for position, trial in enumerate(finished):
-        tell(position / len(finished), f"seed {trial.recipe.seed}")
+    for position, trial in enumerate(trained):
+        tell(position / len(trained), f"seed {trial.recipe.seed}")
         subject = run_subject(trial, None, "test", plan.images, session)
         records.append(
             curve_record(
@@ -44,7 +33,7 @@ def robustness_curve(
         )
     accuracies = [record.accuracies[0] for record in records]
     cells = tuple(f"{epsilon:.12g}" for epsilon in plan.budgets())
-    design = BlockDesign(cells, tuple(trial.recipe.seed for trial in finished), np.array(accuracies).T)
+    design = BlockDesign(cells, tuple(trial.recipe.seed for trial in trained), np.array(accuracies).T)
     intervals = [mean_interval(design, cell) for cell in cells]
     return records[0].model_copy(
         update={
@@ -65,11 +54,7 @@ def robustness_curve(
 
 
 def curve_record(attack: StoredAttack) -> CurveRecord:
-    """Return the record of an attack on one model; its 95 % intervals are for images drawn like these.
-
-    Args:
-        attack: over a range of budgets.
-    """
+    """Return the record of an attack on one model; its 95 % intervals are for images drawn like these."""
     curve, subject = attack.curve, attack.subject
     intervals = curve.intervals()
     checks = [

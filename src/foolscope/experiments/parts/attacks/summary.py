@@ -21,11 +21,7 @@ _COUNTS = (
 
 
 def attack_details(curve: RobustAccuracyCurve, classes: Sequence[str] = ()) -> AttackDetailsRecord:
-    """Count the images of one model by outcome.
-
-    Args:
-        curve: the result for each image.
-        classes: the names of the classes; by default their indices.
+    """Count the images of one model by outcome; classes without names are named by their indices.
 
     Example:
         >>> from foolscope.attacks import FGSM, robust_accuracy_curve
@@ -60,11 +56,7 @@ def attack_details(curve: RobustAccuracyCurve, classes: Sequence[str] = ()) -> A
 
 
 def summed_details(parts: Sequence[AttackDetailsRecord]) -> AttackDetailsRecord:
-    """Add up the counts of several models under the same attacks at the same budgets.
-
-    Args:
-        parts: the counts of each model; at least one, all of the same classes.
-    """
+    """Add up the counts of at least one model, all of the same classes, attacks and budgets."""
     sizes = np.unique(np.concatenate([part.sizes for part in parts]))
     fallen = np.zeros(len(sizes), dtype=np.int64)
     for part in parts:
@@ -77,11 +69,7 @@ def summed_details(parts: Sequence[AttackDetailsRecord]) -> AttackDetailsRecord:
 
 
 def summed_checks(parts: Sequence[Sequence[MaskingRecord]]) -> list[MaskingRecord]:
-    """Count for each sign of masked gradients how many models show it.
-
-    Args:
-        parts: the checks of each model.
-    """
+    """Count for each sign of masked gradients how many models show it, from the checks of each model."""
     by_name: dict[str, list[MaskingRecord]] = {}
     for each in (record for own in parts for record in own):
         by_name.setdefault(each.name, []).append(each)

@@ -9,6 +9,7 @@ from foolscope.attacks import TARGETS
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.data import Dataset
 from foolscope.experiments.parts.attacks.plans import AimedPlan
+from foolscope.experiments.parts.part import Context
 from foolscope.learning.evaluation import to_pixels
 
 __all__ = ["TargetedImages", "check_classes", "target_words", "targeted_images"]
@@ -57,14 +58,14 @@ def targeted_images(plan: AimedPlan, dataset: Dataset, count: int) -> TargetedIm
     )
 
 
-def check_classes(plan: AimedPlan, dataset: Dataset) -> None:
+def check_classes(plan: AimedPlan, context: Context) -> None:
     """Refuse source and target classes that the data set lacks, before anything is trained.
 
     Raises:
         RecipeError: there is no such class.
     """
     if plan.source is not None or plan.target not in ("none", *TARGETS):
-        targeted_images(plan, dataset, 1)
+        targeted_images(plan, context.session.dataset(context.study.recipes[plan.recipe].dataset), 1)
 
 
 def target_words(target: str) -> str:

@@ -5,33 +5,15 @@ and a line each in :data:`DEMONSTRATIONS` and in the table of
 :mod:`foolscope.reports.parts.demonstrations.section`.
 """
 
-from foolscope.experiments.parts.demonstrations.constructive_approximation import (
-    CONSTRUCTIVE_APPROXIMATION,
-    ConstructiveApproximation,
-)
-from foolscope.experiments.parts.demonstrations.curve_fit import CURVE_FIT, CurveFit
-from foolscope.experiments.parts.demonstrations.demonstration import (
-    Demonstration,
-    DemonstrationSettings,
-    Outcome,
-)
-from foolscope.experiments.parts.demonstrations.gradient_flow import GRADIENT_FLOW, GradientFlow
-from foolscope.experiments.parts.demonstrations.linear_regression import LINEAR_REGRESSION, LinearRegression
-from foolscope.experiments.parts.demonstrations.low_rank import LOW_RANK, LowRank
-from foolscope.experiments.parts.demonstrations.shifted_relu import SHIFTED_RELU, ShiftedReLUDemonstration
+from foolscope.experiments.parts.demonstrations.constructive_approximation import CONSTRUCTIVE_APPROXIMATION
+from foolscope.experiments.parts.demonstrations.curve_fit import CURVE_FIT
+from foolscope.experiments.parts.demonstrations.gradient_flow import GRADIENT_FLOW
+from foolscope.experiments.parts.demonstrations.kind import Demonstration, DemonstrationSettings, Outcome
+from foolscope.experiments.parts.demonstrations.linear_regression import LINEAR_REGRESSION
+from foolscope.experiments.parts.demonstrations.low_rank import LOW_RANK
+from foolscope.experiments.parts.demonstrations.shifted_relu import SHIFTED_RELU
 
-__all__ = [
-    "DEMONSTRATIONS",
-    "ConstructiveApproximation",
-    "CurveFit",
-    "Demonstration",
-    "DemonstrationSettings",
-    "GradientFlow",
-    "LinearRegression",
-    "LowRank",
-    "Outcome",
-    "ShiftedReLUDemonstration",
-]
+__all__ = ["DEMONSTRATIONS", "Demonstration", "DemonstrationSettings", "Outcome"]
 
 DEMONSTRATIONS: dict[str, Demonstration] = {
     "constructive-approximation": CONSTRUCTIVE_APPROXIMATION,

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from foolscope.constructive import EXAMPLES, Scaling, approximate, bump, scaling, tower
-from foolscope.experiments.parts.demonstrations.demonstration import (
+from foolscope.experiments.parts.demonstrations.kind import (
     Demonstration,
     DemonstrationSettings,
     Outcome,

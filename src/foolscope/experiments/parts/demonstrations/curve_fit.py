@@ -8,11 +8,6 @@ from jaxtyping import Float
 from pydantic import Field
 
 from foolscope.core.randomness import numpy_generator
-from foolscope.experiments.parts.demonstrations.demonstration import (
-    Demonstration,
-    DemonstrationSettings,
-    Outcome,
-)
 from foolscope.experiments.parts.demonstrations.descent import (
     curvatures,
     descend,
@@ -20,6 +15,11 @@ from foolscope.experiments.parts.demonstrations.descent import (
     log_spaced,
     predictions,
     rises,
+)
+from foolscope.experiments.parts.demonstrations.kind import (
+    Demonstration,
+    DemonstrationSettings,
+    Outcome,
 )
 from foolscope.reference import Affine, MeanSquaredError, central_differences, relative_error
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from foolscope.core.randomness import torch_generator
 from foolscope.data import load
 from foolscope.data.dataset import Dataset
-from foolscope.experiments.parts.demonstrations.demonstration import (
+from foolscope.experiments.parts.demonstrations.kind import (
     Demonstration,
     DemonstrationSettings,
     Outcome,

@@ -7,11 +7,6 @@ from jaxtyping import Float
 from pydantic import Field
 
 from foolscope.core.randomness import numpy_generator
-from foolscope.experiments.parts.demonstrations.demonstration import (
-    Demonstration,
-    DemonstrationSettings,
-    Outcome,
-)
 from foolscope.experiments.parts.demonstrations.descent import (
     Descent,
     curvatures,
@@ -19,6 +14,11 @@ from foolscope.experiments.parts.demonstrations.descent import (
     least_squares,
     log_spaced,
     rises,
+)
+from foolscope.experiments.parts.demonstrations.kind import (
+    Demonstration,
+    DemonstrationSettings,
+    Outcome,
 )
 
 __all__ = ["LINEAR_REGRESSION", "LinearRegression", "sample"]

@@ -27,12 +27,12 @@ from jaxtyping import Float
 from pydantic import Field
 
 from foolscope.core.randomness import numpy_generator
-from foolscope.experiments.parts.demonstrations.demonstration import (
+from foolscope.experiments.parts.demonstrations.descent import log_spaced
+from foolscope.experiments.parts.demonstrations.kind import (
     Demonstration,
     DemonstrationSettings,
     Outcome,
 )
-from foolscope.experiments.parts.demonstrations.descent import log_spaced
 from foolscope.reference import (
     Affine,
     Array,

@@ -31,14 +31,7 @@ def compressions(
     seed: int,
     tell: Callable[[float, str], None],
 ) -> list[Compression]:
-    """Compress a model to lower and lower ranks, and measure each version.
-
-    Args:
-        subject: model and images.
-        fractions: of each layer's full rank.
-        threat: budget of the attack.
-        seed: root of the attack's randomness.
-        tell: called with the fraction done and a detail.
+    """Compress a model to fractions of each layer's full rank, and measure each version.
 
     Raises:
         RecipeError: there is no layer to replace.

@@ -74,12 +74,7 @@ LAYER_MEASURES = {
 
 
 def measures_of(record: ModelInspection, parts: Sequence[str]) -> dict[str, tuple[str, float | None]]:
-    """Return the numbers of one model: name in claims -> what the number is, and its value.
-
-    Args:
-        record: the model's inspection.
-        parts: that were inspected.
-    """
+    """Return the numbers of one model: name in claims -> what the number is, and its value."""
     found = {
         name: (each.words, each.of(record))
         for name, each in MEASURES.items()

@@ -35,18 +35,7 @@ _FLOW_IMAGES = 200
 
 @dataclass(frozen=True)
 class _Answers:
-    """A model with its answers to its images; its parts add arrays and notes.
-
-    Args:
-        subject: model and images, without those whose logits are not finite.
-        classes: one name for each logit.
-        log_probabilities: logarithms of the softmax of the logits.
-        labels: of the images.
-        seed: root of the randomness.
-        lost: number of images whose logits are not finite.
-        arrays: pixels and weights by key.
-        notes: what could not be inspected, and why.
-    """
+    """A model with its answers to the images whose logits are finite; its parts add arrays and notes."""
 
     subject: Subject
     classes: Sequence[str]

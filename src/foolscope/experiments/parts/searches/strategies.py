@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 from pydantic import Field
 
-from foolscope.core.errors import did_you_mean
+from foolscope.core.errors import require_known
 from foolscope.core.randomness import numpy_generator
 from foolscope.core.settings import one_line
 from foolscope.experiments.parts.searches.sampling import (
@@ -91,8 +91,7 @@ class SearchSettings(SamplerSettings):
     @pydantic.field_validator("sampler")
     @classmethod
     def _known_sampler(cls, sampler: str) -> str:
-        if sampler not in SAMPLERS:
-            raise ValueError(f"unknown sampler {sampler!r}. {did_you_mean(sampler, SAMPLERS)}")
+        require_known(sampler, SAMPLERS, "sampler")
         return sampler
 
 

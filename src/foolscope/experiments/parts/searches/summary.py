@@ -61,18 +61,7 @@ def search_record(
     *,
     practical_difference: float,
 ) -> SearchRecord:
-    """Judge the winner and put what was found into words.
-
-    Args:
-        name: how the report calls the baseline.
-        baseline: the recipe before the search.
-        space: what was searched.
-        settings: how.
-        rounds: what was tried.
-        fresh_seeds: of the contenders.
-        contenders: the baseline, and the winner unless every trial diverged.
-        practical_difference: δ.
-    """
+    """Judge the winner, if not every trial diverged, against the baseline, and put it into words."""
     before, *others = contenders
     winner = others[0] if others else None
     best = best_of(rounds)

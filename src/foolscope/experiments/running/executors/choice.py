@@ -24,11 +24,6 @@ def choose_executor(jobs: Sequence[PackJob], session: Session, known: Sequence[s
     Worker processes are chosen where the user names no executor, the device is the CPU, and they save more
     time than their start takes.
 
-    Args:
-        jobs: any number.
-        session: the executor that the user named, if any, and the device.
-        known: names of the executors.
-
     Raises:
         RecipeError: there is no such executor, or it has one worker and more are asked for.
     """
@@ -45,12 +40,7 @@ def choose_executor(jobs: Sequence[PackJob], session: Session, known: Sequence[s
 
 
 def seconds_saved(jobs: Sequence[PackJob], workers: int | None) -> float:
-    """Estimate the seconds that worker processes save over this process, without their start.
-
-    Args:
-        jobs: at least one.
-        workers: the most there may be; as many as there are cores if not given.
-    """
+    """Estimate the seconds that worker processes, not counting their start, save over this process."""
     count, threads = shares(len(jobs), workers)
     alone = sum(_seconds(job, torch.get_num_threads()) for job in jobs)
     return alone - makespan([_seconds(job, threads) for job in jobs], count)

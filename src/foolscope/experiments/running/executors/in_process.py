@@ -1,6 +1,7 @@
 """Trains one pack after another in this process."""
 
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 
 import torch
 
@@ -16,15 +17,6 @@ def map_in_process(
 ) -> Generator[int, None, None]:
     """Run jobs in their order; see :class:`~foolscope.experiments.running.executors.Executor`."""
     for position, job in enumerate(jobs):
-
-        def report(epoch: EpochReport, position: int = position) -> None:
-            on_epoch(position, epoch)
-
-        run_pack(
-            job,
-            session.store,
-            session.dataset(job.recipes[0].dataset),
-            threads=torch.get_num_threads(),
-            report=report,
-        )
+        dataset, threads = session.dataset(job.recipes[0].dataset), torch.get_num_threads()
+        run_pack(job, session.store, dataset, threads=threads, report=partial(on_epoch, position))
         yield position

@@ -102,14 +102,7 @@ def train_job(
 def run_pack(
     job: PackJob, store: Store, dataset: Dataset, *, threads: int, report: Callable[[EpochReport], None]
 ) -> None:
-    """Train a pack, from its checkpoint if there is one, and write its results to the store.
-
-    Args:
-        job: the pack.
-        store: where it is checkpointed and its results are kept.
-        dataset: its data, on the device to train on.
-        threads: that torch may use at most.
-        report: called after every epoch.
+    """Train a pack as :func:`train_job` does, from its checkpoint if there is one, and store its results.
 
     Raises:
         DataError: the data are not those with which the pack was planned.

@@ -134,11 +134,7 @@ def _supervise(crew: _Crew, on_epoch: Callable[[int, EpochReport], None]) -> Gen
 
 
 def _replace(crew: _Crew, worker: _Worker) -> None:
-    """Start a new worker in place of a lost one; give up a pack that has lost two.
-
-    Raises:
-        FoolscopeError: the worker was lost before it could do anything.
-    """
+    """Start a new worker in place of a lost one, if it could start; give up a pack that has lost two."""
     crew.workers.remove(worker)
     reason = _post_mortem(worker)
     if not worker.ready:

@@ -107,11 +107,7 @@ def _cluster(workers: int | None) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Check that something listens at ``host:port``; Ray itself would retry for minutes and print warnings.
-
-    Raises:
-        OSError: nobody answers there.
-    """
+    """Check that something listens at ``host:port``; Ray would retry for minutes and print warnings."""
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()

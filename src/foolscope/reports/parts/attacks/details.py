@@ -8,18 +8,8 @@ from numpy.typing import NDArray
 from foolscope.experiments.parts.attacks.records import AttackDetailsRecord, CurveRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    Block,
-    CellValue,
-    Column,
-    Details,
-    Figure,
-    Paragraph,
-    Reference,
-    Section,
-    Table,
-)
 from foolscope.reports.parts.attacks.masking import masking_section
 from foolscope.reports.phrases import attack_label, epsilon_words, join_words, one_or_many, with_unit
 
@@ -34,7 +24,7 @@ _INFORMATIVE = 0.1  # part of the fooling perturbations that must be smaller for
 _Known = Sequence[tuple[CurveRecord, AttackDetailsRecord]]
 
 
-def attack_detail_sections(curves: Sequence[CurveRecord], plan: str, times: float) -> list[Section]:
+def attack_detail_sections(curves: Sequence[CurveRecord], plan: str, times: float) -> list[doc.Section]:
     """Build the sections beyond the accuracies; none for records without details or checks.
 
     Args:
@@ -61,7 +51,7 @@ def stages_not_made(curve: CurveRecord) -> set[str]:
     return {name for name, count in zip(curve.attacks, took, strict=True) if name in needy and not count}
 
 
-def _by_attack(known: _Known, plan: str) -> Section:
+def _by_attack(known: _Known, plan: str) -> doc.Section:
     first = known[0][0]
     rows = [row for row, epsilon in enumerate(first.epsilons) if epsilon > 0] or [0]
     sums = np.sum([details.taken for _, details in known], axis=(0, 1))
@@ -78,14 +68,13 @@ def _by_attack(known: _Known, plan: str) -> Section:
         )
         for curve, details in known
     }
-    blocks: list[Block] = [
-        Figure(
+    blocks: list[doc.Block] = [
+        doc.Figure(
             draw.later(
                 draw.taken_by_attack,
                 counts if len(known) > 1 else {"": counts[first.recipe]},
                 [f"ε = {words}" for words in budgets],
                 names,
-                width=760,
             ),
             f"Images by the attack that fooled them, {by_budget}. An image counts for the attack that found "
             f"its smallest perturbation.{nothing}",
@@ -94,27 +83,26 @@ def _by_attack(known: _Known, plan: str) -> Section:
         )
     ]
     for curve, details in known:
-        columns, rows_of_it = _across(
-            ["wrong without attack", *names, "not fooled"], budgets, counts[curve.recipe]
-        )
-        table = Table(
-            columns,
-            rows_of_it,
+        table = doc.Table(
+            *_across(["wrong without attack", *names, "not fooled"], budgets, counts[curve.recipe]),
             f"Outcomes of the {_counted(curve, details)} {by_budget}.",
             key=f"taken-table-{plan}-{curve.recipe}",
         )
-        blocks.append(table if len(known) == 1 else Details(f"{curve.recipe} in numbers", [table]))
-    return Section("Which attack fooled which images", blocks)
+        blocks.append(table if len(known) == 1 else doc.Details(f"{curve.recipe} in numbers", [table]))
+    return doc.Section("Which attack fooled which images", blocks)
 
 
 def _across(
     parts: Sequence[str], budgets: Sequence[str], counts: NDArray[np.int_]
-) -> tuple[list[Column], list[list[CellValue]]]:
+) -> tuple[list[doc.Column | str], list[list[doc.CellValue]]]:
     """Lay out counts (budgets, parts): one column per budget, or per part if there are many budgets."""
     title, heads, names, numbers = "images", budgets, parts, counts.T
     if len(budgets) > _BUDGETS_ACROSS:
         title, heads, names, numbers = "ε", parts, budgets, counts
-    columns = [Column(title, align="left"), *[Column(words, align="right", format=",") for words in heads]]
+    columns: list[doc.Column | str] = [
+        title,
+        *[doc.Column(words, align="right", format=",") for words in heads],
+    ]
     return columns, [[name, *row] for name, row in zip(names, numbers.tolist(), strict=True)]
 
 
@@ -144,7 +132,7 @@ def _is_informative(curve: CurveRecord, details: AttackDetailsRecord) -> bool:
     return float(found[sizes < _USED_UP * allowed].sum()) >= _INFORMATIVE * float(found.sum())
 
 
-def _by_size(known: _Known, plan: str, times: float) -> Section:
+def _by_size(known: _Known, plan: str, times: float) -> doc.Section:
     first = known[0][0]
     largest = epsilon_words(first.epsilons[-1])
     curves = {}
@@ -157,17 +145,18 @@ def _by_size(known: _Known, plan: str, times: float) -> Section:
         )
     unit = "in 1/255" if times > 1 else "pixels from 0 to 1"
     key = f"sizes-{plan}"
-    return Section(
+    return doc.Section(
         "Perturbation sizes",
         [
-            Paragraph((*[f"{_median_words(*each, times)} " for each in known], "See ", Reference(key), ".")),
-            Figure(
+            doc.Paragraph(
+                (*[f"{_median_words(*each, times)} " for each in known], "See ", doc.Reference(key), ".")
+            ),
+            doc.Figure(
                 draw.later(
                     draw.perturbation_sizes,
                     curves,
                     [epsilon * times for epsilon in first.epsilons if epsilon],
                     x_label=f"size of the perturbation ({norm_words(first.norm)}), {unit}",
-                    width=680,
                 ),
                 "Images misclassified after a perturbation of at most this size, the smallest found; at 0, "
                 "images misclassified without an attack. Dashed lines are the budgets. Smaller perturbations "
@@ -193,15 +182,17 @@ def _median_words(curve: CurveRecord, details: AttackDetailsRecord, times: float
     return f"Half of {whose} are fooled by a perturbation of {size:.3g}{gray} or less."
 
 
-def _by_class(known: _Known, plan: str) -> Section:
-    blocks: list[Block] = []
+def _by_class(known: _Known, plan: str) -> doc.Section:
+    blocks: list[doc.Block] = []
     for curve, details in known:
         own = _class_blocks(curve, details, f"{plan}-{curve.recipe}")
-        blocks += own if len(known) == 1 else [own[0], Details(f"{curve.recipe}, class by class", own[1:])]
-    return Section("Class by class", blocks)
+        blocks += (
+            own if len(known) == 1 else [own[0], doc.Details(f"{curve.recipe}, class by class", own[1:])]
+        )
+    return doc.Section("Class by class", blocks)
 
 
-def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) -> list[Block]:
+def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) -> list[doc.Block]:
     images, clean, robust = (np.array(each) for each in _class_counts(details))
     known = np.flatnonzero(images)
     order = known[np.lexsort((clean[known] / images[known], robust[known] / images[known]))]
@@ -211,8 +202,8 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
     models = f", summed over {details.models} models" if details.models > 1 else ""
     written = " and in images" if len(details.classes) <= _COUNTS_UP_TO else ""
     return [
-        Paragraph(_class_words(curve, details, order)),
-        Figure(
+        doc.Paragraph(_class_words(curve, details, order)),
+        doc.Figure(
             draw.later(
                 draw.dumbbells,
                 [details.classes[place] for place in drawn],
@@ -225,14 +216,14 @@ def _class_blocks(curve: CurveRecord, details: AttackDetailsRecord, key: str) ->
             f"For each class a ring and a dot: accuracy of {curve.recipe} without and under attack.",
             key=f"classes-{key}",
         ),
-        Figure(
+        doc.Figure(
             draw.later(draw.confusion_matrix, np.array(details.becomes), details.classes),
             f"Predictions of {curve.recipe} at ε = {largest} for the images that it classifies correctly "
             f"without attack, in % of each row{written}{models}. The diagonal is not fooled.",
             f"Matrix of the class against the class predicted under attack, for {curve.recipe}.",
             key=f"becomes-{key}",
         ),
-        Details("Numbers by class", [_class_table(curve, details, order, key)]),
+        doc.Details("Numbers by class", [_class_table(curve, details, order, key)]),
     ]
 
 
@@ -242,17 +233,17 @@ def _class_counts(details: AttackDetailsRecord) -> tuple[list[int], list[int], l
 
 def _class_table(
     curve: CurveRecord, details: AttackDetailsRecord, order: NDArray[np.int_], key: str
-) -> Table:
-    rows: list[list[CellValue]] = []
+) -> doc.Table:
+    rows: list[list[doc.CellValue]] = []
     for place in order:
         images, clean, robust = (each[place] for each in _class_counts(details))
         shares = [number(count / images, POINTS) for count in (clean, robust)]
         rows.append([details.classes[place], images, clean, robust, *shares])
-    return Table(
+    return doc.Table(
         [
-            Column("class", align="left"),
-            *[Column(title, format=",") for title in ("images", "correct", "correct under attack")],
-            *[Column(title, align="right") for title in ("accuracy, %", "under attack, %")],
+            "class",
+            *[doc.Column(title, format=",") for title in ("images", "correct", "correct under attack")],
+            *doc.right("accuracy, %", "under attack, %"),
         ],
         rows,
         f"Accuracy of {curve.recipe} by class without attack and at "

@@ -3,21 +3,16 @@
 from collections.abc import Sequence
 
 from foolscope.experiments.parts.attacks.records import CurveRecord, MaskingRecord
-from foolscope.reports.document import Block, Cell, Column, Details, Paragraph, Section, Table
+from foolscope.reports import document as doc
 from foolscope.reports.phrases import join_words, one_or_many
 
 __all__ = ["masking_section"]
 
 
-def masking_section(curves: Sequence[CurveRecord], plan: str) -> Section:
-    """Say which signs of masked gradients were seen, and tabulate all of them.
-
-    Args:
-        curves: of one plan, those with checks.
-        plan: its name, for the keys.
-    """
-    blocks: list[Block] = [
-        Paragraph(
+def masking_section(curves: Sequence[CurveRecord], plan: str) -> doc.Section:
+    """Say which signs of masked gradients were seen with one plan of attack, and tabulate all of them."""
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             "An attack may fail because the model is robust, or because its gradients vanish, are random or "
             "misleading (masked gradients). Such a model is not robust: another attack will fool it. "
             f"{_seen_words(curves)}"
@@ -25,8 +20,8 @@ def masking_section(curves: Sequence[CurveRecord], plan: str) -> Section:
     ]
     for curve in curves:
         table = _table(curve, f"masking-{plan}-{curve.recipe}")
-        blocks.append(table if len(curves) == 1 else Details(f"Checks of {curve.recipe}", [table]))
-    return Section("Masked gradients", blocks)
+        blocks.append(table if len(curves) == 1 else doc.Details(f"Checks of {curve.recipe}", [table]))
+    return doc.Section("Masked gradients", blocks)
 
 
 def _seen_words(curves: Sequence[CurveRecord]) -> str:
@@ -52,19 +47,23 @@ def _seen_words(curves: Sequence[CurveRecord]) -> str:
     return " ".join(said)
 
 
-def _table(curve: CurveRecord, key: str) -> Table:
+def _table(curve: CurveRecord, key: str) -> doc.Table:
     ordered = sorted(curve.checks, key=lambda each: (not each.seen, not each.is_serious))
-    return Table(
-        [Column("sign", align="left"), Column("seen?", align="left"), Column("finding", align="left")],
-        [[Cell(each.name, emphasis=each.seen > 0), _seen_cell(each), each.sentence] for each in ordered],
+    return doc.Table(
+        [
+            "sign",
+            "seen?",
+            "finding",
+        ],
+        [[doc.Cell(each.name, emphasis=each.seen > 0), _seen_cell(each), each.sentence] for each in ordered],
         f"Signs of masked gradients in {curve.recipe}.",
         key=key,
     )
 
 
-def _seen_cell(record: MaskingRecord) -> Cell:
+def _seen_cell(record: MaskingRecord) -> doc.Cell:
     if not record.seen:
-        return Cell("not\u00a0seen")
+        return doc.Cell("not\u00a0seen")
     part = f" in {record.seen} of {record.models} models" if record.models > 1 else ""
     harmless = "" if record.is_serious else ", harmless here"
-    return Cell(f"seen{part}{harmless}", emphasis=True, tone="bad" if record.is_serious else "caution")
+    return doc.Cell(f"seen{part}{harmless}", emphasis=True, tone="bad" if record.is_serious else "caution")

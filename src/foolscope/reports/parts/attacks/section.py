@@ -5,25 +5,14 @@ from collections.abc import Sequence
 from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.wording.fields import norm_words
 from foolscope.experiments.wording.sentences import POINTS
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    Block,
-    CellValue,
-    Column,
-    Figure,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-)
 from foolscope.reports.parts.attacks.details import attack_detail_sections, stages_not_made
+from foolscope.reports.parts.part import doubt_notices
 from foolscope.reports.phrases import (
     attack_words,
     count_words,
     epsilon_words,
-    full_stop,
     join_words,
     one_or_many,
     threat_words,
@@ -34,7 +23,7 @@ from foolscope.reports.phrases import (
 __all__ = ["attack_blocks"]
 
 
-def attack_blocks(curves: Sequence[CurveRecord], classes: int) -> list[Block]:
+def attack_blocks(curves: Sequence[CurveRecord], classes: int) -> list[doc.Block]:
     """Show a figure and a table for each plan of attack, in a subsection each where there are several."""
     plans = list(dict.fromkeys(curve.attack for curve in curves))
     blocks = {
@@ -42,19 +31,19 @@ def attack_blocks(curves: Sequence[CurveRecord], classes: int) -> list[Block]:
     }
     if len(plans) == 1:
         return blocks[plans[0]]
-    return [Section(f"Attack {plan}", own) for plan, own in blocks.items()]
+    return [doc.Section(f"Attack {plan}", own) for plan, own in blocks.items()]
 
 
-def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list[Block]:
+def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list[doc.Block]:
     first = curves[0]
     largest = first.epsilons[-1]
     forwards = sum(curve.forward_count for curve in curves)
     backwards = sum(curve.backward_count for curve in curves)
     several = len(first.epsilons) > 1  # a figure of one budget would repeat the table
-    figure: list[Block] = [_figure(curves, plan, classes)] if several else []
-    in_figure = (Reference(f"robust-{plan}"), " and ") if several else ()
-    blocks: list[Block] = [
-        Paragraph(
+    figure: list[doc.Block] = [_figure(curves, plan, classes)] if several else []
+    in_figure = (doc.Reference(f"robust-{plan}"), " and ") if several else ()
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             (
                 "The budget ε is how far an attacker may move an image whose pixels go from 0 (black) to 1 "
                 f"(white), here in the norm {norm_words(first.norm)}: an attack with "
@@ -62,21 +51,19 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
                 f"An image counts as correct only if it withstands {_attack_words(first)}. "
                 "A stronger attack may fool more images, so the accuracies in ",
                 *in_figure,
-                Reference(f"robust-table-{plan}"),
+                doc.Reference(f"robust-table-{plan}"),
                 " are upper bounds.",
             )
         ),
         *figure,
         _table(curves, plan),
-        Paragraph(
+        doc.Paragraph(
             f"{_attacked_words(curves)} {_clean_words(curves)}It took {count_words(forwards)} forward and "
             f"{count_words(backwards)} backward passes, counted per image."
         ),
     ]
     for curve in curves:
-        blocks += [
-            Notice((Strong(f"Doubt about {curve.recipe}:"), f" {full_stop(doubt)}")) for doubt in curve.doubts
-        ]
+        blocks += doubt_notices(curve.doubts, curve.recipe)
     return [*blocks, *attack_detail_sections(curves, plan, _unit(curves)[0])]
 
 
@@ -127,7 +114,7 @@ def _unit(curves: Sequence[CurveRecord]) -> tuple[float, str]:
     )
 
 
-def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
+def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> doc.Figure:
     times, x_label = _unit(curves)
     bands = {
         curve.recipe: draw.Band(
@@ -135,7 +122,7 @@ def _figure(curves: Sequence[CurveRecord], plan: str, classes: int) -> Figure:
         )
         for curve in curves
     }
-    return Figure(
+    return doc.Figure(
         draw.later(
             draw.line_panels,
             [epsilon * times for epsilon in curves[0].epsilons],
@@ -171,8 +158,8 @@ def _has_intervals(curves: Sequence[CurveRecord]) -> bool:
     return any(low is not None for curve in curves for low in curve.low)
 
 
-def _table(curves: Sequence[CurveRecord], plan: str) -> Table:
-    rows: list[list[CellValue]] = [
+def _table(curves: Sequence[CurveRecord], plan: str) -> doc.Table:
+    rows: list[list[doc.CellValue]] = [
         [
             epsilon_words(epsilon),
             *[
@@ -183,8 +170,8 @@ def _table(curves: Sequence[CurveRecord], plan: str) -> Table:
         for place, epsilon in enumerate(curves[0].epsilons)
     ]
     bands = " and as bands" if len(rows) > 1 else ""
-    return Table(
-        [Column("ε", align="right"), *[Column(f"{curve.recipe}, %", align="right") for curve in curves]],
+    return doc.Table(
+        doc.right("ε", *(f"{curve.recipe}, %" for curve in curves)),
         rows,
         "Accuracy under attack, by budget.",
         note=f"In brackets{bands}: {_interval_words(curves)}." if _has_intervals(curves) else "",

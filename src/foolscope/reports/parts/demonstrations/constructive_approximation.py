@@ -1,8 +1,8 @@
 """Constructive approximation in reports: the guarantee, the hidden units, and trained networks."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words
 
@@ -18,7 +18,7 @@ def sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[doc.Block]:
     """Explain and show the construction and its cost."""
     settings, stated = record.settings, record.data["stated"]
     ratios = {
@@ -52,7 +52,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "need fewer units."
     )
     costs = {"on the line": record.data["line"], "in the plane": record.data["plane"]}
-    figure = Figure(
+    figure = doc.Figure(
         draw.later(draw.approximation, stated, costs),
         f"Left: {stated['name']}, with a network of {stated['hidden_units']} hidden units and constructed "
         f"weights, and ε = {stated['epsilon']:.3g}. Right: hidden units against t/ε, with the measured error "
@@ -61,7 +61,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "lines.",
         key=f"approximation-{record.name}",
     )
-    return [Paragraph(pieces), Paragraph(cost), figure, Paragraph(trained)]
+    return [doc.Paragraph(pieces), doc.Paragraph(cost), figure, doc.Paragraph(trained)]
 
 
 def _share(record: DemonstrationRecord, name: str) -> str:

@@ -1,8 +1,8 @@
 """The demonstration of a curve fitted by gradient descent, in a report."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import one_or_many
 
@@ -26,7 +26,7 @@ def sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[doc.Block]:
     """Explain and show a fitted curve."""
     settings, data = record.settings, record.data
     text = (
@@ -41,7 +41,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "The loss is quadratic in w and b, so one system of linear equations gives its minimum, with which "
         "the descent is compared."
     )
-    figure = Figure(
+    figure = doc.Figure(
         draw.later(
             draw.fitted_curve,
             (data["x"], data["heights"]),
@@ -58,4 +58,4 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "Points with a fitted curve through them, and a falling curve of the loss by step.",
         key=f"fit-{record.name}",
     )
-    return [Paragraph(text), figure]
+    return [doc.Paragraph(text), figure]

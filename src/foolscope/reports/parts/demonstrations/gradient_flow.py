@@ -1,8 +1,8 @@
 """Gradients through time in reports: the bound, vanishing, exploding, and remedies."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words
 
@@ -19,7 +19,7 @@ def sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[doc.Block]:
     """Explain and show the gradients by time step."""
     settings = record.settings
     bound = (
@@ -44,9 +44,9 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"cell to that at its last depends on the bias of the forget gate: {join_words(gates)}."
     )
     return [
-        Paragraph(bound),
-        Paragraph(cures),
-        Figure(
+        doc.Paragraph(bound),
+        doc.Paragraph(cures),
+        doc.Figure(
             draw.later(draw.gradient_flow, _panels(record, "panels")),
             "The norm of the loss\u2019s gradient with respect to the state after each time step, "
             "divided by the last, at initialization. Dashed: the bound. The state of the LSTM is its cell. "
@@ -55,8 +55,8 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
             "for tanh.",
             key=f"flow-{record.name}",
         ),
-        Paragraph(_training(record)),
-        Figure(
+        doc.Paragraph(_training(record)),
+        doc.Figure(
             draw.later(draw.gradient_flow, _panels(record, "trained_panels")),
             f"The same after {settings['training_steps']} steps of training. First seed.",
             "Curves over the time steps on a logarithmic axis; diverged runs are named.",

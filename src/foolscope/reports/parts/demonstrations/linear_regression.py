@@ -1,8 +1,8 @@
 """The demonstration of linear regression against its stability bound, in a report."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import join_words, one_or_many
 
@@ -23,7 +23,7 @@ def sentence(record: DemonstrationRecord) -> str:
     return f"The stability bound 2/λ_max is {mean_text(record, 'bound')}: {join_words(said)}."
 
 
-def blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[doc.Block]:
     """Explain and show the descents at every rate, with the bound and the closed form."""
     settings, data = record.settings, record.data
     deviations = join_words([f"{each:g}" for each in settings["deviations"]])
@@ -45,7 +45,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"{settings['steps']:,}; at 1.01 of it the final loss is {mean_text(record, 'growth_above')} times "
         "the lowest. A descent stops when its loss exceeds a million times the initial one."
     )
-    figure = Figure(
+    figure = doc.Figure(
         draw.later(
             draw.descent_curves,
             {
@@ -63,4 +63,4 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "Curves of the loss by step, one for each learning rate.",
         key=f"descents-{record.name}",
     )
-    return [Paragraph(explanation), Paragraph(curvature), figure]
+    return [doc.Paragraph(explanation), doc.Paragraph(curvature), figure]

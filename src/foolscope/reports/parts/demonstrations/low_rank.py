@@ -1,8 +1,8 @@
 """Low-rank factorization in reports: the minimum, gradient descent, and the saddle at the origin."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Figure, Paragraph
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 from foolscope.reports.phrases import one_or_many
 
@@ -20,7 +20,7 @@ def sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[doc.Block]:
     """Explain and show the factorization."""
     settings, data = record.settings, record.data
     problem = (
@@ -46,7 +46,7 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"{mean_text(record, 'factor_difference')} of their norm or more), and any two differ by a factor "
         f"H, up to {mean_text(record, 'factor_residual')}."
     )
-    figure = Figure(
+    figure = doc.Figure(
         draw.later(
             draw.descent_curves,
             {
@@ -61,4 +61,4 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         "Curves that fall in stages, each from a different start, to one common line.",
         key=f"factorization-{record.name}",
     )
-    return [Paragraph(problem), Paragraph(descent), figure]
+    return [doc.Paragraph(problem), doc.Paragraph(descent), figure]

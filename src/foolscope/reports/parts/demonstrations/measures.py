@@ -1,6 +1,6 @@
 """Formulas, numbers and ranges over seeds as text."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
 from foolscope.experiments.parts.measures import MeasureRecord
 
 __all__ = ["formula", "mean_text", "measure_text", "over_seeds"]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
 from foolscope.experiments.parts.measures import MeasureRecord
-from foolscope.reports.document import Block, CellValue, Column, Section, Table
+from foolscope.reports import document as doc
 from foolscope.reports.parts.demonstrations import (
     constructive_approximation,
     curve_fit,
@@ -19,7 +19,7 @@ from foolscope.reports.phrases import one_or_many
 
 __all__ = ["REPORT", "demonstration_section", "demonstration_sentence"]
 
-_Blocks = Callable[[DemonstrationRecord], list[Block]]
+_Blocks = Callable[[DemonstrationRecord], list[doc.Block]]
 _Sentence = Callable[[DemonstrationRecord], str]
 
 _KINDS: dict[str, tuple[str, _Blocks, _Sentence]] = {
@@ -37,10 +37,10 @@ _KINDS: dict[str, tuple[str, _Blocks, _Sentence]] = {
 """For each kind of demonstration: its title, the text and figures of its section, its opening sentence."""
 
 
-def demonstration_section(record: DemonstrationRecord) -> Section:
+def demonstration_section(record: DemonstrationRecord) -> doc.Section:
     """Build the section of one demonstration: the mathematics in words, figures, a table of measures."""
     title, blocks, _ = _KINDS[record.kind]
-    return Section(f"{title}: {record.name}", [*blocks(record), _table(record)])
+    return doc.Section(f"{title}: {record.name}", [*blocks(record), _table(record)])
 
 
 def demonstration_sentence(record: DemonstrationRecord) -> str:
@@ -48,15 +48,10 @@ def demonstration_sentence(record: DemonstrationRecord) -> str:
     return _KINDS[record.kind][2](record)
 
 
-def _table(record: DemonstrationRecord) -> Table:
+def _table(record: DemonstrationRecord) -> doc.Table:
     seeds = one_or_many(len(record.seeds), "seed")
-    return Table(
-        [
-            Column("measure"),
-            Column("name", align="left"),
-            Column("mean", align="right"),
-            Column("over the seeds", align="right"),
-        ],
+    return doc.Table(
+        ["measure", "name", *doc.right("mean", "over the seeds")],
         [_row(measure) for measure in record.measures],
         f"The measures of {record.name}, with {seeds}.",
         note=f'A claim names a measure as in metric = "measure:{record.name}.{record.measures[0].name}".',
@@ -64,7 +59,7 @@ def _table(record: DemonstrationRecord) -> Table:
     )
 
 
-def _row(measure: MeasureRecord) -> list[CellValue]:
+def _row(measure: MeasureRecord) -> list[doc.CellValue]:
     mean = None if measure.mean is None else measure_text(measure.mean)
     return [measure.words, measure.name, mean, over_seeds(measure)]
 

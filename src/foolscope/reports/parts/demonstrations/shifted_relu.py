@@ -1,8 +1,8 @@
 """The shifted ReLU in reports: with and without biases, and the graph of the sigmoid."""
 
-from foolscope.experiments.parts.demonstrations.records import DemonstrationRecord
+from foolscope.experiments.parts.demonstrations.kind import DemonstrationRecord
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Bullets, Figure, Paragraph, Strong
 from foolscope.reports.parts.demonstrations.measures import formula, mean_text
 
 __all__ = ["blocks", "sentence"]
@@ -17,7 +17,7 @@ def sentence(record: DemonstrationRecord) -> str:
     )
 
 
-def blocks(record: DemonstrationRecord) -> list[Block]:
+def blocks(record: DemonstrationRecord) -> list[doc.Block]:
     """Explain and show the conversion, the training, the loss without biases, the sigmoid's derivative."""
     settings = record.settings
     conversion = (
@@ -39,16 +39,16 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
     )
     items = [
         (
-            Strong(mean_text(record, "matched_difference")),
+            doc.Strong(mean_text(record, "matched_difference")),
             " with matched steps: the ReLU network takes the steps of the shifted one, by these equations. "
             "Training is the same in other coordinates.",
         ),
         (
-            Strong(mean_text(record, "held_difference")),
+            doc.Strong(mean_text(record, "held_difference")),
             " with equal steps, the offset and W₂ held fixed: the other parameters have equal gradients.",
         ),
         (
-            Strong(mean_text(record, "equal_difference")),
+            doc.Strong(mean_text(record, "equal_difference")),
             " with equal steps of all parameters: the networks move apart, because W₂ of the shifted network "
             "sees its hidden units with o added, and o moves too. Both learn: their final losses differ by "
             f"{mean_text(record, 'loss_difference')} times the initial loss.",
@@ -71,20 +71,20 @@ def blocks(record: DemonstrationRecord) -> list[Block]:
         f"is {formula('σ(1 − σ)')}, within {mean_text(record, 'sigmoid_error')} at 65 points from −8 to 8."
     )
     return [
-        Paragraph(conversion),
-        Paragraph(condition),
-        Bullets(items),
+        doc.Paragraph(conversion),
+        doc.Paragraph(condition),
+        doc.Bullets(items),
         _training(record),
-        Paragraph(without),
+        doc.Paragraph(without),
         _functions(record),
-        Paragraph(sigmoid),
+        doc.Paragraph(sigmoid),
         _graph(record),
     ]
 
 
-def _training(record: DemonstrationRecord) -> Figure:
+def _training(record: DemonstrationRecord) -> doc.Figure:
     curves = {each["name"]: (record.data["steps"], each["losses"]) for each in record.data["curves"]}
-    return Figure(
+    return doc.Figure(
         draw.later(draw.descent_curves, curves, title="Mean squared error"),
         "The loss by step from matched starts, both axes logarithmic: with matched steps the two networks "
         "coincide, with equal steps they move apart. First seed.",
@@ -93,13 +93,13 @@ def _training(record: DemonstrationRecord) -> Figure:
     )
 
 
-def _functions(record: DemonstrationRecord) -> Figure:
+def _functions(record: DemonstrationRecord) -> doc.Figure:
     picture = record.data["without_bias"]
     curves = {
         "max(t, o), without biases": draw.Band(picture["targets"]),
         "best of max(t, 0) without biases": draw.Band(picture["best"]),
     }
-    return Figure(
+    return doc.Figure(
         draw.later(
             draw.line_panels, picture["x"], {"Output": curves}, x_label="input x", width=680, height=300
         ),
@@ -110,8 +110,8 @@ def _functions(record: DemonstrationRecord) -> Figure:
     )
 
 
-def _graph(record: DemonstrationRecord) -> Figure:
-    return Figure(
+def _graph(record: DemonstrationRecord) -> doc.Figure:
+    return doc.Figure(
         draw.later(draw.computational_graph, record.data["nodes"], record.data["edges"]),
         "The computational graph of σ(x) at x = 1: in each box the value of the forward pass and the slope "
         "of the output with respect to it; on each edge the local slope.",

@@ -3,8 +3,8 @@
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
 from foolscope.inspection.answers.calibration import Calibration
 from foolscope.inspection.attribution import GradientPicture, InputGradients, Mean
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Column, Figure, Gallery, Panel, Paragraph, Reference, Table
 from foolscope.reports.parts.pictures import Arrays, viewable
 from foolscope.reports.phrases import one_or_many, with_interval
 
@@ -38,27 +38,27 @@ def calibration_sentence(record: Calibration) -> str:
     return f"{found}, above the 95 % quantile with perfect calibration, {highest}: the model is {kind}."
 
 
-def calibration_blocks(record: Calibration) -> list[Block]:
+def calibration_blocks(record: Calibration) -> list[doc.Block]:
     """Show confidence against accuracy, and the scores of the probabilities."""
     bins = record.bins
     return [
-        Paragraph(
+        doc.Paragraph(
             (
                 calibration_sentence(record),
                 " Confidence is the probability of the predicted class, the softmax of the logits. ",
-                Reference("reliability"),
+                doc.Reference("reliability"),
                 " shows each bin; below the diagonal, the model is overconfident.",
             )
         ),
-        Figure(
+        doc.Figure(
             draw.later(draw.reliability, bins),
             f"Reliability in {len(bins)} bins of confidence (Guo et al. 2017, arXiv:1706.04599, section 2), "
             "with Wilson's 95 % intervals; below, the share of the images in each.",
             "Accuracy against confidence beside the diagonal.",
             key="reliability",
         ),
-        Table(
-            [Column("score"), Column("value", align="right"), Column("perfect model", align="right")],
+        doc.Table(
+            ["score", *doc.right("value", "perfect model")],
             [
                 [
                     f"expected calibration error, {len(bins)} bins, points",
@@ -115,10 +115,10 @@ def edge_words(gradient: str, own: Mean, other: Mean | None, difference: Mean | 
     )
 
 
-def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[Block]:
+def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[doc.Block]:
     """Show gradients beside images and edges, with their correlation."""
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             f"{edges_sentence(record)} Correlations are Pearson's over the pixels, between the gradient's "
             "magnitude summed over channels and Sobel's edge strength; means over images with 95 % t "
             "intervals. The other image is drawn at random and is the control: objects are centered, so any "
@@ -128,13 +128,13 @@ def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[Block]
     flat = record.images - record.counted
     if flat:
         blocks.append(
-            Paragraph(f"{one_or_many(flat, 'image')} without a gradient or without edges are skipped.")
+            doc.Paragraph(f"{one_or_many(flat, 'image')} without a gradient or without edges are skipped.")
         )
     for kind, pictures in (("correctly", record.right), ("incorrectly", record.wrong)):
         rows = [row for each in pictures if (row := _triple(each, arrays))]
         if rows:
             blocks.append(
-                Gallery(
+                doc.Gallery(
                     rows,
                     f"The first images that are classified {kind}. In each triple: the image, the magnitude "
                     "of the gradient with respect to its pixels (white above the 99 % quantile), and the "
@@ -145,15 +145,15 @@ def input_gradient_blocks(record: InputGradients, arrays: Arrays) -> list[Block]
     return blocks
 
 
-def _triple(record: GradientPicture, arrays: Arrays) -> list[Panel]:
+def _triple(record: GradientPicture, arrays: Arrays) -> list[doc.Panel]:
     if any(key not in arrays for key in (record.image, record.gradient, record.edges)):
         return []
     taken = "correct" if record.label == record.predicted else f"predicted {record.predicted}"
     said = [] if record.correlation is None else [f"correlation {number(record.correlation, PLAIN)}"]
     return [
-        Panel(viewable(arrays[record.image]), f"label {record.label}", [taken]),
-        Panel(arrays[record.gradient], "|gradient|", said),
-        Panel(arrays[record.edges], "edges"),
+        doc.Panel(viewable(arrays[record.image]), f"label {record.label}", [taken]),
+        doc.Panel(arrays[record.gradient], "|gradient|", said),
+        doc.Panel(arrays[record.edges], "edges"),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.wording.sentences import POINTS, number
-from foolscope.reports.document import Block, Bullets, Document, Notice, Section
+from foolscope.reports import document as doc
 from foolscope.reports.parts.inspections.answers import (
     calibration_blocks,
     calibration_sentence,
@@ -45,33 +45,22 @@ def inspection_sentences(record: ModelInspection) -> list[str]:
     return said
 
 
-def inspection_document(record: ModelInspection, arrays: Arrays) -> Document:
-    """Build the report of the inspection of one model.
-
-    Args:
-        record: the inspection.
-        arrays: the pixels and weights that it names by key.
-    """
-    doubts: list[Block] = [Notice(doubt) for doubt in record.doubts]
-    lead = [*doubts, Bullets([*inspection_sentences(record), *record.notes])]
+def inspection_document(record: ModelInspection, arrays: Arrays) -> doc.Document:
+    """Build the report of the inspection of one model, with the pixels and weights that it names by key."""
+    found = doc.Bullets([*inspection_sentences(record), *record.notes])
     facts = [(name.capitalize(), value) for name, value in record.facts.items() if value]
-    return Document(
+    return doc.Document(
         f"Inside {record.name}",
         "How does the model answer, and what have its layers learned?",
-        lead=lead,
+        lead=[*(doc.Notice(doubt) for doubt in record.doubts), found],
         sections=inspection_sections(record, arrays),
         facts=[*facts, ("Images", f"{record.images:,}")],
     )
 
 
-def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[Section]:
-    """Build one section for each part of a model that was inspected.
-
-    Args:
-        record: the inspection.
-        arrays: the pixels and weights that it names by key.
-    """
-    blocks: dict[str, list[Block]] = {}
+def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Section]:
+    """Build one section for each part of a model that was inspected."""
+    blocks: dict[str, list[doc.Block]] = {}
     if record.confusion is not None:
         confusion = record.confusion
         blocks["Mistakes"] = matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record))
@@ -89,7 +78,7 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[Section
         blocks["Spectra"] = spectrum_blocks(record)
     if record.compression:
         blocks["At lower ranks"] = compression_blocks(record)
-    return [Section(title, each) for title, each in blocks.items() if each]
+    return [doc.Section(title, each) for title, each in blocks.items() if each]
 
 
 def _image(record: ModelInspection) -> str:

@@ -12,18 +12,8 @@ from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filters
 from foolscope.inspection.layers.weights import WeightHistogram
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import (
-    Block,
-    Cell,
-    Column,
-    Figure,
-    Gallery,
-    Panel,
-    Paragraph,
-    Reference,
-    Table,
-)
 from foolscope.reports.parts.pictures import Arrays, viewable
 from foolscope.reports.phrases import one_or_many
 
@@ -69,10 +59,10 @@ def significant(value: float | None) -> str | None:
     return None if value is None else f"{value:.3g}".replace("-", "−")
 
 
-def filter_blocks(record: Filters, arrays: Arrays) -> list[Block]:
+def filter_blocks(record: Filters, arrays: Arrays) -> list[doc.Block]:
     """Show the filters of the first layer."""
     panels = [
-        Panel(_signed(arrays[each.key]), f"unit {each.unit}", [f"norm {each.norm:.2f}"])
+        doc.Panel(_signed(arrays[each.key]), f"unit {each.unit}", [f"norm {each.norm:.2f}"])
         for each in record.shown
         if each.key in arrays
     ]
@@ -90,7 +80,7 @@ def filter_blocks(record: Filters, arrays: Arrays) -> list[Block]:
         else f"the {len(panels)} of {record.total} units with the largest norm"
     )
     return [
-        Gallery(
+        doc.Gallery(
             rows,
             f"Weights of the first layer, {record.layer}: {which}. Each unit sees {sees}. Mid-gray is zero; "
             "white and black are plus and minus the largest magnitude of the unit.",
@@ -120,42 +110,40 @@ def _spikes(layers: Sequence[str]) -> str:
     return f"More than twice that, a spike at zero: {', '.join(layers)}."
 
 
-def weight_blocks(records: Sequence[WeightHistogram]) -> list[Block]:
+def weight_blocks(records: Sequence[WeightHistogram]) -> list[doc.Block]:
     """Show the distribution of the weights of each layer."""
     shown = spread(records, _PANELS)
     part = "" if len(shown) == len(records) else f", {len(shown)} of {len(records)} layers"
     return [
-        Paragraph(
+        doc.Paragraph(
             (
                 weights_sentence(records),
                 " A weight is near zero if its magnitude is below a tenth of the layer's root mean square, "
                 "so the fraction depends on the shape of the distribution and not on its scale (",
-                Reference("weights-figure"),
+                doc.Reference("weights-figure"),
                 ", ",
-                Reference("weights"),
+                doc.Reference("weights"),
                 "); for a Laplace distribution it would be 13.2 %.",
             )
         ),
-        Figure(
+        doc.Figure(
             draw.later(draw.weight_histograms, shown),
             f"Histograms of the weights of each layer{part}, without biases and scales; the zone near zero "
             "is marked.",
             "One histogram for each layer.",
             key="weights-figure",
         ),
-        Table(
+        doc.Table(
             [
-                Column("layer"),
-                Column("weights", align="right", format=","),
-                Column("near zero, %", align="right"),
-                Column("root mean square", align="right"),
-                Column("largest", align="right"),
+                "layer",
+                doc.Column("weights", align="right", format=","),
+                *doc.right("near zero, %", "root mean square", "largest"),
             ],
             [
                 [
                     each.layer,
                     each.count,
-                    Cell(number(each.near_zero, POINTS), emphasis=each.near_zero > _NOTABLE),
+                    doc.Cell(number(each.near_zero, POINTS), emphasis=each.near_zero > _NOTABLE),
                     significant(each.root_mean_square),
                     significant(each.largest),
                 ]
@@ -202,23 +190,23 @@ def time_sentence(record: TimeFlow) -> str:
     )
 
 
-def flow_blocks(record: ModelInspection) -> list[Block]:
+def flow_blocks(record: ModelInspection) -> list[doc.Block]:
     """Show the gradient by layer, and by time step where there are steps."""
     layers = learned_layers(record.flow)
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             (
                 flow_sentence(record),
                 " Norms with respect to a layer's output are means over ",
                 f"{one_or_many(record.flow_images, 'image')}; those with respect to its weights are of the "
                 "mean cross-entropy, also relative to the norm of the weights (",
-                Reference("flow-figure"),
+                doc.Reference("flow-figure"),
                 ", ",
-                Reference("flow"),
+                doc.Reference("flow"),
                 ").",
             )
         ),
-        Figure(
+        doc.Figure(
             draw.later(draw.layer_gradients, layers),
             "Norm of the loss's gradient with respect to each layer's output, and with respect to its "
             "weights relative to their norm, from the images at the top to the logits; layers without "
@@ -226,13 +214,8 @@ def flow_blocks(record: ModelInspection) -> list[Block]:
             "Points on logarithmic axes, one row for each layer.",
             key="flow-figure",
         ),
-        Table(
-            [
-                Column("layer"),
-                Column("‖∂L/∂output‖", align="right"),
-                Column("‖∂L/∂w‖", align="right"),
-                Column("‖∂L/∂w‖ / ‖w‖", align="right"),
-            ],
+        doc.Table(
+            ["layer", *doc.right("‖∂L/∂output‖", "‖∂L/∂w‖", "‖∂L/∂w‖ / ‖w‖")],
             [
                 [
                     each.layer,
@@ -249,15 +232,15 @@ def flow_blocks(record: ModelInspection) -> list[Block]:
     return [*blocks, *(_time_blocks(record.time_flow) if record.time_flow else [])]
 
 
-def _time_blocks(record: TimeFlow) -> list[Block]:
+def _time_blocks(record: TimeFlow) -> list[doc.Block]:
     lines = {"hidden state": draw.FlowLine(record.hidden, None if record.cell else record.spectral_norm)}
     if record.cell is not None:
         lines["cell"] = draw.FlowLine(record.cell)
     bounded = record.cell is None and record.spectral_norm is not None
     bound = f" Dashed: the bound from the spectral norm {record.spectral_norm:.3g} of w." if bounded else ""
     return [
-        Paragraph((time_sentence(record), " ", Reference("time-figure"), " shows each step.")),
-        Figure(
+        doc.Paragraph((time_sentence(record), " ", doc.Reference("time-figure"), " shows each step.")),
+        doc.Figure(
             draw.later(draw.gradient_flow, {"By time step": lines}, width=600),
             "Norm of the loss's gradient with respect to the state at each time step, relative to the last."
             + bound,

@@ -5,67 +5,47 @@ import math
 from foolscope.experiments.parts.inspections.records import StudyInspection
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
 from foolscope.inspection.attribution import Mean
-from foolscope.reports.document import (
-    Block,
-    Bullets,
-    CellValue,
-    Column,
-    Notice,
-    Paragraph,
-    Reference,
-    Section,
-    Strong,
-    Table,
-)
+from foolscope.reports import document as doc
 from foolscope.reports.numbering import prefixed
 from foolscope.reports.parts.inspections.answers import edge_words
 from foolscope.reports.parts.inspections.inspection import inspection_sections
-from foolscope.reports.parts.part import PartReport
+from foolscope.reports.parts.part import PartReport, doubt_notices, doubt_sentences
 from foolscope.reports.parts.pictures import Arrays
-from foolscope.reports.phrases import full_stop, one_or_many, with_interval
+from foolscope.reports.phrases import one_or_many, with_interval
 
 __all__ = ["REPORT", "inspected_section", "inspected_sentence"]
 
 
-def inspected_section(record: StudyInspection, arrays: Arrays) -> Section:
-    """Build the section of one inspection: measures over the seeds, then the parts of the first model.
-
-    Args:
-        record: the inspection.
-        arrays: pixels and weights of the whole study by key.
-    """
+def inspected_section(record: StudyInspection, arrays: Arrays) -> doc.Section:
+    """Build the section of one inspection: measures over the seeds, then the parts of the first model."""
     several = len(record.seeds) > 1
     images = one_or_many(record.first.images, "test image")
     models = f"The models of {len(record.seeds)} seeds were" if several else "One model was"
     said = inspected_sentence(record)
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             (
                 f"{models} inspected on the first {images}. {f'{said} ' if said else ''}",
-                Reference(f"{record.prefix}measures"),
+                doc.Reference(f"{record.prefix}measures"),
                 " lists the measures" + (", means over the seeds." if several else "."),
             )
         ),
         _table(record),
+        *doubt_notices(record.doubts, record.recipe),
     ]
-    doubt = Strong(f"Doubt about {record.recipe}:")
-    blocks += [Notice((doubt, f" {full_stop(each)}")) for each in record.doubts]
-    own = {
-        key.removeprefix(record.prefix): array
-        for key, array in arrays.items()
-        if key.startswith(record.prefix)
-    }
+    prefix = record.prefix
+    own = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
     parts = inspection_sections(record.first, own)
     if several and parts:
         blocks.append(
-            Paragraph(
+            doc.Paragraph(
                 f"The rest is about the model of seed {record.seeds[0]}; intervals are over its images."
             )
         )
     blocks += prefixed(parts, record.prefix)
     if record.first.notes:
-        blocks.append(Bullets(record.first.notes))
-    return Section(f"Inside {record.recipe}: {record.name}", blocks)
+        blocks.append(doc.Bullets(record.first.notes))
+    return doc.Section(f"Inside {record.recipe}: {record.name}", blocks)
 
 
 def inspected_sentence(record: StudyInspection) -> str:
@@ -92,16 +72,16 @@ def _mean(record: StudyInspection, name: str) -> Mean | None:
     return Mean(mean=found.mean, low=found.low, high=found.high)
 
 
-def _table(record: StudyInspection) -> Table:
-    rows: list[list[CellValue]] = []
+def _table(record: StudyInspection) -> doc.Table:
+    rows: list[list[doc.CellValue]] = []
     for each in record.measures:
         bounds = (-1.0, 1.0) if each.name.startswith("edge_") else (0.0, math.inf)
         low, high = (None, None) if each.same else (each.low, each.high)
         rows.append([each.words, each.name, with_interval(each.mean, low, high, PLAIN, bounds)])
     seeds = one_or_many(len(record.seeds), "seed")
     in_brackets = "In brackets: 95 % intervals of the means over the seeds. " if len(record.seeds) > 1 else ""
-    return Table(
-        [Column("measure"), Column("name", align="left"), Column("mean", align="right")],
+    return doc.Table(
+        ["measure", "name", doc.Column("mean", align="right")],
         rows,
         f"Measures of the inspection {record.name} of {record.recipe}, {seeds}.",
         note=f"{in_brackets}A claim refers to a measure by its name: "
@@ -113,7 +93,5 @@ def _table(record: StudyInspection) -> Table:
 REPORT = PartReport[StudyInspection](
     sections=lambda records, shown: [inspected_section(each, shown.arrays) for each in records],
     sentences=lambda records, shown: [inspected_sentence(each) for each in records],
-    doubts=lambda records: [
-        f"{each.recipe}: {full_stop(doubt)}" for each in records for doubt in each.doubts
-    ],
+    doubts=doubt_sentences,
 )

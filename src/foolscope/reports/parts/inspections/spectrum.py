@@ -4,8 +4,8 @@ import numpy as np
 
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.wording.fields import norm_words
+from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.document import Block, Column, Figure, Paragraph, Reference, Table
 from foolscope.reports.parts.inspections.layers import spread
 from foolscope.reports.phrases import epsilon_words
 
@@ -14,7 +14,7 @@ __all__ = ["compression_blocks", "spectrum_blocks"]
 _CURVES = 8
 
 
-def spectrum_blocks(record: ModelInspection) -> list[Block]:
+def spectrum_blocks(record: ModelInspection) -> list[doc.Block]:
     """Show the singular values and ranks of each layer."""
     shown = spread(record.spectra, _CURVES)
     longest = max(len(each.singular_values) for each in shown)
@@ -29,18 +29,18 @@ def spectrum_blocks(record: ModelInspection) -> list[Block]:
         for each in shown
     }
     return [
-        Paragraph(
+        doc.Paragraph(
             (
                 "A layer multiplies by a matrix; its singular values are the gains along orthogonal "
                 "directions. The effective rank, the exponential of the entropy of their shares, is the "
                 "number of directions that matter (",
-                Reference("spectra"),
+                doc.Reference("spectra"),
                 ", ",
-                Reference("ranks"),
+                doc.Reference("ranks"),
                 ").",
             )
         ),
-        Figure(
+        doc.Figure(
             draw.later(
                 draw.line_panels,
                 np.arange(1, longest + 1),
@@ -59,15 +59,8 @@ def spectrum_blocks(record: ModelInspection) -> list[Block]:
             "One falling curve for each layer.",
             key="spectra",
         ),
-        Table(
-            [
-                Column("layer"),
-                Column("weights", align="right"),
-                Column("full rank", align="right"),
-                Column("effective rank", align="right"),
-                Column("rank of 99 % energy", align="right"),
-                Column("largest", align="right"),
-            ],
+        doc.Table(
+            ["layer", *doc.right("weights", "full rank", "effective rank", "rank of 99 % energy", "largest")],
             [
                 [
                     each.layer,
@@ -86,17 +79,17 @@ def spectrum_blocks(record: ModelInspection) -> list[Block]:
     ]
 
 
-def compression_blocks(record: ModelInspection) -> list[Block]:
+def compression_blocks(record: ModelInspection) -> list[doc.Block]:
     """Show accuracy, size and time at lower ranks."""
     rows = sorted(record.compression, key=lambda row: row.fraction)
     threat = f"PGD, {norm_words(record.norm)} {epsilon_words(record.epsilon)}"
-    blocks: list[Block] = [
-        Paragraph(
+    blocks: list[doc.Block] = [
+        doc.Paragraph(
             (
                 "Each weight matrix was replaced by its best approximation of a lower rank, which keeps the "
                 "largest singular values; where two factors have fewer entries than the matrix, they replace "
                 "it. ",
-                Reference("compression"),
+                doc.Reference("compression"),
                 f" shows the accuracy on {record.images:,} images.",
             )
         )
@@ -107,7 +100,7 @@ def compression_blocks(record: ModelInspection) -> list[Block]:
             f"under {threat}": draw.Band([100 * row.robust_accuracy for row in rows]),
         }
         blocks.append(
-            Figure(
+            doc.Figure(
                 draw.later(
                     draw.line_panels,
                     [100 * row.fraction for row in rows],
@@ -123,13 +116,11 @@ def compression_blocks(record: ModelInspection) -> list[Block]:
             )
         )
     blocks.append(
-        Table(
+        doc.Table(
             [
-                Column("fraction of the rank", align="right"),
-                Column("parameters", align="right", format=","),
-                Column("accuracy, %", align="right"),
-                Column(f"under {threat}, %", align="right"),
-                Column("ms per batch", align="right"),
+                doc.Column("fraction of the rank", align="right"),
+                doc.Column("parameters", align="right", format=","),
+                *doc.right("accuracy, %", f"under {threat}, %", "ms per batch"),
             ],
             [
                 [

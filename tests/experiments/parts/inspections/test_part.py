@@ -11,9 +11,8 @@ from scipy import stats
 from torch import nn
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.inspections import seeds as seeds_module
-from foolscope.experiments.parts.inspections.plan import InspectionPlan
-from foolscope.experiments.parts.inspections.seeds import inspected_record
+from foolscope.experiments.parts.inspections import part as seeds_module
+from foolscope.experiments.parts.inspections.part import InspectionPlan, inspected_record
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store

@@ -9,14 +9,9 @@ from claim_checks import refuse_wrong_claims
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.demonstrations import (
-    DEMONSTRATIONS,
-    Demonstration,
-    LowRank,
-    Outcome,
-    demonstrating,
-)
-from foolscope.experiments.parts.demonstrations.demonstrating import demonstrate
+from foolscope.experiments.parts.demonstrations import DEMONSTRATIONS, Demonstration, Outcome
+from foolscope.experiments.parts.demonstrations.low_rank import LowRank
+from foolscope.experiments.parts.demonstrations.part import demonstrate
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import as_toml, study_from
@@ -205,5 +200,5 @@ def test_a_study_of_demonstrations_alone_runs_and_is_reported(tmp_path):
 
 def test_progress_is_told(tmp_path):
     told = []
-    demonstrating.demonstrate(study().entries("demonstrations"), range(2), Store(tmp_path), told.append)
+    demonstrate(study().entries("demonstrations"), range(2), Store(tmp_path), told.append)
     assert [stage.done_fraction for stage in told] == [0.0, 0.5]

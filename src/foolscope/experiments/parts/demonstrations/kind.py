@@ -1,4 +1,4 @@
-"""The definition of a demonstration: settings, names of its measures, and a run for one seed."""
+"""The definition of a demonstration: settings, names of its measures, a run for one seed, and its record."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from foolscope.core.settings import Settings
+from foolscope.experiments.parts.measures import MeasureRecord
 
-__all__ = ["Demonstration", "DemonstrationSettings", "Outcome"]
+__all__ = ["Demonstration", "DemonstrationRecord", "DemonstrationSettings", "Outcome"]
 
 
 class DemonstrationSettings(Settings):
@@ -49,3 +50,18 @@ class Demonstration:
     measures: Callable[[Any], Mapping[str, str]]
     run: Callable[[Any, int], Outcome]
     version: int = 1
+
+
+class DemonstrationRecord(Settings):
+    """One demonstration of a study over its seeds."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    seeds: list[int]
+    measures: list[MeasureRecord]
+    data: dict[str, Any] = Field(description="what the figures are drawn from, of the first seed")
+
+    def measure(self, name: str) -> MeasureRecord:
+        """Return a measure by name."""
+        return next(measure for measure in self.measures if measure.name == name)
