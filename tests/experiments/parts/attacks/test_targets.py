@@ -1,4 +1,5 @@
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -59,7 +60,9 @@ def test_classes_that_are_not_there_are_refused(dataset, changes, message):
 
 def test_classes_are_checked_before_anything_is_trained(dataset):
     values = {"recipe": "one", "epsilon": 0.1, "attack": "fgsm"}
+    study = SimpleNamespace(recipes={"one": SimpleNamespace(dataset="animals")})
+    context = SimpleNamespace(study=study, session=SimpleNamespace(dataset={"animals": dataset}.get))
     for known in ({}, {"target": "second"}, {"source": "ant", "target": "cat"}):
-        check_classes(FoolingPlan.model_validate({**values, **known}), dataset)
+        check_classes(FoolingPlan.model_validate({**values, **known}), context)
     with pytest.raises(RecipeError, match="animals has no class 'truck'"):
-        check_classes(FoolingPlan.model_validate({**values, "source": "truck"}), dataset)
+        check_classes(FoolingPlan.model_validate({**values, "source": "truck"}), context)
