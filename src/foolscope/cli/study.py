@@ -11,6 +11,7 @@ from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
+from foolscope.reports.parts import PARTS
 from foolscope.verbs.study import study
 
 _EXAMPLES = """\b
@@ -58,5 +59,5 @@ def command(
     if as_json:
         click.echo(json.dumps(result.record.model_dump(mode="json"), indent=1))
         return
-    print_document(result.document, ["robust-table-*"])
+    print_document(result.document, [key for part in PARTS.values() for key in part.tables])
     click.echo(f"\nReport: {result.report}")

@@ -15,7 +15,7 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.attacks.part import attack_fields, over_trials
-from foolscope.experiments.parts.attacks.plans import AimedPlan, as_attack, ascending
+from foolscope.experiments.parts.attacks.plans import TargetedPlan, as_attack, ascending
 from foolscope.experiments.parts.attacks.stored import ATTACK_VERSION
 from foolscope.experiments.parts.attacks.targets import check_classes, targeted_images
 from foolscope.experiments.parts.part import Context, Entry, Part, Tell, finished
@@ -39,7 +39,7 @@ _MOST_STEPS = 1000  # every step of a traced attack is a number in the record
 Interval = tuple[float | None, float | None, float | None]
 
 
-class TracePlan(AimedPlan):
+class TracePlan(TargetedPlan):
     """One attack on the models of every seed, followed step by step, and what it does to the images."""
 
     name: str = Field(description='name in claims, as in metric = "success_rate:NAME@8/255"')

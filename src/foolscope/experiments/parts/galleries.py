@@ -6,7 +6,7 @@ from torch import Tensor
 
 from foolscope.attacks import run
 from foolscope.experiments.parts.attacks.part import attack_fields
-from foolscope.experiments.parts.attacks.plans import AimedPlan, as_attack
+from foolscope.experiments.parts.attacks.plans import TargetedPlan, as_attack
 from foolscope.experiments.parts.attacks.stored import StoredAttack
 from foolscope.experiments.parts.attacks.targets import check_classes, target_words, targeted_images
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
@@ -23,7 +23,7 @@ _SHOWN = 6
 _LINES = "The norms below a perturbation are for pixels from 0 to 255."
 
 
-class FoolingPlan(AimedPlan):
+class FoolingPlan(TargetedPlan):
     """A gallery of fooling images of one recipe's first model."""
 
     epsilon: str | float

@@ -59,6 +59,7 @@ class PartReport(Generic[RecordT]):
         verdicts: blocks that stand in the opening, below the claims.
         doubts: reasons not to trust the numbers, whole sentences.
         scale: how the differences are written that the part judges; None if it judges none.
+        tables: keys of the tables that a terminal shows; one that ends with "*" stands for all that begin so.
     """
 
     sections: Callable[[Sequence[RecordT], Shown], Sequence[doc.Section]]
@@ -66,3 +67,4 @@ class PartReport(Generic[RecordT]):
     verdicts: Callable[[Sequence[RecordT]], Sequence[doc.Block]] = _none
     doubts: Callable[[Sequence[RecordT]], Sequence[str]] = _none
     scale: Callable[[Sequence[RecordT]], Scale | None] = _no_scale
+    tables: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from foolscope.core.settings import Settings, one_line
 from foolscope.threats.norms import NORMS
 from foolscope.threats.threat import Threat
 
-__all__ = ["AimedPlan", "AttackPlan", "as_attack", "ascending", "attack_from"]
+__all__ = ["AttackPlan", "TargetedPlan", "as_attack", "ascending", "attack_from"]
 
 
 def _attack(value: Any) -> Any:
@@ -90,7 +90,7 @@ class AttackPlan(_Threatened):
         return ascending(self.norm, self.epsilons)
 
 
-class AimedPlan(_Threatened):
+class TargetedPlan(_Threatened):
     """One attack on one recipe, with the classes that it is about."""
 
     recipe: str
@@ -106,7 +106,7 @@ class AimedPlan(_Threatened):
     )
 
     @pydantic.model_validator(mode="after")
-    def _attack_and_classes_make_sense(self) -> "AimedPlan":
+    def _attack_and_classes_make_sense(self) -> "TargetedPlan":
         check_norm(as_attack(self.attack), self.norm)
         if self.source == self.target:
             raise ValueError(f"source and target are both {self.source!r}; aim at another class")

@@ -8,7 +8,7 @@ from torch import Tensor
 from foolscope.attacks import TARGETS
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.data import Dataset
-from foolscope.experiments.parts.attacks.plans import AimedPlan
+from foolscope.experiments.parts.attacks.plans import TargetedPlan
 from foolscope.experiments.parts.part import Context
 from foolscope.learning.evaluation import to_pixels
 
@@ -30,7 +30,7 @@ class TargetedImages:
     targets: Tensor | str | None
 
 
-def targeted_images(plan: AimedPlan, dataset: Dataset, count: int) -> TargetedImages:
+def targeted_images(plan: TargetedPlan, dataset: Dataset, count: int) -> TargetedImages:
     """Choose the first test images of the plan's source class that are not already of its target class.
 
     Args:
@@ -58,7 +58,7 @@ def targeted_images(plan: AimedPlan, dataset: Dataset, count: int) -> TargetedIm
     )
 
 
-def check_classes(plan: AimedPlan, context: Context) -> None:
+def check_classes(plan: TargetedPlan, context: Context) -> None:
     """Refuse source and target classes that the data set lacks, before anything is trained.
 
     Raises:

@@ -64,4 +64,5 @@ REPORT = PartReport[CurveRecord](
         for attack in dict.fromkeys(curve.attack for curve in curves)
     ],
     doubts=doubt_sentences,
+    tables=("robust-table-*",),
 )
