@@ -23,7 +23,7 @@ places = st.text(min_size=1).filter(lambda text: "\n" not in text)
 def test_what_is_parsed_is_written_again(
     head: str, name: str | None, quantity: str | None, at: str | None
 ) -> None:
-    """Heads, names, quantities and places of any text in which the next sign of the grammar does not occur."""
+    """Names, quantities and places are any text without the sign of the grammar that ends them."""
     text = head
     if name is not None:
         text += f":{name}" + (f".{quantity}" if quantity else "") + (f"@{at}" if at else "")
@@ -36,7 +36,8 @@ def test_what_is_parsed_is_written_again(
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":", "a:", "a:b@", "a:b.", "a:.b", "@8/255", "test accuracy", "a@8/255", "a:b:c", " a", "a\n"]
+    "text",
+    ["", ":", "a:", "a:b@", "a:b.", "a:.b", "@8/255", "test accuracy", "a@8/255", "a:b:c", " a", "a\n"],
 )
 def test_what_does_not_follow_the_grammar_is_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="does not parse") as caught:
@@ -148,7 +149,9 @@ def test_unknown_names_list_what_the_study_has() -> None:
         f"inspection:edges.near_zero@{ANY_LAYER}",
         "inspection:edges.count",
     ]
-    with pytest.raises(RecipeError, match=r"no curve 'x'\. The curves of this study: validation_loss, attack_"):
+    with pytest.raises(
+        RecipeError, match=r"no curve 'x'\. The curves of this study: validation_loss, attack_"
+    ):
         find("x", of_curve=True)
 
 
