@@ -125,6 +125,27 @@ def test_classes_come_least_robust_first():
     assert "from “dog” to “cat”: 41 of the 50 images classified correctly without attack" in text
 
 
+def test_the_order_of_the_classes_is_that_under_attack_and_not_without():
+    """Without attack owl > cat > dog; under attack the other way round, and cat and dog are equal."""
+    other = DETAILS.model_copy(update={"class_robust": [50, 30, 5], "becomes": [[0] * 3] * 3})
+    record = curve(details=other)
+    assert [row[0] for row in tables(record)["classes-table-attack-net"]] == ["owl", "dog", "cat"]
+    assert "accuracy of net is 12.5 % for “owl” and 50.0 % for “cat”" in read(record)
+    (drawn,) = (
+        block for block in walk(document(record)) if isinstance(block, Figure) and "classes" in block.key
+    )
+    svg = drawn.svg()
+    places = [svg.index(f">{name}<") for name in ("owl", "dog", "cat")]
+    assert places == sorted(places)
+
+
+def test_classes_without_images_have_no_accuracy():
+    empty = DETAILS.model_copy(
+        update={"class_images": [100, 0, 100], "class_clean": [90, 0, 90], "class_robust": [70, 0, 35]}
+    )
+    assert [row[0] for row in tables(curve(details=empty))["classes-table-attack-net"]] == ["owl", "cat"]
+
+
 def test_signs_that_were_seen_come_first_and_in_words():
     assert tables(curve())["masking-attack-net"] == [
         ["zeros", "seen", "Mend the dead."],

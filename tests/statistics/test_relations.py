@@ -68,6 +68,24 @@ def test_a_true_statement_is_contradicted_once_in_twenty_at_most(
     assert RELATIONS[relation].power_contradicted(Estimate(boundary, 0.1, 6, 4), 0.8, 0.05) <= 0.05 + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("relation", "value", "upholds"), [("at least", 0.05, True), ("at least", -0.8, False)]
+)
+def test_seeds_are_counted_until_four_experiments_in_five_decide(
+    relation: RelationName, value: float, upholds: bool
+) -> None:
+    """Against the noncentral t: the error goes with 1/√S, and each seed adds a degree of freedom."""
+    statement = Statement(relation, Estimate(value, 0.3, 5, 6), MARGIN)
+    needed = (statement.seeds_to_uphold if upholds else statement.seeds_to_contradict)(0.01)
+
+    def power(more: int) -> float:
+        effect = abs(value + MARGIN) / (0.3 * np.sqrt(6 / (6 + more)))
+        return float(stats.nct.sf(stats.t.ppf(0.99, 5 + more), 5 + more, effect))
+
+    assert needed == next(more for more in range(1, 1000) if power(more) >= 0.8)
+    assert (statement.seeds_to_contradict if upholds else statement.seeds_to_uphold)(0.01) is None
+
+
 def test_less_is_more_of_the_opposite() -> None:
     for less, more in (("less", "more"), ("at most", "at least")):
         assert RELATIONS[less].upheld(ESTIMATE, MARGIN) == RELATIONS[more].upheld(negated(ESTIMATE), MARGIN)
@@ -78,4 +96,11 @@ def test_at_least_holds_for_seeds_that_are_all_exactly_there() -> None:
     assert Statement("at least", exact, 0.0, 1.0).p_upheld == 0.0
     assert Statement("at most", exact, 0.0, 1.0).p_upheld == 0.0
     assert Statement("more", exact, 0.0).p_upheld == 1.0
+    below = Estimate(-0.5, 0.0, 2, 3)
+    assert [Statement("at least", below, margin, 1.0).p_upheld for margin in (0.4, 0.5, 0.6)] == [
+        1.0,
+        0.0,
+        0.0,
+    ]
+    assert [Statement("at most", negated(below), margin).p_upheld for margin in (0.4, 0.5)] == [1.0, 0.0]
     assert Statement("at least", Estimate(0.0, float("nan"), 0, 1), 0.0, 1.0).p_upheld == 1.0

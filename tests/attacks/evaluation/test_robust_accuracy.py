@@ -5,6 +5,7 @@ from torch import nn
 
 from foolscope.attacks import FGSM, FMN, PGD, robust_accuracy_curve, run
 from foolscope.attacks.evaluation import robust_accuracy
+from foolscope.attacks.evaluation.robust_accuracy import RobustAccuracyCurve
 from foolscope.core.errors import ThreatError
 from foolscope.threats import Threat
 
@@ -143,3 +144,26 @@ def test_progress(setting):
     curve_of(setting, [FGSM()], progress=lambda epsilon, survivors: seen.append((epsilon, survivors)))
     assert seen[0] == (0.0, 36)
     assert [epsilon for epsilon, _ in seen] == list(EPSILONS[: len(seen)])
+
+
+def test_each_image_is_counted_for_the_attack_and_from_the_budget_that_fooled_it():
+    """A clean mistake, one that falls at a budget exactly, two that fall below one, and one that holds."""
+    inf = float("inf")
+    found, by = torch.tensor([0.0, 0.1, 0.15, 0.05, inf]), torch.tensor([-1, 0, 1, 1, -1])
+    curve = RobustAccuracyCurve(
+        norm="linf",
+        epsilons=(0.1, 0.2),
+        attacks=("pgd", "fmn"),
+        labels=torch.zeros(5, dtype=torch.int64),
+        smallest_found=found,
+        fooled_by=by,
+        adversarial_inputs=torch.zeros(5, 1, 1, 1),
+        adversarial_logits=torch.zeros(5, 2),
+        clean_logits=torch.zeros(5, 2),
+        forward_count=0,
+        backward_count=0,
+        doubts=(),
+    )
+    assert [curve.taken(epsilon) for epsilon in (0.0, 0.07, 0.1, 0.2)] == [(0, 0), (0, 1), (1, 1), (1, 2)]
+    assert curve.robust_accuracies == (2 / 5, 1 / 5)
+    assert curve.clean_accuracy == 4 / 5

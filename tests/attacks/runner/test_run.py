@@ -325,6 +325,34 @@ def test_what_fools_only_the_stepping_model_does_not_count():
     assert float(result.adversarial_logits[0].argmax()) == 0
 
 
+@pytest.mark.parametrize(
+    ("mean", "shift", "stored"),
+    [
+        (0.3, 0.35, 0.6),
+        (0.3, 0.25, None),  # 0.55 fools, but not the level below it
+        (0.8, -0.35, 0.5),
+        (0.9, -0.35, None),
+        (0.1, 0.7, 0.8),  # 0.7999999999999999 is on its level, and
+        (0.8, -0.5, 0.3),  # so is 0.30000000000000004
+    ],
+)
+def test_what_fools_is_rounded_to_the_level_towards_the_clean_image_before_it_counts(mean, shift, stored):
+    images, labels = at(mean)
+    labels[:] = int(mean > 0.5)
+    result = run(
+        Wrapped(brightness),
+        images,
+        labels,
+        Threat("linf", abs(shift)),
+        Scripted(shifts=(shift,)),
+        seed=0,
+        levels=10,
+    )
+    assert bool(result.success) == (stored is not None)
+    if stored is not None:
+        torch.testing.assert_close(result.adversarial_inputs, torch.full_like(images, stored))
+
+
 def test_known_clean_logits_save_a_pass():
     images, labels = at(0.2)
     model = Wrapped(brightness)

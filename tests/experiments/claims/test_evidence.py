@@ -199,6 +199,18 @@ def test_levels_come_from_the_ablation_in_ascending_order():
     assert {recipe.training.batch_size for _, _, recipe in cells} == {16}
 
 
+@pytest.mark.parametrize(
+    ("factor", "values"),
+    [("batch_size", [64, 1024, 128]), ("l2", [0.1, 1e-3, 0.02]), ("hidden", [[9], [4, 4], [100]])],
+)
+def test_levels_are_ordered_as_numbers_and_layers_by_their_sum(factor, values):
+    ablations = [{"recipe": "two", "vary": {factor: values}}]
+    study = study_of({**TREND, "factor": factor}, ablations=ablations)
+    cells = claim_cells(study.claims[0], study, sources_of(study).designs())
+    expected = sorted(values, key=lambda value: sum(value) if isinstance(value, list) else value)
+    assert [dict(cell.settings)[factor] for cell in cells] == expected
+
+
 def test_levels_of_the_claim_keep_their_order():
     claim = {**TREND, "levels": [[64], [4]]}
     assert [settings for _, settings, _ in settings_of(claim)] == [{"hidden": [64]}, {"hidden": [4]}]

@@ -9,8 +9,18 @@ from scipy import stats
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.claim import Claim
-from foolscope.experiments.claims.judgement import ClaimResult, adjust_claims, judge_claim
-from foolscope.statistics.blocks import BlockDesign
+from foolscope.experiments.claims.judgement import (
+    ClaimResult,
+    adjust_claims,
+    judge_claim,
+    judge_evidence,
+    untestable,
+)
+from foolscope.experiments.claims.statements import ClaimStatement, Evidence
+from foolscope.experiments.wording.quantities import difference_between, mean_of
+from foolscope.statistics.blocks import BlockDesign, fit_additive
+from foolscope.statistics.estimate import Estimate
+from foolscope.statistics.relations import Statement
 
 CLAIM = pydantic.TypeAdapter(Claim)
 
@@ -129,6 +139,8 @@ def test_better_reads_the_metric_but_lower_does_not() -> None:
         ("flat", [0.5, 0.55, 0.55, 0.5], "contradicted"),  # no trend, but not flat
         ("peaks", [0.48, 0.51, 0.52, 0.50], "upheld"),
         ("peaks", [0.53, 0.51, 0.52, 0.50], "contradicted"),
+        ("peaks", [0.48, 0.51, 0.52, 0.53], "contradicted"),  # the last level is higher
+        ("peaks", [0.48, 0.54, 0.52, 0.50], "upheld"),  # above both ends, which is all that it says
     ],
 )
 def test_trends(relation: str, means: list[float], outcome: str) -> None:
@@ -136,6 +148,21 @@ def test_trends(relation: str, means: list[float], outcome: str) -> None:
     at = "c" if relation == "peaks" else None
     result = judged(claim("trend", relation, **fields), simulated(means, noise=0.001), "abcd", at=at)
     assert result.outcome == outcome
+
+
+def test_a_trend_is_told_from_its_first_level_to_its_last() -> None:
+    reason = judged(claim("trend", "rises"), simulated([0.5, 0.6, 0.7, 0.8]), "abcd").reason
+    assert "From a to d the fitted trend rises by 30.0 points" in reason
+
+
+@pytest.mark.parametrize(("p", "is_doubted"), [(0.049, True), (0.051, False)])
+def test_each_of_three_steps_the_other_way_is_doubted_at_a_third_of_the_level(
+    p: float, is_doubted: bool
+) -> None:
+    design = simulated([0.5, 0.6, 0.6, 0.7])
+    error = fit_additive(design).residual_deviation * np.sqrt(2 / 5)
+    design.values[2] -= stats.t.ppf(1 - p / 3, 3 * 4) * error
+    assert bool(judged(claim("trend", "rises"), design, "abcd").doubts) == is_doubted
 
 
 def test_a_trend_with_a_step_the_other_way_is_doubted() -> None:
@@ -176,6 +203,32 @@ def test_diverged_trials_and_single_seeds_leave_a_claim_undecided() -> None:
         assert (single.outcome, single.seeds_needed) == ("undecided", None)
         assert single.reason.endswith("one seed has no error bar: run at least three.")
         assert single.doubts == ("one seed says nothing about the spread between seeds",)
+
+
+def test_what_cannot_be_tested_counts_and_is_neither_shown_nor_refuted() -> None:
+    untested = untestable("So it is", "No image was left.")
+    assert (untested.outcome, untested.p_upheld, untested.p_contradicted) == ("undecided", 1.0, 1.0)
+    sure = judged(claim("comparison", "worse"), simulated([0.5, 0.6]), "ab")
+    adjusted, still = adjust_claims([sure, untested])
+    assert adjusted.p_upheld == pytest.approx(2 * sure.p_upheld)
+    assert still == untested
+
+
+@pytest.mark.parametrize(("p", "outcome"), [(0.049, "upheld"), (0.051, "undecided")])
+def test_claims_are_tested_at_five_per_cent(p: float, outcome: str) -> None:
+    estimate = Estimate(float(stats.t.ppf(1 - p / 2, 4)), 1.0, 4, 5)
+    evidence = Evidence((ClaimStatement(Statement("more", estimate, 0.01), difference_between("a", "b")),))
+    assert judge_evidence("So it is", evidence).outcome == outcome
+    assert judge_evidence("So it is", evidence, alpha=0.1).outcome == "upheld"
+
+
+def test_what_every_seed_gives_has_no_p_value_that_could_be_adjusted() -> None:
+    statement = Statement("at least", Estimate(0.0, 0.0, 4, 5), 0.0, reference=3.0)
+    evidence = Evidence((ClaimStatement(statement, mean_of("the rank:", exact=True)),))
+    exact = judge_evidence("So it is", evidence)
+    assert "adjusted" not in adjust_claims([exact, exact])[0].reason
+    inexact = judge_evidence("So it is", Evidence((ClaimStatement(statement, mean_of("the rank:")),)))
+    assert "adjusted for 2 claims" in adjust_claims([inexact, exact])[0].reason
 
 
 def test_mistakes_are_said() -> None:

@@ -68,6 +68,7 @@ def test_a_difference_rests_on_noise_up_to_the_closed_form(factor: float, rests:
     assert record.chance == pytest.approx(CHANCE)
     assert ("the other way" in record.sentence) == (factor < -1)
     assert ("one run each could not have shown this" in record.sentence) == rests
+    assert "est published difference" not in record.sentence  # neither the smallest nor the largest of one
 
 
 def test_the_smallest_of_several_differences_counts() -> None:
@@ -156,7 +157,7 @@ def test_a_published_value_lies_there_or_does_not() -> None:
     ):
         record = found(value_noise(DESIGN, "a", float(figure), POINTS))
         assert record.sentence.endswith(words)
-        assert "95 %" in record.sentence
+        assert "with 95 % probability" in record.sentence
         assert record.rests_on_noise is None
         assert (record.low, record.high) == pytest.approx((low, high))
 
