@@ -41,7 +41,7 @@ def part_that(answers: float, *metrics: Metric, refuses: str = "", **fields: Any
         run=lambda plan, context, entry: [],
         activity="working",
         metrics=lambda study: metrics,
-        measured=lambda metric, cell, context: Measured(np.array([answers])),
+        measured=lambda metric, cell, context: Measured(np.array([answers], dtype=float)),
         check_metric=check,
         **fields,
     )
