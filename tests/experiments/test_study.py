@@ -117,6 +117,8 @@ def test_a_study_survives_being_written_as_toml():
         ({"inspections": [{**LOOK, "recipe": "two"}]}, ["unknown recipe 'two'"]),
         ({"inspections": [{**LOOK, "name": "a.b"}]}, ["inspections.0.name", "a.b"]),
         ({"inspections": [LOOK, LOOK]}, ["called 'in'"]),
+        ({"checks": [{"recipes": ["one"]}]}, ["one table [checks]", "got [[checks]]"]),
+        ({"attacks": ATTACK}, ["several tables [[attacks]]", "got [attacks]"]),
         ({"checks": {"recipe": ["one"]}}, ["'checks.recipe'", "Did you mean 'recipes'?"]),
         ({"mistakes": {"worst": ["two"]}}, ["unknown recipe 'two'"]),
         ({"inspection": {"checks": ["one"]}}, ["write [checks] with recipes", "[mistakes] with confusion"]),

@@ -32,6 +32,11 @@ def study_from(values: Mapping[str, Any]) -> Study:
     table = dict(values)
     if "inspection" in table:
         raise RecipeError(_RENAMED)
+    for name, part in _TABLES.items():
+        if part.is_single and isinstance(table.get(name), list | tuple):
+            raise RecipeError(f"a study has one table [{name}]; got [[{name}]]")
+        if not part.is_single and isinstance(table.get(name), Mapping):
+            raise RecipeError(f"a study may have several tables [[{name}]]; got [{name}]")
     recipes = table.get("recipes")
     if isinstance(recipes, Mapping):
         table["recipes"] = {name: _named_recipe(name, recipes, ()) for name in recipes}

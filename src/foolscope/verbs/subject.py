@@ -32,8 +32,13 @@ def subject_for(
     A module needs images with labels or a data set; a training has its own data set by default.
 
     Raises:
-        RecipeError: it is not clear which images are meant, or the module does not fit them.
+        RecipeError: it is no model, it is not clear which images are meant, or the module does not fit them.
     """
+    if not isinstance(model, Training | nn.Module):
+        raise RecipeError(
+            f"a model is what foolscope.train returns, or a torch module; got {model!r}. Of a stored run, "
+            "foolscope.train with its recipe reads it from the store"
+        )
     chosen = None if dataset is None else dataset_settings(str(dataset))
     if not isinstance(model, Training):
         return module_subject(model, *given, chosen, split, limit, scaling, session)

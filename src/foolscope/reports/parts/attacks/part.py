@@ -24,7 +24,10 @@ def attack_document(
 ) -> doc.Document:
     """Build the report of an attack on one model, with a gallery of images that fool it."""
     subject = curve.attacked
-    known = () if subject is None else (("Data", subject.dataset), ("Split", subject.split))
+    known: list[tuple[str, str | None]] = []
+    if subject is not None:
+        run = subject.run and subject.run[:10]
+        known = [("Run", run), ("Data", subject.dataset), ("Split", subject.split)]
     names = [] if curve.details is None else curve.details.classes
     return doc.Document(
         f"Attack on {curve.recipe}",
