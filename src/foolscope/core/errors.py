@@ -1,7 +1,7 @@
 """The errors that a user can cause, each one line that says what to do next."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 __all__ = [
     "DataError",
@@ -52,7 +52,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {nearest[0]!r}? {listing}" if nearest else listing
 
 
-def require_known(name: str, known: Iterable[str], what: str) -> None:
+def require_known(name: str, known: Collection[str], what: str) -> None:
     """Refuse an unknown name.
 
     Raises:

@@ -92,7 +92,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         KeyError,
         zipfile.BadZipFile,
         zlib.error,
-        NotImplementedError,
+        RuntimeError,  # an encrypted member, or a compression that zipfile does not know
     ) as error:
         if isinstance(error, DataError):
             raise

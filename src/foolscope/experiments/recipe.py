@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import Field
 
-from foolscope.core.errors import RecipeError, did_you_mean, require_known
+from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings, one_line
 from foolscope.data import DATASETS, DatasetSettings
@@ -57,7 +57,8 @@ def _component(kind: str) -> Callable[[Any], Any]:
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
             raise ValueError(f'give it a name, as in {kind} = {{name = "{next(iter(COMPONENTS[kind]))}"}}')
         name = value["name"]
-        require_known(name, COMPONENTS[kind], kind)
+        if name not in COMPONENTS[kind]:
+            raise RecipeError(f"unknown {kind} {name!r}. {did_you_mean(name, COMPONENTS[kind])}")
         return COMPONENTS[kind][name].model_validate(dict(value))
 
     return choose

@@ -104,7 +104,7 @@ def test_tables_are_printed_if_they_are_named(tables):
 def test_a_long_table_is_cut_and_says_so():
     text = render_terminal(DOCUMENT, tables=["layers"])
     shown = re.findall(r"^layer \d+$", text, re.MULTILINE)
-    (rest,) = re.findall(r"^(\d+) more rows", text, re.MULTILINE)
+    (rest,) = re.findall(r"The report has (\d+) more rows", text, re.MULTILINE)
     assert len(shown) + int(rest) == 100
     assert "Folded" not in text
 

@@ -1,5 +1,4 @@
 import re
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +8,10 @@ from foolscope.data import Dataset
 from foolscope.data.dataset import LabeledImages
 from foolscope.experiments.parts.attacks.targets import check_classes, targeted_images
 from foolscope.experiments.parts.galleries import FoolingPlan
+from foolscope.experiments.parts.part import Context
+from foolscope.experiments.running.session import Session
+from foolscope.experiments.running.store import Store
+from foolscope.experiments.study_file import study_from
 
 LABELS = [2, 0, 1, 2, 1, 0, 2, 2]
 
@@ -58,10 +61,14 @@ def test_classes_that_are_not_there_are_refused(dataset, changes, message):
         chosen(dataset, **changes)
 
 
-def test_classes_are_checked_before_anything_is_trained(dataset):
+def test_classes_are_checked_before_anything_is_trained(dataset, tmp_path, monkeypatch):
     values = {"recipe": "one", "epsilon": 0.1, "attack": "fgsm"}
-    study = SimpleNamespace(recipes={"one": SimpleNamespace(dataset="animals")})
-    context = SimpleNamespace(study=study, session=SimpleNamespace(dataset={"animals": dataset}.get))
+    study = study_from(
+        {"name": "s", "title": "T", "question": "?", "recipes": {"one": {"dataset": "digits"}}}
+    )
+    session = Session(Store(tmp_path), device="cpu")
+    monkeypatch.setattr(session, "dataset", lambda settings: dataset)
+    context = Context(study, session)
     for known in ({}, {"target": "second"}, {"source": "ant", "target": "cat"}):
         check_classes(FoolingPlan.model_validate({**values, **known}), context)
     with pytest.raises(RecipeError, match="animals has no class 'truck'"):

@@ -127,8 +127,8 @@ def test_torchs_own_recurrence_and_missing_weights_are_said():
 
     record = inspected(subject_of(Foreign()), ["gradient-flow"])[0]
     assert record.time_flow is None
-    assert "do not show their states" in record.notes[0]
-    assert "does not show its weights" in inspected(subject_of(Known(2.0)), ["histograms"])[0].notes[0]
+    assert "recurrent layers do not" in record.notes[0]
+    assert "its weights" in inspected(subject_of(Known(2.0)), ["histograms"])[0].notes[0]
 
 
 def test_an_unknown_part_is_one_line():
