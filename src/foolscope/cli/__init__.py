@@ -73,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     replace_unwritable()
     try:
         status = _group.main(arguments, prog_name="foolscope", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         sys.exit(status if isinstance(status, int) else 0)
     except FoolscopeError as error:
         _fail(str(error))

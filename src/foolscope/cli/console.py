@@ -39,6 +39,8 @@ def print_document(document: Document, tables: Collection[str] = ()) -> None:
 
     In a pipe or a file no line is broken.
     """
+    if sys.stdout is None:  # closed by the caller, as in ``foolscope data list >&-``
+        return
     text = render_terminal(document, tables=tables, width=_width(), color=sys.stdout.isatty())
     sys.stdout.write(text)  # click would write UTF-8 where the stream says ASCII
 
