@@ -63,7 +63,7 @@ def test_squared_error_is_half_the_squared_distance_to_the_one_hot_label():
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_contract(name):
     """Finite for large logits, no smaller than zero, gradient stays within the trial, inputs untouched."""
-    settings, loss = LOSSES[name]
+    settings, loss = LOSSES[name].settings, LOSSES[name].function
     assert settings.model_fields["name"].default == name
     logits, labels = logits_and_labels()
     logits = (100 * logits).requires_grad_()

@@ -11,13 +11,14 @@ from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
 from foolscope.learning.evaluation import channel_statistics
-from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
+from foolscope.learning.losses import PackLoss, evaluation_loss, smoothing_per_trial, training_loss
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import stacked_parameters, stacked_statistics
 from foolscope.learning.state import PackState
+from foolscope.learning.thresholds import check_selection, output_bias
 from foolscope.models import build_model
 
 __all__ = ["Setup", "prepare"]
@@ -32,6 +33,8 @@ class Setup:
         models: one per trial; their structure is used and their values are not.
         master: data type of parameters, losses and updates.
         dtype: data type of the products.
+        loss: what training minimizes, with class weights.
+        evaluation_loss: what evaluation measures, without them.
         groups: the number of minibatches at a time: one per seed if all seeds have equally many trials, else
             one per trial.
     """
@@ -41,6 +44,7 @@ class Setup:
     models: Sequence[nn.Module]
     program: Program
     loss: PackLoss
+    evaluation_loss: PackLoss
     master: torch.dtype
     dtype: torch.dtype
     smoothing: Tensor | None
@@ -57,16 +61,18 @@ class Setup:
         """Derive the packed program and collect the settings along the trial axis."""
         device = dataset.train.images.device
         master, dtype = _data_types(trials[0], device)
+        losses = [trial.loss for trial in trials]
         thresholds = [trial.training.clipping or math.inf for trial in trials]
         return cls(
             trials=trials,
             dataset=dataset,
             models=models,
             program=pack_program(models),
-            loss=LOSSES[trials[0].loss.name][1],
+            loss=training_loss(losses, dataset.train.labels.bincount(minlength=len(dataset.classes)), master),
+            evaluation_loss=evaluation_loss(losses, device, master),
             master=master,
             dtype=dtype,
-            smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
+            smoothing=smoothing_per_trial(losses, device, master),
             clipping=(
                 torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
             ),
@@ -120,9 +126,12 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         dataset: on the device to train on.
 
     Raises:
-        RecipeError: the model does not fit the images, or the loss the defense.
+        RecipeError: the model does not fit the images, or the loss the defense; or the validation images
+            cannot choose a checkpoint or a threshold as asked.
     """
     check_defense(trials[0].defense, trials[0].loss)
+    for trial in trials:
+        check_selection(trial.training, dataset)
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
     mean, deviation = channel_statistics(dataset.train)
@@ -137,6 +146,8 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         ).to(device, master)
         for trial in trials
     ]
+    if any(trial.training.threshold == "validation" for trial in trials):
+        output_bias(models[0], dataset)  # refuses a model that has none before it is trained
     setup = Setup.gather(trials, dataset, models)
     parameters, statistics = stacked_parameters(models), stacked_statistics(models)
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)

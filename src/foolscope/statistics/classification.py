@@ -15,6 +15,7 @@ from scipy.stats import rankdata
 
 __all__ = [
     "COUNTED",
+    "LOWER_IS_BETTER",
     "accuracy",
     "auc_by_class",
     "balanced_accuracy",
@@ -146,6 +147,9 @@ COUNTED: dict[str, Callable[[Confusion], Float[np.ndarray, "*models"]]] = {
     "f1": macro_f1,
 }
 """The scores that follow from a confusion matrix; the higher the better."""
+
+LOWER_IS_BETTER = frozenset({"loss", "log_loss", "brier"})
+"""The scores of which a low value is good."""
 
 
 def only_predicted_class(confusion: Int[np.ndarray, "true predicted"]) -> int | None:
