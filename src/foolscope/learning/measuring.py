@@ -116,9 +116,11 @@ def split_metrics(
 
 
 def doubts_about_predictions(
-    confusion: Sequence[Sequence[int]] | Int64[np.ndarray, "true predicted"], classes: Sequence[str]
+    confusion: Sequence[Sequence[int]] | Int64[np.ndarray, "true predicted"],
+    classes: Sequence[str],
+    image: str = "test image",
 ) -> tuple[str, ...]:
-    """Return a doubt where every test image is predicted as the same class.
+    """Return a doubt where every image is predicted as the same class, though there are several.
 
     Example:
         >>> doubts_about_predictions([[20, 0], [1, 0]], ["healthy", "ill"])
@@ -130,8 +132,7 @@ def doubts_about_predictions(
         return ()
     share = 100 * counts[only].sum() / counts.sum()
     return (
-        f"predicts {classes[only]!r} for every test image; its accuracy of {share:.2f} % is the share of that "
-        "class",
+        f"predicts {classes[only]!r} for every {image}; its accuracy of {share:.2f} % is the share of that class",
     )
 
 

@@ -107,7 +107,7 @@ def test_what_is_said_names_the_epochs_and_the_numbers() -> None:
     assert evidence.note.endswith(f"epoch {int(np.argmin(VALLEY)) + 1} of {EPOCHS}")
     loss, accuracy = (each.quantity for each in evidence.statements)
     assert "validation loss rises" in loss.above
-    assert "training accuracy falls" in accuracy.below
+    assert "running accuracy falls" in accuracy.below
     assert accuracy.scale is POINTS  # whatever the claim's own metric is
     assert "validation loss rises by 1.1" in statement_of(judge_evidence(given.sentence, evidence), 0)
 
