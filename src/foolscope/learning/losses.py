@@ -46,7 +46,9 @@ class LossSettings(Settings):
 
     name: str
     class_weights: (
-        Literal["balanced"] | Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(min_length=2)] | None
+        Literal["balanced"]
+        | Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], Field(min_length=2)]
+        | None
     ) = Field(
         None,
         description="weight of each class's images in the loss: balanced makes every class weigh the same, a "
@@ -185,7 +187,9 @@ def training_loss(
 
 
 def class_weights_per_trial(
-    losses: Sequence[LossSettings], class_counts: Int64[Tensor, " classes"], dtype: torch.dtype = torch.float32
+    losses: Sequence[LossSettings],
+    class_counts: Int64[Tensor, " classes"],
+    dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "trial classes"] | None:
     r"""Gather the weight of every class in every trial of a pack; ``None`` where no trial weighs classes.
 
@@ -231,7 +235,5 @@ def _weighted(
     smoothing: _PerTrial | None,
 ) -> _Losses:
     """Return the losses times the weight of each image's class; with probabilities, its expectation."""
-    own = (
-        (labels @ weights[:, :, None])[..., 0] if labels.is_floating_point() else weights.gather(1, labels)
-    )
+    own = (labels @ weights[:, :, None])[..., 0] if labels.is_floating_point() else weights.gather(1, labels)
     return own * loss(logits, labels, smoothing)

@@ -61,7 +61,10 @@ def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | 
     """
     validation = setup.dataset.validation
     if validation is None:
-        return {"validation_loss": [None] * len(setup.trials), "validation_accuracy": [None] * len(setup.trials)}
+        return {
+            "validation_loss": [None] * len(setup.trials),
+            "validation_accuracy": [None] * len(setup.trials),
+        }
     chosen = [trial.training.select_by for trial in setup.trials]
     measured = evaluate(
         setup.program,
@@ -87,7 +90,12 @@ def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | 
             ]
     if setup.defense is not None:
         robust = robust_accuracy(
-            setup.program, state.tensors, validation, setup.evaluation_loss, setup.dtype, setup.defense.epsilon
+            setup.program,
+            state.tensors,
+            validation,
+            setup.evaluation_loss,
+            setup.dtype,
+            setup.defense.epsilon,
         )
         found["robust_validation_accuracy"] = robust.tolist()
     return found
@@ -132,7 +140,8 @@ def doubts_about_predictions(
         return ()
     share = 100 * counts[only].sum() / counts.sum()
     return (
-        f"predicts {classes[only]!r} for every {image}; its accuracy of {share:.2f} % is the share of that class",
+        f"predicts {classes[only]!r} for every {image}; its accuracy of {share:.2f} % is the share of that "
+        "class",
     )
 
 
@@ -147,9 +156,7 @@ class _Answers:
 
     @classmethod
     def of(cls, setup: Setup, kept: PackTensors, split: LabeledImages) -> "_Answers":
-        measured = evaluate(
-            setup.program, kept, split, setup.evaluation_loss, setup.master, keep_logits=True
-        )
+        measured = evaluate(setup.program, kept, split, setup.evaluation_loss, setup.master, keep_logits=True)
         assert measured.logits is not None
         labels = split.labels.cpu().numpy()
         return cls(labels, finite_values(measured.loss), measured.accuracy.tolist(), measured.logits)

@@ -17,9 +17,9 @@ class EpochRecord:
     Args:
         epoch: from 1.
         learning_rate: at the epoch's last step.
-        running_loss: without the penalty, over the epoch's minibatches as the model saw them while its weights
-            changed: with class weights, and on adversarial inputs with a defense; with TRADES its whole
-            objective.
+        running_loss: without the penalty, over the epoch's minibatches as the model saw them while its
+            weights changed: with class weights, and on adversarial inputs with a defense; with TRADES its
+            whole objective.
         penalty: L1 and L2 terms at the end of the epoch.
         running_accuracy: over the same minibatches, in [0, 1].
         validation_loss: at the end of the epoch.
@@ -54,8 +54,8 @@ class TrialOutcome:
         status: "diverged" is a result: the loss became NaN or infinite.
         history: one record per epoch.
         best_epoch: the epoch of the checkpoint that was tested; ``None`` if the trial diverged.
-        metrics: ``test_accuracy`` and so on, of that checkpoint as it is stored, evaluated in the precision of
-            its parameters; empty if the trial diverged.
+        metrics: ``test_accuracy`` and so on, of that checkpoint as it is stored, evaluated in the precision
+            of its parameters; empty if the trial diverged.
         confusion: test images by true class (row) and predicted class (column).
         auc_by_class: area under the ROC curve of each class against the rest, on the test images; ``None``
             where it is not defined.

@@ -35,7 +35,5 @@ def epoch_order(
     else:
         own = labels.cpu()
         chance = 1.0 / own.bincount()[own].double()
-        drawn = [
-            torch.multinomial(chance, len(own), replacement=True, generator=each) for each in generators
-        ]
+        drawn = [torch.multinomial(chance, len(own), replacement=True, generator=each) for each in generators]
     return torch.stack(drawn).to(labels.device)

@@ -34,7 +34,7 @@ class TrainingSettings(Settings):
     )
     keep: Literal["best", "last"] = Field(
         "best",
-        description="test the checkpoint that is best on the validation images by select_by, or the last one",
+        description="test the checkpoint that is best on validation images by select_by, or the last one",
     )
     select_by: Literal["accuracy", "balanced_accuracy", "f1", "auc", "loss", "brier"] = Field(
         "accuracy",
@@ -43,8 +43,8 @@ class TrainingSettings(Settings):
     )
     sampling: Sampling = Field(
         "uniform",
-        description="uniform visits every image once an epoch; balanced draws as many with replacement, every "
-        "class equally often",
+        description="uniform visits every image once an epoch; balanced draws as many with replacement, "
+        "every class equally often",
     )
     threshold: Literal["half", "validation"] = Field(
         "half",

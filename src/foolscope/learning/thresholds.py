@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.modes import frozen
-from foolscope.data.dataset import Dataset
+from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.settings import TrainingSettings
@@ -26,7 +26,7 @@ def check_selection(settings: TrainingSettings, dataset: Dataset) -> None:
         RecipeError: with what to choose instead.
     """
     validation = dataset.validation
-    if settings.select_by == "auc" and validation is not None and len(validation.labels.unique()) < 2:
+    if settings.select_by == "auc" and validation is not None and _is_of_one_class(validation):
         raise RecipeError(
             "select_by = 'auc' needs validation images of two classes or more; got one. Use "
             "validation = 'stratified', or select by accuracy"
@@ -38,7 +38,7 @@ def check_selection(settings: TrainingSettings, dataset: Dataset) -> None:
             f"threshold = 'validation' is for two classes; {dataset.name} has {len(dataset.classes)}. Use "
             "threshold = 'half'"
         )
-    if validation is None or len(validation.labels.unique()) < 2:
+    if validation is None or _is_of_one_class(validation):
         raise RecipeError(
             "threshold = 'validation' needs validation images of both classes. Use "
             "validation = 'stratified', or threshold = 'half'"
@@ -48,6 +48,10 @@ def check_selection(settings: TrainingSettings, dataset: Dataset) -> None:
             f"threshold = 'validation' maximizes the score of select_by, which must be one of "
             f"{', '.join(COUNTED)}; got {settings.select_by}"
         )
+
+
+def _is_of_one_class(split: LabeledImages) -> bool:
+    return bool((split.labels == split.labels[0]).all())
 
 
 def output_bias(model: nn.Module, dataset: Dataset) -> str:
@@ -74,9 +78,7 @@ def output_bias(model: nn.Module, dataset: Dataset) -> str:
     )
 
 
-def validation_offset(
-    logits: Float[Tensor, "image 2"], labels: Int64[Tensor, " image"], score: str
-) -> float:
+def validation_offset(logits: Float[Tensor, "image 2"], labels: Int64[Tensor, " image"], score: str) -> float:
     """Return what to add to the second logit for the highest score, one of ``COUNTED``."""
     margins = (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
     return best_offset(margins, labels.cpu().numpy(), COUNTED[score])

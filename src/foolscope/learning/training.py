@@ -1,6 +1,5 @@
 """The one training loop: a pack of trials, one epoch after another, resumable to the same bits."""
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -56,8 +55,8 @@ def train_pack(
     """Train trials of one shape side by side.
 
     The trials may differ in seed, learning rate and its schedule, momentum and the like, penalties, dropout
-    rate, label smoothing, class weights and clipping threshold, and in how checkpoints are chosen. They must agree in everything else. Trials of one seed see
-    the same minibatches.
+    rate, label smoothing, class weights and clipping threshold, and in how checkpoints are chosen. They must
+    agree in everything else. Trials of one seed see the same minibatches.
 
     Args:
         trials: at least one; trials of one seed next to each other.
@@ -109,9 +108,7 @@ def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
 def _train_epoch(setup: Setup, state: PackState) -> None:
     trials, train = setup.trials, setup.dataset.train
     device = train.images.device
-    order = epoch_order(
-        train.labels, trials[0].training.sampling, seeds=setup.group_seeds, epoch=state.epoch
-    )
+    order = epoch_order(train.labels, trials[0].training.sampling, seeds=setup.group_seeds, epoch=state.epoch)
     context = Context(
         training=True,
         dtype=setup.dtype,

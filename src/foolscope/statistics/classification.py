@@ -38,7 +38,9 @@ Labels = Int64[np.ndarray, " image"]
 _UNEQUAL = 1.5  # a class of more than this many times the average size makes accuracy misleading
 
 
-def confusion_matrix(labels: Labels, predictions: Int[np.ndarray, "*models image"], classes: int) -> Confusion:
+def confusion_matrix(
+    labels: Labels, predictions: Int[np.ndarray, "*models image"], classes: int
+) -> Confusion:
     """Count the images of one or several models by true and predicted class.
 
     Example:
@@ -48,9 +50,7 @@ def confusion_matrix(labels: Labels, predictions: Int[np.ndarray, "*models image
     *models, images = predictions.shape
     several = predictions.reshape(-1, images)
     offsets = np.arange(len(several))[:, None] * classes**2
-    counts = np.bincount(
-        (offsets + labels * classes + several).ravel(), minlength=len(several) * classes**2
-    )
+    counts = np.bincount((offsets + labels * classes + several).ravel(), minlength=len(several) * classes**2)
     return np.asarray(counts.reshape(*models, classes, classes))
 
 

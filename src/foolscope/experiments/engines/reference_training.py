@@ -243,9 +243,7 @@ def _evaluate(setup: _Setup, parameters: Parameters, split: _Split) -> _Evaluati
 
 def _counted(validated: _Evaluation) -> dict[str, float]:
     """Return what an epoch's record has besides accuracy and loss."""
-    counts = confusion_matrix(
-        validated.labels, validated.predictions, validated.log_probabilities.shape[1]
-    )
+    counts = confusion_matrix(validated.labels, validated.predictions, validated.log_probabilities.shape[1])
     return {
         "validation_balanced_accuracy": float(balanced_accuracy(counts)),
         "validation_f1": float(macro_f1(counts)),

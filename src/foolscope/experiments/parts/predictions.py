@@ -1,4 +1,4 @@
-"""What trials predict as a whole: whether one class only, and what always predicting the largest would reach."""
+"""What trials predict as a whole: one class only, and what always predicting the largest would reach."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ class LargestClass(Settings):
 
 
 def largest_test_class(trials: Sequence[StoredTrial]) -> LargestClass | None:
-    """Return the largest class of the test images; None where classes are about equal, or nothing is known."""
+    """Return the largest class of the test images; None where classes are about equal, or all diverged."""
     for trial in trials:
         if trial.status != "diverged":
             found = largest_class(np.array(trial.outcome["confusion"]).sum(axis=1))

@@ -1,8 +1,11 @@
 """The trained recipes of a study over the seeds, and the metrics that every training measures."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pydantic
 from pydantic import Field
 
 from foolscope.core.errors import RecipeError, require_known
@@ -72,13 +75,21 @@ class TrainingRecord(Settings):
     largest_class: LargestClass | None = Field(None, description="of the test images, where unequal")
     training_images: int | None = Field(
         None,
-        description="over which training accuracy is measured; null in records that have a running mean there",
+        description="over which training accuracy is measured; null in records with a running mean there",
     )
     diverged: int
     duration_seconds: float
     doubts: list[str] = Field(
         default_factory=list, description="reasons not to trust a defense or an accuracy, with seeds"
     )
+
+    @pydantic.field_validator("curves", mode="before")
+    @classmethod
+    def _running_means(cls, curves: Any) -> Any:
+        """Read records that call the running mean ``training_accuracy``, as earlier versions did."""
+        if not isinstance(curves, Mapping):
+            return curves
+        return {re.sub("^training_", "running_", name): own for name, own in curves.items()}
 
 
 def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:

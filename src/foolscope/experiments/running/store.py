@@ -81,7 +81,7 @@ class StoredTrial:
         return status
 
     def metric(self, name: str) -> float:
-        """Return a metric of the tested checkpoint, of one class as in ``test_recall@cat``; NaN if it diverged.
+        """Return a metric of the tested checkpoint, as in ``test_recall@cat`` of one class; NaN if diverged.
 
         Raises:
             StoreError: there is no such metric.

@@ -42,9 +42,7 @@ def confusion_blocks(training: TrainingRecord) -> list[doc.Block]:
     return [*blocks, *class_blocks(training.recipe, training.by_class, "test image", finished)]
 
 
-def class_blocks(
-    name: str, classes: Sequence[ClassRecord], image: str, seeds: int = 1
-) -> list[doc.Block]:
+def class_blocks(name: str, classes: Sequence[ClassRecord], image: str, seeds: int = 1) -> list[doc.Block]:
     """Tabulate how well each class is recognized; folded away where there are many."""
     if not classes:
         return []
@@ -64,8 +62,8 @@ def class_blocks(
         ["class", doc.Column("images", align="right", format=","), *doc.right(*_BY_CLASS)],
         rows,
         f"How well {name} recognizes each class of the {image}s, in %.",
-        note=f"{means}Recall: share of the class that is recognized. Precision: share of what is predicted as "
-        "the class that belongs to it, 0 if nothing is. F1: their harmonic mean. AUC: area under the ROC "
+        note=f"{means}Recall: share of the class that is recognized. Precision: share of what is predicted "
+        "as the class that belongs to it, 0 if nothing is. F1: their harmonic mean. AUC: area under the ROC "
         "curve of the class against the rest, 50 without any skill.",
         key=f"classes-{name}",
     )

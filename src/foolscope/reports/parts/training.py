@@ -204,8 +204,8 @@ def _training_note(trainings: Sequence[TrainingRecord]) -> str:
         return ""
     images = join_words([f"{count:,}" for count in counts])
     return (
-        f" Training accuracy is that of the tested checkpoint on {images} training images in evaluation mode, "
-        "without augmentation."
+        f" Training accuracy is that of the tested checkpoint on {images} training images, in evaluation "
+        "mode and without augmentation."
     )
 
 
