@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import Precision
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.learning import TrainingSettings
@@ -26,6 +27,8 @@ class Trial:
     schedule: ScheduleSettings = field(default_factory=Constant)
     defense: DefenseSettings = field(default_factory=NoDefense)
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
+    augmentation: tuple[AugmentationSettings, ...] = ()
+    frozen: tuple[str, ...] = ()
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings(batch_size=16, epochs=3))
     precision: Precision = "float64"
     seed: int = 0

@@ -30,11 +30,13 @@ class Context:
         training: whether dropout acts, and normalization takes its statistics from the minibatch.
         dtype: data type of the products.
         generators: one per trial, for dropout; empty in evaluation.
+        frozen: names of layers that stay in evaluation mode during training.
     """
 
     training: bool
     dtype: torch.dtype
     generators: tuple[torch.Generator, ...] = ()
+    frozen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def _batch_norm(layer: Layer, tensors: PackTensors, value: Activation, context: 
     assert variance is not None
     assert module.momentum is not None
     value = value.as_maps().for_each(mean.shape[0])
-    if context.training and value.tensor[:, 0].numel() < 2:
+    training = context.training and layer.name not in context.frozen
+    if training and value.tensor[:, 0].numel() < 2:
         raise RecipeError(
             "batch normalization in training needs at least 2 numbers per channel; got 1. "
             "Choose another batch_size, so that no minibatch is a single image"
@@ -201,7 +204,7 @@ def _batch_norm(layer: Layer, tensors: PackTensors, value: Activation, context: 
         variance.view(-1),
         None if weight is None else weight.flatten(),
         None if bias is None else bias.flatten(),
-        training=context.training,
+        training=training,
         momentum=module.momentum,
         eps=module.eps,
     )

@@ -1,22 +1,25 @@
 """Turns the settings of a pack's trials into what the training loop needs: program, tensors and state."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
+from foolscope.learning.augmenting import check_augmentation
 from foolscope.learning.evaluation import channel_statistics
+from foolscope.learning.freezing import freeze, frozen_layers
 from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
-from foolscope.learning.stacking import stacked_parameters, stacked_statistics
+from foolscope.learning.stacking import stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
 from foolscope.models import build_model
 
@@ -32,6 +35,7 @@ class Setup:
         models: one per trial; their structure is used and their values are not.
         master: data type of parameters, losses and updates.
         dtype: data type of the products.
+        frozen_layers: layers with parameters of which none is trained; they stay in evaluation mode.
         groups: the number of minibatches at a time: one per seed if all seeds have equally many trials, else
             one per trial.
     """
@@ -48,6 +52,7 @@ class Setup:
     regularizers: PackRegularizers
     defense: PackDefense | None
     optimizer_hyperparameters: dict[str, Tensor]
+    frozen_layers: frozenset[str]
     groups: int
 
     @classmethod
@@ -78,6 +83,7 @@ class Setup:
             ),
             defense=PackDefense.gather([trial.defense for trial in trials], device, master),
             optimizer_hyperparameters=hyperparameters([trial.optimizer for trial in trials], device, master),
+            frozen_layers=frozen_layers(models[0]),
             groups=_group_count([trial.seed for trial in trials]),
         )
 
@@ -90,6 +96,11 @@ class Setup:
     def batch_size(self) -> int:
         """The number of images in a minibatch."""
         return self.trials[0].training.batch_size
+
+    @property
+    def augmentation(self) -> tuple[AugmentationSettings, ...]:
+        """The random changes of the training images, in their order."""
+        return self.trials[0].augmentation
 
     @property
     def epochs(self) -> int:
@@ -112,17 +123,29 @@ class Setup:
         )
 
 
-def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, PackState]:
+def prepare(
+    trials: Sequence[TrainableTrial],
+    dataset: Dataset,
+    initialize: Callable[[nn.Module], None] | None = None,
+) -> tuple[Setup, PackState]:
     """Build the models of a pack, stack their parameters, and gather their settings along the trial axis.
 
     Args:
         trials: of one shape, those of one seed next to each other.
         dataset: on the device to train on.
+        initialize: gives a model other initial weights than its seed does, in place.
 
     Raises:
-        RecipeError: the model does not fit the images, or the loss the defense.
+        RecipeError: the model does not fit the images, the loss the defense or the augmentation, or no
+            parameter matches a pattern of frozen ones.
     """
     check_defense(trials[0].defense, trials[0].loss)
+    check_augmentation(
+        trials[0].augmentation,
+        dataset.image_shape,
+        loss=trials[0].loss.name,
+        defense=trials[0].defense.name,
+    )
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
     mean, deviation = channel_statistics(dataset.train)
@@ -137,8 +160,12 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         ).to(device, master)
         for trial in trials
     ]
+    for trial, model in zip(trials, models, strict=True):
+        if initialize is not None:
+            initialize(model)
+        freeze(model, trial.frozen)
     setup = Setup.gather(trials, dataset, models)
-    parameters, statistics = stacked_parameters(models), stacked_statistics(models)
+    parameters, statistics = stacked_parameters(models), stacked_constants(models)
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)
     return setup, PackState.start(parameters, statistics, optimizer, len(trials))
 

@@ -4,6 +4,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
+from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings
 from foolscope.learning.adversarial import DefenseSettings
@@ -65,6 +66,14 @@ class TrainableTrial(Protocol):
     @property
     def defense(self) -> DefenseSettings:
         """Which adversarial training."""
+
+    @property
+    def augmentation(self) -> tuple[AugmentationSettings, ...]:
+        """Which random changes of the training images."""
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Which parameters are not trained, as patterns of their names."""
 
     @property
     def training(self) -> TrainingSettings:

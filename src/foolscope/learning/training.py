@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import Minibatch
+from foolscope.learning.augmenting import EpochAugmentation, Targets
 from foolscope.learning.evaluation import evaluate, to_pixels
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
@@ -52,6 +53,7 @@ def train_pack(
     checkpoint: Path | None = None,
     identity: str = "",
     report: Callable[[EpochReport], None] | None = None,
+    initialize: Callable[[nn.Module], None] | None = None,
 ) -> list[TrialOutcome]:
     """Train trials of one shape side by side.
 
@@ -66,12 +68,13 @@ def train_pack(
             on.
         identity: names the pack, so that another pack's checkpoint is not taken for its own.
         report: called after every epoch.
+        initialize: gives a model other initial weights than its seed does, in place.
 
     Raises:
         StoreError: the checkpoint cannot be written.
         RecipeError: the model does not fit the images.
     """
-    whole, state = prepare(trials, dataset)
+    whole, state = prepare(trials, dataset, initialize)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, identity)
     setup = whole.narrowed(state.trained)
@@ -121,13 +124,19 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
         generators=tuple(
             torch_generator(trial.seed, "dropout", state.epoch, device=device) for trial in trials
         ),
+        frozen=setup.frozen_layers,
+    )
+    augmentation = (
+        EpochAugmentation(setup.augmentation, setup.group_seeds, state.epoch, device)
+        if setup.augmentation
+        else None
     )
     rates = _learning_rates(setup, state)
     rate_of_step = torch.from_numpy(rates.T.copy()).to(device, setup.master)
     losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
     correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
     for step, batch in enumerate(torch.split(order, setup.batch_size, dim=1)):
-        loss, hits = train_step(setup, state, batch, rate_of_step[step], context)
+        loss, hits = train_step(setup, state, batch, rate_of_step[step], context, augmentation)
         losses += loss
         correct += hits
         state.step += 1
@@ -158,6 +167,7 @@ def train_step(
     batch: Int64[Tensor, "group batch"],
     learning_rate: Float[Tensor, " trial"],
     context: Context,
+    augmentation: EpochAugmentation | None = None,
 ) -> tuple[Float[Tensor, " trial"], Int64[Tensor, " trial"]]:
     """Take one gradient step for every trial, in place.
 
@@ -173,9 +183,12 @@ def train_step(
         for name, value in state.parameters.items()
     }
     images, labels = _gather(setup, batch)
+    targets = Targets(labels)
+    if augmentation is not None:
+        images, targets = augmentation(images, batch, labels)
     if setup.defense is None:
         logits = setup.program(leaves | state.statistics, images, context)
-        losses = setup.loss(logits, labels, setup.smoothing)
+        losses = targets.losses(setup.loss, logits, setup.smoothing)
     else:
         minibatch = _minibatch(setup, state, leaves | state.statistics, images, labels, context)
         losses, logits = setup.defense.losses(setup.defense, minibatch)

@@ -20,12 +20,14 @@ from foolscope.models.recurrent import LSTM, RNN, build_lstm, build_rnn
 from foolscope.models.resnet import ResNet, build_resnet
 from foolscope.models.settings import ImageShape, ModelSettings
 from foolscope.models.small_cnn import SmallCNN, build_small_cnn
+from foolscope.models.views import AveragedViews
 
 __all__ = [
     "LSTM",
     "MLP",
     "MODELS",
     "RNN",
+    "AveragedViews",
     "Dropout",
     "ImageShape",
     "LinearRegression",
@@ -97,7 +99,16 @@ def build_model(
     with torch.random.fork_rng(devices=[]):  # constructors of torch layers draw from the global generator
         body = entry.build(settings, image_shape, classes)
     normalization = _normalization(settings, image_shape[0], mean, deviation)
-    model = nn.Sequential(OrderedDict(normalization=normalization, body=body))
+    model: nn.Module
+    if settings.test_time_augmentation == "none":
+        model = nn.Sequential(OrderedDict(normalization=normalization, body=body))
+    else:
+        if min(image_shape[1:]) < 2:
+            raise RecipeError(
+                f"test_time_augmentation moves images by a pixel; {image_shape[1]}×{image_shape[2]} images are too "
+                "small for that"
+            )
+        model = AveragedViews(normalization, body, settings.test_time_augmentation)
     model.load_state_dict(initial_parameters(model, seed), strict=False)
     return model
 
