@@ -115,7 +115,7 @@ def apply_chosen(
     matrices: list[Tensor] = []
     order = chosen.argsort(stable=True)
     counts = torch.bincount(chosen, minlength=len(choices)).tolist()
-    for choice, rows in zip(choices, order.split(counts), strict=True):
+    for choice, rows in zip(choices, torch.split(order, counts), strict=True):
         change = CHANGES[choice.name]
         if not len(rows) or (change.move is None and change.paint is None):
             continue

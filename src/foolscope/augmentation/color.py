@@ -12,6 +12,7 @@ from foolscope.augmentation.settings import (
     Images,
     ImageShape,
     Numbers,
+    Plane,
     Probability,
     Span,
     within,
@@ -110,11 +111,11 @@ def check_color(settings: Hue | Saturation | Gray, image_shape: ImageShape) -> N
         )
 
 
-def grayscale(images: Images) -> Images:
+def grayscale(images: Images) -> Plane:
     """Return the brightness of each pixel, one channel: 0.299 R + 0.587 G + 0.114 B."""
     if images.shape[1] != 3:
         return images.mean(dim=1, keepdim=True)
-    red, green, blue = images.split(1, dim=1)
+    red, green, blue = torch.split(images, 1, dim=1)
     return (red * _LUMA[0]).add_(green, alpha=_LUMA[1]).add_(blue, alpha=_LUMA[2])
 
 
@@ -155,9 +156,9 @@ def hue_shifted(images: Images, shifts: Numbers) -> Images:
     return torch.addcmul(value, chroma, falls, value=-1.0).clamp_(0.0, 1.0)
 
 
-def _value_chroma_hue(images: Images) -> tuple[Images, Images, Images]:
+def _value_chroma_hue(images: Images) -> tuple[Plane, Plane, Plane]:
     """Return HSV's value, value times saturation, and the hue in sixths of the circle; gray has hue 0."""
-    red, green, blue = images.split(1, dim=1)
+    red, green, blue = torch.split(images, 1, dim=1)
     value, least = images.amax(dim=1, keepdim=True), images.amin(dim=1, keepdim=True)
     chroma = value - least
     safe = chroma.clamp(min=torch.finfo(images.dtype).tiny)

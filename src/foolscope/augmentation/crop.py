@@ -35,7 +35,7 @@ def check_random_crop(settings: RandomCrop, image_shape: ImageShape) -> None:
     side = min(image_shape[1:])
     if settings.padding >= side:
         raise RecipeError(
-            f"random-crop: padding must be at most {side - 1} for images of {image_shape[1]}×{image_shape[2]}; "
+            f"random-crop: padding must be at most {side - 1} for {image_shape[1]}×{image_shape[2]} images; "
             f"got {settings.padding}"
         )
 

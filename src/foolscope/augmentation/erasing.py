@@ -70,7 +70,7 @@ def check_cutout(settings: Cutout, image_shape: ImageShape) -> None:
     side = min(image_shape[1:])
     if settings.size > side:
         raise RecipeError(
-            f"cutout: size must be at most {side} for images of {image_shape[1]}×{image_shape[2]}; "
+            f"cutout: size must be at most {side} for {image_shape[1]}×{image_shape[2]} images; "
             f"got {settings.size}"
         )
 

@@ -68,7 +68,7 @@ def check_gaussian_blur(settings: GaussianBlur, image_shape: ImageShape) -> None
     side = min(image_shape[1:])
     if settings.radius >= side:
         raise RecipeError(
-            f"gaussian-blur: radius must be at most {side - 1} for images of {image_shape[1]}×{image_shape[2]}; "
+            f"gaussian-blur: radius must be at most {side - 1} for {image_shape[1]}×{image_shape[2]} images; "
             f"got {settings.radius}"
         )
 

@@ -3,7 +3,7 @@
 Coordinates are in pixels from the upper left corner, to the right and down.
 """
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -16,11 +16,8 @@ __all__ = ["Map", "Matrices", "rotation", "scale", "shear_x", "shear_y", "transl
 Matrices = Float[Tensor, "batch 2 3"]
 
 
-class Map(Protocol):
-    """From one number per image, and the size of the images, to one map per image."""
-
-    def __call__(self, numbers: Numbers, height: int, width: int) -> Matrices:
-        """Return the maps."""
+Map = Callable[[Numbers, int, int], Matrices]
+"""From one number per image, and the height and width of the images, to one map per image."""
 
 
 def translation_x(pixels: Numbers, height: int, width: int) -> Matrices:

@@ -20,6 +20,7 @@ __all__ = [
     "Interpolation",
     "Mixing",
     "Numbers",
+    "Plane",
     "Probability",
     "Span",
     "WholeSpan",
@@ -31,6 +32,9 @@ __all__ = [
 
 Images = Float[Tensor, "batch channel height width"]
 """Images in [0, 1]."""
+
+Plane = Float[Tensor, "batch 1 height width"]
+"""One number for each pixel."""
 
 Numbers = Float[Tensor, " batch"]
 """One number for each image: its angle, its factor."""
@@ -151,7 +155,7 @@ class Draws:
 
     def signs(self) -> Float64[Tensor, " batch"]:
         """Draw −1 or 1 for each image, with equal probability."""
-        return 1.0 - 2.0 * self.happens(0.5)
+        return 1.0 - 2.0 * self.happens(0.5).double()
 
     def beta(self, concentration: float) -> Float64[Tensor, " batch"]:
         """Draw a number for each image from the Beta distribution with both parameters equal."""

@@ -137,7 +137,7 @@ def _levels(images: Images) -> Tensor:
 
 def apply_posterize(settings: Posterize, images: Images, draws: Draws) -> Images:
     """Keep each image's highest bits."""
-    return per_image(images, draws, settings.probability, posterized, draws.whole(settings.bits))
+    return per_image(images, draws, settings.probability, posterized, draws.whole(settings.bits).double())
 
 
 def apply_solarize(settings: Solarize, images: Images, draws: Draws) -> Images:
