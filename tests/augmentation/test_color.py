@@ -52,7 +52,7 @@ def test_hue_turns_the_circle_of_hsv(shift):
 
 
 def test_hue_is_that_of_pillow_but_for_its_8_bits():
-    """Pillow cuts hue and saturation off to 8 bits, which is up to 6 levels and one, and rounds the result."""
+    """Pillow cuts hue and saturation off to 8 bits, up to 6 levels and one, and rounds the result."""
     images = pictures()
 
     def turned(image):

@@ -100,9 +100,9 @@ IN_PILLOW = {
 
 def test_every_image_gets_its_own_operation_number_and_sign():
     """All operations side by side in one minibatch, each image against Pillow."""
-    choices = rand_choices(20, 24)
+    choices = rand_choices(21, 25)
     count = 2 * len(choices)
-    images = pictures(count, 3, height=20, width=24)
+    images = pictures(count, 3, height=21, width=25)
     chosen = torch.arange(count) % len(choices)
     levels, signs = torch.full((count,), 19), torch.where(torch.arange(count) < len(choices), 1.0, -1.0)
     result = 255 * apply_chosen(
