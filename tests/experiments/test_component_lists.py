@@ -4,7 +4,15 @@ import pytest
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.parts.ablations import ablation_cells
-from foolscope.experiments.recipe import LISTS, Recipe, fields_of, recipe_from, setting_words, value_of, with_values
+from foolscope.experiments.recipe import (
+    LISTS,
+    Recipe,
+    fields_of,
+    recipe_from,
+    setting_words,
+    value_of,
+    with_values,
+)
 
 
 def augmented(value):

@@ -55,7 +55,9 @@ def test_two_operations_of_one_kind_draw_different_numbers():
 
 def test_mixed_images_have_the_loss_of_mixed_labels():
     images, labels = images_of(1, 6), torch.tensor([[0, 1, 2, 0, 1, 2]])
-    mixed, targets = augmented([operation("mixup", alpha=1.0)], images, seeds=(5,), labels=labels.expand(2, -1))
+    mixed, targets = augmented(
+        [operation("mixup", alpha=1.0)], images, seeds=(5,), labels=labels.expand(2, -1)
+    )
     assert targets.partners is not None
     assert targets.weights is not None
     logits = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -72,7 +74,9 @@ def test_mixed_images_have_the_loss_of_mixed_labels():
         candidates = [
             other
             for other in range(6)
-            if torch.allclose(mixed[0, image], weight * images[0, image] + (1 - weight) * images[0, other], atol=1e-6)
+            if torch.allclose(
+                mixed[0, image], weight * images[0, image] + (1 - weight) * images[0, other], atol=1e-6
+            )
         ]
         assert int(targets.partners[0, image]) in {int(labels[0, other]) for other in candidates}
 

@@ -38,7 +38,9 @@ def test_logits_are_averaged_over_the_views():
     mirrored = IMAGES.flip(-1)
     flip = 0.5 * (plain(IMAGES) + plain(mirrored))
     torch.testing.assert_close(built("flip").eval()(IMAGES), flip)
-    shifted = [plain(view) for shift in (-1, 1) for view in (moved(IMAGES, shift), moved(IMAGES, shift).flip(-1))]
+    shifted = [
+        plain(view) for shift in (-1, 1) for view in (moved(IMAGES, shift), moved(IMAGES, shift).flip(-1))
+    ]
     expected = 0.5 * flip + 0.125 * sum(shifted)
     torch.testing.assert_close(built("flip-translate").eval()(IMAGES), expected)
 

@@ -315,7 +315,7 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         if name in replaced:
             continue
         *parents, leaf = _resolve(recipe, name).split(".")
-        owner = table[parents[0]] if parents else table
+        owner: Any = table[parents[0]] if parents else table
         if parents and parents[0] in LISTS:
             entries = LISTS[parents[0]]
             owner = owner[entries.keys(getattr(recipe, parents[0])).index(parents[1])]

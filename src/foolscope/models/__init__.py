@@ -105,8 +105,8 @@ def build_model(
     else:
         if min(image_shape[1:]) < 2:
             raise RecipeError(
-                f"test_time_augmentation moves images by a pixel; {image_shape[1]}×{image_shape[2]} images are too "
-                "small for that"
+                "test_time_augmentation moves images by a pixel; "
+                f"{image_shape[1]}×{image_shape[2]} images are too small for that"
             )
         model = AveragedViews(normalization, body, settings.test_time_augmentation)
     model.load_state_dict(initial_parameters(model, seed), strict=False)

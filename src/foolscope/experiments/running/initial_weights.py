@@ -1,5 +1,6 @@
 """Initial weights from a file: the network that a recipe starts from instead of random weights."""
 
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,11 +25,19 @@ def weights_fingerprint(path: str) -> str:
     Raises:
         RecipeError: it cannot be read.
     """
+    file = Path(path).expanduser()
     try:
-        with Path(path).expanduser().open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        facts = file.stat()
+        return _digest(file, facts.st_mtime_ns, facts.st_size)
     except OSError as error:
         raise RecipeError(f"initial_weights: cannot read {path}: {error.strerror}") from error
+
+
+@functools.lru_cache
+def _digest(file: Path, changed_ns: int, size: int) -> str:
+    """Hash a file once, as long as its time of change and its size are the same."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def initial_weights(recipe: Recipe) -> Callable[[nn.Module], None] | None:

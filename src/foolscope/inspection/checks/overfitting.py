@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import Precision
 from foolscope.core.randomness import numpy_generator, torch_generator
 from foolscope.data.dataset import Dataset, LabeledImages
@@ -42,6 +43,8 @@ class _FreeTrial:
     regularization: RegularizationSettings
     precision: Precision
     defense: DefenseSettings
+    augmentation: tuple[AugmentationSettings, ...] = ()
+    frozen: tuple[str, ...] = ()
 
 
 def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
