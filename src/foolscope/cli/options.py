@@ -127,7 +127,7 @@ def _all_options() -> list[_RecipeOption]:
         own: type[Settings] = settings
         for leaf, field in own.model_fields.items():
             options[leaf] = _recipe_option(leaf, group, _describe({leaf: field}), _metavar([field]))
-    for leaf in ("precision", "seed"):
+    for leaf in ("parameter_groups", "precision", "seed"):
         field = Recipe.model_fields[leaf]
         options[leaf] = _recipe_option(leaf, "Training", _describe({leaf: field}), _metavar([field]))
     return list(options.values())

@@ -13,10 +13,12 @@ from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings, one_line
 from foolscope.data import DATASETS, DatasetSettings
 from foolscope.experiments.wording.fields import field_words, value_words
-from foolscope.learning import DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
+from foolscope.learning import AVERAGING, DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings
+from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import MODELS, ModelSettings
@@ -40,6 +42,7 @@ COMPONENTS: dict[str, dict[str, type[Settings]]] = {
     "optimizer": {name: entry.settings for name, entry in OPTIMIZERS.items()},
     "schedule": {name: settings for name, (settings, _) in SCHEDULES.items()},
     "defense": {name: entry.settings for name, entry in DEFENSES.items()},
+    "averaging": {name: entry.settings for name, entry in AVERAGING.items()},
 }
 """For each component of a recipe: its registered names with their settings classes."""
 
@@ -95,6 +98,14 @@ class Recipe(Settings):
     defense: Annotated[
         pydantic.SerializeAsAny[DefenseSettings], pydantic.BeforeValidator(_component("defense"))
     ] = Field(default="none", description="the adversarial training", validate_default=True)
+    averaging: Annotated[
+        pydantic.SerializeAsAny[AveragingSettings], pydantic.BeforeValidator(_component("averaging"))
+    ] = Field(
+        default="none", description="the average of the weights that is evaluated", validate_default=True
+    )
+    parameter_groups: tuple[ParameterGroupSettings, ...] = Field(
+        (), description="parameters with a learning rate, decay or penalty of their own, by name"
+    )
     regularization: RegularizationSettings = Field(
         RegularizationSettings(), description="L1 and L2 penalties on the weights"
     )
@@ -144,6 +155,9 @@ def _allowed(values: Mapping[str, Any]) -> dict[str, list[str]]:
     allowed = {"": list(Recipe.model_fields)}
     allowed["regularization"] = list(RegularizationSettings.model_fields)
     allowed["training"] = list(TrainingSettings.model_fields)
+    groups = values.get("parameter_groups", ())
+    for place in range(len(groups) if isinstance(groups, list | tuple) else 0):
+        allowed[f"parameter_groups.{place}"] = list(ParameterGroupSettings.model_fields)
     for kind, registered in COMPONENTS.items():
         part = values.get(kind, {})
         name = part.get("name") if isinstance(part, Mapping) else part

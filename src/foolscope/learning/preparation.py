@@ -7,20 +7,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from foolscope.core.errors import RecipeError
 from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
+from foolscope.learning.averaging import AVERAGING
 from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
+from foolscope.learning.parameter_groups import check_parameter_groups
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import stacked_parameters, stacked_statistics
 from foolscope.learning.state import PackState
+from foolscope.learning.treatments import PackGroups
 from foolscope.models import build_model
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["Setup", "parameter_shapes", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Setup:
         models: one per trial; their structure is used and their values are not.
         master: data type of parameters, losses and updates.
         dtype: data type of the products.
+        sharpness: the radius of sharpness-aware minimization per trial; None where no trial has one.
+        parameter_groups: parameters with a learning rate, decay or penalty of their own.
         groups: the number of minibatches at a time: one per seed if all seeds have equally many trials, else
             one per trial.
     """
@@ -45,6 +51,8 @@ class Setup:
     dtype: torch.dtype
     smoothing: Tensor | None
     clipping: Tensor | None
+    sharpness: Tensor | None
+    parameter_groups: PackGroups
     regularizers: PackRegularizers
     defense: PackDefense | None
     optimizer_hyperparameters: dict[str, Tensor]
@@ -58,6 +66,8 @@ class Setup:
         device = dataset.train.images.device
         master, dtype = _data_types(trials[0], device)
         thresholds = [trial.training.clipping or math.inf for trial in trials]
+        radii = [trial.training.sharpness_radius or 0.0 for trial in trials]
+        parameter_groups = PackGroups.gather(trials, parameter_shapes(models[0]), device, master)
         return cls(
             trials=trials,
             dataset=dataset,
@@ -70,11 +80,15 @@ class Setup:
             clipping=(
                 torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
             ),
+            sharpness=torch.tensor(radii, device=device, dtype=master) if any(radii) else None,
+            parameter_groups=parameter_groups,
             regularizers=PackRegularizers.gather(
                 [trial.regularization for trial in trials],
                 [trial.optimizer.weight_decay for trial in trials],
                 device,
                 master,
+                own_l2=parameter_groups.l2,
+                own_weight_decay=parameter_groups.weight_decay,
             ),
             defense=PackDefense.gather([trial.defense for trial in trials], device, master),
             optimizer_hyperparameters=hyperparameters([trial.optimizer for trial in trials], device, master),
@@ -120,7 +134,7 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         dataset: on the device to train on.
 
     Raises:
-        RecipeError: the model does not fit the images, or the loss the defense.
+        RecipeError: the model does not fit the images, the loss the defense, or a parameter group the model.
     """
     check_defense(trials[0].defense, trials[0].loss)
     device = dataset.train.images.device
@@ -137,10 +151,29 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
         ).to(device, master)
         for trial in trials
     ]
+    _check_groups(trials, models)
     setup = Setup.gather(trials, dataset, models)
     parameters, statistics = stacked_parameters(models), stacked_statistics(models)
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)
-    return setup, PackState.start(parameters, statistics, optimizer, len(trials))
+    averages = AVERAGING[trials[0].averaging.name].shares is not None
+    return setup, PackState.start(parameters, statistics, optimizer, len(trials), averages=averages)
+
+
+def parameter_shapes(model: nn.Module) -> dict[str, torch.Size]:
+    """Return the shape of every parameter of a model, by name."""
+    return {name: value.shape for name, value in model.named_parameters()}
+
+
+def _check_groups(trials: Sequence[TrainableTrial], models: Sequence[nn.Module]) -> None:
+    """Refuse groups that do not fit the model, and Muon for matrices padded to the size of other trials'."""
+    shapes = parameter_shapes(models[0])
+    for trial in trials:
+        check_parameter_groups(trial.parameter_groups, shapes)
+    if trials[0].optimizer.name == "muon" and any(parameter_shapes(each) != shapes for each in models):
+        raise RecipeError(
+            "optimizer muon scales its steps by the shapes of matrices, so trials of different widths cannot "
+            "share a pack; train them one after another"
+        )
 
 
 def _data_types(trial: TrainableTrial, device: torch.device) -> tuple[torch.dtype, torch.dtype]:
