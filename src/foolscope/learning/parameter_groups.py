@@ -1,16 +1,19 @@
 """Parameter groups: learning rate, decay and penalty of their own for parameters chosen by name."""
 
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pydantic
 from pydantic import Field
 
-from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
 
 __all__ = ["ParameterGroupSettings", "check_parameter_groups", "group_of"]
+
+_NEAREST = 4  # names that an error lists
 
 
 class ParameterGroupSettings(Settings):
@@ -64,8 +67,11 @@ def check_parameter_groups(groups: Sequence[ParameterGroupSettings], names: Iter
     for place, group in enumerate(groups):
         for pattern in group.names:
             if not any(fnmatchcase(name, pattern) for name in known):
-                near = did_you_mean(pattern.strip("*?."), known)
-                raise RecipeError(f"parameter_groups: no parameter matches {pattern!r}. {near}")
+                near = get_close_matches(pattern.replace("*", ""), known, n=_NEAREST, cutoff=0.0)
+                raise RecipeError(
+                    f"parameter_groups: no parameter matches {pattern!r}; the nearest of {len(known)} names: "
+                    f"{', '.join(near)}"
+                )
         if all(group_of(groups, name) != place for name in known):
             raise RecipeError(
                 f"parameter_groups: the groups before it match every parameter of {list(group.names)}; "

@@ -44,9 +44,9 @@ def renew_statistics(setup: Setup, state: PackState, shares: Float64[np.ndarray,
     if not recomputes or not state.statistics or not is_mean.any():
         return
     parameters = {name: state.averages[name] for name in state.parameters}
-    renewed = torch.from_numpy(is_mean)
+    renewed = torch.from_numpy(is_mean.astype(np.float64))
     for name, value in recomputed_statistics(setup, parameters, state.statistics, state.epoch).items():
-        rows = along_trials(renewed.to(value.device), value)
+        rows = along_trials(renewed.to(value), value) > 0
         state.averages[name] = torch.where(rows, value, state.averages[name])
 
 
@@ -80,7 +80,7 @@ def recomputed_statistics(
     ]
     momenta = _momenta(setup.models[0], statistics)
     sums = {name: torch.zeros_like(value) for name, value in statistics.items()}
-    batches = torch.stack(orders).to(device).split(setup.batch_size, dim=1)
+    batches = torch.split(torch.stack(orders).to(device), setup.batch_size, dim=1)
     for batch in batches:
         chosen = torch.unflatten(train.images.index_select(0, batch.flatten()), 0, batch.shape)
         own = {name: torch.zeros_like(value) for name, value in statistics.items()}

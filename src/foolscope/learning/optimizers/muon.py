@@ -76,9 +76,9 @@ def muon_matrices(shapes: Shapes, layers: str) -> list[str]:
     """Name the parameters of a model that Muon updates, given their shapes in order.
 
     Example:
-        >>> shapes = {"0.weight": torch.Size([8, 4]), "0.bias": torch.Size([8]), "2.weight": torch.Size([3, 8])}
-        >>> muon_matrices(shapes, "all-but-output"), muon_matrices(shapes, "hidden")
-        (['0.weight'], [])
+        >>> shapes = {name: value.shape for name, value in torch.nn.Bilinear(2, 3, 4).named_parameters()}
+        >>> muon_matrices(shapes, "all"), muon_matrices(shapes, "all-but-output")
+        (['weight'], [])
     """
     matrices = [name for name, shape in shapes.items() if len(shape) > 1]
     return matrices[1 if layers == "hidden" else 0 : None if layers == "all" else -1]
@@ -132,7 +132,7 @@ def muon_update(
 def _scale(outputs: int, inputs: int, scaling: Float[Tensor, " trial"]) -> Float[Tensor, " trial"]:
     """Return the factor on the step of every trial, whose choice of scaling is 0 or 1."""
     original, matched = max(1.0, outputs / inputs) ** 0.5, 0.2 * max(outputs, inputs) ** 0.5
-    return original + (matched - original) * scaling
+    return torch.lerp(torch.full_like(scaling, original), torch.full_like(scaling, matched), scaling)
 
 
 def orthogonalized(matrices: Float[Tensor, "trial rows columns"]) -> Float[Tensor, "trial rows columns"]:

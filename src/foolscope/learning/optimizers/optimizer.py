@@ -1,4 +1,4 @@
-"""What an optimizer of a pack is: its settings, and a pair of functions whose numbers carry the trial axis."""
+"""What an optimizer of a pack is: settings, and a pair of functions whose numbers carry the trial axis."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
