@@ -18,12 +18,13 @@ from foolscope.learning.evaluation import evaluate, to_pixels
 from foolscope.learning.gradients import minibatch_gradients
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
-from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.preparation import Setup, parameter_shapes, prepare
 from foolscope.learning.robustness import doubts_about_defense, robust_accuracy
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import own_part
 from foolscope.learning.state import PackState
+from foolscope.learning.treatments import group_records
 from foolscope.learning.updating import update_parameters
 from foolscope.learning.weight_averages import renew_statistics, shares_of_epoch
 
@@ -300,6 +301,7 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
                 duration_seconds=duration_seconds,
                 weights=weights,
                 doubts=doubts_about_defense(setup.trials[trial].defense, history),
+                parameter_groups=group_records(setup.trials[trial], parameter_shapes(model)),
             )
         )
     return outcomes

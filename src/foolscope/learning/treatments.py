@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.core.settings import Settings
 from foolscope.learning.optimizers import OPTIMIZERS
 from foolscope.learning.parameter_groups import group_of
 from foolscope.learning.settings import TrainableTrial
@@ -17,8 +16,19 @@ __all__ = ["GroupRecord", "PackGroups", "Treatment", "group_records", "treatment
 Shapes = Mapping[str, torch.Size]
 
 
-class GroupRecord(Settings):
-    """The parameters of a model that training treats alike."""
+@dataclass(frozen=True)
+class GroupRecord:
+    """The parameters of a model that training treats alike.
+
+    Args:
+        group: in words, with the patterns of a group.
+        tensors: number of parameter tensors.
+        numbers: number of parameters in them.
+        learning_rate: before the schedule.
+        weight_decay: decoupled.
+        l1: coefficient of the penalty.
+        l2: coefficient of the penalty.
+    """
 
     group: str
     tensors: int
@@ -55,17 +65,20 @@ class Treatment:
 def treatments(trial: TrainableTrial, shapes: Shapes) -> dict[str, Treatment]:
     """Return what is done to each parameter of a trial's model, given the shapes of its parameters."""
     rates = OPTIMIZERS[trial.optimizer.name].rates(trial.optimizer, shapes)
-    return {name: _treatment(trial, name, shape, rates.get(name, 1.0)) for name, shape in shapes.items()}
+    return {name: _treatment(trial, name, shape, rates.get(name)) for name, shape in shapes.items()}
 
 
-def _treatment(trial: TrainableTrial, name: str, shape: torch.Size, factor: float) -> Treatment:
-    is_weight = len(shape) > 1
+def _treatment(trial: TrainableTrial, name: str, shape: torch.Size, rate: float | None) -> Treatment:
+    """Return what is done to one parameter; ``rate`` is the factor of the optimizer's companion, if it is its."""
+    is_weight, factor = len(shape) > 1, 1.0 if rate is None else rate
     counts = is_weight or trial.regularization.penalize == "all"
     decay, l1, l2 = (
         value if counts else 0.0
         for value in (trial.optimizer.weight_decay, trial.regularization.l1, trial.regularization.l2)
     )
     words = "weights" if is_weight else "biases and normalization layers"
+    if rate is not None:
+        words += ", by the companion optimizer"
     place = group_of(trial.parameter_groups, name)
     if place is None:
         return Treatment(words, factor, decay, l1, l2, decay, l2)
@@ -83,12 +96,12 @@ def _treatment(trial: TrainableTrial, name: str, shape: torch.Size, factor: floa
     )
 
 
-def group_records(trial: TrainableTrial, shapes: Shapes) -> list[GroupRecord]:
+def group_records(trial: TrainableTrial, shapes: Shapes) -> tuple[GroupRecord, ...]:
     """Sum up the parameters of a model by how training treats them, in the order of their first parameter."""
     found: dict[Treatment, list[torch.Size]] = {}
     for name, treatment in treatments(trial, shapes).items():
         found.setdefault(treatment, []).append(shapes[name])
-    return [
+    return tuple(
         GroupRecord(
             group=each.group,
             tensors=len(own),
@@ -99,7 +112,7 @@ def group_records(trial: TrainableTrial, shapes: Shapes) -> list[GroupRecord]:
             l2=each.l2,
         )
         for each, own in found.items()
-    ]
+    )
 
 
 @dataclass(frozen=True)
