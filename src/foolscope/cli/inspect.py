@@ -40,6 +40,7 @@ Examples:
 _PARTS = {
     "confusion": "The confusion matrix.",
     "calibration": "Whether its confidence matches its accuracy.",
+    "modes": "How the logits of an image change in training mode, and with the rest of the batch.",
     "input-gradients": "Whether the gradient with respect to the pixels follows edges; pictures in --report.",
     "filters": "The first layer's weights as pictures, in the report.",
     "histograms": "Histogram of each layer's weights, and the fraction near zero.",

@@ -29,7 +29,7 @@ class ComponentList:
 
     Args:
         field: of the recipe.
-        head: the field of an entry with which its text begins: its name, or the pattern it applies to.
+        head: the field of an entry with which its text begins: its name, or the names that it applies to.
         registered: by head, the settings class of an entry; or the one class of all entries.
     """
 
@@ -75,8 +75,8 @@ class ComponentList:
     def _entry(self, table: Any) -> Settings:
         if isinstance(table, Settings):
             return table
-        if not isinstance(table, Mapping) or not isinstance(table.get(self.head), str):
-            raise RecipeError(f"every entry needs a {self.head}; got {table!r}")
+        if not isinstance(table, Mapping) or not table.get(self.head):
+            raise RecipeError(f"every entry needs {self.head}; got {table!r}")
         head = table[self.head]
         if isinstance(self.registered, Mapping):
             if head not in self.registered:
@@ -122,15 +122,15 @@ class ComponentList:
 
     def _words(self, entry: Settings) -> str:
         settings = [f"{field_words(name)} {value_words(value)}" for name, value in self._changed(entry)]
-        return (
-            f"{getattr(entry, self.head)} ({', '.join(settings)})"
-            if settings
-            else str(getattr(entry, self.head))
-        )
+        return f"{self._head(entry)} ({', '.join(settings)})" if settings else self._head(entry)
 
     def _text(self, entry: Settings) -> str:
         settings = [f"{name}={plain_words(value)}" for name, value in self._changed(entry)]
-        return ":".join([str(getattr(entry, self.head)), *settings])
+        return ":".join([self._head(entry), *settings])
+
+    def _head(self, entry: Settings) -> str:
+        head = getattr(entry, self.head)
+        return ",".join(head) if isinstance(head, tuple) else str(head)
 
     def _changed(self, entry: Settings) -> Iterator[tuple[str, Any]]:
         """Yield the settings that are not the default."""

@@ -32,6 +32,19 @@ class Targets:
     partners: Int64[Tensor, "trial batch"] | None = None
     weights: Float[Tensor, "trial batch"] | None = None
 
+    def split(self, parts: int) -> list["Targets"]:
+        """Cut the minibatch into parts of about equal size."""
+        labels = self.labels.tensor_split(parts, dim=1)
+        if self.partners is None or self.weights is None:
+            return [Targets(each) for each in labels]
+        mixed = zip(
+            labels,
+            self.partners.tensor_split(parts, dim=1),
+            self.weights.tensor_split(parts, dim=1),
+            strict=True,
+        )
+        return [Targets(*each) for each in mixed]
+
     def losses(
         self,
         loss: PackLoss,

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from foolscope.learning.treatments import GroupRecord
+
 __all__ = ["EpochRecord", "Status", "TrialOutcome"]
 
 Status = Literal["finished", "stopped early", "diverged"]
@@ -52,6 +54,7 @@ class TrialOutcome:
         duration_seconds: this trial's share of its pack's time.
         weights: the tested checkpoint as a state dict, normalization included.
         doubts: reasons to doubt the defense, in plain words.
+        parameter_groups: which parameters were trained with which learning rate, decay and penalties.
     """
 
     status: Status
@@ -64,6 +67,7 @@ class TrialOutcome:
     duration_seconds: float
     weights: dict[str, Tensor]
     doubts: tuple[str, ...] = ()
+    parameter_groups: tuple[GroupRecord, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """Return everything except the weights as JSON-able values."""

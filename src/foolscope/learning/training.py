@@ -14,19 +14,20 @@ from torch import Tensor, nn
 
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
-from foolscope.learning.adversarial import Minibatch
 from foolscope.learning.augmenting import EpochAugmentation, Targets
 from foolscope.learning.evaluation import evaluate, to_pixels
-from foolscope.learning.optimizers import PackTensors
+from foolscope.learning.gradients import minibatch_gradients
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
-from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.preparation import Setup, parameter_shapes, prepare
 from foolscope.learning.robustness import doubts_about_defense, robust_accuracy
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import own_part
 from foolscope.learning.state import PackState
+from foolscope.learning.treatments import group_records
 from foolscope.learning.updating import update_parameters
+from foolscope.learning.weight_averages import renew_statistics, shares_of_epoch
 
 __all__ = ["EpochReport", "train_pack", "train_step"]
 
@@ -57,8 +58,9 @@ def train_pack(
 ) -> list[TrialOutcome]:
     """Train trials of one shape side by side.
 
-    The trials may differ in seed, learning rate and its schedule, momentum and the like, penalties, dropout
-    rate, label smoothing and clipping threshold. They must agree in everything else. Trials of one seed see
+    The trials may differ in seed, learning rate and its schedule, momentum and the like, parameter groups,
+    penalties, dropout rate, label smoothing, clipping threshold, sharpness radius and the settings of the
+    averaging. They must agree in everything else. Trials of one seed see
     the same minibatches.
 
     Args:
@@ -133,6 +135,8 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
     )
     rates = _learning_rates(setup, state)
     rate_of_step = torch.from_numpy(rates.T.copy()).to(device, setup.master)
+    shares = shares_of_epoch(setup, state)
+    share_of_step = torch.from_numpy(shares.T.copy()).to(device, setup.master)
     losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
     correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
     for step, batch in enumerate(torch.split(order, setup.batch_size, dim=1)):
@@ -140,6 +144,9 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
         losses += loss
         correct += hits
         state.step += 1
+        if shares[:, step].any():
+            state.average(share_of_step[step])
+    renew_statistics(setup, state, shares[:, -1])
     _close_epoch(setup, state, losses / len(train), correct / len(train), rates[:, -1])
 
 
@@ -178,23 +185,13 @@ def train_step(
         The loss summed over the minibatch before the step, without penalties, and the number of correct
         predictions: with a defense, those on adversarial inputs.
     """
-    leaves = {
-        name: value.to(setup.dtype if value.dim() > 2 else setup.master).detach().requires_grad_()
-        for name, value in state.parameters.items()
-    }
     images, labels = _gather(setup, batch)
     targets = Targets(labels)
     if augmentation is not None:
         images, targets = augmentation(images, batch, labels)
-    if setup.defense is None:
-        logits = setup.program(leaves | state.statistics, images, context)
-        losses = targets.losses(setup.loss, logits, setup.smoothing)
-    else:
-        minibatch = _minibatch(setup, state, leaves | state.statistics, images, labels, context)
-        losses, logits = setup.defense.losses(setup.defense, minibatch)
-    gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values()))
-    update_parameters(setup, state, dict(zip(leaves, gradients, strict=True)), learning_rate)
-    return losses.detach().sum(dim=1), (logits.mT.max(dim=1).indices == labels).sum(dim=1)
+    found = minibatch_gradients(setup, state, images, targets, context)
+    update_parameters(setup, state, found.gradients, learning_rate)
+    return found.loss, found.correct
 
 
 def _gather(setup: Setup, batch: Int64[Tensor, "group batch"]) -> tuple[Tensor, Tensor]:
@@ -203,25 +200,6 @@ def _gather(setup: Setup, batch: Int64[Tensor, "group batch"]) -> tuple[Tensor, 
     chosen = torch.unflatten(train.images.index_select(0, batch.flatten()), 0, batch.shape)
     labels = train.labels[batch].repeat_interleave(len(setup.trials) // setup.groups, dim=0)
     return to_pixels(chosen, setup.master), labels
-
-
-def _minibatch(
-    setup: Setup, state: PackState, tensors: PackTensors, images: Tensor, labels: Tensor, context: Context
-) -> Minibatch:
-    """Collect what a defense needs; its randomness depends on seed and step only."""
-    return Minibatch(
-        program=setup.program,
-        tensors=tensors,
-        images=images,
-        labels=labels,
-        loss=setup.loss,
-        smoothing=setup.smoothing,
-        context=context,
-        generators=tuple(
-            torch_generator(seed, "adversarial", state.step, device=images.device)
-            for seed in setup.group_seeds
-        ),
-    )
 
 
 def _close_epoch(
@@ -238,13 +216,13 @@ def _close_epoch(
     validation_accuracies: list[float | None] = [None] * count
     robust_accuracies: list[float | None] = [None] * count
     if setup.dataset.validation is not None:
-        measured = evaluate(setup.program, state.tensors, setup.dataset.validation, setup.loss, setup.dtype)
+        measured = evaluate(setup.program, state.evaluated, setup.dataset.validation, setup.loss, setup.dtype)
         validation_losses = _finite(measured.loss)
         validation_accuracies = measured.accuracy.tolist()
         if setup.defense is not None:
             robust_accuracies = robust_accuracy(
                 setup.program,
-                state.tensors,
+                state.evaluated,
                 setup.dataset.validation,
                 setup.loss,
                 setup.dtype,
@@ -336,6 +314,7 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
                 duration_seconds=duration_seconds,
                 weights=weights,
                 doubts=doubts_about_defense(setup.trials[trial].defense, history),
+                parameter_groups=group_records(setup.trials[trial], parameter_shapes(model)),
             )
         )
     return outcomes

@@ -15,10 +15,22 @@ from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import field_words
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["METRICS", "PART", "TrainingRecord", "training_record"]
+__all__ = ["METRICS", "PART", "ParameterGroup", "TrainingRecord", "training_record"]
 
 METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
 """What every trial measures; those of validation only where there is a validation set."""
+
+
+class ParameterGroup(Settings):
+    """Parameters that training treats alike: how many, and with which learning rate, decay and penalties."""
+
+    group: str
+    tensors: int
+    numbers: int
+    learning_rate: float = Field(description="before the schedule")
+    weight_decay: float
+    l1: float
+    l2: float
 
 
 class TrainingRecord(Settings):
@@ -40,6 +52,9 @@ class TrainingRecord(Settings):
     diverged: int
     duration_seconds: float
     doubts: list[str] = Field(default_factory=list, description="reasons not to trust a defense, with seeds")
+    groups: list[ParameterGroup] = Field(
+        default_factory=list, description="parameters that are treated alike"
+    )
 
 
 def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
@@ -81,6 +96,7 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
             for trial in trials
             for doubt in trial.outcome.get("doubts", ())
         ],
+        groups=[ParameterGroup(**group) for group in trials[0].outcome.get("parameter_groups", ())],
     )
 
 

@@ -44,6 +44,10 @@ def _calibration(field: str, words: str) -> _Measure:
     return _Measure("calibration", words, lambda record: getattr(record.calibration, field, None))
 
 
+def _modes(field: str, words: str) -> _Measure:
+    return _Measure("modes", words, lambda record: getattr(record.modes, field, None))
+
+
 MEASURES = {
     "accuracy": _Measure(None, "accuracy on the inspected images", lambda record: record.accuracy),
     "calibration_error": _calibration("expected_error", "expected calibration error"),
@@ -53,6 +57,19 @@ MEASURES = {
     "confidence": _calibration("mean_confidence", "mean confidence"),
     "negative_log_likelihood": _calibration("negative_log_likelihood", "negative log-likelihood, nats"),
     "brier_score": _calibration("brier_score", "Brier score, 0 to 2"),
+    "mode_difference": _modes("between", "largest change of a logit between training and evaluation mode"),
+    "training_repeated": _modes(
+        "training_repeated", "largest change of a logit in training mode, the same batch twice"
+    ),
+    "training_companions": _modes(
+        "training_companions", "largest change of a logit in training mode with other images in the batch"
+    ),
+    "evaluation_repeated": _modes(
+        "evaluation_repeated", "largest change of a logit in evaluation mode, the same batch twice"
+    ),
+    "evaluation_companions": _modes(
+        "evaluation_companions", "largest change of a logit in evaluation mode with other images in the batch"
+    ),
     "edge_own": _edges("own", "the edges of its own image"),
     "edge_other": _edges("other", "the edges of another image"),
     "edge_difference": _edges("difference", "edges, own minus other image"),

@@ -18,6 +18,7 @@ from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.inspection.answers.calibration import calibration
 from foolscope.inspection.answers.confusion import confusion
+from foolscope.inspection.answers.modes import mode_difference
 from foolscope.inspection.attribution import edge_tracing
 from foolscope.inspection.gradients.gradient_flow import TimeFlow, flow_through_time
 from foolscope.inspection.gradients.layer_flow import flow_by_layer
@@ -88,6 +89,11 @@ def _calibration(answers: _Answers) -> dict[str, Any]:
     return {"calibration": calibration(answers.log_probabilities, answers.labels, generator)}
 
 
+def _modes(answers: _Answers) -> dict[str, Any]:
+    generator = numpy_generator(answers.seed, "inspect", "modes")
+    return {"modes": mode_difference(answers.subject.model, answers.subject.images, generator)}
+
+
 def _input_gradients(answers: _Answers) -> dict[str, Any]:
     found, arrays = edge_tracing(
         answers.subject.model,
@@ -153,6 +159,7 @@ def _spectra(answers: _Answers) -> dict[str, Any]:
 PARTS: dict[str, Callable[[_Answers], dict[str, Any]]] = {
     "confusion": _confusion,
     "calibration": _calibration,
+    "modes": _modes,
     "input-gradients": _input_gradients,
     "filters": _filters,
     "histograms": _weights,

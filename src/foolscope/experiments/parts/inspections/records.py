@@ -6,6 +6,7 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.inspection.answers.calibration import Calibration
 from foolscope.inspection.answers.confusion import Confusion
+from foolscope.inspection.answers.modes import ModeDifference
 from foolscope.inspection.attribution import InputGradients
 from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
@@ -37,6 +38,7 @@ class ModelInspection(Settings):
     accuracy: float | None = None
     confusion: Confusion | None = None
     calibration: Calibration | None = None
+    modes: ModeDifference | None = None
     input_gradients: InputGradients | None = None
     filters: Filters | None = None
     weights: list[WeightHistogram] = Field(default_factory=list)

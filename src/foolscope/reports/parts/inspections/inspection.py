@@ -17,6 +17,7 @@ from foolscope.reports.parts.inspections.layers import (
     weight_blocks,
     weights_sentence,
 )
+from foolscope.reports.parts.inspections.modes import mode_blocks, mode_sentence
 from foolscope.reports.parts.inspections.spectrum import compression_blocks, spectrum_blocks
 from foolscope.reports.parts.mistakes import matrix_blocks
 from foolscope.reports.parts.pictures import Arrays
@@ -34,6 +35,8 @@ def inspection_sentences(record: ModelInspection) -> list[str]:
         said.append(f"Accuracy {share} % on {one_or_many(record.images, _image(record))}{of_dataset}.")
     if record.calibration is not None:
         said.append(calibration_sentence(record.calibration))
+    if record.modes is not None:
+        said.append(mode_sentence(record.modes))
     if record.input_gradients is not None:
         said.append(edges_sentence(record.input_gradients))
     if record.weights:
@@ -66,6 +69,8 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
         blocks["Mistakes"] = matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record))
     if record.calibration is not None:
         blocks["Calibration"] = calibration_blocks(record.calibration)
+    if record.modes is not None:
+        blocks["Training and evaluation mode"] = mode_blocks(record.modes)
     if record.input_gradients is not None:
         blocks["Input gradients"] = input_gradient_blocks(record.input_gradients, arrays)
     if record.filters is not None:
