@@ -169,8 +169,8 @@ def test_trainings_are_means_of_the_stored_trials(record, session):
     assert own.means["test_accuracy"][0] == pytest.approx(np.mean(values))
     assert own.diverged == 0
     assert own.epochs == [1, 2, 3]
-    losses = [[epoch["training_loss"] for epoch in trial.outcome["history"]] for trial in trials]
-    assert own.curves["training_loss"] == losses
+    losses = [[epoch["running_loss"] for epoch in trial.outcome["history"]] for trial in trials]
+    assert own.curves["running_loss"] == losses
     confusion = np.sum([trial.outcome["confusion"] for trial in trials], axis=0)
     assert own.confusion == confusion.tolist()
     assert np.trace(confusion) / confusion.sum() == pytest.approx(np.mean(values))

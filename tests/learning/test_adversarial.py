@@ -170,7 +170,7 @@ def test_packed_agrees_with_solo(name, model, make_trial, make_dataset):
         packed, (alone,) = outcomes[row], train_pack([trials[row]], dataset)
         assert packed.best_epoch == alone.best_epoch
         for one, other in zip(packed.history, alone.history, strict=True):
-            assert one.training_loss == pytest.approx(other.training_loss, rel=1e-6)
+            assert one.running_loss == pytest.approx(other.running_loss, rel=1e-6)
             assert one.robust_validation_accuracy == other.robust_validation_accuracy
         for key, value in alone.weights.items():
             torch.testing.assert_close(packed.weights[key], value, rtol=1e-4, atol=1e-6)
@@ -188,7 +188,7 @@ def test_without_a_budget_it_is_ordinary_training(name, make_trial, make_dataset
         for key, value in ordinary.weights.items():
             torch.testing.assert_close(defended.weights[key], value, rtol=1e-5, atol=1e-6)
         for one, other in zip(defended.history, ordinary.history, strict=True):
-            assert one.training_accuracy == other.training_accuracy
+            assert one.running_accuracy == other.running_accuracy
             assert one.robust_validation_accuracy == pytest.approx(other.validation_accuracy)
             assert other.robust_validation_accuracy is None
 

@@ -40,7 +40,7 @@ __all__ = [
 COMPONENTS: dict[str, dict[str, type[Settings]]] = {
     "dataset": {name: source.settings for name, source in DATASETS.items()},
     "model": {name: entry.settings for name, entry in MODELS.items()},
-    "loss": {name: settings for name, (settings, _) in LOSSES.items()},
+    "loss": {name: entry.settings for name, entry in LOSSES.items()},
     "optimizer": {name: entry.settings for name, entry in OPTIMIZERS.items()},
     "schedule": {name: settings for name, (settings, _) in SCHEDULES.items()},
     "defense": {name: entry.settings for name, entry in DEFENSES.items()},

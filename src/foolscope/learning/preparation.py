@@ -16,7 +16,7 @@ from foolscope.learning.augmenting import check_augmentation
 from foolscope.learning.averaging import AVERAGING
 from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.freezing import freeze, frozen_layers
-from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
+from foolscope.learning.losses import PackLoss, evaluation_loss, smoothing_per_trial, training_loss
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
 from foolscope.learning.parameter_groups import check_parameter_groups
@@ -24,6 +24,7 @@ from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
+from foolscope.learning.thresholds import check_selection, output_bias
 from foolscope.learning.treatments import PackGroups
 from foolscope.models import build_model
 
@@ -42,6 +43,8 @@ class Setup:
         frozen_layers: layers with parameters of which none is trained; they stay in evaluation mode.
         sharpness: the radius of sharpness-aware minimization per trial; None where no trial has one.
         parameter_groups: parameters with a learning rate, decay or penalty of their own.
+        loss: what training minimizes, with class weights.
+        evaluation_loss: what evaluation measures, without them.
         groups: the number of minibatches at a time: one per seed if all seeds have equally many trials, else
             one per trial.
     """
@@ -51,6 +54,7 @@ class Setup:
     models: Sequence[nn.Module]
     program: Program
     loss: PackLoss
+    evaluation_loss: PackLoss
     master: torch.dtype
     dtype: torch.dtype
     smoothing: Tensor | None
@@ -70,6 +74,7 @@ class Setup:
         """Derive the packed program and collect the settings along the trial axis."""
         device = dataset.train.images.device
         master, dtype = _data_types(trials[0], device)
+        losses = [trial.loss for trial in trials]
         thresholds = [trial.training.clipping or math.inf for trial in trials]
         radii = [trial.training.sharpness_radius or 0.0 for trial in trials]
         parameter_groups = PackGroups.gather(trials, parameter_shapes(models[0]), device, master)
@@ -78,10 +83,11 @@ class Setup:
             dataset=dataset,
             models=models,
             program=pack_program(models),
-            loss=LOSSES[trials[0].loss.name][1],
+            loss=training_loss(losses, dataset.train.labels.bincount(minlength=len(dataset.classes)), master),
+            evaluation_loss=evaluation_loss(losses, device, master),
             master=master,
             dtype=dtype,
-            smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
+            smoothing=smoothing_per_trial(losses, device, master),
             clipping=(
                 torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
             ),
@@ -151,7 +157,8 @@ def prepare(
 
     Raises:
         RecipeError: the model does not fit the images, the loss the defense or the augmentation, a parameter
-            group the model, or no parameter matches a pattern of frozen ones.
+            group the model, or no parameter matches a pattern of frozen ones; or the validation images cannot
+            choose a checkpoint or a threshold as asked.
     """
     check_defense(trials[0].defense, trials[0].loss)
     check_augmentation(
@@ -160,6 +167,8 @@ def prepare(
         loss=trials[0].loss.name,
         defense=trials[0].defense.name,
     )
+    for trial in trials:
+        check_selection(trial.training, dataset)
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
     mean, deviation = channel_statistics(dataset.train)
@@ -179,6 +188,8 @@ def prepare(
             initialize(model)
         freeze(model, trial.frozen)
     _check_groups(trials, models)
+    if any(trial.training.threshold == "validation" for trial in trials):
+        output_bias(models[0], dataset)  # refuses a model that has none before it is trained
     setup = Setup.gather(trials, dataset, models)
     parameters, statistics = stacked_parameters(models), stacked_constants(models)
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)

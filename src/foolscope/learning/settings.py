@@ -14,6 +14,7 @@ from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
 from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.sampling import Sampling
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import ModelSettings
 
@@ -21,7 +22,7 @@ __all__ = ["TrainableTrial", "TrainingSettings"]
 
 
 class TrainingSettings(Settings):
-    """Epochs, minibatches, clipping, sharpness, early stopping, and which checkpoint is kept."""
+    """Epochs, minibatches, clipping, sharpness, early stopping, which checkpoint is kept, its threshold."""
 
     batch_size: int = Field(
         128, ge=1, description="images in a minibatch; the last of an epoch may be smaller"
@@ -43,12 +44,26 @@ class TrainingSettings(Settings):
     patience: int | None = Field(
         None,
         ge=1,
-        description="stop after this many epochs without a better checkpoint, by the measure of keep",
+        description="stop after this many epochs without a better checkpoint, by the measure of select_by",
     )
     keep: Literal["best", "last"] = Field(
         "best",
-        description="test the checkpoint of the best validation accuracy (with a defense, of the best robust "
-        "one), or the last one",
+        description="test the checkpoint that is best on validation images by select_by, or the last one",
+    )
+    select_by: Literal["accuracy", "balanced_accuracy", "f1", "auc", "loss", "brier"] = Field(
+        "accuracy",
+        description="what is best on the validation images, for keep and patience; f1 and auc are means over "
+        "the classes. With a defense, robust accuracy decides instead",
+    )
+    sampling: Sampling = Field(
+        "uniform",
+        description="uniform visits every image once an epoch; balanced draws as many with replacement, "
+        "every class equally often",
+    )
+    threshold: Literal["half", "validation"] = Field(
+        "half",
+        description="with two classes, decide at probability one half, or where select_by is highest on the "
+        "validation images, which shifts the bias of the output layer",
     )
 
 

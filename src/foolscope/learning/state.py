@@ -14,6 +14,7 @@ from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.optimizers import OptimizerState, PackTensors, along_trials
 from foolscope.learning.outcome import EpochRecord, Status
 from foolscope.learning.settings import TrainingSettings
+from foolscope.statistics.classification import LOWER_IS_BETTER
 
 __all__ = ["PackState"]
 
@@ -107,7 +108,7 @@ class PackState:
         if diverged:
             self._silence(trial, row)
             return
-        best = _best_epoch(history)
+        best = _best_epoch(history, settings.select_by)
         if settings.keep == "last" or best is None or best == record.epoch:
             self.best_epochs[trial] = record.epoch
             for name, value in self.evaluated.items():
@@ -191,12 +192,16 @@ class PackState:
         }
 
 
-def _best_epoch(history: Sequence[EpochRecord]) -> int | None:
-    """Return the first epoch of the best validation accuracy, robust where measured; ``None`` without any."""
+def _best_epoch(history: Sequence[EpochRecord], select_by: str) -> int | None:
+    """Return the first epoch of the best validation score; ``None`` without any.
+
+    With a defense, robust accuracy takes the place of the score.
+    """
     robust = [each.robust_validation_accuracy for each in history]
-    clean = [each.validation_accuracy for each in history]
-    accuracies = [each for each in (clean if None in robust else robust) if each is not None]
-    return 1 + accuracies.index(max(accuracies)) if accuracies else None
+    clean = [getattr(each, f"validation_{select_by}") for each in history]
+    sign = -1.0 if None in robust and select_by in LOWER_IS_BETTER else 1.0
+    scores = [sign * each for each in (clean if None in robust else robust) if each is not None]
+    return 1 + scores.index(max(scores)) if scores else None
 
 
 def _kinds(tensors: PackTensors) -> dict[str, tuple[torch.Size, torch.dtype]]:

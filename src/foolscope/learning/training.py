@@ -1,6 +1,5 @@
 """The one training loop: a pack of trials, one epoch after another, resumable to the same bits."""
 
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,17 +14,16 @@ from torch import Tensor, nn
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
 from foolscope.learning.augmenting import EpochAugmentation, Targets
-from foolscope.learning.evaluation import evaluate, to_pixels
+from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.gradients import minibatch_gradients
+from foolscope.learning.measuring import finite_values, measure_outcomes, validation_scores
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
-from foolscope.learning.preparation import Setup, parameter_shapes, prepare
-from foolscope.learning.robustness import doubts_about_defense, robust_accuracy
+from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.sampling import epoch_order
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
-from foolscope.learning.stacking import own_part
 from foolscope.learning.state import PackState
-from foolscope.learning.treatments import group_records
 from foolscope.learning.updating import update_parameters
 from foolscope.learning.weight_averages import renew_statistics, shares_of_epoch
 
@@ -43,7 +41,7 @@ class EpochReport:
 
     epoch: int
     epochs: int
-    training_losses: tuple[float | None, ...]
+    running_losses: tuple[float | None, ...]
     validation_accuracies: tuple[float | None, ...]
 
 
@@ -59,9 +57,9 @@ def train_pack(
     """Train trials of one shape side by side.
 
     The trials may differ in seed, learning rate and its schedule, momentum and the like, parameter groups,
-    penalties, dropout rate, label smoothing, clipping threshold, sharpness radius and the settings of the
-    averaging. They must agree in everything else. Trials of one seed see
-    the same minibatches.
+    penalties, dropout rate, label smoothing, class weights, clipping threshold, sharpness radius, the
+    settings of the averaging, and in how checkpoints are chosen. They must agree in everything else. Trials
+    of one seed see the same minibatches.
 
     Args:
         trials: at least one; trials of one seed next to each other.
@@ -94,7 +92,7 @@ def train_pack(
             state.seconds = time.perf_counter() - started
             state.save(checkpoint, identity)
             last_saved = time.perf_counter()
-    return _outcomes(whole, state, (time.perf_counter() - started) / len(trials))
+    return measure_outcomes(whole, state, (time.perf_counter() - started) / len(trials))
 
 
 def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
@@ -114,12 +112,7 @@ def _worth_keeping(whole: Setup, state: PackState) -> list[int]:
 def _train_epoch(setup: Setup, state: PackState) -> None:
     trials, train = setup.trials, setup.dataset.train
     device = train.images.device
-    order = torch.stack(
-        [
-            torch.randperm(len(train), generator=torch_generator(seed, "batches", state.epoch))
-            for seed in setup.group_seeds
-        ]
-    ).to(device)
+    order = epoch_order(train.labels, trials[0].training.sampling, seeds=setup.group_seeds, epoch=state.epoch)
     context = Context(
         training=True,
         dtype=setup.dtype,
@@ -211,115 +204,34 @@ def _close_epoch(
 ) -> None:
     """Validate, record, keep the best checkpoints, and end trials that diverged or stopped early."""
     state.epoch += 1
-    count = len(setup.trials)
-    validation_losses: list[float | None] = [None] * count
-    validation_accuracies: list[float | None] = [None] * count
-    robust_accuracies: list[float | None] = [None] * count
-    if setup.dataset.validation is not None:
-        measured = evaluate(setup.program, state.evaluated, setup.dataset.validation, setup.loss, setup.dtype)
-        validation_losses = _finite(measured.loss)
-        validation_accuracies = measured.accuracy.tolist()
-        if setup.defense is not None:
-            robust_accuracies = robust_accuracy(
-                setup.program,
-                state.evaluated,
-                setup.dataset.validation,
-                setup.loss,
-                setup.dtype,
-                setup.defense.epsilon,
-            ).tolist()
-    training_losses, penalties = _finite(losses), _finite(setup.regularizers.penalty(state.parameters))
-    training_accuracies = accuracies.tolist()
+    validated = validation_scores(setup, state)
+    running_losses = finite_values(losses)
+    penalties = finite_values(setup.regularizers.penalty(state.parameters))
+    running_accuracies = accuracies.tolist()
     for row, (trial, settings) in enumerate(zip(state.trained, setup.trials, strict=True)):
         if state.statuses[trial] != "running":
             continue
         record = EpochRecord(
             epoch=state.epoch,
             learning_rate=float(learning_rates[row]),
-            training_loss=training_losses[row],
+            running_loss=running_losses[row],
             penalty=penalties[row],
-            training_accuracy=training_accuracies[row],
-            validation_loss=validation_losses[row],
-            validation_accuracy=validation_accuracies[row],
-            robust_validation_accuracy=robust_accuracies[row],
+            running_accuracy=running_accuracies[row],
+            **{name: values[row] for name, values in validated.items()},
         )
-        validated = record.validation_accuracy is None or record.validation_loss is not None
-        diverged = record.training_loss is None or not validated
+        is_finite = record.validation_accuracy is None or record.validation_loss is not None
+        diverged = record.running_loss is None or not is_finite
         state.record(trial, record, settings.training, diverged=diverged)
-
-
-def _finite(values: Tensor) -> list[float | None]:
-    return [number if math.isfinite(number) else None for number in values.tolist()]
 
 
 def _report(setup: Setup, state: PackState) -> EpochReport:
     last = [
-        (None, None) if status == "diverged" else (history[-1].training_loss, history[-1].validation_accuracy)
+        (None, None) if status == "diverged" else (history[-1].running_loss, history[-1].validation_accuracy)
         for status, history in zip(state.statuses, state.histories, strict=True)
     ]
     return EpochReport(
         epoch=state.epoch,
         epochs=setup.epochs,
-        training_losses=tuple(loss for loss, _ in last),
+        running_losses=tuple(loss for loss, _ in last),
         validation_accuracies=tuple(accuracy for _, accuracy in last),
     )
-
-
-def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[TrialOutcome]:
-    """Evaluate the kept checkpoints on the test set; a trial whose loss there is not finite has diverged too.
-
-    Evaluation runs in the precision of the parameters, so that the stored model gives the same numbers.
-    """
-    test = setup.dataset.test
-    result = evaluate(setup.program, state.best, test, setup.loss, setup.master)
-    test_losses, test_accuracies = _finite(result.loss), result.accuracy.tolist()
-    outcomes = []
-    for trial, model in enumerate(setup.models):
-        history, best_epoch = tuple(state.histories[trial]), state.best_epochs[trial]
-        test_loss = test_losses[trial]
-        status = state.statuses[trial]
-        assert status != "running"
-        if test_loss is None:
-            status = "diverged"
-        weights = dict(model.state_dict())
-        weights |= {name: own_part(value[trial], weights[name].shape) for name, value in state.best.items()}
-        weights = {
-            name: value.detach().float().cpu() if value.is_floating_point() else value.cpu()
-            for name, value in weights.items()
-        }
-        metrics: dict[str, float] = {}
-        if status != "diverged" and test_loss is not None:
-            kept = history[best_epoch - 1]
-            metrics = {
-                "test_accuracy": test_accuracies[trial],
-                "test_loss": test_loss,
-                "training_accuracy": kept.training_accuracy,
-            }
-            if kept.validation_accuracy is not None and kept.validation_loss is not None:
-                metrics |= {
-                    "validation_accuracy": kept.validation_accuracy,
-                    "validation_loss": kept.validation_loss,
-                }
-            if kept.robust_validation_accuracy is not None:
-                metrics["robust_validation_accuracy"] = kept.robust_validation_accuracy
-        outcomes.append(
-            TrialOutcome(
-                status=status,
-                history=history,
-                best_epoch=None if status == "diverged" else best_epoch,
-                metrics=metrics,
-                confusion=_confusion(test.labels, result.predictions[trial], len(setup.dataset.classes)),
-                parameter_count=sum(parameter.numel() for parameter in model.parameters()),
-                steps=len(history) * setup.steps_per_epoch,
-                duration_seconds=duration_seconds,
-                weights=weights,
-                doubts=doubts_about_defense(setup.trials[trial].defense, history),
-                parameter_groups=group_records(setup.trials[trial], parameter_shapes(model)),
-            )
-        )
-    return outcomes
-
-
-def _confusion(labels: Tensor, predictions: Tensor, classes: int) -> tuple[tuple[int, ...], ...]:
-    counts = torch.bincount(labels * classes + predictions, minlength=classes * classes)
-    return tuple(tuple(row) for row in counts.view(classes, classes).tolist())

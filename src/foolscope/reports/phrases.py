@@ -34,6 +34,12 @@ _THREATS = {
     "l2": "moves an image by at most {} in the L2 norm (the root of its summed squares)",
     "l1": "changes the pixels by at most {} in total",
 }
+_SCORES = {
+    "f1": "macro F1",
+    "auc": "area under the ROC curve",
+    "brier": "Brier score",
+}
+_CLASS_SCORES = {"f1": "F1", "auc": "area under the ROC curve"}
 _ATTACKS = {
     "apgd-nearest": "APGD towards the nearest class",
     "apgd-next": "APGD towards the next two classes",
@@ -92,8 +98,17 @@ def p_cell(p: float | None) -> str | None:
 
 
 def metric_words(metric: str) -> str:
-    """Name a metric: ``test accuracy``."""
-    return metric.replace("_", " ")
+    """Name a metric.
+
+    Example:
+        >>> metric_words("test_accuracy"), metric_words("validation_f1"), metric_words("test_recall@cat")
+        ('test accuracy', 'validation macro F1', 'test recall of cat')
+    """
+    quantity, of_class, name = metric.partition("@")
+    split, _, score = quantity.partition("_")
+    if of_class:
+        return f"{split} {_CLASS_SCORES.get(score, score)} of {name}"
+    return f"{split} {_SCORES[score]}" if score in _SCORES else metric.replace("_", " ")
 
 
 def columns_unit(metric: str) -> str:

@@ -59,6 +59,9 @@ def other_value(recipe, path):
         "tanh",
         "official",
         "channels-first",
+        "balanced",
+        "validation",
+        "f1",
         "x",
         True,
     ]

@@ -14,6 +14,7 @@ from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.gradients import differences
 from foolscope.inspection.gradients import objective as objective_module
 from foolscope.inspection.gradients.gradient_check import gradients_by_differences, gradients_by_hand
+from foolscope.learning.losses import cross_entropy
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.models import MODELS
 from foolscope.reference import Affine, BatchNormalization, CrossEntropy, MaxPooling, ReLU
@@ -151,9 +152,11 @@ def test_a_loss_that_is_not_averaged_is_named(noise, monkeypatch):
         def backward(context, gradient):
             return gradient * gradient.numel()
 
-    settings, loss = objective_module.LOSSES["cross-entropy"]
-    broken = (settings, lambda *arguments: Summed.apply(loss(*arguments)))
-    monkeypatch.setitem(objective_module.LOSSES, "cross-entropy", broken)
+    monkeypatch.setattr(
+        objective_module,
+        "training_loss",
+        lambda *unused: lambda *arguments: Summed.apply(cross_entropy(*arguments)),
+    )
     for check in both(trial_of(), noise):
         assert not check.passed
         assert "is the loss." in check.sentence

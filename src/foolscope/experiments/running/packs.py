@@ -17,14 +17,16 @@ __all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial"
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
-    "loss": frozenset({"label_smoothing"}),
+    "loss": frozenset({"label_smoothing", "class_weights", "gamma"}),
     "optimizer": frozenset(field for each in OPTIMIZERS.values() for field in each.settings.model_fields)
     - {"name", "muon_layers", "companion"},
     "averaging": frozenset(field for each in AVERAGING.values() for field in each.settings.model_fields)
     - {"name"},
     "regularization": frozenset({"l1", "l2"}),
     "defense": frozenset({"epsilon", "attack_step_size", "beta"}),
-    "training": frozenset({"clipping", "sharpness_radius", "patience", "keep", "epochs"}),
+    "training": frozenset(
+        {"clipping", "sharpness_radius", "patience", "keep", "select_by", "threshold", "epochs"}
+    ),
 }
 """The fields in which the trials of one pack may differ, beside seed, schedule and parameter groups."""
 

@@ -9,7 +9,7 @@ from foolscope.data.dataset import Dataset
 from foolscope.inspection.check import Check
 from foolscope.learning import TrainableTrial
 from foolscope.learning.evaluation import channel_statistics, evaluate
-from foolscope.learning.losses import LOSSES
+from foolscope.learning.losses import cross_entropy
 from foolscope.learning.packing import solo_program
 from foolscope.models import build_model
 
@@ -46,9 +46,7 @@ def initial_loss(trial: TrainableTrial, dataset: Dataset) -> Check:
     chosen = torch.linspace(0, len(train) - 1, min(_IMAGES, len(train))).long().to(train.labels.device)
     model = initial_model(trial, dataset)
     parameters = {name: value.detach()[None] for name, value in model.named_parameters()}
-    measured = evaluate(
-        solo_program([model]), parameters, train.take(chosen), LOSSES["cross-entropy"][1], torch.float32
-    )
+    measured = evaluate(solo_program([model]), parameters, train.take(chosen), cross_entropy, torch.float32)
     loss, expected = float(measured.loss[0]), math.log(classes)
     passed = abs(loss - expected) <= _TOLERANCE
     sentence = f"Loss at initialization {loss:.3f}, ln {classes} = {expected:.3f}: " + (

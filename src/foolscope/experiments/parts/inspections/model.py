@@ -25,7 +25,9 @@ from foolscope.inspection.gradients.layer_flow import flow_by_layer
 from foolscope.inspection.layers.filters import first_layer_filters
 from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
+from foolscope.learning.measuring import doubts_about_predictions
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
+from foolscope.statistics.classification import confusion_matrix
 from foolscope.threats import Threat
 from foolscope.threats.prediction import automatic_batch_size, predict
 
@@ -77,11 +79,13 @@ class _Answers:
     def doubts(self) -> list[str]:
         """Reasons not to trust the results."""
         lost = f"{self.lost} of {self.lost + len(self.labels)} images have logits that are not finite"
-        return [*self.subject.doubts, *([f"{lost}; they are skipped."] if self.lost else [])]
+        counts = confusion_matrix(self.labels, self.predictions, len(self.classes))
+        constant = [f"It {each}." for each in doubts_about_predictions(counts, self.classes, "image")]
+        return [*constant, *self.subject.doubts, *([f"{lost}; they are skipped."] if self.lost else [])]
 
 
 def _confusion(answers: _Answers) -> dict[str, Any]:
-    return {"confusion": confusion(answers.labels, answers.predictions, answers.classes)}
+    return {"confusion": confusion(answers.log_probabilities, answers.labels, answers.classes)}
 
 
 def _calibration(answers: _Answers) -> dict[str, Any]:

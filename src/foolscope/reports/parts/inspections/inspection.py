@@ -1,7 +1,12 @@
 """The report of the inspection of one model: its answers first, then its layers."""
 
+import numpy as np
+
+from foolscope.core.settings import finite_or_none
 from foolscope.experiments.parts.inspections.records import ModelInspection
+from foolscope.experiments.parts.training import ClassRecord
 from foolscope.experiments.wording.sentences import POINTS, number
+from foolscope.inspection.answers.confusion import Confusion
 from foolscope.reports import document as doc
 from foolscope.reports.parts.inspections.answers import (
     calibration_blocks,
@@ -19,9 +24,10 @@ from foolscope.reports.parts.inspections.layers import (
 )
 from foolscope.reports.parts.inspections.modes import mode_blocks, mode_sentence
 from foolscope.reports.parts.inspections.spectrum import compression_blocks, spectrum_blocks
-from foolscope.reports.parts.mistakes import matrix_blocks
+from foolscope.reports.parts.mistakes import class_blocks, matrix_blocks
 from foolscope.reports.parts.pictures import Arrays
 from foolscope.reports.phrases import one_or_many
+from foolscope.statistics.classification import f1_by_class, precision_by_class, recall_by_class
 
 __all__ = ["inspection_document", "inspection_sections", "inspection_sentences"]
 
@@ -66,7 +72,10 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
     blocks: dict[str, list[doc.Block]] = {}
     if record.confusion is not None:
         confusion = record.confusion
-        blocks["Mistakes"] = matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record))
+        blocks["Mistakes"] = [
+            *matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record)),
+            *class_blocks(record.name, _by_class(confusion), _image(record)),
+        ]
     if record.calibration is not None:
         blocks["Calibration"] = calibration_blocks(record.calibration)
     if record.modes is not None:
@@ -84,6 +93,24 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
     if record.compression:
         blocks["At lower ranks"] = compression_blocks(record)
     return [doc.Section(title, each) for title, each in blocks.items() if each]
+
+
+def _by_class(confusion: Confusion) -> list[ClassRecord]:
+    """Return how well each class is recognized; nothing of a record that has no areas."""
+    counts = np.array(confusion.counts)
+    scores = [score(counts).tolist() for score in (recall_by_class, precision_by_class, f1_by_class)]
+    rows = zip(confusion.classes, counts.sum(axis=1).tolist(), *scores, confusion.auc, strict=False)
+    return [
+        ClassRecord(
+            name=name,
+            images=images,
+            recall=(finite_or_none(recall), None, None),
+            precision=(finite_or_none(precision), None, None),
+            f1=(finite_or_none(f1), None, None),
+            auc=(auc, None, None),
+        )
+        for name, images, recall, precision, f1, auc in rows
+    ]
 
 
 def _image(record: ModelInspection) -> str:
