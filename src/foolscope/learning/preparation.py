@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
-from foolscope.learning.evaluation import channel_statistics
+from foolscope.learning.initial_models import initial_models
 from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
@@ -18,7 +18,6 @@ from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import stacked_parameters, stacked_statistics
 from foolscope.learning.state import PackState
-from foolscope.models import build_model
 
 __all__ = ["Setup", "prepare"]
 
@@ -125,18 +124,7 @@ def prepare(trials: Sequence[TrainableTrial], dataset: Dataset) -> tuple[Setup, 
     check_defense(trials[0].defense, trials[0].loss)
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
-    mean, deviation = channel_statistics(dataset.train)
-    models = [
-        build_model(
-            trial.model,
-            dataset.image_shape,
-            len(dataset.classes),
-            seed=trial.seed,
-            mean=mean,
-            deviation=deviation,
-        ).to(device, master)
-        for trial in trials
-    ]
+    models = [model.to(device, master) for model in initial_models(trials, dataset)]
     setup = Setup.gather(trials, dataset, models)
     parameters, statistics = stacked_parameters(models), stacked_statistics(models)
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)

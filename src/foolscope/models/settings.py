@@ -6,10 +6,14 @@ from pydantic import Field
 
 from foolscope.core.settings import Settings
 
-__all__ = ["ImageShape", "ModelSettings"]
+__all__ = ["ImageShape", "Initialization", "ModelSettings"]
 
 ImageShape = tuple[int, int, int]
 """Channel, height, width."""
+
+
+Initialization = Literal["uniform", "he", "dirac"]
+"""How the weights of affine layers and convolutions are drawn; see :mod:`foolscope.models.initialization`."""
 
 
 class ModelSettings(Settings):
@@ -19,4 +23,9 @@ class ModelSettings(Settings):
     normalization: Literal["dataset", "half", "none"] = Field(
         "dataset",
         description="input normalization by the training set's mean and deviation, by 0.5 and 0.5, or none",
+    )
+    initialization: Initialization = Field(
+        "uniform",
+        description="initial weights: uniform in ±1/√fan_in, PyTorch's default; he, normal with deviation "
+        "√(2/fan_in); or dirac, uniform but for convolutions, which pass their input channels on",
     )
