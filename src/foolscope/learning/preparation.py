@@ -14,8 +14,8 @@ from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
 from foolscope.learning.augmenting import check_augmentation
 from foolscope.learning.averaging import AVERAGING
-from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.freezing import freeze, frozen_layers
+from foolscope.learning.initial_models import initial_models
 from foolscope.learning.losses import PackLoss, evaluation_loss, smoothing_per_trial, training_loss
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
@@ -26,7 +26,6 @@ from foolscope.learning.stacking import stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
 from foolscope.learning.thresholds import check_selection, output_bias
 from foolscope.learning.treatments import PackGroups
-from foolscope.models import build_model
 
 __all__ = ["Setup", "parameter_shapes", "prepare"]
 
@@ -171,18 +170,7 @@ def prepare(
         check_selection(trial.training, dataset)
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
-    mean, deviation = channel_statistics(dataset.train)
-    models = [
-        build_model(
-            trial.model,
-            dataset.image_shape,
-            len(dataset.classes),
-            seed=trial.seed,
-            mean=mean,
-            deviation=deviation,
-        ).to(device, master)
-        for trial in trials
-    ]
+    models = [model.to(device, master) for model in initial_models(trials, dataset)]
     for trial, model in zip(trials, models, strict=True):
         if initialize is not None:
             initialize(model)

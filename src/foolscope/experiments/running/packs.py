@@ -33,6 +33,7 @@ PACKED_FIELDS: dict[str, frozenset[str]] = {
 WIDTH_FIELDS: dict[str, frozenset[str]] = {
     "mlp": frozenset({"hidden"}),
     "small-cnn": frozenset({"channels", "units"}),
+    "convnet": frozenset({"channels"}),
 }
 """Model to the fields that may differ too where padding the narrower trials costs less than another pack."""
 

@@ -8,10 +8,10 @@ from torch import nn
 from foolscope.data.dataset import Dataset
 from foolscope.inspection.check import Check
 from foolscope.learning import TrainableTrial
-from foolscope.learning.evaluation import channel_statistics, evaluate
+from foolscope.learning.evaluation import evaluate
+from foolscope.learning.initial_models import initial_models
 from foolscope.learning.losses import cross_entropy
 from foolscope.learning.packing import solo_program
-from foolscope.models import build_model
 
 __all__ = ["initial_loss", "initial_model"]
 
@@ -20,19 +20,9 @@ _IMAGES = 2000
 
 
 def initial_model(trial: TrainableTrial, dataset: Dataset) -> nn.Module:
-    """Return a trial's model before training.
-
-    The statistics of the data set normalize the inputs; the model is on its device.
-    """
-    mean, deviation = channel_statistics(dataset.train)
-    return build_model(
-        trial.model,
-        dataset.image_shape,
-        len(dataset.classes),
-        seed=trial.seed,
-        mean=mean,
-        deviation=deviation,
-    ).to(dataset.train.images.device)
+    """Return a trial's model before training, on the data set's device."""
+    (model,) = initial_models([trial], dataset)
+    return model.to(dataset.train.images.device)
 
 
 def initial_loss(trial: TrainableTrial, dataset: Dataset) -> Check:
