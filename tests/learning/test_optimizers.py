@@ -137,9 +137,9 @@ def test_muon_is_pytorchs_on_matrices_and_on_filters_as_matrices(shape, monkeypa
     """PyTorch iterates in bfloat16; here it is to keep the data type."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())
     trials = [
-        Muon(muon_layers="all"),
-        Muon(muon_layers="all", momentum=0.8, nesterov=False, scaling="match-rms-adamw"),
-        Muon(muon_layers="all", momentum=0.0, scaling="match-rms-adamw"),
+        Muon(matrices="all"),
+        Muon(matrices="all", momentum=0.8, nesterov=False, scaling="match-rms-adamw"),
+        Muon(matrices="all", momentum=0.0, scaling="match-rms-adamw"),
     ]
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(len(trials), *shape, generator=generator, dtype=torch.float64)
@@ -190,7 +190,7 @@ def test_the_output_layer_and_vectors_are_left_to_muons_companion():
     parameters = start(1)
     for layers, own in {"all-but-output": {"weight"}, "hidden": set(), "all": {"weight", "filter"}}.items():
         for companion, moments in {"adamw": {"mean", "mean_square"}, "sgd": {"velocity"}}.items():
-            settings = Muon(muon_layers=layers, companion=companion)
+            settings = Muon(matrices=layers, companion=companion)
             state = OPTIMIZERS["muon"].init(parameters, hyperparameters([settings], CPU, torch.float64))
             assert set(state) == {"momentum"} | moments
             assert set(state["momentum"]) == own

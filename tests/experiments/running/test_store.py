@@ -61,6 +61,7 @@ def other_value(recipe, path):
         "channels-first",
         "x",
         True,
+        [{"names": "*.bias"}],
     ]
     for candidate in candidates:
         try:

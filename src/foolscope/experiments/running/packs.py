@@ -19,7 +19,7 @@ PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
     "loss": frozenset({"label_smoothing"}),
     "optimizer": frozenset(field for each in OPTIMIZERS.values() for field in each.settings.model_fields)
-    - {"name", "muon_layers", "companion"},
+    - {"name", "matrices", "companion"},
     "averaging": frozenset(field for each in AVERAGING.values() for field in each.settings.model_fields)
     - {"name"},
     "regularization": frozenset({"l1", "l2"}),

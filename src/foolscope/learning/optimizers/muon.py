@@ -46,7 +46,7 @@ class Muon(OptimizerSettings):
         description="factor on the step of an (out, in) matrix: original is √max(1, out/in), match-rms-adamw "
         "0.2·√max(out, in), with which AdamW's learning rates fit",
     )
-    muon_layers: Literal["all-but-output", "hidden", "all"] = Field(
+    matrices: Literal["all-but-output", "hidden", "all"] = Field(
         "all-but-output",
         description="whose weights Muon updates: all-but-output, hidden (neither the first nor the last), or "
         "all; the last in the order of the parameters is the output layer",
@@ -86,7 +86,7 @@ def muon_matrices(shapes: Shapes, layers: str) -> list[str]:
 
 def muon_rates(settings: Muon, shapes: Shapes) -> dict[str, float]:
     """Return the companion's learning rate as a factor on Muon's, for each parameter that it updates."""
-    own = muon_matrices(shapes, settings.muon_layers)
+    own = muon_matrices(shapes, settings.matrices)
     return {
         name: settings.companion_learning_rate / settings.learning_rate for name in shapes if name not in own
     }
@@ -94,7 +94,7 @@ def muon_rates(settings: Muon, shapes: Shapes) -> dict[str, float]:
 
 def muon_init(parameters: PackTensors, hyper: PerTrial) -> OptimizerState:
     """Return the momenta of Muon's matrices and the companion's state of the other parameters."""
-    layers = _LAYERS[int(hyper["muon_layers"][0])]
+    layers = _LAYERS[int(hyper["matrices"][0])]
     own = muon_matrices({name: value.shape[1:] for name, value in parameters.items()}, layers)
     rest = {name: value for name, value in parameters.items() if name not in own}
     companion = (
