@@ -32,7 +32,10 @@ def test_a_recipe_of_the_page_trains(block):
 def test_the_published_groups_of_a_residual_network_are_as_the_page_says():
     names = ["conv1.weight", "bn1.weight", "layer1.0.bn1.bias", "layer2.0.downsample.1.weight", "fc.bias"]
     shapes = {name: torch.Size([4, 3] if "conv" in name else [4]) for name in names}
-    decays = {name: each.weight_decay for name, each in treatments(recipe_from(tomllib.loads(PUBLISHED)), shapes).items()}
+    decays = {
+        name: each.weight_decay
+        for name, each in treatments(recipe_from(tomllib.loads(PUBLISHED)), shapes).items()
+    }
     assert decays == dict(zip(names, [5e-4, 0.0, 0.0, 5e-4, 0.0], strict=True))
 
 
