@@ -240,13 +240,15 @@ def test_claims_about_the_modes_of_a_network_with_batch_normalization(session):
     modes = {"name": "modes", "recipe": "resnet", "images": 40, "parts": ["modes"]}
     study = study_with(
         claim("inspection:modes.evaluation_companions", 1e-3, **{"is": "at most"}),
-        claim("inspection:modes.training_companions", 1e-3),
-        claim("inspection:modes.mode_difference", 1e-3),
-        claim("inspection:modes.training_repeated", 1e-3, **{"is": "at most"}),
+        claim("inspection:modes.training_companions", 1e-3, **{"is": "at most"}),
         recipes={"resnet": recipe},
         inspections=[modes],
-        seeds=6,
+        seeds=2,
     )
     record = run_study(study, session)
-    assert [each.outcome for each in record.claims] == ["upheld"] * 4
-    assert "Training and evaluation mode" in render_html(study_document(record, {}))
+    assert record.claims[0].outcome == "upheld"
+    assert record.claims[1].outcome != "upheld"
+    (found,) = record.of("inspections")
+    for name in ("training_companions", "mode_difference"):
+        assert min(found.measure(name).values) > 1e-3
+    assert found.measure("training_repeated").values == [0.0, 0.0]
