@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.optim._muon import _zeropower_via_newtonschulz
 
 from foolscope.learning import OPTIMIZERS
 from foolscope.learning.optimizers import SGD, Adam, AdamW, Lion, Muon, hyperparameters
@@ -184,6 +185,23 @@ def test_orthogonalization_keeps_the_singular_vectors_and_brings_the_values_near
     assert found.min() > 0.6
     assert found.max() < 1.3
     assert orthogonalized(torch.zeros(1, *shape)).abs().max() == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 40), (40, 4)])
+def test_orthogonalization_in_float32_is_that_in_float64_and_nearer_than_bfloat16s(shape):
+    """Singular values from 1 down to 1e-6 of the largest."""
+    size = min(shape)
+    generator = torch.Generator().manual_seed(2)
+    left, _, right = torch.linalg.svd(
+        torch.randn(2, *shape, generator=generator, dtype=torch.float64), full_matrices=False
+    )
+    matrices = left @ torch.diag(torch.logspace(0, -6, size, dtype=torch.float64)) @ right
+    exact = orthogonalized(matrices)
+    error = (orthogonalized(matrices.float()).double() - exact).abs().max()
+    published = [_zeropower_via_newtonschulz(each, (3.4445, -4.775, 2.0315), 5, 1e-7) for each in matrices]
+    theirs = (torch.stack(published).double() - exact).abs().max()
+    assert error < 1e-3
+    assert error < theirs / 10
 
 
 def test_the_output_layer_and_vectors_are_left_to_muons_companion():

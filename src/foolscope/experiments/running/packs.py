@@ -64,8 +64,12 @@ class PendingTrial:
 
     @property
     def step_flops(self) -> float:
-        """Floating-point operations of a training step: the backward pass costs two forward passes."""
-        return 3 * self.flops * self.recipe.training.batch_size
+        """Floating-point operations of a training step: the backward pass costs two forward passes.
+
+        Sharpness-aware minimization takes both twice.
+        """
+        passes = 3 if self.recipe.training.sharpness_radius is None else 6
+        return passes * self.flops * self.recipe.training.batch_size
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ __all__ = ["Muon", "muon_init", "muon_matrices", "muon_rates", "muon_update", "o
 _COEFFICIENTS = 3.4445, -4.7750, 2.0315
 _ITERATIONS = 5
 _SMALLEST_NORM = 1e-7
+_OBLONG = 2  # columns per row from which products of small matrices are faster
 
 
 class Muon(OptimizerSettings):
@@ -141,18 +142,41 @@ def orthogonalized(matrices: Float[Tensor, "trial rows columns"]) -> Float[Tenso
     .. math:: X \leftarrow a X + (b A + c A^2) X, \quad A = X X^T, \quad X_0 = M / \|M\|_F
 
     with a, b, c = 3.4445, −4.7750, 2.0315, which bring singular values near 1 and no closer than 0.7 to 1.2.
-    They run in the data type of the matrices; the authors and PyTorch take bfloat16.
+    They run in the data type of the matrices; the authors and PyTorch take bfloat16. In float32 the
+    result is within 0.001 of that in float64.
 
     References:
         Jordan et al. 2024, *Muon*, section "Definition" and "Tuning the coefficients".
     """
-    a, b, c = _COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]
-    result = matrices.mT if is_tall else matrices
+    wide = matrices.mT if is_tall else matrices
     norms = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
-    result = result / norms.clamp_min(_SMALLEST_NORM)
+    start = wide / norms.clamp_min(_SMALLEST_NORM)
+    iterate = _iterate_products if wide.shape[2] > _OBLONG * wide.shape[1] else _iterate
+    result = iterate(start)
+    return result.mT if is_tall else result
+
+
+def _iterate(result: Float[Tensor, "trial rows columns"]) -> Float[Tensor, "trial rows columns"]:
+    a, b, c = _COEFFICIENTS
     for _ in range(_ITERATIONS):
         gram = torch.bmm(result, result.mT)
         polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         result = torch.baddbmm(result, polynomial, result, beta=a)
-    return result.mT if is_tall else result
+    return result
+
+
+def _iterate_products(start: Float[Tensor, "trial rows columns"]) -> Float[Tensor, "trial rows columns"]:
+    """Iterate on small square matrices: with P = a I + b A + c A², the next X is P X and the next A is P A P.
+
+    The columns are met twice instead of ten times, which pays for matrices much wider than high.
+    """
+    a, b, c = _COEFFICIENTS
+    gram = torch.bmm(start, start.mT)
+    unit = torch.eye(len(gram[0]), dtype=gram.dtype, device=gram.device).expand_as(gram)
+    product = unit
+    for _ in range(_ITERATIONS):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c).add_(unit, alpha=a)
+        product = torch.bmm(polynomial, product)
+        gram = torch.bmm(torch.bmm(polynomial, gram), polynomial)
+    return torch.bmm(product, start)
