@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.optim._muon import _zeropower_via_newtonschulz
 
 from foolscope.learning import OPTIMIZERS
 from foolscope.learning.optimizers import SGD, Adam, AdamW, Lion, Muon, hyperparameters
@@ -137,9 +138,9 @@ def test_muon_is_pytorchs_on_matrices_and_on_filters_as_matrices(shape, monkeypa
     """PyTorch iterates in bfloat16; here it is to keep the data type."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())
     trials = [
-        Muon(muon_layers="all"),
-        Muon(muon_layers="all", momentum=0.8, nesterov=False, scaling="match-rms-adamw"),
-        Muon(muon_layers="all", momentum=0.0, scaling="match-rms-adamw"),
+        Muon(matrices="all"),
+        Muon(matrices="all", momentum=0.8, nesterov=False, scaling="match-rms-adamw"),
+        Muon(matrices="all", momentum=0.0, scaling="match-rms-adamw"),
     ]
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(len(trials), *shape, generator=generator, dtype=torch.float64)
@@ -186,11 +187,28 @@ def test_orthogonalization_keeps_the_singular_vectors_and_brings_the_values_near
     assert orthogonalized(torch.zeros(1, *shape)).abs().max() == 0
 
 
+@pytest.mark.parametrize("shape", [(6, 6), (4, 40), (40, 4)])
+def test_orthogonalization_in_float32_is_that_in_float64_and_nearer_than_bfloat16s(shape):
+    """Singular values from 1 down to 1e-6 of the largest."""
+    size = min(shape)
+    generator = torch.Generator().manual_seed(2)
+    left, _, right = torch.linalg.svd(
+        torch.randn(2, *shape, generator=generator, dtype=torch.float64), full_matrices=False
+    )
+    matrices = left @ torch.diag(torch.logspace(0, -6, size, dtype=torch.float64)) @ right
+    exact = orthogonalized(matrices)
+    error = (orthogonalized(matrices.float()).double() - exact).abs().max()
+    published = [_zeropower_via_newtonschulz(each, (3.4445, -4.775, 2.0315), 5, 1e-7) for each in matrices]
+    theirs = (torch.stack(published).double() - exact).abs().max()
+    assert error < 1e-3
+    assert error < theirs / 10
+
+
 def test_the_output_layer_and_vectors_are_left_to_muons_companion():
     parameters = start(1)
     for layers, own in {"all-but-output": {"weight"}, "hidden": set(), "all": {"weight", "filter"}}.items():
         for companion, moments in {"adamw": {"mean", "mean_square"}, "sgd": {"velocity"}}.items():
-            settings = Muon(muon_layers=layers, companion=companion)
+            settings = Muon(matrices=layers, companion=companion)
             state = OPTIMIZERS["muon"].init(parameters, hyperparameters([settings], CPU, torch.float64))
             assert set(state) == {"momentum"} | moments
             assert set(state["momentum"]) == own

@@ -59,9 +59,10 @@ def test_groups_and_muons_companion_are_told(make_trial, make_dataset):
     found = {each.group: each for each in records(trial, make_dataset())}
     assert found["weights"].tensors == 2
     assert found["weights"].learning_rate == 0.02
-    assert found["*.bias, body.7.*: weights"].numbers == 6 * 3
-    assert found["*.bias, body.7.*: weights"].learning_rate == pytest.approx(0.5)
-    assert found["*.bias, body.7.*: weights"].weight_decay == 0.2
+    output = found["*.bias, body.7.*: weights, by the companion optimizer"]
+    assert output.numbers == 6 * 3
+    assert output.learning_rate == pytest.approx(0.5)
+    assert output.weight_decay == 0.2
     assert sum(each.numbers for each in found.values()) == (30 + 1) * 8 + (8 + 1) * 6 + (6 + 1) * 3
     trial = make_trial(model=MLP(hidden=(8, 6)), optimizer=Muon(companion_learning_rate=0.003))
     rates = [each.learning_rate for each in records(trial, make_dataset())]

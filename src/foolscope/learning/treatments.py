@@ -69,7 +69,7 @@ def treatments(trial: TrainableTrial, shapes: Shapes) -> dict[str, Treatment]:
 
 
 def _treatment(trial: TrainableTrial, name: str, shape: torch.Size, rate: float | None) -> Treatment:
-    """Return what is done to one parameter; ``rate`` is the factor of the optimizer's companion, if it is its."""
+    """Return what is done to one parameter; ``rate`` is a factor if the optimizer's companion updates it."""
     is_weight, factor = len(shape) > 1, 1.0 if rate is None else rate
     counts = is_weight or trial.regularization.penalize == "all"
     decay, l1, l2 = (

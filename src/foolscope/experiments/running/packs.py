@@ -19,7 +19,7 @@ PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
     "loss": frozenset({"label_smoothing", "class_weights", "gamma"}),
     "optimizer": frozenset(field for each in OPTIMIZERS.values() for field in each.settings.model_fields)
-    - {"name", "muon_layers", "companion"},
+    - {"name", "matrices", "companion"},
     "averaging": frozenset(field for each in AVERAGING.values() for field in each.settings.model_fields)
     - {"name"},
     "regularization": frozenset({"l1", "l2"}),
@@ -67,8 +67,12 @@ class PendingTrial:
 
     @property
     def step_flops(self) -> float:
-        """Floating-point operations of a training step: the backward pass costs two forward passes."""
-        return 3 * self.flops * self.recipe.training.batch_size
+        """Floating-point operations of a training step: the backward pass costs two forward passes.
+
+        Sharpness-aware minimization takes both twice.
+        """
+        passes = 3 if self.recipe.training.sharpness_radius is None else 6
+        return passes * self.flops * self.recipe.training.batch_size
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.packing import solo_reason
+from foolscope.learning.parameter_groups import check_parameter_groups
 from foolscope.models import ImageShape, ModelSettings, build_model
 
 __all__ = [
@@ -67,7 +68,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
 
     Raises:
         DataError: a data set cannot be read.
-        RecipeError: a model does not fit its images.
+        RecipeError: a model does not fit its images, or a parameter group the model.
     """
     missing = {
         identity: recipe
@@ -78,6 +79,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     for identity, recipe in missing.items():
         dataset = session.dataset(recipe.dataset)
         size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
+        check_parameter_groups(recipe.parameter_groups, size.names)
         batch_size = recipe.training.batch_size
         pending.append(
             PendingTrial(
@@ -86,7 +88,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 parameter_count=size.parameters,
                 flops=size.flops,
                 input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
-                activation_bytes=4 * size.activations * batch_size,
+                activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
             )
         )
     return plan_packs(pending, PackLimits.of_device(session.device))
@@ -140,9 +142,10 @@ def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Size:
-    """Size of a model: parameters, and FLOPs and activations per image; why it cannot be packed."""
+    """Size of a model: parameters, their names, FLOPs and activations per image; why it cannot be packed."""
 
     parameters: int
+    names: tuple[str, ...]
     flops: float
     activations: int
     sequential_reason: str | None
@@ -159,7 +162,8 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return _Size(parameters, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
+    names = tuple(name for name, _ in model.named_parameters())
+    return _Size(parameters, names, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
 
 
 def _job(pack: Pack, session: Session) -> PackJob:

@@ -232,3 +232,23 @@ def test_the_report_shows_measures_of_all_seeds_and_the_first_model(session):
     assert 'metric = "inspection:edges.edge_difference"' in text
     assert "the model of seed 0" in text
     assert len(re.findall("Inside mlp: ", text)) == 2 * 3  # in the contents and over the section
+
+
+def test_claims_about_the_modes_of_a_network_with_batch_normalization(session):
+    """In evaluation mode an image is classified alone; in training mode its companions count."""
+    recipe = with_values(RECIPE, {"model": {"name": "resnet", "channels": [2]}, "epochs": 1})
+    modes = {"name": "modes", "recipe": "resnet", "images": 40, "parts": ["modes"]}
+    study = study_with(
+        claim("inspection:modes.evaluation_companions", 1e-3, **{"is": "at most"}),
+        claim("inspection:modes.training_companions", 1e-3, **{"is": "at most"}),
+        recipes={"resnet": recipe},
+        inspections=[modes],
+        seeds=2,
+    )
+    record = run_study(study, session)
+    assert record.claims[0].outcome == "upheld"
+    assert record.claims[1].outcome != "upheld"
+    (found,) = record.of("inspections")
+    for name in ("training_companions", "mode_difference"):
+        assert min(found.measure(name).values) > 1e-3
+    assert found.measure("training_repeated").values == [0.0, 0.0]

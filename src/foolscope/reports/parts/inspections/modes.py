@@ -62,8 +62,8 @@ def mode_blocks(record: ModeDifference) -> list[doc.Block]:
             rows,
             f"Changes of the logits of {one_or_many(record.images, 'image')}, each among "
             f"{one_or_many(record.companions, 'other')}.",
-            note=f"The standard deviation of these logits is {number(record.logit_deviation, PLAIN)}. Changes "
-            "below 1/10,000 of it are rounding: batches of different sizes are summed in different orders.",
+            note=f"The standard deviation of these logits is {number(record.logit_deviation, PLAIN)}. "
+            "Changes below 1/10,000 of it are rounding: larger batches are summed in another order.",
             key="modes",
         ),
     ]
