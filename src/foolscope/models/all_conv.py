@@ -23,9 +23,7 @@ class AllConv(ModelSettings):
     """
 
     name: Literal["all-conv"] = "all-conv"
-    width: int = Field(
-        96, ge=1, description="channels of the first convolutions; later ones have twice that"
-    )
+    width: int = Field(96, ge=1, description="channels of the first convolutions; later ones have twice")
     input_dropout: float = Field(0.2, ge=0.0, lt=1.0, description="dropout rate of the normalized image")
     dropout: float = Field(0.5, ge=0.0, lt=1.0, description="dropout rate after each strided convolution")
     initialization: Initialization = Field(
