@@ -167,7 +167,7 @@ def test_every_model_packs(name, shape, training, monkeypatch):
     """In one of the groupings: every layer has been tested in all."""
     monkeypatch.setattr(packing, "solo_program", fail)
     settings = MODELS[name].settings
-    options = SMALL_MODELS[name] | ({"dropout": 0.4} if "dropout" in settings.model_fields else {})
+    options = SMALL_MODELS.get(name, {}) | ({"dropout": 0.4} if "dropout" in settings.model_fields else {})
 
     def make(rate):
         mean = torch.full((shape[0],), 0.4)
@@ -179,7 +179,7 @@ def test_every_model_packs(name, shape, training, monkeypatch):
 @pytest.mark.parametrize("name", SOLO)
 def test_models_of_sequences_run_one_trial_after_another(name):
     def make(rate):
-        settings = MODELS[name].settings(name=name, normalization="none", **SMALL_MODELS[name])
+        settings = MODELS[name].settings(name=name, normalization="none", **SMALL_MODELS.get(name, {}))
         return build_model(settings, SHAPE, CLASSES, seed=0)
 
     assert SOLO[name] in solo_reason(make(0.0))

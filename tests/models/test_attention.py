@@ -141,7 +141,10 @@ def test_dropout_acts_in_the_embedding_and_twice_in_a_block():
 
 @pytest.mark.parametrize(
     "model",
-    [{"name": "vit", "patch": 2, "width": 16, "depth": 1, "heads": 2}, {"name": "attention", "hidden": 32}],
+    [
+        {"name": "vit", "patch": 4, "width": 32, "depth": 1, "heads": 2, "pool": "mean"},
+        {"name": "attention", "hidden": 32},
+    ],
 )
 def test_it_learns_digits(model):
     fields = {

@@ -22,7 +22,7 @@ every_model = pytest.mark.parametrize("name", list(MODELS))
 def build(name, image_shape=(1, 8, 8), classes=10, seed=0, **values):
     channels = image_shape[0]
     return build_model(
-        MODELS[name].settings.model_validate({"name": name, **SMALL_MODELS[name], **values}),
+        MODELS[name].settings.model_validate({"name": name, **SMALL_MODELS.get(name, {}), **values}),
         image_shape,
         classes,
         seed=seed,
@@ -35,8 +35,8 @@ def images(count, *shape):
     return torch.rand(count, *shape, generator=torch.Generator().manual_seed(3))
 
 
-def test_every_model_has_small_settings():
-    assert SMALL_MODELS.keys() == MODELS.keys()
+def test_small_settings_are_of_models_in_the_table():
+    assert SMALL_MODELS.keys() <= MODELS.keys()
 
 
 @every_model

@@ -1,4 +1,4 @@
-"""Settings that keep every model of the table small, for the tests that run over all of them."""
+"""Settings that keep models small in the tests that run over the whole table; others have their defaults."""
 
 SMALL_MODELS = {
     "linear-regression": {},

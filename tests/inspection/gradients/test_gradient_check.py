@@ -28,7 +28,7 @@ def _few_coordinates(monkeypatch):
 
 
 def trial_of(name="mlp", **fields):
-    return recipe_from({"model": {"name": name, **SMALL_MODELS[name]}, **fields})
+    return recipe_from({"model": {"name": name, **SMALL_MODELS.get(name, {})}, **fields})
 
 
 def both(trial, dataset, model=None):
