@@ -173,7 +173,7 @@ def _convolved(
     own_groups: int = 1,
     options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Activation:
-    """Convolve images or maps with every trial's filters, as ``functional.conv2d`` with these options does."""
+    """Convolve images or maps with every trial's filters; the options are those of ``functional.conv2d``."""
     trials = weight.shape[0]
     weight = weight.to(dtype)
     bias = None if bias is None else bias.to(dtype)

@@ -17,14 +17,14 @@ class AllConv(ModelSettings):
 
     The numbers are channels of 3×3 convolutions, /2 means stride 2; dropout acts on the image and after both
     strided convolutions. Springenberg et al. 2015, *Striving for simplicity*, arXiv:1412.6806, tables 1 and 2
-    and section 3.1: 1,369,738 parameters for ten classes of 3×32×32 images. We differ in the logits, which have
-    no ReLU. The stride is 1 where the map has one pixel in height or width, and the seventh convolution is
-    padded where its map has fewer than 3 pixels.
+    and section 3.1: 1,369,738 parameters for ten classes of 3×32×32 images. We differ in the logits, which
+    have no ReLU. The stride is 1 where the map has one pixel in height or width, and the seventh convolution
+    is padded where its map has fewer than 3 pixels.
     """
 
     name: Literal["all-conv"] = "all-conv"
     width: int = Field(
-        96, ge=1, description="channels of the first three convolutions; later ones have twice as many"
+        96, ge=1, description="channels of the first convolutions; later ones have twice as many"
     )
     input_dropout: float = Field(0.2, ge=0.0, lt=1.0, description="dropout rate of the normalized image")
     dropout: float = Field(0.5, ge=0.0, lt=1.0, description="dropout rate after each strided convolution")

@@ -48,8 +48,8 @@ class VisionTransformer(ModelSettings):
     """Patches become tokens with positions; transformer blocks; logits from the class token or the mean.
 
     Dosovitskiy et al. 2021, *An image is worth 16×16 words*, arXiv:2010.11929, section 3.1, with
-    normalization before each part (their equations 1 to 4), at a size for small images. An image that is no whole number
-    of patches gets zeros at its right and lower border.
+    normalization before each part (their equations 1 to 4), at a size for small images. An image that is no
+    whole number of patches gets zeros at its right and lower border.
     """
 
     name: Literal["vit"] = "vit"

@@ -115,7 +115,7 @@ class SelfAttention(nn.Module):
 def _attention(
     queries: Float[Tensor, "batch head query number"], keys: Float[Tensor, "batch head key number"]
 ) -> Weights:
-    """Return softmax(Q Kᵀ / √d), written out: PyTorch's fused form has no weights to read and is not counted."""
+    """Return softmax(Q Kᵀ / √d), written out: PyTorch's fused form hides the weights and is not counted."""
     return torch.softmax(queries @ keys.mT / math.sqrt(queries.shape[-1]), dim=-1)
 
 
@@ -139,11 +139,10 @@ class TransformerBlock(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         self.dropout = Dropout(dropout)
-        perceptron = (
-            *(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU()),
-            *(nn.Linear(hidden, width), Dropout(dropout)),
-        )
-        self.perceptron = nn.Sequential(*perceptron) if hidden else None
+        self.perceptron = None
+        if hidden:
+            into, out = nn.Linear(width, hidden), nn.Linear(hidden, width)
+            self.perceptron = nn.Sequential(nn.LayerNorm(width), into, nn.GELU(), out, Dropout(dropout))
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Return tokens of the same shape."""

@@ -20,7 +20,7 @@ class FastCNN(ModelSettings):
     Jordan 2024, *94% on CIFAR-10 in 3.29 seconds on a single GPU*, arXiv:2404.00498, sections 3.1 to 3.3 and
     airbench94 of its code: the first layer's filters whiten the patches of the training images and are not
     trained; batch normalization has no scale and forgets fast; convolutions start as copies of their input
-    channels; the last maps are pooled by their maximum; the head has no bias, and its logits are divided by 9.
+    channels; the last maps are pooled by their maximum; the head has no bias; logits are divided by 9.
     We differ in the ε of batch normalization (1e-5 for 1e-12), in drawing the whitened images at random, and
     in pooling, which stops at maps of one pixel in height or width.
     """

@@ -36,14 +36,14 @@ class _ResidualSettings(ModelSettings):
 
     stem: Literal["small", "large"] = Field(
         "small",
-        description="first layers: small, a 3×3 convolution, for images of about 32×32 pixels; or large, a 7×7 "
-        "convolution with stride 2 and max-pooling, for about 224×224",
+        description="first layers: small, a 3×3 convolution, for images of about 32×32 pixels; or large, a "
+        "7×7 convolution with stride 2 and max-pooling, for about 224×224",
     )
     width: int = Field(64, ge=1, description="channels of the first stage; each later stage doubles them")
     order: Order = Field(
         "conv-norm-relu",
-        description="order of the layers in a residual branch: conv-norm-relu as published, conv-relu-norm, or "
-        "norm-relu-conv (pre-activation)",
+        description="order of the layers in a residual branch: conv-norm-relu as published, conv-relu-norm, "
+        "or norm-relu-conv (pre-activation)",
     )
     skip: bool = Field(True, description="add the block's input to its branch; without, the network is plain")
     zero_last_norm: bool = Field(
