@@ -14,11 +14,15 @@ from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.modes import frozen
 from foolscope.core.randomness import numpy_generator
 from foolscope.experiments.parts.inspections.compression import compressions
+from foolscope.experiments.parts.inspections.methods import ALL_METHODS
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.inspection.answers.calibration import calibration
 from foolscope.inspection.answers.confusion import confusion
-from foolscope.inspection.attribution import edge_tracing
+from foolscope.inspection.attribution import Attribution
+from foolscope.inspection.attribution.explanations import applicable, explain
+from foolscope.inspection.attribution.input_gradients import edge_tracing
+from foolscope.inspection.attribution.sanity import sanity
 from foolscope.inspection.gradients.gradient_flow import TimeFlow, flow_through_time
 from foolscope.inspection.gradients.layer_flow import flow_by_layer
 from foolscope.inspection.layers.filters import first_layer_filters
@@ -28,7 +32,7 @@ from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 from foolscope.threats import Threat
 from foolscope.threats.prediction import automatic_batch_size, predict
 
-__all__ = ["PARTS", "inspect_subject"]
+__all__ = ["ATTRIBUTING", "DEFAULT_PARTS", "PARTS", "inspect_subject"]
 
 _FLOW_IMAGES = 200
 
@@ -43,11 +47,21 @@ class _Answers:
     labels: Int64[np.ndarray, " image"]
     seed: int
     lost: int
+    numbers: Int64[np.ndarray, " image"]
+    methods: Sequence[Attribution]
+    tell: Callable[[float, str], None]
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    found_doubts: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, subject: Subject, seed: int) -> "_Answers":
+    def of(
+        cls,
+        subject: Subject,
+        seed: int,
+        methods: Sequence[Attribution],
+        tell: Callable[[float, str], None],
+    ) -> "_Answers":
         """Predict all images.
 
         Raises:
@@ -65,7 +79,17 @@ class _Answers:
             subject = replace(subject, images=subject.images[finite], labels=subject.labels[finite])
         classes = subject.classes or tuple(map(str, range(logits.shape[1])))
         log_probabilities = torch.log_softmax(logits[finite].double(), dim=1).cpu().numpy()
-        return cls(subject, classes, log_probabilities, subject.labels.cpu().numpy(), seed, lost)
+        return cls(
+            subject,
+            classes,
+            log_probabilities,
+            subject.labels.cpu().numpy(),
+            seed,
+            lost,
+            finite.nonzero().flatten().cpu().numpy(),
+            methods,
+            tell,
+        )
 
     @property
     def predictions(self) -> Int64[np.ndarray, " image"]:
@@ -76,7 +100,8 @@ class _Answers:
     def doubts(self) -> list[str]:
         """Reasons not to trust the results."""
         lost = f"{self.lost} of {self.lost + len(self.labels)} images have logits that are not finite"
-        return [*self.subject.doubts, *([f"{lost}; they are skipped."] if self.lost else [])]
+        skipped = [f"{lost}; they are skipped."] if self.lost else []
+        return [*self.subject.doubts, *skipped, *self.found_doubts]
 
 
 def _confusion(answers: _Answers) -> dict[str, Any]:
@@ -100,6 +125,49 @@ def _input_gradients(answers: _Answers) -> dict[str, Any]:
     )
     answers.arrays.update(arrays)
     return {"input_gradients": found}
+
+
+def _attributions(answers: _Answers) -> dict[str, Any]:
+    subject = answers.subject
+    if not answers.methods:
+        return {}
+    found, arrays = explain(
+        subject.model,
+        subject.images,
+        subject.labels,
+        answers.predictions,
+        answers.classes,
+        answers.methods,
+        numbers=answers.numbers,
+        seed=answers.seed,
+        batch_size=automatic_batch_size(subject.images),
+        tell=answers.tell,
+    )
+    answers.arrays.update(arrays)
+    answers.found_doubts.extend(found.doubts)
+    return {"attributions": found}
+
+
+def _attribution_sanity(answers: _Answers) -> dict[str, Any]:
+    if not answers.methods:
+        return {}
+    found = sanity(
+        answers.subject.model,
+        answers.subject.images,
+        answers.predictions,
+        answers.methods,
+        numbers=answers.numbers,
+        seed=answers.seed,
+        batch_size=automatic_batch_size(answers.subject.images),
+        tell=answers.tell,
+    )
+    if found is None:
+        answers.notes.append(
+            "Whether attributions depend on the weights cannot be tested: the model exposes no weights."
+        )
+        return {}
+    answers.found_doubts.extend(found.doubts)
+    return {"attribution_sanity": found}
 
 
 def _filters(answers: _Answers) -> dict[str, Any]:
@@ -154,6 +222,8 @@ PARTS: dict[str, Callable[[_Answers], dict[str, Any]]] = {
     "confusion": _confusion,
     "calibration": _calibration,
     "input-gradients": _input_gradients,
+    "attributions": _attributions,
+    "attribution-sanity": _attribution_sanity,
     "filters": _filters,
     "histograms": _weights,
     "gradient-flow": _flow,
@@ -161,12 +231,19 @@ PARTS: dict[str, Callable[[_Answers], dict[str, Any]]] = {
 }
 """Name of a part -> from a model's answers to the fields of :class:`ModelInspection` that it fills."""
 
+ATTRIBUTING = frozenset({"attributions", "attribution-sanity"})
+"""The parts that attribution methods are for."""
+
+DEFAULT_PARTS = tuple(part for part in PARTS if part != "attribution-sanity")
+"""What is inspected unless parts are named: all but the most expensive."""
+
 
 def inspect_subject(
     subject: Subject,
     parts: Sequence[str] | None = None,
     fractions: Sequence[float] = (),
     threat: Threat | None = None,
+    methods: Sequence[Attribution] | None = None,
     *,
     seed: int,
     tell: Callable[[float, str], None],
@@ -175,9 +252,10 @@ def inspect_subject(
 
     Args:
         subject: model and images.
-        parts: of :data:`PARTS`; all of them if it is None.
+        parts: of :data:`PARTS`; :data:`DEFAULT_PARTS` if it is None.
         fractions: of each layer's full rank, to which the model is compressed.
         threat: budget of the attack on compressed models; L∞ 2/255 by default.
+        methods: of attribution; if it is None, all that apply to the model.
         seed: root of the randomness.
         tell: called with the fraction done and a detail.
 
@@ -185,16 +263,30 @@ def inspect_subject(
         The inspection, and the pixels and weights that it names by key.
 
     Raises:
-        RecipeError: a part is unknown, or the model gives no finite logits.
+        RecipeError: a part is unknown, an attribution method that was asked for does not apply, or the model
+            gives no finite logits.
     """
-    chosen = list(PARTS) if parts is None else list(dict.fromkeys(parts))
+    chosen = list(DEFAULT_PARTS) if parts is None else list(dict.fromkeys(parts))
     for part in chosen:
         if part not in PARTS:
             raise RecipeError(f"there is no part {part!r} of a model to inspect. {did_you_mean(part, PARTS)}")
     threat = threat or Threat("linf", "2/255")
     steps = len(chosen) + len(fractions)
     tell(0.0, "answers")
-    answers = _Answers.of(subject, seed)
+    place = 0
+
+    def tell_within(done: float, detail: str) -> None:
+        tell((place + done) / steps, f"{chosen[place].replace('-', ' ')}, {detail}")
+
+    refusals: list[str] = []
+    if ATTRIBUTING.intersection(chosen):
+        tried = ALL_METHODS if methods is None else methods
+        used, refusals = applicable(subject.model, subject.images, tried)
+        if methods is not None and refusals:
+            raise RecipeError(refusals[0])
+        methods = used
+    answers = _Answers.of(subject, seed, methods or (), tell_within)
+    answers.notes.extend(refusals)
     fields: dict[str, Any] = {"spectra": []}
     for place, part in enumerate(chosen):
         tell(place / steps, part.replace("-", " "))
