@@ -43,6 +43,7 @@ class MethodMaps(Settings):
     """The maps of one method."""
 
     method: str
+    reading: str = Field(description="what its maps show")
     counted: int = Field(description="images whose map and edges are not flat")
     own: Mean | None = Field(description="correlation of |map| with the edges of the same image")
     other: Mean | None = Field(description="correlation with the edges of another image, the control")
@@ -175,6 +176,7 @@ def _method_maps(method: Attribution, images: _Images, maps: Maps, seed: int) ->
     found = edge_correlations(images, maps.values, generator)
     return MethodMaps(
         method=method.name,
+        reading=method.reading(),
         counted=int(np.isfinite(found.own).sum()),
         own=mean_over_images(found.own),
         other=mean_over_images(found.other),

@@ -35,6 +35,13 @@ class GradCAM(Attribution):
 
     layer: str | None = Field(None, description="name of a layer with maps; the last convolution by default")
 
+    def reading(self) -> str:
+        """Say what a map shows."""
+        whose = "the last convolution" if self.layer is None else self.layer
+        return (
+            f"Grad-CAM: the maps of {whose}, weighted with their mean gradient and enlarged; never below 0."
+        )
+
     def maps(
         self,
         model: nn.Module,

@@ -25,6 +25,10 @@ class Gradient(Attribution):
     title: ClassVar[str] = "gradient"
     is_overlay: ClassVar[bool] = False
 
+    def reading(self) -> str:
+        """Say what a map shows."""
+        return "Gradient: how fast the logit rises as the pixel gets brighter, for a tiny change."
+
     def maps(
         self,
         model: nn.Module,

@@ -51,6 +51,14 @@ class IntegratedGradients(Attribution):
             raise ValueError(f"most_steps must be at least steps, {self.steps}; got {self.most_steps}")
         return self
 
+    def reading(self) -> str:
+        """Say what a map shows."""
+        return (
+            "Integrated gradients (IG): the pixel's share in the difference between the logit of "
+            "the image and "
+            f"that of a uniform baseline at gray level {self.baseline:g}."
+        )
+
     def maps(
         self, model: nn.Module, images: _Images, targets: _Labels, *, draws: Draws, batch_size: int
     ) -> Maps:

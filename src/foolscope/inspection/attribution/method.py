@@ -80,6 +80,10 @@ class Attribution(Settings, ABC):
     is_overlay: ClassVar[bool]
 
     @abstractmethod
+    def reading(self) -> str:
+        """Say in a sentence what a map shows, with the settings that matter."""
+
+    @abstractmethod
     def maps(
         self, model: nn.Module, images: _Images, targets: _Labels, *, draws: Draws, batch_size: int
     ) -> Maps:

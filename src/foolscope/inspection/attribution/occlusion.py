@@ -49,6 +49,13 @@ class Occlusion(Attribution):
             )
         return self
 
+    def reading(self) -> str:
+        """Say what a map shows."""
+        return (
+            f"Occlusion: how far the logit falls where a patch over the pixel is hidden by gray level "
+            f"{self.fill:g}, mean over patches."
+        )
+
     def maps(
         self,
         model: nn.Module,

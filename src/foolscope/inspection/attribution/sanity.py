@@ -70,7 +70,7 @@ class AttributionSanity(Settings):
     def doubts(self) -> list[str]:
         """Methods whose maps hardly depend on what the model has learned."""
         return [
-            f"Maps of {each.title} barely change when all weights are randomized (rank correlation "
+            f"Maps by {each.title} barely change when all weights are randomized (rank correlation "
             f"{each.final.own.mean:.2f}): they show the image rather than what the model has learned."
             for each in self.methods
             if each.barely_changes and each.final.own is not None

@@ -31,6 +31,13 @@ class SmoothGrad(Attribution):
         0.15, ge=0, description="standard deviation of the noise, as a fraction of the image's range"
     )
 
+    def reading(self) -> str:
+        """Say what a map shows."""
+        return (
+            f"SmoothGrad: the mean gradient over {self.samples} noisy copies of the image, with noise of "
+            f"{100 * self.noise:g} % of its range."
+        )
+
     def maps(
         self,
         model: nn.Module,

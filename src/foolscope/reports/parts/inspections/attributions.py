@@ -19,9 +19,9 @@ __all__ = ["attribution_blocks", "attributions_sentence", "sanity_blocks", "sani
 
 _CORRELATION = (-1.0, 1.0)
 _COLORS = (
-    "Red raises the logit, blue lowers it; colors are full at each map's own 99 % quantile, so "
-    "that brightness "
-    "compares pixels of one map, not maps."
+    "Red is above 0 and blue below, summed over channels; colors are full at each map's own 99 % "
+    "quantile, so "
+    "they compare pixels of one map, not maps."
 )
 
 
@@ -42,7 +42,7 @@ def attributions_sentence(record: Attributions) -> str:
         by_verdict.setdefault(verdict, []).append(_title(each.method))
     if not by_verdict:
         return f"Attributions of {one_or_many(record.images, 'image')}; edges cannot be compared."
-    said = [f"maps of {join_words(titles)} {verdict}" for verdict, titles in by_verdict.items()]
+    said = [f"maps by {join_words(titles)} {verdict}" for verdict, titles in by_verdict.items()]
     return f"Attributions of the predicted class, {one_or_many(record.images, 'image')}: {'; '.join(said)}."
 
 
@@ -52,18 +52,14 @@ def attribution_blocks(record: Attributions, arrays: Arrays) -> list[doc.Block]:
         doc.Paragraph(
             (
                 attributions_sentence(record),
-                " Each map says which pixels the logit of the predicted class depends on, in the "
-                "sense of its "
-                "method: the gradient of that logit with respect to the pixels; its mean over noisy copies "
-                "(SmoothGrad); integrated along the way from a baseline; the last convolution's "
-                "maps, weighted "
-                "(Grad-CAM); the fall of the logit where a patch is hidden (occlusion). They "
-                "disagree because they "
-                "answer different questions. ",
+                " Each map says what the logit of the predicted class depends on, in the sense "
+                "of its method, so "
+                "maps of several methods need not agree. ",
                 doc.Reference("attributions"),
                 " compares them with edges.",
             )
         ),
+        doc.Bullets([each.reading for each in record.methods]),
         _method_table(record),
     ]
     for kind, pictures in (("correctly", record.right), ("incorrectly", record.wrong)):
@@ -72,9 +68,8 @@ def attribution_blocks(record: Attributions, arrays: Arrays) -> list[doc.Block]:
             blocks.append(
                 doc.Gallery(
                     rows,
-                    f"Images that are classified {kind}, and what attributes the logit of the "
-                    "predicted class to "
-                    f"their pixels. {_COLORS} {_overlaid(record.methods)}",
+                    f"Images that are classified {kind}, and maps of what the logit of the predicted class "
+                    f"depends on. {_COLORS} {_overlaid(record.methods)}",
                     key=f"attributions-{kind}",
                 )
             )
@@ -90,8 +85,8 @@ def _row(record: AttributionPicture, arrays: Arrays) -> list[doc.Panel]:
     if record.image not in arrays or any(key not in arrays for key in record.maps.values()):
         return []
     image = viewable(arrays[record.image])
-    said = "correct" if record.label == record.predicted else f"label {record.label}"
-    panels = [doc.Panel(image, f"predicted {record.predicted}", [said])]
+    said = "correct" if record.label == record.predicted else f"predicted {record.predicted}"
+    panels = [doc.Panel(image, f"label {record.label}", [said])]
     for method, key in record.maps.items():
         values = np.asarray(arrays[key])
         picture = overlay(image, values) if ATTRIBUTIONS[method].is_overlay else diverging(values)
@@ -148,7 +143,7 @@ def sanity_sentence(record: AttributionSanity) -> str:
     ]
     if not left:
         return "No map can be compared with one of randomized weights: one of them is always flat."
-    verdict = f"maps of {join_words(kept)} barely change" if kept else "all maps change"
+    verdict = f"maps by {join_words(kept)} barely change" if kept else "all maps change"
     return f"When all weights are randomized, {verdict}; rank correlation {join_words(left)}."
 
 
