@@ -54,9 +54,8 @@ class IntegratedGradients(Attribution):
     def reading(self) -> str:
         """Say what a map shows."""
         return (
-            "Integrated gradients (IG): the pixel's share in the difference between the logit of "
-            "the image and "
-            f"that of a uniform baseline at gray level {self.baseline:g}."
+            "Integrated gradients (IG): the pixel's share in the difference between the logit of the image "
+            f"and that of a uniform baseline at gray level {self.baseline:g}."
         )
 
     def maps(

@@ -127,6 +127,7 @@ def attribute(
         >>> bool((found.values[0].flatten() == model[1].weight[1]).all())
         True
     """
+    images = images.detach()
     places = np.arange(len(images)) if numbers is None else np.asarray(numbers)
     found = []
     with frozen(model):

@@ -48,20 +48,14 @@ class _Answers:
     seed: int
     lost: int
     numbers: Int64[np.ndarray, " image"]
-    methods: Sequence[Attribution]
     tell: Callable[[float, str], None]
+    methods: list[Attribution] = field(default_factory=list)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     found_doubts: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(
-        cls,
-        subject: Subject,
-        seed: int,
-        methods: Sequence[Attribution],
-        tell: Callable[[float, str], None],
-    ) -> "_Answers":
+    def of(cls, subject: Subject, seed: int, tell: Callable[[float, str], None]) -> "_Answers":
         """Predict all images.
 
         Raises:
@@ -87,7 +81,6 @@ class _Answers:
             seed,
             lost,
             finite.nonzero().flatten().cpu().numpy(),
-            methods,
             tell,
         )
 
@@ -278,15 +271,14 @@ def inspect_subject(
     def tell_within(done: float, detail: str) -> None:
         tell((place + done) / steps, f"{chosen[place].replace('-', ' ')}, {detail}")
 
-    refusals: list[str] = []
+    answers = _Answers.of(subject, seed, tell_within)
     if ATTRIBUTING.intersection(chosen):
         tried = ALL_METHODS if methods is None else methods
-        used, refusals = applicable(subject.model, subject.images, tried)
+        used, refusals = applicable(answers.subject.model, answers.subject.images, tried)
         if methods is not None and refusals:
             raise RecipeError(refusals[0])
-        methods = used
-    answers = _Answers.of(subject, seed, methods or (), tell_within)
-    answers.notes.extend(refusals)
+        answers.methods.extend(used)
+        answers.notes.extend(f"{refusal.partition(';')[0]}; it is skipped." for refusal in refusals)
     fields: dict[str, Any] = {"spectra": []}
     for place, part in enumerate(chosen):
         tell(place / steps, part.replace("-", " "))

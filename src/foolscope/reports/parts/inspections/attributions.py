@@ -107,20 +107,16 @@ def _method_table(record: Attributions) -> doc.Table:
     completeness = (
         ""
         if tolerance is None
-        else " Completeness: the attributions add up to the change of the logit from the "
-        "baseline to the image; "
-        f"relative error, median and largest over images, with {tolerance.mean_steps:.0f} steps "
-        "in the mean and "
-        f"at most {tolerance.most_steps}."
+        else " Error: relative to the change of the logit, median and largest over images; "
+        f"{tolerance.mean_steps:.0f} steps on average."
     )
     return doc.Table(
         ["method", *doc.right("own edges", "another's edges", "difference", "completeness error")],
         rows,
         "Correlation of |map| with the edges of its own image and of another, "
         f"{one_or_many(record.images, 'image')}.",
-        note="Pearson's correlation over the pixels, magnitudes summed over channels; means over "
-        "images with 95 % t "
-        f"intervals. The other image is drawn at random, and is the control.{completeness}",
+        note="Pearson's correlation over the pixels, magnitudes summed over channels; means over images with "
+        f"95 % t intervals. The other image is drawn at random: the control.{completeness}",
         key="attributions",
     )
 
