@@ -1,18 +1,15 @@
 """Inspection of one model, part by part: its answers, its layers, and its compressed versions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Float64, Int64
 from numpy.typing import NDArray
 from torch import nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.modes import frozen
 from foolscope.core.randomness import numpy_generator
+from foolscope.experiments.parts.inspections.answers import Answers
 from foolscope.experiments.parts.inspections.compression import compressions
 from foolscope.experiments.parts.inspections.methods import ALL_METHODS
 from foolscope.experiments.parts.inspections.records import ModelInspection
@@ -30,83 +27,23 @@ from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 from foolscope.threats import Threat
-from foolscope.threats.prediction import automatic_batch_size, predict
+from foolscope.threats.prediction import automatic_batch_size
 
 __all__ = ["ATTRIBUTING", "DEFAULT_PARTS", "PARTS", "inspect_subject"]
 
 _FLOW_IMAGES = 200
 
 
-@dataclass(frozen=True)
-class _Answers:
-    """A model with its answers to the images whose logits are finite; its parts add arrays and notes."""
-
-    subject: Subject
-    classes: Sequence[str]
-    log_probabilities: Float64[np.ndarray, "image class"]
-    labels: Int64[np.ndarray, " image"]
-    seed: int
-    lost: int
-    numbers: Int64[np.ndarray, " image"]
-    tell: Callable[[float, str], None]
-    methods: list[Attribution] = field(default_factory=list)
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    found_doubts: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, subject: Subject, seed: int, tell: Callable[[float, str], None]) -> "_Answers":
-        """Predict all images.
-
-        Raises:
-            RecipeError: no logits are finite.
-        """
-        with frozen(subject.model):
-            logits = predict(subject.model, subject.images, automatic_batch_size(subject.images))
-        finite = logits.isfinite().all(dim=1)
-        lost = int((~finite).sum())
-        if lost == len(logits):
-            raise RecipeError(
-                f"{subject.name} gives no finite logits for any of {len(logits)} images; check its weights"
-            )
-        if lost:
-            subject = replace(subject, images=subject.images[finite], labels=subject.labels[finite])
-        classes = subject.classes or tuple(map(str, range(logits.shape[1])))
-        log_probabilities = torch.log_softmax(logits[finite].double(), dim=1).cpu().numpy()
-        return cls(
-            subject,
-            classes,
-            log_probabilities,
-            subject.labels.cpu().numpy(),
-            seed,
-            lost,
-            finite.nonzero().flatten().cpu().numpy(),
-            tell,
-        )
-
-    @property
-    def predictions(self) -> Int64[np.ndarray, " image"]:
-        """The class of the largest logit."""
-        return np.asarray(self.log_probabilities.argmax(axis=1))
-
-    @property
-    def doubts(self) -> list[str]:
-        """Reasons not to trust the results."""
-        lost = f"{self.lost} of {self.lost + len(self.labels)} images have logits that are not finite"
-        skipped = [f"{lost}; they are skipped."] if self.lost else []
-        return [*self.subject.doubts, *skipped, *self.found_doubts]
-
-
-def _confusion(answers: _Answers) -> dict[str, Any]:
+def _confusion(answers: Answers) -> dict[str, Any]:
     return {"confusion": confusion(answers.labels, answers.predictions, answers.classes)}
 
 
-def _calibration(answers: _Answers) -> dict[str, Any]:
+def _calibration(answers: Answers) -> dict[str, Any]:
     generator = numpy_generator(answers.seed, "inspect", "calibration")
     return {"calibration": calibration(answers.log_probabilities, answers.labels, generator)}
 
 
-def _input_gradients(answers: _Answers) -> dict[str, Any]:
+def _input_gradients(answers: Answers) -> dict[str, Any]:
     found, arrays = edge_tracing(
         answers.subject.model,
         answers.subject.images,
@@ -120,7 +57,7 @@ def _input_gradients(answers: _Answers) -> dict[str, Any]:
     return {"input_gradients": found}
 
 
-def _attributions(answers: _Answers) -> dict[str, Any]:
+def _attributions(answers: Answers) -> dict[str, Any]:
     subject = answers.subject
     if not answers.methods:
         return {}
@@ -141,7 +78,7 @@ def _attributions(answers: _Answers) -> dict[str, Any]:
     return {"attributions": found}
 
 
-def _attribution_sanity(answers: _Answers) -> dict[str, Any]:
+def _attribution_sanity(answers: Answers) -> dict[str, Any]:
     if not answers.methods:
         return {}
     found = sanity(
@@ -163,7 +100,7 @@ def _attribution_sanity(answers: _Answers) -> dict[str, Any]:
     return {"attribution_sanity": found}
 
 
-def _filters(answers: _Answers) -> dict[str, Any]:
+def _filters(answers: Answers) -> dict[str, Any]:
     model = answers.subject.model
     with frozen(model):
         found = first_layer_filters(model, answers.subject.images[0])
@@ -176,14 +113,14 @@ def _filters(answers: _Answers) -> dict[str, Any]:
     return {"filters": found[0]}
 
 
-def _weights(answers: _Answers) -> dict[str, Any]:
+def _weights(answers: Answers) -> dict[str, Any]:
     found = weight_histograms(answers.subject.model)
     if not found:
         answers.notes.append("The model does not expose its weights; a torch.export archive never does.")
     return {"weights": found}
 
 
-def _flow(answers: _Answers) -> dict[str, Any]:
+def _flow(answers: Answers) -> dict[str, Any]:
     model = answers.subject.model
     images, labels = answers.subject.images[:_FLOW_IMAGES], answers.subject.labels[:_FLOW_IMAGES]
     fields: dict[str, Any] = {"flow_images": len(labels), "flow": flow_by_layer(model, images, labels)}
@@ -202,7 +139,7 @@ def _flow(answers: _Answers) -> dict[str, Any]:
     return fields
 
 
-def _spectra(answers: _Answers) -> dict[str, Any]:
+def _spectra(answers: Answers) -> dict[str, Any]:
     found = spectra(answers.subject.model)
     if not found:
         answers.notes.append(
@@ -211,7 +148,7 @@ def _spectra(answers: _Answers) -> dict[str, Any]:
     return {"spectra": found}
 
 
-PARTS: dict[str, Callable[[_Answers], dict[str, Any]]] = {
+PARTS: dict[str, Callable[[Answers], dict[str, Any]]] = {
     "confusion": _confusion,
     "calibration": _calibration,
     "input-gradients": _input_gradients,
@@ -229,6 +166,16 @@ ATTRIBUTING = frozenset({"attributions", "attribution-sanity"})
 
 DEFAULT_PARTS = tuple(part for part in PARTS if part != "attribution-sanity")
 """What is inspected unless parts are named: all but the most expensive."""
+
+
+def _choose_methods(answers: Answers, methods: Sequence[Attribution] | None) -> None:
+    """Take the methods that were asked for, or all that apply, with a note about those that do not."""
+    tried = ALL_METHODS if methods is None else methods
+    used, refusals = applicable(answers.subject.model, answers.subject.images, tried)
+    if methods is not None and refusals:
+        raise RecipeError(refusals[0])
+    answers.methods.extend(used)
+    answers.notes.extend(f"{refusal.partition(';')[0]}; it is skipped." for refusal in refusals)
 
 
 def inspect_subject(
@@ -271,14 +218,9 @@ def inspect_subject(
     def tell_within(done: float, detail: str) -> None:
         tell((place + done) / steps, f"{chosen[place].replace('-', ' ')}, {detail}")
 
-    answers = _Answers.of(subject, seed, tell_within)
+    answers = Answers.of(subject, seed, tell_within)
     if ATTRIBUTING.intersection(chosen):
-        tried = ALL_METHODS if methods is None else methods
-        used, refusals = applicable(answers.subject.model, answers.subject.images, tried)
-        if methods is not None and refusals:
-            raise RecipeError(refusals[0])
-        answers.methods.extend(used)
-        answers.notes.extend(f"{refusal.partition(';')[0]}; it is skipped." for refusal in refusals)
+        _choose_methods(answers, methods)
     fields: dict[str, Any] = {"spectra": []}
     for place, part in enumerate(chosen):
         tell(place / steps, part.replace("-", " "))
