@@ -32,7 +32,7 @@ def pearson(one: _Rows, other: _Rows) -> Float64[Tensor, " image"]:
 
     Example:
         >>> ramp = torch.tensor([[0.0, 1.0, 2.0]], dtype=torch.float64)
-        >>> pearson(ramp, 5 - ramp).tolist()
+        >>> pearson(ramp, 5 - ramp).round(decimals=6).tolist()
         [-1.0]
     """
     scaled = [each / each.abs().amax(dim=1, keepdim=True) for each in (one, other)]
@@ -48,8 +48,8 @@ def spearman(one: _Maps, other: _Maps) -> Float64[Tensor, " batch"]:
     Equal values share the mean of their ranks.
 
     Example:
-        >>> map = torch.tensor([[[0.0, 1.0], [2.0, 9.0]]])
-        >>> spearman(map, map**3).tolist()
+        >>> ramp = torch.tensor([[[0.0, 1.0], [2.0, 9.0]]])
+        >>> spearman(ramp, ramp**3).round(decimals=6).tolist()
         [1.0]
     """
     ranks = [torch.from_numpy(rankdata(each.flatten(1).cpu().numpy(), axis=1)) for each in (one, other)]
