@@ -186,3 +186,30 @@ def test_a_layer_with_one_position_is_refused_with_the_others(images):
 def test_settings_that_contradict_each_other_are_refused(method, settings, words):
     with pytest.raises(ValueError, match=words):
         method(**settings)
+
+
+def test_a_layer_that_overwrites_the_convolutions_output_changes_nothing(images):
+    convolution = nn.Conv2d(3, 2, 3, dtype=torch.float64)
+    tail = nn.Sequential(nn.Flatten(), nn.Linear(2 * 6 * 8, 3, dtype=torch.float64))
+    plain, overwriting = (nn.Sequential(convolution, nn.ReLU(inplace=way), tail) for way in (False, True))
+    torch.testing.assert_close(
+        maps(overwriting, images, GradCAM()).values, maps(plain, images, GradCAM()).values
+    )
+
+
+def test_a_convolution_that_is_used_again_counts_where_it_is_last(images):
+    class Again(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shared = nn.Conv2d(3, 3, 3, padding=1, dtype=torch.float64)
+            self.between = nn.Conv2d(3, 3, 3, padding=1, dtype=torch.float64)
+
+        def forward(self, images):
+            return self.shared(self.between(self.shared(images)).tanh()).tanh().mean(dim=(2, 3))
+
+    model = Again()
+    hidden = model.shared(model.between(model.shared(images)).tanh()).detach().requires_grad_()
+    scores = hidden.tanh().mean(dim=(2, 3)).gather(1, TARGETS[:, None])
+    (gradients,) = torch.autograd.grad(scores.sum(), hidden)
+    expected = (gradients.mean(dim=(2, 3), keepdim=True) * hidden).sum(dim=1, keepdim=True).relu().detach()
+    torch.testing.assert_close(maps(model, images, GradCAM()).values, expected)
