@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -63,14 +65,17 @@ def test_stages_are_those_of_models_randomized_by_hand(make_network, make_images
     assert [each.layer for each in found.cascading] == ["7", "3", "1", "0"]
     assert found.cascading[0] == found.independent[0]
 
-    def gradients(network):
+    targets = model.eval()(images).argmax(1)[:, None]
+
+    def gradients():
         pixels = images.clone().requires_grad_()
-        network.eval()(pixels).gather(1, model.eval()(images).argmax(1)[:, None]).sum().backward()
+        model(pixels).gather(1, targets).sum().backward()
         return pixels.grad.abs().flatten(1).argsort(dim=1).argsort(dim=1).numpy()
 
     for kind, layers in (("cascading", ["7", "3", "1"]), ("independent", ["1"])):
-        changed = gradients(randomized(model, layers, seed=0))
-        pairs = zip(gradients(model), changed, strict=True)
+        with randomized(model, layers, seed=0):
+            changed = gradients()
+        pairs = zip(gradients(), changed, strict=True)
         expected = np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])
         assert getattr(found, kind)[2].own.mean == pytest.approx(expected, abs=1e-9)
 
@@ -80,16 +85,34 @@ def test_random_weights_keep_the_scale_and_a_layer_gets_the_same_alone_and_with_
     generator = torch_generator(0, "weights")
     with torch.no_grad():
         model[0].weight.copy_(3 + 2 * torch.randn(70, 60, generator=generator))
-    alone, both = randomized(model, ["0"], seed=1), randomized(model, ["2", "0"], seed=1)
-    assert torch.equal(alone[0].weight, both[0].weight)
-    assert torch.equal(alone[2].weight, model[2].weight)
-    assert not torch.equal(both[2].weight, model[2].weight)
-    drawn, trained = alone[0].weight.detach().flatten(), model[0].weight.detach().flatten()
-    assert float(drawn.mean()) == pytest.approx(3, abs=0.15)
-    assert float(drawn.std()) == pytest.approx(2, abs=0.1)
-    joint = torch.stack([drawn, trained])
+    trained = {name: each.clone() for name, each in model.state_dict().items()}
+
+    def drawn(layers, seed=1):
+        with randomized(model, layers, seed=seed):
+            return {name: each.clone() for name, each in model.state_dict().items()}
+
+    alone, both = drawn(["0"]), drawn(["2", "0"])
+    assert torch.equal(alone["0.weight"], both["0.weight"])
+    assert torch.equal(alone["2.weight"], trained["2.weight"])
+    assert not torch.equal(both["2.weight"], trained["2.weight"])
+    assert float(alone["0.weight"].mean()) == pytest.approx(3, abs=0.15)
+    assert float(alone["0.weight"].std()) == pytest.approx(2, abs=0.1)
+    joint = torch.stack([alone["0.weight"].flatten(), trained["0.weight"].flatten()])
     assert abs(float(torch.corrcoef(joint)[0, 1])) < 0.05
-    assert not torch.equal(randomized(model, ["0"], seed=2)[0].weight, alone[0].weight)
+    assert not torch.equal(drawn(["0"], seed=2)["0.weight"], alone["0.weight"])
+    with pytest.raises(KeyboardInterrupt), randomized(model, ["0", "2"], seed=1):
+        raise KeyboardInterrupt
+    assert all(torch.equal(each, trained[name]) for name, each in model.state_dict().items())
+
+
+def test_a_program_of_torchscript_is_randomized_like_the_module_it_was_made_from(make_network, make_images):
+    model, images = make_network().eval(), make_images(4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is, and says so
+        traced = torch.jit.trace(model, images[:2], check_trace=False)
+    found, expected = checked(traced, images, Gradient()), checked(model, images, Gradient())
+    assert found.layers == expected.layers == 4
+    assert found.methods[0].final.own.mean == pytest.approx(expected.methods[0].final.own.mean)
 
 
 def test_layers_stand_in_the_order_of_computation_with_those_that_are_not_called():

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 
 import torch
 from jaxtyping import Float
@@ -62,30 +61,46 @@ def _calls(model: nn.Module) -> Iterator[dict[str, int]]:
             handle.remove()
 
 
-def randomized(model: nn.Module, layers: Sequence[str], *, seed: int) -> nn.Module:
-    """Return a copy in which the parameters of some layers are random numbers.
+@contextmanager
+def randomized(model: nn.Module, layers: Sequence[str], *, seed: int) -> Iterator[None]:
+    """Put random numbers in place of the parameters of some layers; restore them at the end.
 
     Each tensor gets draws from a normal distribution with its own mean and standard deviation, so that the
     layer keeps its scale and loses what it has learned. The draws derive from the names of layer and tensor:
-    a layer gets the same ones alone and together with others.
+    a layer gets the same ones alone and together with others. There is no copy of the model, for some modules
+    cannot be copied.
 
     Args:
-        model: any module; not changed.
+        model: any module.
         layers: names of modules, whose own parameters are replaced.
         seed: root of the draws.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(1, 2, bias=False))
+        >>> before = model[0].weight.clone()
+        >>> with randomized(model, ["0"], seed=0):
+        ...     bool((model[0].weight == before).any())
+        False
+        >>> bool((model[0].weight == before).all())
+        True
 
     References:
         Adebayo et al. 2018, arXiv:1810.03292, section 3, where the weights are drawn as before training.
     """
-    copy = deepcopy(model)
-    modules = dict(copy.named_modules())
-    with torch.no_grad():
-        for layer in layers:
-            for name, parameter in modules[layer].named_parameters(recurse=False):
-                if not parameter.is_floating_point():
-                    continue
-                generator = torch_generator(seed, "randomization", layer, name)
-                noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-                spread, mean = parameter.double().std(correction=0), parameter.double().mean()
-                parameter.copy_(mean + spread * noise.to(parameter.device))
-    return copy
+    modules = dict(model.named_modules())
+    trained = {
+        (layer, name): (parameter, parameter.detach().clone())
+        for layer in layers
+        for name, parameter in modules[layer].named_parameters(recurse=False)
+        if parameter.is_floating_point()
+    }
+    try:
+        for (layer, name), (parameter, values) in trained.items():
+            generator = torch_generator(seed, "randomization", layer, name)
+            noise = torch.randn(values.shape, generator=generator, dtype=torch.float64).to(values.device)
+            mean, spread = values.double().mean(), values.double().std(correction=0)
+            parameter.data.copy_(mean + spread * noise)
+        yield
+    finally:
+        for parameter, values in trained.values():
+            parameter.data.copy_(values)

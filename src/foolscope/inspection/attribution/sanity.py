@@ -97,7 +97,7 @@ def sanity(
     another image. A deep model is compared at six depths.
 
     Args:
-        model: from images in [0, 1] to logits; not changed.
+        model: from images in [0, 1] to logits; its weights are changed meanwhile, and restored.
         images: of the model's data type; up to 20 are used.
         predictions: of the trained model.
         methods: with their settings.
@@ -130,9 +130,10 @@ def sanity(
         for kind, chosen in (("cascading", layers[:depth]), ("independent", [layer])):
             if depth == 1 and kind == "independent":  # the first layer alone is both
                 continue
-            changed = randomized(model, chosen, seed=seed)
-            for method, before, kinds in zip(methods, trained, stages, strict=True):
-                found = _stage(depth, layer or "model", before, maps_of(changed, method), others)
+            with randomized(model, chosen, seed=seed):
+                changed = [maps_of(model, method) for method in methods]
+            for before, after, kinds in zip(trained, changed, stages, strict=True):
+                found = _stage(depth, layer or "model", before, after, others)
                 for each in kinds if depth == 1 else (kind,):
                     kinds[each].append(found)
     found_methods = [
