@@ -8,7 +8,8 @@ from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.inspection.answers.calibration import Calibration, CalibrationBin
 from foolscope.inspection.answers.confusion import Confusion
 from foolscope.inspection.answers.modes import ModeDifference, ModeLayer
-from foolscope.inspection.attribution import GradientPicture, InputGradients, Mean
+from foolscope.inspection.attribution.input_gradients import GradientPicture, InputGradients
+from foolscope.inspection.attribution.means import Mean
 from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filter, Filters

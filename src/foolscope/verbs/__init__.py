@@ -39,7 +39,8 @@ VERBS: dict[str, Verb] = {
         ("check", "CheckResult"),
     ),
     "inspect": Verb(
-        "Inspect a run or any PyTorch model: mistakes, calibration, weights, gradients, spectra.",
+        "Inspect a run or any PyTorch model: mistakes, calibration, attributions, weights, gradients, "
+        "spectra.",
         ("inspect", "Inspection"),
     ),
     "attack": Verb(

@@ -19,7 +19,7 @@ from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
-from foolscope.inspection.attribution import edges
+from foolscope.inspection.attribution.edges import edges
 from foolscope.learning.evaluation import to_pixels
 from foolscope.reports import render_html
 from foolscope.reports.pages import read_pictures, study_document
@@ -173,6 +173,69 @@ def test_claims_are_decided_by_the_number_of_every_seed(session):
     assert record.claims[0].figures[0].value == pytest.approx(np.mean(values))
 
 
+MAPS = {
+    **PLAN,
+    "name": "maps",
+    "parts": ["attributions", "attribution-sanity"],
+    "methods": ["gradient", {"name": "smoothgrad", "samples": 2}],
+}
+
+
+def test_claims_about_attribution_methods(session):
+    study = study_with(
+        claim("inspection:maps.edge_difference@smoothgrad", -0.9),
+        claim("inspection:maps.attribution_sanity@gradient", 0.95),
+        inspections=[MAPS],
+    )
+    record = run_study(study, session)
+    assert [each.outcome for each in record.claims] == ["upheld", "contradicted"]
+    (found,) = record.of("inspections")
+    first = found.first
+    assert [each.method for each in first.attributions.methods] == ["gradient", "smoothgrad"]
+    assert "2 noisy copies" in first.attributions.methods[1].reading
+    for measure, own in (
+        ("edge_own@gradient", first.attributions.methods[0].own),
+        ("edge_difference@smoothgrad", first.attributions.methods[1].difference),
+        ("attribution_sanity@gradient", first.attribution_sanity.methods[0].final.own),
+    ):
+        values = found.measure(measure).values
+        assert values[0] == own.mean
+        assert len(set(values)) == SEEDS
+
+
+def test_other_settings_of_a_method_are_other_results(trials, session):
+    one, two = (
+        inspected(trials, session, **{**MAPS, "methods": [{"name": "smoothgrad", "samples": samples}]})[0]
+        for samples in (2, 3)
+    )
+    assert one.measure("edge_own@smoothgrad").values != two.measure("edge_own@smoothgrad").values
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": ["gradcam"]}, "unknown attribution method 'gradcam'. Did you mean 'grad-cam'"),
+        ({"methods": [{"name": "smoothgrad", "sample": 3}]}, "Did you mean 'samples'"),
+        ({"methods": ["gradient", "gradient"]}, "given twice"),
+        ({"parts": ["histograms"]}, "methods are for the parts attribution-sanity and attributions"),
+    ],
+)
+def test_methods_of_a_study_that_make_no_sense_are_one_line(changes, words):
+    with pytest.raises(RecipeError) as caught:
+        study_with(inspections=[{**MAPS, **changes}])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_claim_about_a_method_that_does_not_apply_is_refused_before_training(tmp_path):
+    study = study_with(
+        claim("inspection:maps.edge_difference@grad-cam"), inspections=[{**MAPS, "methods": ["grad-cam"]}]
+    )
+    with pytest.raises(RecipeError, match="mlp: Grad-CAM needs a convolution"):
+        run_study(study, Session(Store(tmp_path), device="cpu"))
+    assert not (tmp_path / "trials").exists()
+
+
 def test_what_diverged_was_not_inspected(session):
     study = study_with(claim(), inspections=[{**EDGES, "recipe": "wild"}])
     record = run_study(study, session)
@@ -189,6 +252,7 @@ def test_what_diverged_was_not_inspected(session):
         ({"metric": "inspection:edges.near_zero"}, ["'inspection:edges.near_zero'", "edge_difference"]),
         ({"metric": "inspection:edges.brier_score"}, ["'inspection:edges.brier_score'", "edge_difference"]),
         ({"metric": "inspection:edges.near_zero@body.1"}, ["near_zero@body.1", "edge_difference"]),
+        ({"metric": "inspection:edges.edge_own@smoothgrad"}, ["edge_own@smoothgrad", "edge_difference"]),
         ({"recipe": "mlp"}, ["belongs to edges", "recipe and settings"]),
         ({"is": "equal"}, ["tolerance is required"]),
     ],

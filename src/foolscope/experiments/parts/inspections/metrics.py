@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from torch import nn
 
 from foolscope.experiments.parts.inspections.records import ModelInspection
-from foolscope.inspection.attribution import Mean
+from foolscope.experiments.wording.sentences import capitalized
+from foolscope.inspection.attribution import ATTRIBUTIONS
+from foolscope.inspection.attribution.means import Mean
 from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
 
-__all__ = ["LAYER_MEASURES", "MEASURES", "measures_of"]
+__all__ = ["LAYER_MEASURES", "MEASURES", "METHOD_MEASURES", "measures_of"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,45 @@ class _LayerMeasure:
     words: str
     of: Callable[[ModelInspection], dict[str, float]]
     layers: Callable[[nn.Module], list[str]]
+
+
+@dataclass(frozen=True)
+class _MethodMeasure:
+    """One number of each attribution method.
+
+    Args:
+        part: of an inspection, in which it is measured.
+        words: what it is, with the method's title in place of ``{}``.
+        of: from an inspection to the number, by the name of the method; without those that did not apply.
+        methods: those that have it.
+    """
+
+    part: str
+    words: str
+    of: Callable[[ModelInspection], dict[str, float | None]]
+    methods: tuple[str, ...] = tuple(ATTRIBUTIONS)
+
+
+def _mean(found: Mean | None) -> float | None:
+    return None if found is None else found.mean
+
+
+def _map_edges(whose: str, words: str) -> _MethodMeasure:
+    def of(record: ModelInspection) -> dict[str, float | None]:
+        methods = record.attributions.methods if record.attributions is not None else []
+        return {each.method: _mean(getattr(each, whose)) for each in methods}
+
+    return _MethodMeasure("attributions", f"{{}}, correlation of |map| with {words}", of)
+
+
+def _completeness(record: ModelInspection) -> dict[str, float | None]:
+    methods = record.attributions.methods if record.attributions is not None else []
+    return {each.method: each.completeness.median_error for each in methods if each.completeness is not None}
+
+
+def _remaining(record: ModelInspection) -> dict[str, float | None]:
+    methods = record.attribution_sanity.methods if record.attribution_sanity is not None else []
+    return {each.method: _mean(each.final.own) for each in methods}
 
 
 def _edges(whose: str, words: str) -> _Measure:
@@ -74,6 +115,22 @@ MEASURES = {
     "edge_other": _edges("other", "the edges of another image"),
     "edge_difference": _edges("difference", "edges, own minus other image"),
 }
+METHOD_MEASURES = {
+    "edge_own": _map_edges("own", "the edges of its own image"),
+    "edge_other": _map_edges("other", "the edges of another image"),
+    "edge_difference": _map_edges("difference", "edges, own minus other image"),
+    "completeness_error": _MethodMeasure(
+        "attributions",
+        "{}, relative error of completeness, median over images",
+        _completeness,
+        ("integrated-gradients",),
+    ),
+    "attribution_sanity": _MethodMeasure(
+        "attribution-sanity",
+        "{}, rank correlation of maps before and after all weights are randomized",
+        _remaining,
+    ),
+}
 LAYER_MEASURES = {
     "near_zero": _LayerMeasure(
         "histograms",
@@ -97,6 +154,11 @@ def measures_of(record: ModelInspection, parts: Sequence[str]) -> dict[str, tupl
         for name, each in MEASURES.items()
         if each.part is None or each.part in parts
     }
+    for name, each_method in METHOD_MEASURES.items():
+        if each_method.part in parts:
+            for method, found_value in each_method.of(record).items():
+                title = capitalized(ATTRIBUTIONS[method].title)
+                found[f"{name}@{method}"] = (each_method.words.format(title), found_value)
     for name, measure in LAYER_MEASURES.items():
         if measure.part in parts:
             for layer, value in measure.of(record).items():

@@ -7,7 +7,9 @@ from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.inspection.answers.calibration import Calibration
 from foolscope.inspection.answers.confusion import Confusion
 from foolscope.inspection.answers.modes import ModeDifference
-from foolscope.inspection.attribution import InputGradients
+from foolscope.inspection.attribution.explanations import Attributions
+from foolscope.inspection.attribution.input_gradients import InputGradients
+from foolscope.inspection.attribution.sanity import AttributionSanity
 from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filters
@@ -40,6 +42,8 @@ class ModelInspection(Settings):
     calibration: Calibration | None = None
     modes: ModeDifference | None = None
     input_gradients: InputGradients | None = None
+    attributions: Attributions | None = None
+    attribution_sanity: AttributionSanity | None = None
     filters: Filters | None = None
     weights: list[WeightHistogram] = Field(default_factory=list)
     flow_images: int = Field(0, description="over which the gradient's norms by layer and step are means")

@@ -14,6 +14,12 @@ from foolscope.reports.parts.inspections.answers import (
     edges_sentence,
     input_gradient_blocks,
 )
+from foolscope.reports.parts.inspections.attributions import (
+    attribution_blocks,
+    attributions_sentence,
+    sanity_blocks,
+    sanity_sentence,
+)
 from foolscope.reports.parts.inspections.layers import (
     filter_blocks,
     flow_blocks,
@@ -45,6 +51,10 @@ def inspection_sentences(record: ModelInspection) -> list[str]:
         said.append(mode_sentence(record.modes))
     if record.input_gradients is not None:
         said.append(edges_sentence(record.input_gradients))
+    if record.attributions is not None:
+        said.append(attributions_sentence(record.attributions))
+    if record.attribution_sanity is not None:
+        said.append(sanity_sentence(record.attribution_sanity))
     if record.weights:
         said.append(weights_sentence(record.weights))
     if record.flow:
@@ -82,6 +92,10 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
         blocks["Training and evaluation mode"] = mode_blocks(record.modes)
     if record.input_gradients is not None:
         blocks["Input gradients"] = input_gradient_blocks(record.input_gradients, arrays)
+    if record.attributions is not None:
+        blocks["Attributions"] = attribution_blocks(record.attributions, arrays)
+    if record.attribution_sanity is not None:
+        blocks["Sanity of attributions"] = sanity_blocks(record.attribution_sanity)
     if record.filters is not None:
         blocks["Filters"] = filter_blocks(record.filters, arrays)
     if record.weights:
