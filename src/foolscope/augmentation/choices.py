@@ -52,10 +52,10 @@ CHANGES: dict[str, Change] = {
     "shear-x": Change(lambda number, height, width: ShearX(degrees=number), move=maps.shear_x),
     "shear-y": Change(lambda number, height, width: ShearY(degrees=number), move=maps.shear_y),
     "translate-x": Change(
-        lambda number, height, width: TranslateX(shift=number / width), move=maps.translation_x
+        lambda number, height, width: TranslateX(shift=min(1.0, number / width)), move=maps.translation_x
     ),
     "translate-y": Change(
-        lambda number, height, width: TranslateY(shift=number / height), move=maps.translation_y
+        lambda number, height, width: TranslateY(shift=min(1.0, number / height)), move=maps.translation_y
     ),
     "rotate": Change(lambda number, height, width: Rotate(degrees=number), move=maps.rotation),
     "brightness": Change(lambda number, height, width: Brightness(factor=number), paint=brightened),

@@ -59,7 +59,6 @@ class Hue(_Color):
     )
 
     measure = "shift"
-    unit = " of the circle"
 
 
 class Saturation(_Color):

@@ -66,5 +66,5 @@ def _gaussian(shape: torch.Size, generator: torch.Generator) -> Float[Tensor, ".
 def _quantiles(device: torch.device) -> Float[Tensor, "65536"]:
     """Return the quantiles of the normal distribution at (i + ½) / 65,536, scaled to variance 1."""
     count = 1 << 16
-    quantiles = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    quantiles: Tensor = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
     return (quantiles / quantiles.square().mean().sqrt()).to(device, torch.float32)
