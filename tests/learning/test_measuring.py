@@ -183,22 +183,25 @@ def test_an_interrupted_run_ends_with_the_same_bits(make_trial, dataset, tmp_pat
 
 
 def test_a_threshold_from_the_validation_images_is_stored_in_the_model(make_trial, dataset):
+    score = "balanced_accuracy"
     trials = [
-        make_trial(model=Softmax(), training=settings(select_by="balanced_accuracy", threshold=threshold))
-        for threshold in ("half", "validation")
+        make_trial(model=Softmax(), training=settings(select_by=score, threshold=threshold, keep=keep))
+        for threshold, keep in (("half", "last"), ("validation", "last"), ("validation", "best"))
     ]
-    half, moved = train_pack(trials, dataset)
+    half, moved, best = train_pack(trials, dataset)
     name = next(each for each in half.weights if each.endswith("bias"))
     change = moved.weights[name] - half.weights[name]
     assert change[0] == 0
     assert change[1] > 0
     assert all(torch.equal(half.weights[each], moved.weights[each]) for each in half.weights if each != name)
-    score = "validation_balanced_accuracy"
-    assert moved.metrics[score] > half.metrics[score] + 0.02
+    assert moved.metrics[f"validation_{score}"] > half.metrics[f"validation_{score}"] + 0.02
     assert moved.metrics["test_auc"] == pytest.approx(half.metrics["test_auc"])
     predicted = logits_of(moved, dataset.test, dataset).argmax(1)
     expected = sklearn_metrics.confusion_matrix(dataset.test.labels, predicted)
     assert np.array_equal(moved.confusion, expected)
+    reached = [record.validation_balanced_accuracy for record in best.history]
+    assert best.best_epoch == 1 + reached.index(max(reached)), "by what a threshold can reach"
+    assert best.metrics[f"validation_{score}"] == max(reached)
 
 
 @pytest.mark.parametrize(

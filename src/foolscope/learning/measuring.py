@@ -13,7 +13,7 @@ from foolscope.core.randomness import numpy_generator
 from foolscope.core.settings import finite_or_none
 from foolscope.data.dataset import LabeledImages
 from foolscope.data.splits import stratified_choice
-from foolscope.learning.evaluation import evaluate
+from foolscope.learning.evaluation import Evaluation, evaluate
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.preparation import Setup, parameter_shapes
@@ -57,8 +57,8 @@ def training_sample(train: LabeledImages) -> LabeledImages:
 def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | None]]:
     """Return the fields of an epoch's record that validation fills, one value for every row of the pack.
 
-    What follows from predictions is cheap and always measured; area and Brier score only for the trials that
-    are selected by them.
+    What follows from predictions is cheap and always measured, with a threshold from the validation images
+    at the epoch's own; area and Brier score only for the trials that are selected by them.
     """
     validation = setup.dataset.validation
     if validation is None:
@@ -73,12 +73,11 @@ def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | 
         validation,
         setup.evaluation_loss,
         setup.dtype,
-        keep_logits=any(each in _OF_PROBABILITIES for each in chosen),
+        keep_logits=any(each in _OF_PROBABILITIES for each in chosen) or any(_seeks_threshold(setup)),
     )
     labels = validation.labels.cpu().numpy()
-    counts = classification.confusion_matrix(
-        labels, measured.predictions.cpu().numpy(), len(setup.dataset.classes)
-    )
+    decisions = _decisions(setup, measured, validation.labels)
+    counts = classification.confusion_matrix(labels, decisions.cpu().numpy(), len(setup.dataset.classes))
     found: dict[str, list[float | None]] = {
         f"validation_{name}": score(counts).tolist() for name, score in classification.COUNTED.items()
     }
@@ -100,6 +99,24 @@ def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | 
         )
         found["robust_validation_accuracy"] = robust.tolist()
     return found
+
+
+def _decisions(
+    setup: Setup, measured: Evaluation, labels: Int64[Tensor, " image"]
+) -> Int64[Tensor, "trial image"]:
+    """Return the predictions; of a trial that chooses its threshold on these images, with that threshold."""
+    decisions = measured.predictions.clone()
+    for row, trial in enumerate(setup.trials):
+        if trial.training.threshold == "half" or measured.logits is None or not measured.loss[row].isfinite():
+            continue
+        logits = measured.logits[row]
+        offset = validation_offset(logits, labels, trial.training.select_by)
+        decisions[row] = logits[:, 1] - logits[:, 0] + offset > 0
+    return decisions
+
+
+def _seeks_threshold(setup: Setup) -> list[bool]:
+    return [trial.training.threshold == "validation" for trial in setup.trials]
 
 
 def split_metrics(
@@ -232,8 +249,8 @@ def _with_thresholds(setup: Setup, state: PackState) -> PackTensors:
     validation = setup.dataset.validation
     chosen = [
         trial
-        for trial, settings in enumerate(setup.trials)
-        if settings.training.threshold == "validation" and state.statuses[trial] != "diverged"
+        for trial, seeks in enumerate(_seeks_threshold(setup))
+        if seeks and state.statuses[trial] != "diverged"
     ]
     if not chosen or validation is None:
         return state.best

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.sentences import POINTS, Scale, number, scale_of
 
 __all__ = [
@@ -34,12 +35,6 @@ _THREATS = {
     "l2": "moves an image by at most {} in the L2 norm (the root of its summed squares)",
     "l1": "changes the pixels by at most {} in total",
 }
-_SCORES = {
-    "f1": "macro F1",
-    "auc": "area under the ROC curve",
-    "brier": "Brier score",
-}
-_CLASS_SCORES = {"f1": "F1", "auc": "area under the ROC curve"}
 _ATTACKS = {
     "apgd-nearest": "APGD towards the nearest class",
     "apgd-next": "APGD towards the next two classes",
@@ -95,20 +90,6 @@ def p_cell(p: float | None) -> str | None:
     if p is None:
         return None
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def metric_words(metric: str) -> str:
-    """Name a metric.
-
-    Example:
-        >>> metric_words("test_accuracy"), metric_words("validation_f1"), metric_words("test_recall@cat")
-        ('test accuracy', 'validation macro F1', 'test recall of cat')
-    """
-    quantity, of_class, name = metric.partition("@")
-    split, _, score = quantity.partition("_")
-    if of_class:
-        return f"{split} {_CLASS_SCORES.get(score, score)} of {name}"
-    return f"{split} {_SCORES[score]}" if score in _SCORES else metric.replace("_", " ")
 
 
 def columns_unit(metric: str) -> str:

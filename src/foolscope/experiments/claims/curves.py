@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foolscope.experiments.claims.claim import CurveClaim
 from foolscope.experiments.claims.statements import ClaimStatement, Evidence
+from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.quantities import change_of
 from foolscope.experiments.wording.sentences import scale_of
 from foolscope.statistics.curves import changes_since, turning_epochs, turning_estimate
@@ -135,7 +136,7 @@ def _words(name: str) -> str:
     """Write ``running_loss``, or ``attack_loss:pgd@8/255``, in words."""
     quantity, _, rest = name.partition(":")
     attack, _, budget = rest.partition("@")
-    return quantity.replace("_", " ") + (f" of {attack} with ε = {budget}" if rest else "")
+    return metric_words(quantity) + (f" of {attack} with ε = {budget}" if rest else "")
 
 
 def _places(starts: NDArray[np.int_], count: int, axis: Axis) -> str:

@@ -18,7 +18,7 @@ from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.parts.predictions import LargestClass, largest_test_class
 from foolscope.experiments.running.store import CLASS_METRICS, StoredTrial
 from foolscope.experiments.study import Study
-from foolscope.experiments.wording.fields import field_words
+from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.sentences import higher_is_better
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
@@ -232,7 +232,7 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     curves = [curve_of(trial.outcome["history"][:epochs], metric.quantity) for trial in trials]
     values = np.array(curves, dtype=float)
     if not np.isfinite(values).all():
-        return Measured(values, f"has no {field_words(metric.quantity)}")
+        return Measured(values, f"has no {metric_words(metric.quantity)}")
     return Measured(values, "has one epoch only" if epochs < 2 else "")
 
 
