@@ -42,6 +42,14 @@ class ComponentList:
         """The settings class of every kind of entry; of an entry without kinds by the name of the field."""
         return self.registered if isinstance(self.registered, Mapping) else {self.field: self.registered}
 
+    @property
+    def choices(self) -> str:
+        """What may be written: the kinds of entries, or the settings of their one kind."""
+        if isinstance(self.registered, Mapping):
+            return f"Known: {', '.join(self.registered)}"
+        own = [name for name in self.registered.model_fields if name != self.head]
+        return f"Settings: {', '.join(own)}"
+
     def read(self, value: Any) -> tuple[Settings, ...]:
         """Return the entries of a list of tables and texts, of a single one, or of none.
 

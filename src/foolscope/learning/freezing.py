@@ -1,13 +1,13 @@
 """Layers that training leaves as they are, so that a network trained elsewhere is fine-tuned in part."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from torch import nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
 
-__all__ = ["freeze", "frozen_layers", "matching"]
+__all__ = ["freeze", "frozen_layers", "frozen_names", "matching"]
 
 _BODY = "body."  # what every model of ours has before the names of its layers; patterns may omit it
 

@@ -18,6 +18,8 @@ from foolscope.experiments.running.provenance import dataset_facts, machine_fact
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.learning import EpochReport
+from foolscope.learning.augmenting import check_augmentation
+from foolscope.learning.freezing import frozen_names
 from foolscope.learning.packing import solo_reason
 from foolscope.learning.parameter_groups import check_parameter_groups
 from foolscope.models import ImageShape, ModelSettings, build_model
@@ -68,7 +70,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
 
     Raises:
         DataError: a data set cannot be read.
-        RecipeError: a model does not fit its images, or a parameter group the model.
+        RecipeError: a model or an augmentation does not fit the images, or a pattern of names the model.
     """
     missing = {
         identity: recipe
@@ -79,7 +81,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     for identity, recipe in missing.items():
         dataset = session.dataset(recipe.dataset)
         size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
-        check_parameter_groups(recipe.parameter_groups, size.names)
+        _check_fit(recipe, dataset.image_shape, size.names)
         batch_size = recipe.training.batch_size
         pending.append(
             PendingTrial(
@@ -138,6 +140,13 @@ def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
         reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).sequential_reason
         if reason is not None and len(pack.trials) > 1:
             yield f"{recipe.model.name} trains one trial after another: {reason}"
+
+
+def _check_fit(recipe: Recipe, image_shape: ImageShape, names: Sequence[str]) -> None:
+    """Refuse before anything is trained what training would refuse."""
+    check_augmentation(recipe.augmentation, image_shape, loss=recipe.loss.name, defense=recipe.defense.name)
+    frozen = frozen_names(recipe.frozen, names)
+    check_parameter_groups(recipe.parameter_groups, [name for name in names if name not in frozen])
 
 
 @dataclass(frozen=True)
