@@ -27,8 +27,8 @@ class EpochRecord:
         validation_loss: at the end of the epoch.
         validation_accuracy: at the end of the epoch, in [0, 1].
         validation_balanced_accuracy: mean recall over the classes, at the end of the epoch, in [0, 1].
-        validation_f1: macro F1 at the end of the epoch, in [0, 1]. F1, accuracy and balanced accuracy are at the
-            epoch's own best threshold where a trial chooses one on validation images.
+        validation_f1: macro F1 at the end of the epoch, in [0, 1]. F1, accuracy and balanced accuracy are at
+            the epoch's own best threshold where a trial chooses one on validation images.
         validation_auc: macro area under the ROC curve; measured only where the checkpoint is selected by it.
         validation_brier: Brier score; measured only where the checkpoint is selected by it.
         robust_validation_accuracy: under ten steps of PGD at the end of the epoch; ``None`` without a
