@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
+from foolscope.core.values import parse_value
 from foolscope.experiments import recipe as recipe_module
 from foolscope.experiments.recipe import (
     COMPONENTS,
     Recipe,
     fields_of,
-    parse_value,
     recipe_from,
     short_name,
     value_of,
@@ -52,6 +52,7 @@ def test_the_default_recipe():
         "optimizer": "sgd",
         "schedule": "constant",
         "defense": "none",
+        "averaging": "none",
     }
     assert recipe == recipe_from({})
 

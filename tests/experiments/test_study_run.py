@@ -366,7 +366,7 @@ def test_costs_and_changing_learning_rates_are_kept_as_curves(session):
     trials = stored(with_values(recipe, {"l2": 0.1, "schedule": "cosine"}), session)
     record = training_record("softmax", trials)
     histories = [trial.outcome["history"] for trial in trials]
-    for part in ("training", "validation"):
+    for part in ("running", "validation"):
         assert record.curves[f"{part}_cost"] == [
             [epoch[f"{part}_loss"] + epoch["penalty"] for epoch in history] for history in histories
         ]

@@ -16,9 +16,9 @@ from foolscope.cli.options import (
     training_options,
 )
 from foolscope.core.errors import RecipeError
+from foolscope.core.values import parse_values
 from foolscope.experiments.parts.ablations import plan_ablation
 from foolscope.experiments.parts.training import METRICS
-from foolscope.experiments.recipe import parse_value
 from foolscope.experiments.running.explanation import explain_pack
 from foolscope.experiments.running.packs import Pack, PackLimits
 from foolscope.experiments.running.session import Session
@@ -110,10 +110,7 @@ def _factor(text: str) -> tuple[str, list[Any]]:
     name, _, values = (part.strip() for part in text.partition("="))
     if not name or not values:
         raise RecipeError(f"--vary must be FIELD=A,B,C, as in batch_size=128,256; got {text!r}")
-    parsed = parse_value(f"[{values}]")
-    if isinstance(parsed, list):
-        return name.replace("-", "_"), parsed
-    return name.replace("-", "_"), [parse_value(value.strip()) for value in values.split(",")]
+    return name.replace("-", "_"), parse_values(values)
 
 
 def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:

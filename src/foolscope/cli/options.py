@@ -14,12 +14,19 @@ import click
 from pydantic.fields import FieldInfo
 
 from foolscope.core.errors import RecipeError, StoreError
-from foolscope.core.settings import Settings, plain_words
-from foolscope.experiments.recipe import COMPONENTS, Recipe, parse_value, recipe_from, with_values
+from foolscope.core.settings import plain_words
+from foolscope.core.values import parse_value
+from foolscope.experiments.recipe import (
+    COMPONENTS,
+    GROUPS,
+    LISTS,
+    PLAIN_FIELDS,
+    Recipe,
+    recipe_from,
+    with_values,
+)
 from foolscope.experiments.running.executors import EXECUTORS
 from foolscope.experiments.running.session import Session
-from foolscope.learning import TrainingSettings
-from foolscope.learning.regularizers import RegularizationSettings
 
 __all__ = [
     "GroupedCommand",
@@ -123,11 +130,15 @@ def _all_options() -> list[_RecipeOption]:
             if leaf != "name" and leaf not in options:
                 description, metavar = _describe(fields, len(registered)), _metavar(list(fields.values()))
                 options[leaf] = _recipe_option(leaf, kind.capitalize(), description, metavar)
-    for group, settings in (("Regularization", RegularizationSettings), ("Training", TrainingSettings)):
-        own: type[Settings] = settings
-        for leaf, field in own.model_fields.items():
-            options[leaf] = _recipe_option(leaf, group, _describe({leaf: field}), _metavar([field]))
-    for leaf in ("precision", "seed"):
+    for kind, entries in LISTS.items():
+        description = f"{Recipe.model_fields[kind].description}. {entries.choices}"
+        options[kind] = _recipe_option(kind, kind.replace("_", " ").capitalize(), description, "ENTRY+ENTRY")
+    for group, settings in GROUPS.items():
+        for leaf, field in settings.model_fields.items():
+            options[leaf] = _recipe_option(
+                leaf, group.capitalize(), _describe({leaf: field}), _metavar([field])
+            )
+    for leaf in PLAIN_FIELDS:
         field = Recipe.model_fields[leaf]
         options[leaf] = _recipe_option(leaf, "Training", _describe({leaf: field}), _metavar([field]))
     return list(options.values())

@@ -1,31 +1,35 @@
 """The recipe: everything that determines one training run, validated once and frozen."""
 
-import tomllib
-from collections.abc import Callable, Mapping
-from datetime import date, time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field
 
+from foolscope.augmentation import AUGMENTATIONS, AugmentationSettings
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings, one_line
 from foolscope.data import DATASETS, DatasetSettings
+from foolscope.experiments.component_lists import ComponentList
 from foolscope.experiments.wording.fields import field_words, value_words
-from foolscope.learning import DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
+from foolscope.learning import AVERAGING, DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings
+from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import MODELS, ModelSettings
 
 __all__ = [
     "COMPONENTS",
+    "GROUPS",
+    "LISTS",
+    "PLAIN_FIELDS",
     "Recipe",
     "fields_of",
-    "parse_value",
     "recipe_from",
     "setting_words",
     "short_name",
@@ -40,8 +44,20 @@ COMPONENTS: dict[str, dict[str, type[Settings]]] = {
     "optimizer": {name: entry.settings for name, entry in OPTIMIZERS.items()},
     "schedule": {name: settings for name, (settings, _) in SCHEDULES.items()},
     "defense": {name: entry.settings for name, entry in DEFENSES.items()},
+    "averaging": {name: entry.settings for name, entry in AVERAGING.items()},
 }
 """For each component of a recipe: its registered names with their settings classes."""
+
+LISTS: dict[str, ComponentList] = {
+    "augmentation": ComponentList(
+        "augmentation", "name", {name: entry.settings for name, entry in AUGMENTATIONS.items()}
+    ),
+    "parameter_groups": ComponentList("parameter_groups", "names", ParameterGroupSettings),
+}
+"""The fields of a recipe that hold a list of components."""
+
+GROUPS: dict[str, type[Settings]] = {"regularization": RegularizationSettings, "training": TrainingSettings}
+"""The groups of a recipe that have no name to choose."""
 
 
 def _component(kind: str) -> Callable[[Any], Any]:
@@ -62,6 +78,15 @@ def _component(kind: str) -> Callable[[Any], Any]:
         return COMPONENTS[kind][name].model_validate(dict(value))
 
     return choose
+
+
+def _patterns(value: Any) -> Any:
+    """Read one pattern, or several joined by +, as a list of patterns."""
+    return tuple(value.split("+")) if isinstance(value, str) else value
+
+
+Patterns = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], pydantic.BeforeValidator(_patterns)]
+"""Names of parameters as in a shell: * is any text."""
 
 
 class Recipe(Settings):
@@ -95,8 +120,28 @@ class Recipe(Settings):
     defense: Annotated[
         pydantic.SerializeAsAny[DefenseSettings], pydantic.BeforeValidator(_component("defense"))
     ] = Field(default="none", description="the adversarial training", validate_default=True)
+    averaging: Annotated[
+        pydantic.SerializeAsAny[AveragingSettings], pydantic.BeforeValidator(_component("averaging"))
+    ] = Field(
+        default="none", description="the average of the weights that is evaluated", validate_default=True
+    )
+    parameter_groups: Annotated[
+        tuple[ParameterGroupSettings, ...], pydantic.BeforeValidator(LISTS["parameter_groups"].read)
+    ] = Field(
+        (),
+        description="parameters with a learning rate, decay or penalty of their own, as in "
+        "*.bias,*bn*:weight_decay=0",
+    )
     regularization: RegularizationSettings = Field(
         RegularizationSettings(), description="L1 and L2 penalties on the weights"
+    )
+    augmentation: Annotated[
+        tuple[pydantic.SerializeAsAny[AugmentationSettings], ...],
+        pydantic.BeforeValidator(LISTS["augmentation"].read),
+    ] = Field(
+        (),
+        description="random changes of every training image, in their order, as in "
+        "horizontal-flip+random-crop:padding=4",
     )
     training: TrainingSettings = Field(
         TrainingSettings(), description="epochs, batch size and which checkpoint is kept"
@@ -106,6 +151,16 @@ class Recipe(Settings):
         description="data type of matrix products; auto is bfloat16 where the device multiplies it faster, "
         "else float32",
     )
+    initial_weights: str | None = Field(
+        None,
+        min_length=1,
+        description="file of weights to start from, safetensors or a state dict; the default draws them from "
+        "the seed",
+    )
+    fresh: Patterns = Field(
+        (), description="parameters that initial_weights does not set, as in fc.*; drawn from the seed"
+    )
+    frozen: Patterns = Field((), description="parameters that training leaves as they are, as in layer1.*")
     seed: int = Field(0, ge=0, description="seed of all randomness of the run")
 
     @pydantic.model_validator(mode="before")
@@ -127,6 +182,12 @@ class Recipe(Settings):
         return values
 
 
+PLAIN_FIELDS = tuple(name for name in Recipe.model_fields if name not in {*COMPONENTS, *LISTS, *GROUPS})
+"""The fields of a recipe that are values themselves."""
+
+_CHOSEN = (*COMPONENTS, *LISTS)
+
+
 def recipe_from(values: Mapping[str, Any]) -> Recipe:
     """Validate a nested mapping, such as a TOML table, into a recipe.
 
@@ -142,8 +203,7 @@ def recipe_from(values: Mapping[str, Any]) -> Recipe:
 def _allowed(values: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the known field names under each dotted prefix of a recipe."""
     allowed = {"": list(Recipe.model_fields)}
-    allowed["regularization"] = list(RegularizationSettings.model_fields)
-    allowed["training"] = list(TrainingSettings.model_fields)
+    allowed |= {name: list(settings.model_fields) for name, settings in GROUPS.items()}
     for kind, registered in COMPONENTS.items():
         part = values.get(kind, {})
         name = part.get("name") if isinstance(part, Mapping) else part
@@ -162,7 +222,9 @@ def fields_of(recipe: Recipe) -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for name in Recipe.model_fields:
         value = getattr(recipe, name)
-        if isinstance(value, Settings):
+        if name in LISTS:
+            leaves |= dict(LISTS[name].leaves(value))
+        elif isinstance(value, Settings):
             leaves |= {
                 f"{name}.{leaf}": getattr(value, leaf) for leaf in type(value).model_fields if leaf != "name"
             }
@@ -174,7 +236,7 @@ def fields_of(recipe: Recipe) -> dict[str, Any]:
 def _resolve(recipe: Recipe, name: str) -> str:
     """Return the dotted path of a short or dotted field name."""
     leaves = fields_of(recipe)
-    if name in leaves or name in COMPONENTS:
+    if name in leaves or name in _CHOSEN:
         return name
     found = [path for path in leaves if path.rpartition(".")[2] == name]
     if len(found) == 1:
@@ -183,24 +245,35 @@ def _resolve(recipe: Recipe, name: str) -> str:
         raise RecipeError(f"{name!r} is ambiguous; write one of {', '.join(found)}")
     owners = [
         f"{kind} {component}"
-        for kind, registered in COMPONENTS.items()
-        for component, settings in registered.items()
+        for kind, component, settings in _all_settings()
         if name in settings.model_fields
     ]
     if owners:
         raise RecipeError(f"{name!r} is a field of {' and '.join(owners)}, which this recipe does not have")
-    known = [*COMPONENTS, *(path.rpartition(".")[2] for path in leaves)]
+    known = [*_CHOSEN, *(path.rpartition(".")[2] for path in leaves)]
     parts = ", ".join(f"{kind} {getattr(recipe, kind).name}" for kind in ("model", "optimizer", "schedule"))
     raise RecipeError(f"unknown field {name!r} for {parts}. {did_you_mean(name, dict.fromkeys(known))}")
 
 
+def _all_settings() -> Iterator[tuple[str, str, type[Settings]]]:
+    """Yield every registered component: its kind, its name and its settings."""
+    for kind, registered in COMPONENTS.items():
+        for component, settings in registered.items():
+            yield kind, component, settings
+    for kind, entries in LISTS.items():
+        for component, settings in entries.settings.items():
+            yield kind, component, settings
+
+
 def value_of(recipe: Recipe, name: str) -> Any:
-    """Return the value of a field by its short or dotted name; a component gives its name.
+    """Return the value of a field by its short or dotted name; a component gives its name, a list its text.
 
     Raises:
         RecipeError: the recipe has no such field, or the short name is ambiguous.
     """
     path = _resolve(recipe, name)
+    if path in LISTS:
+        return LISTS[path].write(getattr(recipe, path))
     return getattr(recipe, path).name if path in COMPONENTS else fields_of(recipe)[path]
 
 
@@ -219,6 +292,8 @@ def setting_words(recipe: Recipe, field: str) -> str:
         >>> setting_words(recipe, "schedule"), setting_words(recipe, "batch_size")
         ('exponential (learning-rate decay 0.8)', '128')
     """
+    if field in LISTS:
+        return LISTS[field].words(getattr(recipe, field))
     value = value_words(value_of(recipe, field))
     if field not in COMPONENTS:
         return value
@@ -246,7 +321,7 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         >>> changed.schedule.decay, changed.training.batch_size
         (0.8, 64)
     """
-    replaced = {name: value for name, value in values.items() if name in COMPONENTS}
+    replaced = {name: value for name, value in values.items() if name in _CHOSEN}
     for name, value in replaced.items():
         before, recipe = recipe, recipe_from({**recipe.model_dump(), name: value})
         if name == "model" and "loss" not in replaced:
@@ -256,7 +331,11 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
         if name in replaced:
             continue
         *parents, leaf = _resolve(recipe, name).split(".")
-        (table[parents[0]] if parents else table)[leaf] = value
+        owner: Any = table[parents[0]] if parents else table
+        if parents and parents[0] in LISTS:
+            entries = LISTS[parents[0]]
+            owner = owner[entries.keys(getattr(recipe, parents[0])).index(parents[1])]
+        owner[leaf] = value
     return recipe_from(table)
 
 
@@ -266,24 +345,3 @@ def _with_own_loss(recipe: Recipe, before: Recipe) -> Recipe:
     if before.loss.name != MODELS[before.model.name].loss or before.loss.name == own:
         return recipe
     return recipe_from({**recipe.model_dump(), "loss": own})
-
-
-def parse_value(text: str) -> Any:
-    """Read a value from the command line as TOML would, else as a fraction or a string; ``none`` is no value.
-
-    Example:
-        >>> parse_value("0.1"), parse_value("[50, 20]"), parse_value("best"), parse_value("1/255") == 1 / 255
-        (0.1, [50, 20], 'best', True)
-    """
-    if text.lower() == "none":
-        return None
-    try:
-        table = tomllib.loads(f"value = {text}")
-        is_plain = len(table) == 1 and not isinstance(table["value"], date | time)  # a datetime is a date
-        return table["value"] if is_plain else text
-    except tomllib.TOMLDecodeError:
-        numerator, slash, denominator = text.partition("/")
-        try:
-            return float(numerator) / float(denominator) if slash else text
-        except (ValueError, ZeroDivisionError):
-            return text

@@ -16,11 +16,12 @@ from foolscope.data.splits import stratified_choice
 from foolscope.learning.evaluation import Evaluation, evaluate
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
-from foolscope.learning.preparation import Setup
+from foolscope.learning.preparation import Setup, parameter_shapes
 from foolscope.learning.robustness import doubts_about_defense, robust_accuracy
 from foolscope.learning.stacking import own_part
 from foolscope.learning.state import PackState
 from foolscope.learning.thresholds import output_bias, validation_offset, with_offsets
+from foolscope.learning.treatments import group_records
 from foolscope.statistics import classification
 
 __all__ = [
@@ -68,7 +69,7 @@ def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | 
     chosen = [trial.training.select_by for trial in setup.trials]
     measured = evaluate(
         setup.program,
-        state.tensors,
+        state.evaluated,
         validation,
         setup.evaluation_loss,
         setup.dtype,
@@ -90,7 +91,7 @@ def validation_scores(setup: Setup, state: PackState) -> dict[str, list[float | 
     if setup.defense is not None:
         robust = robust_accuracy(
             setup.program,
-            state.tensors,
+            state.evaluated,
             validation,
             setup.evaluation_loss,
             setup.dtype,
@@ -214,6 +215,7 @@ def measure_outcomes(setup: Setup, state: PackState, duration_seconds: float) ->
                 doubts=(*doubts, *doubts_about_defense(settings.defense, history)),
                 auc_by_class=() if best_epoch is None else area_by_class(test, answers["test"].labels),
                 training_images=len(answers["training"].labels),
+                parameter_groups=group_records(settings, parameter_shapes(setup.models[trial])),
             )
         )
     return outcomes

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from foolscope.learning.treatments import GroupRecord
+
 __all__ = ["EpochRecord", "Status", "TrialOutcome"]
 
 Status = Literal["finished", "stopped early", "diverged"]
@@ -26,7 +28,7 @@ class EpochRecord:
         validation_accuracy: at the end of the epoch, in [0, 1].
         validation_balanced_accuracy: mean recall over the classes, at the end of the epoch, in [0, 1].
         validation_f1: macro F1 at the end of the epoch, in [0, 1]. F1, accuracy and balanced accuracy are at
-            the epoch's best threshold where a trial chooses one on validation images.
+            the epoch's own best threshold where a trial chooses one on validation images.
         validation_auc: macro area under the ROC curve; measured only where the checkpoint is selected by it.
         validation_brier: Brier score; measured only where the checkpoint is selected by it.
         robust_validation_accuracy: under ten steps of PGD at the end of the epoch; ``None`` without a
@@ -67,6 +69,7 @@ class TrialOutcome:
         duration_seconds: this trial's share of its pack's time.
         weights: the tested checkpoint as a state dict, normalization included.
         doubts: reasons to doubt the defense or the predictions, in plain words.
+        parameter_groups: which parameters were trained with which learning rate, decay and penalties.
     """
 
     status: Status
@@ -79,6 +82,7 @@ class TrialOutcome:
     duration_seconds: float
     weights: dict[str, Tensor]
     doubts: tuple[str, ...] = ()
+    parameter_groups: tuple[GroupRecord, ...] = ()
     auc_by_class: tuple[float | None, ...] = ()
     training_images: int = 0
 

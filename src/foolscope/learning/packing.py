@@ -6,6 +6,7 @@ table lacks, runs one trial after another with the same results.
 """
 
 import operator
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.packed_layers import PACKED_LAYERS, Activation, Context, Layer, add, has_packed_form
 from foolscope.learning.stacking import own_part
 from foolscope.models.layers import Dropout
+from foolscope.models.views import VIEWS, AveragedViews, View
 
 __all__ = [
     "PACKED_LAYERS",
@@ -73,6 +75,7 @@ def solo_reason(model: nn.Module) -> str | None:
         return f"there is no packed form of {', '.join(unpackable)}"
     if len(list(model.named_parameters(remove_duplicate=False))) > len(list(model.parameters())):
         return "layers share parameters"
+    model = _one_view(model)
     try:
         nodes = list(_Tracer().trace(model).nodes)
     except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
@@ -91,6 +94,8 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
     """
     if solo_reason(models[0]) is not None:
         return solo_program(models)
+    views = models[0].views if isinstance(models[0], AveragedViews) else None
+    models = [_one_view(model) for model in models]
     nodes = list(_Tracer().trace(models[0]).nodes)
     layers = {
         node: Layer(str(node.target), tuple(model.get_submodule(str(node.target)) for model in models))
@@ -115,7 +120,26 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
                 return values[arguments[0]].tensor.mT.to(images.dtype)
         raise AssertionError("a traced graph ends with an output")
 
-    return program
+    return program if views is None else _averaging(program, VIEWS[views])
+
+
+def _one_view(model: nn.Module) -> nn.Module:
+    """Return the model without its test-time augmentation."""
+    if not isinstance(model, AveragedViews):
+        return model
+    return nn.Sequential(OrderedDict(normalization=model.normalization, body=model.body))
+
+
+def _averaging(program: Program, views: Sequence[tuple[float, View]]) -> Program:
+    """Return the program that averages the logits over views in evaluation."""
+
+    def averaged(parameters: PackTensors, images: Tensor, context: Context) -> Tensor:
+        if context.training:
+            return program(parameters, images, context)
+        logits = [weight * program(parameters, view(images), context) for weight, view in views]
+        return torch.stack(logits).sum(dim=0)
+
+    return averaged
 
 
 def _pool_before_relu(layers: dict[fx.Node, Layer]) -> None:
@@ -162,6 +186,8 @@ def solo_program(models: Sequence[nn.Module]) -> Program:
         logits = []
         for trial, model in enumerate(models):
             model.train(context.training)
+            for name in context.frozen:
+                model.get_submodule(name).eval()
             for layer in model.modules():
                 if isinstance(layer, Dropout) and context.generators:
                     layer.generator = context.generators[trial]

@@ -1,14 +1,18 @@
 """What training needs to know about a trial, as a protocol that a recipe satisfies."""
 
+from collections.abc import Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
+from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings
 from foolscope.learning.adversarial import DefenseSettings
+from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.sampling import Sampling
 from foolscope.learning.schedules import ScheduleSettings
@@ -18,7 +22,7 @@ __all__ = ["TrainableTrial", "TrainingSettings"]
 
 
 class TrainingSettings(Settings):
-    """Epochs, minibatches, clipping, early stopping, which checkpoint is kept, and its threshold."""
+    """Epochs, minibatches, clipping, sharpness, early stopping, which checkpoint is kept, its threshold."""
 
     batch_size: int = Field(
         128, ge=1, description="images in a minibatch; the last of an epoch may be smaller"
@@ -26,6 +30,16 @@ class TrainingSettings(Settings):
     epochs: int = Field(20, ge=1, description="passes over the training set")
     clipping: float | None = Field(
         None, gt=0.0, description="largest L2 norm of the gradient; larger ones are scaled down"
+    )
+    sharpness_radius: float | None = Field(
+        None,
+        gt=0.0,
+        description="sharpness-aware minimization: the gradient is taken at this L2 distance uphill",
+    )
+    accumulation: int = Field(
+        1,
+        ge=1,
+        description="parts in which a minibatch is processed, for less memory; the gradient is the same",
     )
     patience: int | None = Field(
         None,
@@ -74,12 +88,28 @@ class TrainableTrial(Protocol):
         """Which learning-rate schedule."""
 
     @property
+    def averaging(self) -> AveragingSettings:
+        """Which average of the weights is evaluated."""
+
+    @property
+    def parameter_groups(self) -> Sequence[ParameterGroupSettings]:
+        """Which parameters have settings of their own."""
+
+    @property
     def regularization(self) -> RegularizationSettings:
         """Which penalties."""
 
     @property
     def defense(self) -> DefenseSettings:
         """Which adversarial training."""
+
+    @property
+    def augmentation(self) -> tuple[AugmentationSettings, ...]:
+        """Which random changes of the training images."""
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Which parameters are not trained, as patterns of their names."""
 
     @property
     def training(self) -> TrainingSettings:

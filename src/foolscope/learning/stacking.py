@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
-__all__ = ["own_part", "stack_padded", "stacked_parameters", "stacked_statistics"]
+__all__ = ["own_part", "stack_padded", "stacked_constants", "stacked_parameters", "stacked_statistics"]
 
 
 def stack_padded(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "trial ..."]:
@@ -37,11 +37,25 @@ def own_part(padded: Shaped[Tensor, "..."], shape: Sequence[int]) -> Shaped[Tens
 
 
 def stacked_parameters(models: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Return the parameters of models of one structure, name to (trial, ...)."""
+    """Return the parameters that are trained of models of one structure, name to (trial, ...)."""
     return {
         name: stack_padded([model.get_parameter(name).detach() for model in models])
-        for name, _ in models[0].named_parameters()
+        for name, parameter in models[0].named_parameters()
+        if parameter.requires_grad
     }
+
+
+def stacked_constants(models: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Return what the optimizer does not update, name to (trial, ...).
+
+    These are the running means and variances of batch normalization, and frozen parameters.
+    """
+    constants = {
+        name: stack_padded([model.get_parameter(name).detach() for model in models])
+        for name, parameter in models[0].named_parameters()
+        if not parameter.requires_grad
+    }
+    return constants | stacked_statistics(models)
 
 
 def stacked_statistics(models: Sequence[nn.Module]) -> dict[str, Tensor]:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
-from foolscope.learning.adversarial import Minibatch
+from foolscope.learning.augmenting import EpochAugmentation, Targets
 from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.gradients import minibatch_gradients
 from foolscope.learning.measuring import finite_values, measure_outcomes, validation_scores
-from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
 from foolscope.learning.preparation import Setup, prepare
@@ -25,6 +25,7 @@ from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.state import PackState
 from foolscope.learning.updating import update_parameters
+from foolscope.learning.weight_averages import renew_statistics, shares_of_epoch
 
 __all__ = ["EpochReport", "train_pack", "train_step"]
 
@@ -51,12 +52,14 @@ def train_pack(
     checkpoint: Path | None = None,
     identity: str = "",
     report: Callable[[EpochReport], None] | None = None,
+    initialize: Callable[[nn.Module], None] | None = None,
 ) -> list[TrialOutcome]:
     """Train trials of one shape side by side.
 
-    The trials may differ in seed, learning rate and its schedule, momentum and the like, penalties, dropout
-    rate, label smoothing, class weights and clipping threshold, and in how checkpoints are chosen. They must
-    agree in everything else. Trials of one seed see the same minibatches.
+    The trials may differ in seed, learning rate and its schedule, momentum and the like, parameter groups,
+    penalties, dropout rate, label smoothing, class weights, clipping threshold, sharpness radius, the
+    settings of the averaging, and in how checkpoints are chosen. They must agree in everything else. Trials
+    of one seed see the same minibatches.
 
     Args:
         trials: at least one; trials of one seed next to each other.
@@ -65,12 +68,13 @@ def train_pack(
             on.
         identity: names the pack, so that another pack's checkpoint is not taken for its own.
         report: called after every epoch.
+        initialize: gives a model other initial weights than its seed does, in place.
 
     Raises:
         StoreError: the checkpoint cannot be written.
         RecipeError: the model does not fit the images.
     """
-    whole, state = prepare(trials, dataset)
+    whole, state = prepare(trials, dataset, initialize)
     if checkpoint is not None and checkpoint.exists():
         state.restore(checkpoint, identity)
     setup = whole.narrowed(state.trained)
@@ -115,16 +119,27 @@ def _train_epoch(setup: Setup, state: PackState) -> None:
         generators=tuple(
             torch_generator(trial.seed, "dropout", state.epoch, device=device) for trial in trials
         ),
+        frozen=setup.frozen_layers,
+    )
+    augmentation = (
+        EpochAugmentation(setup.augmentation, setup.group_seeds, state.epoch, device)
+        if setup.augmentation
+        else None
     )
     rates = _learning_rates(setup, state)
     rate_of_step = torch.from_numpy(rates.T.copy()).to(device, setup.master)
+    shares = shares_of_epoch(setup, state)
+    share_of_step = torch.from_numpy(shares.T.copy()).to(device, setup.master)
     losses = torch.zeros(len(trials), device=device, dtype=torch.float64)
     correct = torch.zeros(len(trials), device=device, dtype=torch.float64)
     for step, batch in enumerate(torch.split(order, setup.batch_size, dim=1)):
-        loss, hits = train_step(setup, state, batch, rate_of_step[step], context)
+        loss, hits = train_step(setup, state, batch, rate_of_step[step], context, augmentation)
         losses += loss
         correct += hits
         state.step += 1
+        if shares[:, step].any():
+            state.average(share_of_step[step])
+    renew_statistics(setup, state, shares[:, -1])
     _close_epoch(setup, state, losses / len(train), correct / len(train), rates[:, -1])
 
 
@@ -152,6 +167,7 @@ def train_step(
     batch: Int64[Tensor, "group batch"],
     learning_rate: Float[Tensor, " trial"],
     context: Context,
+    augmentation: EpochAugmentation | None = None,
 ) -> tuple[Float[Tensor, " trial"], Int64[Tensor, " trial"]]:
     """Take one gradient step for every trial, in place.
 
@@ -162,20 +178,13 @@ def train_step(
         The loss summed over the minibatch before the step, without penalties, and the number of correct
         predictions: with a defense, those on adversarial inputs.
     """
-    leaves = {
-        name: value.to(setup.dtype if value.dim() > 2 else setup.master).detach().requires_grad_()
-        for name, value in state.parameters.items()
-    }
     images, labels = _gather(setup, batch)
-    if setup.defense is None:
-        logits = setup.program(leaves | state.statistics, images, context)
-        losses = setup.loss(logits, labels, setup.smoothing)
-    else:
-        minibatch = _minibatch(setup, state, leaves | state.statistics, images, labels, context)
-        losses, logits = setup.defense.losses(setup.defense, minibatch)
-    gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values()))
-    update_parameters(setup, state, dict(zip(leaves, gradients, strict=True)), learning_rate)
-    return losses.detach().sum(dim=1), (logits.mT.max(dim=1).indices == labels).sum(dim=1)
+    targets = Targets(labels)
+    if augmentation is not None:
+        images, targets = augmentation(images, batch, labels)
+    found = minibatch_gradients(setup, state, images, targets, context)
+    update_parameters(setup, state, found.gradients, learning_rate)
+    return found.loss, found.correct
 
 
 def _gather(setup: Setup, batch: Int64[Tensor, "group batch"]) -> tuple[Tensor, Tensor]:
@@ -184,25 +193,6 @@ def _gather(setup: Setup, batch: Int64[Tensor, "group batch"]) -> tuple[Tensor, 
     chosen = torch.unflatten(train.images.index_select(0, batch.flatten()), 0, batch.shape)
     labels = train.labels[batch].repeat_interleave(len(setup.trials) // setup.groups, dim=0)
     return to_pixels(chosen, setup.master), labels
-
-
-def _minibatch(
-    setup: Setup, state: PackState, tensors: PackTensors, images: Tensor, labels: Tensor, context: Context
-) -> Minibatch:
-    """Collect what a defense needs; its randomness depends on seed and step only."""
-    return Minibatch(
-        program=setup.program,
-        tensors=tensors,
-        images=images,
-        labels=labels,
-        loss=setup.loss,
-        smoothing=setup.smoothing,
-        context=context,
-        generators=tuple(
-            torch_generator(seed, "adversarial", state.step, device=images.device)
-            for seed in setup.group_seeds
-        ),
-    )
 
 
 def _close_epoch(

@@ -64,6 +64,7 @@ def other_value(recipe, path):
         "f1",
         "x",
         True,
+        [{"names": "*.bias"}],
     ]
     for candidate in candidates:
         try:

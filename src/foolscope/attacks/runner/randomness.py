@@ -8,16 +8,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from foolscope.core.randomness import derive_seed, numpy_generator
+from foolscope.core.splitmix import GOLDEN, mixed, shifted
 
 __all__ = ["Noise", "numbered_uniform"]
 
 _Rows = Int64[Tensor, " batch"]
 _Numbers = Float[Tensor, "batch count"]
-
-# SplitMix64's constants, as signed numbers.
-_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
-_FIRST_FACTOR = 0xBF58476D1CE4E5B9 - (1 << 64)
-_SECOND_FACTOR = 0x94D049BB133111EB - (1 << 64)
 
 
 @dataclass(frozen=True)
@@ -79,16 +75,4 @@ def numbered_uniform(keys: _Rows, numbers: _Rows, count: int) -> _Numbers:
         ratio of 2⁶⁴.
     """
     places = numbers[:, None] * count + torch.arange(1, count + 1, device=keys.device)
-    return (_shifted(_mixed(keys[:, None] + places * _GOLDEN), 40)).to(torch.float32) * 2.0**-24
-
-
-def _mixed(state: Tensor) -> Tensor:
-    """Return SplitMix64's output for each state; products wrap around, as the algorithm requires."""
-    state = (state ^ _shifted(state, 30)) * _FIRST_FACTOR
-    state = (state ^ _shifted(state, 27)) * _SECOND_FACTOR
-    return state ^ _shifted(state, 31)
-
-
-def _shifted(bits: Tensor, places: int) -> Tensor:
-    """Shift right and fill with zeros: torch has no unsigned 64-bit arithmetic."""
-    return (bits >> places) & ((1 << (64 - places)) - 1)
+    return (shifted(mixed(keys[:, None] + places * GOLDEN), 40)).to(torch.float32) * 2.0**-24

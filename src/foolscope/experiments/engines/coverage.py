@@ -7,7 +7,7 @@ from torch import nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.settings import plain_words
-from foolscope.experiments.recipe import Recipe, fields_of
+from foolscope.experiments.recipe import LISTS, Recipe, fields_of
 from foolscope.inspection.gradients.mirroring import described, mirrored_loss
 from foolscope.learning import OPTIMIZERS
 from foolscope.reference import SGD, Network, reference_network
@@ -44,7 +44,7 @@ def check_coverage(recipe: Recipe) -> None:
         RecipeError: it names the field, its value, and the one that is allowed.
     """
     reference_precision(recipe)
-    for component, allowed in (("optimizer", "sgd"), ("defense", "none")):
+    for component, allowed in (("optimizer", "sgd"), ("defense", "none"), ("averaging", "none")):
         name = getattr(recipe, component).name
         if name != allowed:
             raise _refusal(component, allowed, name)
@@ -52,6 +52,9 @@ def check_coverage(recipe: Recipe) -> None:
         mirrored_loss(recipe.loss)
     except RecipeError as error:
         raise RecipeError(f"the reference engine cannot train: {error}. Use --engine torch") from error
+    for field, entries in LISTS.items():
+        if getattr(recipe, field):
+            raise _refusal(field, None, entries.write(getattr(recipe, field)))
     for path, value in fields_of(recipe).items():
         component, _, leaf = path.rpartition(".")
         if path == "precision" or path in _FOLLOWED or component in _SHARED:

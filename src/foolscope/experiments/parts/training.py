@@ -27,6 +27,7 @@ __all__ = [
     "PART",
     "ClassRecord",
     "MeanInterval",
+    "ParameterGroup",
     "TrainingRecord",
     "check_trained_metric",
     "training_record",
@@ -44,6 +45,18 @@ METRICS = (
     *(f"validation_{score}" for score in _SCORES),
 )
 """What every trial measures; those of validation only where there is a validation set."""
+
+
+class ParameterGroup(Settings):
+    """Parameters that training treats alike: how many, and with which learning rate, decay and penalties."""
+
+    group: str
+    tensors: int
+    numbers: int
+    learning_rate: float = Field(description="before the schedule")
+    weight_decay: float
+    l1: float
+    l2: float
 
 
 class ClassRecord(Settings):
@@ -81,6 +94,9 @@ class TrainingRecord(Settings):
     duration_seconds: float
     doubts: list[str] = Field(
         default_factory=list, description="reasons not to trust a defense or an accuracy, with seeds"
+    )
+    groups: list[ParameterGroup] = Field(
+        default_factory=list, description="parameters that are treated alike"
     )
 
     @pydantic.field_validator("curves", mode="before")
@@ -134,6 +150,7 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
             for trial in trials
             for doubt in trial.outcome.get("doubts", ())
         ],
+        groups=[ParameterGroup(**group) for group in trials[0].outcome.get("parameter_groups", ())],
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from foolscope.experiments.recipe import COMPONENTS, Recipe, fields_of
+from foolscope.experiments.recipe import COMPONENTS, LISTS, Recipe, fields_of, value_of
 from foolscope.experiments.running.packs import Pack, PackLimits, pack_size, seeds_per_pack
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.learning.packing import solo_reason
@@ -57,7 +57,7 @@ def explain_pack(pack: Pack, limits: PackLimits, image_shape: ImageShape, classe
 
 def _differences(recipes: Sequence[Recipe]) -> list[str]:
     tables = [
-        {**{part: getattr(recipe, part).name for part in COMPONENTS}, **fields_of(recipe)}
+        {**{part: value_of(recipe, part) for part in (*COMPONENTS, *LISTS)}, **fields_of(recipe)}
         for recipe in recipes
     ]
     phrases = []

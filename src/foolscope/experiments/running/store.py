@@ -22,6 +22,7 @@ from torch import nn
 from foolscope.core.errors import StoreError
 from foolscope.core.files import read_json, sweep_partials, write_json
 from foolscope.experiments.recipe import Recipe, recipe_from
+from foolscope.experiments.running.initial_weights import weights_fingerprint
 from foolscope.learning import TrialOutcome
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.models import build_model
@@ -29,7 +30,7 @@ from foolscope.statistics.classification import f1_by_class, precision_by_class,
 
 __all__ = ["CLASS_METRICS", "TRAINING_VERSION", "Store", "StoredTrial", "trial_identity"]
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Raised when a change to training makes old results incomparable."""
 
 _COUNTED_BY_CLASS = {
@@ -52,6 +53,8 @@ def trial_identity(recipe: Recipe, fingerprint: str, precision: str) -> str:
     """
     determinants = recipe.model_dump(mode="json")
     determinants["dataset"].pop("path", None)
+    if recipe.initial_weights is not None:
+        determinants["initial_weights"] = weights_fingerprint(recipe.initial_weights)
     determinants |= {"precision": precision, "fingerprint": fingerprint, "training_version": TRAINING_VERSION}
     return hashlib.sha256(json.dumps(determinants, sort_keys=True).encode()).hexdigest()[:20]
 

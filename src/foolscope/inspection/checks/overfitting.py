@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import Precision
 from foolscope.core.randomness import numpy_generator, torch_generator
 from foolscope.data.dataset import Dataset, LabeledImages
@@ -12,8 +13,10 @@ from foolscope.data.splits import stratified_choice
 from foolscope.inspection.check import Check
 from foolscope.learning import EpochRecord, TrainableTrial, TrainingSettings, train_pack
 from foolscope.learning.adversarial import DefenseSettings, NoDefense
+from foolscope.learning.averaging import AveragingSettings, NoAveraging
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import Adam, OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Constant, ScheduleSettings
 from foolscope.models import ModelSettings
@@ -42,6 +45,10 @@ class _FreeTrial:
     regularization: RegularizationSettings
     precision: Precision
     defense: DefenseSettings
+    averaging: AveragingSettings
+    parameter_groups: tuple[ParameterGroupSettings, ...]
+    augmentation: tuple[AugmentationSettings, ...] = ()
+    frozen: tuple[str, ...] = ()
 
 
 def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
@@ -128,6 +135,8 @@ def _train_freely(
         regularization=RegularizationSettings(),
         precision="float32",
         defense=NoDefense(),
+        averaging=NoAveraging(),
+        parameter_groups=(),
     )
     (outcome,) = train_pack([free], replace(dataset, train=images, validation=validation, test=images))
     return outcome.history

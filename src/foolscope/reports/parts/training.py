@@ -10,6 +10,7 @@ from foolscope.experiments.wording.sentences import PLAIN, POINTS, Scale
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.mistakes import confusion_blocks
+from foolscope.reports.parts.parameter_groups import group_table, groups_by_recipe
 from foolscope.reports.parts.part import PartReport, doubt_notices, doubt_sentences
 from foolscope.reports.phrases import duration_words, join_words, one_or_many, with_interval, with_unit
 
@@ -46,6 +47,7 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> doc.Sectio
         classifier_table(trainings),
         *(notice for each in trainings for notice in doubt_notices(each.doubts, each.recipe)),
         *figures[:_SHOWN],
+        *groups_by_recipe(trainings),
     ]
     if figures[_SHOWN:]:
         title = f"Training curves of {one_or_many(len(figures) - _SHOWN, 'more classifier')}"
@@ -75,6 +77,7 @@ def training_sections(
     """
     curves = training_figure(records[0])
     evidence: list[doc.Block] = [classifier_table(records), *([] if curves is None else [curves])]
+    evidence += [group_table(each) for each in records[:1] if each.groups]
     mistakes = confusion_blocks(records[0]) if records[0].confusion else []
     return [
         doc.Section("Training", evidence),

@@ -6,7 +6,10 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.inspection.answers.calibration import Calibration
 from foolscope.inspection.answers.confusion import Confusion
-from foolscope.inspection.attribution import InputGradients
+from foolscope.inspection.answers.modes import ModeDifference
+from foolscope.inspection.attribution.explanations import Attributions
+from foolscope.inspection.attribution.input_gradients import InputGradients
+from foolscope.inspection.attribution.sanity import AttributionSanity
 from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filters
@@ -37,7 +40,10 @@ class ModelInspection(Settings):
     accuracy: float | None = None
     confusion: Confusion | None = None
     calibration: Calibration | None = None
+    modes: ModeDifference | None = None
     input_gradients: InputGradients | None = None
+    attributions: Attributions | None = None
+    attribution_sanity: AttributionSanity | None = None
     filters: Filters | None = None
     weights: list[WeightHistogram] = Field(default_factory=list)
     flow_images: int = Field(0, description="over which the gradient's norms by layer and step are means")

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from foolscope.core.errors import RecipeError
+from foolscope.core.values import parse_value, parse_values
 from foolscope.experiments.recipe import (
     COMPONENTS,
+    LISTS,
     Recipe,
     fields_of,
-    parse_value,
     short_name,
     value_of,
     with_values,
@@ -170,10 +171,11 @@ def _searchable(recipe: Recipe, name: str) -> str:
         raise RecipeError(
             "seed cannot be searched over: a good one is luck; set the number of seeds with seeds"
         )
-    if path in COMPONENTS:
+    if path in COMPONENTS or path in LISTS:
+        known = list(COMPONENTS[path] if path in COMPONENTS else LISTS[path].settings)
         raise RecipeError(
             f"{name!r} is a component, whose fields differ; compare components with an ablation, "
-            f"as in foolscope ablate --vary {name}={','.join(list(COMPONENTS[path])[:2])}"
+            f"as in foolscope ablate --vary {name}={','.join(known[:2])}"
         )
     if path.startswith("dataset."):
         raise RecipeError(
@@ -223,19 +225,13 @@ def _range_parts(field: str, text: str) -> tuple[float, float, Scale]:
 
 
 def _choices(recipe: Recipe, field: str, wanted: Over) -> Choices:
-    values = _listed(wanted) if isinstance(wanted, str) else list(wanted)
+    values = parse_values(wanted) if isinstance(wanted, str) else list(wanted)
     validated = dict.fromkeys(value_of(with_values(recipe, {field: value}), field) for value in values)
     if len(validated) < 2:
         raise RecipeError(
             f"{field}: give a range, as in 1e-4:1:log, or at least two values, as in A,B; got {wanted!r}"
         )
     return Choices(field, tuple(validated))
-
-
-def _listed(text: str) -> list[Any]:
-    """Read ``a,b,c``; commas inside brackets belong to the value."""
-    parsed = parse_value(f"[{text}]")
-    return parsed if isinstance(parsed, list) else [parse_value(value.strip()) for value in text.split(",")]
 
 
 def _number_type(recipe: Recipe, field: str) -> type[int] | type[float] | None:

@@ -9,6 +9,7 @@ from foolscope.core.errors import DataError
 from foolscope.core.threads import thread_count, worthwhile_threads
 from foolscope.data import Dataset
 from foolscope.experiments.recipe import Recipe, recipe_from
+from foolscope.experiments.running.initial_weights import initial_weights
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.store import Store
 from foolscope.learning import EpochReport, TrialOutcome, train_pack
@@ -89,7 +90,14 @@ def train_job(
         raise DataError(f"{dataset.name} has changed since the run began; run the same command again")
     trials = [recipe.model_copy(update={"precision": job.precision}) for recipe in job.recipes]
     with thread_count(threads), thread_count(worthwhile_threads(job.step_flops)):
-        outcomes = train_pack(trials, dataset, checkpoint=checkpoint, identity=job.pack, report=report)
+        outcomes = train_pack(
+            trials,
+            dataset,
+            checkpoint=checkpoint,
+            identity=job.pack,
+            report=report,
+            initialize=initial_weights(trials[0]),
+        )
         provenance = {
             **machine_facts(dataset.train.images.device),
             "precision": job.precision,

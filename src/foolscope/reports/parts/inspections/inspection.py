@@ -14,6 +14,12 @@ from foolscope.reports.parts.inspections.answers import (
     edges_sentence,
     input_gradient_blocks,
 )
+from foolscope.reports.parts.inspections.attributions import (
+    attribution_blocks,
+    attributions_sentence,
+    sanity_blocks,
+    sanity_sentence,
+)
 from foolscope.reports.parts.inspections.layers import (
     filter_blocks,
     flow_blocks,
@@ -22,6 +28,7 @@ from foolscope.reports.parts.inspections.layers import (
     weight_blocks,
     weights_sentence,
 )
+from foolscope.reports.parts.inspections.modes import mode_blocks, mode_sentence
 from foolscope.reports.parts.inspections.spectrum import compression_blocks, spectrum_blocks
 from foolscope.reports.parts.mistakes import class_blocks, matrix_blocks
 from foolscope.reports.parts.pictures import Arrays
@@ -40,8 +47,14 @@ def inspection_sentences(record: ModelInspection) -> list[str]:
         said.append(f"Accuracy {share} % on {one_or_many(record.images, _image(record))}{of_dataset}.")
     if record.calibration is not None:
         said.append(calibration_sentence(record.calibration))
+    if record.modes is not None:
+        said.append(mode_sentence(record.modes))
     if record.input_gradients is not None:
         said.append(edges_sentence(record.input_gradients))
+    if record.attributions is not None:
+        said.append(attributions_sentence(record.attributions))
+    if record.attribution_sanity is not None:
+        said.append(sanity_sentence(record.attribution_sanity))
     if record.weights:
         said.append(weights_sentence(record.weights))
     if record.flow:
@@ -75,8 +88,14 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
         ]
     if record.calibration is not None:
         blocks["Calibration"] = calibration_blocks(record.calibration)
+    if record.modes is not None:
+        blocks["Training and evaluation mode"] = mode_blocks(record.modes)
     if record.input_gradients is not None:
         blocks["Input gradients"] = input_gradient_blocks(record.input_gradients, arrays)
+    if record.attributions is not None:
+        blocks["Attributions"] = attribution_blocks(record.attributions, arrays)
+    if record.attribution_sanity is not None:
+        blocks["Sanity of attributions"] = sanity_blocks(record.attribution_sanity)
     if record.filters is not None:
         blocks["Filters"] = filter_blocks(record.filters, arrays)
     if record.weights:
