@@ -13,7 +13,7 @@ from augmentation_ways.cases import CASES
 
 from foolscope.augmentation import AUGMENTATIONS
 
-IMAGES = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(20, 230, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

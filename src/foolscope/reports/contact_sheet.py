@@ -117,9 +117,7 @@ def class_sheet(dataset: Dataset, split: str, per_class: int, seed: int) -> Shee
         ]
         if panels:
             rows.append(tuple(panels))
-    caption = (
-        f"Images of the {_SETS[split]} by class, drawn at random (seed {seed}), with their positions."
-    )
+    caption = f"Images of the {_SETS[split]} by class, drawn at random (seed {seed}), with their positions."
     return Sheet(f"{dataset.name} by class", caption, tuple(rows))
 
 
