@@ -207,7 +207,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "contrast",
         (_settings("contrast"),),
-        _kornia("RandomContrast", (0.6, 1.4), p=1.0),
+        _kornia("ColorJitter", contrast=(0.6, 1.4), p=1.0),  # its RandomContrast leaves out the mean
         _enhance(ImageEnhance.Contrast),
     ),
     Case(

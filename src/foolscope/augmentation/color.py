@@ -51,7 +51,7 @@ class _Color(AugmentationSettings):
 
 
 class Hue(_Color):
-    """Turn the color circle; lightness and saturation in HSV stay."""
+    """Turn the color circle; value and saturation in HSV stay."""
 
     name: Literal["hue"] = "hue"
     shift: _Turn = Field(
