@@ -124,7 +124,7 @@ PACKS = {
     "averages of epochs, in parts, uphill": [
         {
             "averaging": SWA(averaging_start=start),
-            "model": ResNet(channels=(2, 3)),
+            "model": ResNet(channels=(2,)),
             "training": SETTINGS.model_copy(update={"sharpness_radius": 0.1, "accumulation": 2}),
         }
         for start in (0.2, 0.6)
