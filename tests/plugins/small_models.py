@@ -18,5 +18,5 @@ SMALL_MODELS = {
     "fast-cnn": {"channels": [8, 8, 8]},
 }
 
-NOT_MIRRORED = {"attention", "all-conv", "resnet18", "resnet34", "resnet50", "vit", "fast-cnn"}
+NOT_MIRRORED = {"attention", "resnet18", "resnet34", "resnet50", "vit", "fast-cnn"}
 """Models of which no network of hand-derived layers can be made."""

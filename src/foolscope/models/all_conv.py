@@ -35,9 +35,8 @@ class AllConv(ModelSettings):
 
 def build_all_conv(settings: AllConv, image_shape: ImageShape, classes: int) -> nn.Module:
     """Return the network, for images of any size."""
-    channel, *size = image_shape
-    height, width = size
-    before, layers = channel, [Dropout(settings.input_dropout)]
+    before, height, width = image_shape
+    layers: list[nn.Module] = [Dropout(settings.input_dropout)]
     for outputs in (settings.width, 2 * settings.width):
         stride = 2 if can_be_halved(height, width) else 1
         layers += [

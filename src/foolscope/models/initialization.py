@@ -128,7 +128,9 @@ def initial_parameters(
     affine = [path for path, layer in model.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     for prefix, layer in model.named_modules():
         rules = (
-            _INITIALIZERS if prefix in affine[-1:] else _INITIALIZERS | _HIDDEN_INITIALIZERS[initialization]
+            _INITIALIZERS
+            if prefix in affine[-1:]
+            else {**_INITIALIZERS, **_HIDDEN_INITIALIZERS[initialization]}
         )
         for name, parameter in layer.named_parameters(recurse=False):
             path = f"{prefix}.{name}" if prefix else name

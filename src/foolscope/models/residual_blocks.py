@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, fx, nn
 
@@ -87,11 +87,12 @@ class Block(nn.Module):
         """Map (batch, inputs, height, width) to (batch, outputs, height / stride, width / stride)."""
         return _FORWARD[self.options.order](self, inputs)
 
-    def shortcut(self, inputs: Maps, branch: Maps) -> Maps:
+    def shortcut(self, inputs: Maps, branch: Any) -> Maps:
         """Return S(x) + F(x), or the branch F(x) of a plain network."""
-        if not self.options.skip:
-            return branch
-        return branch + (inputs if self.downsample is None else self.downsample(inputs))
+        result: Maps = branch
+        if self.options.skip:
+            result = branch + (inputs if self.downsample is None else self.downsample(inputs))
+        return result
 
 
 def _conv_norm_relu(block: Block, inputs: Maps) -> Maps:

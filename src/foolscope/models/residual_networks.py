@@ -135,8 +135,8 @@ class ResidualNetwork(nn.Module):
             case "conv-relu-norm":
                 maps = self.bn1(self.relu(maps))
         maps = self.maxpool(maps)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            maps = stage(maps)
+        for stage in range(4):
+            maps = self.get_submodule(f"layer{stage + 1}")(maps)
         if self.order == "norm-relu-conv":
             maps = self.relu(self.bn_last(maps))
         logits: Maps = self.fc(self.flatten(self.avgpool(maps)))

@@ -31,7 +31,7 @@ class Whitening(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        own = torch.eye(channels * PATCH**2).unflatten(1, (channels, PATCH, PATCH))
+        own = torch.eye(channels * PATCH**2).view(-1, channels, PATCH, PATCH)
         self.register_buffer("weight", torch.cat([own, -own]))
         self.bias = nn.Parameter(torch.zeros(self.filters))
 
