@@ -16,6 +16,7 @@ from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import Minibatch
 from foolscope.learning.evaluation import evaluate, to_pixels
+from foolscope.learning.model_hooks import conclude, learn_without_gradients
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
@@ -180,6 +181,7 @@ def train_step(
         minibatch = _minibatch(setup, state, leaves | state.statistics, images, labels, context)
         losses, logits = setup.defense.losses(setup.defense, minibatch)
     gradients = torch.autograd.grad(losses.mean(dim=1).sum(), list(leaves.values()))
+    learn_without_gradients(setup, state, labels)
     update_parameters(setup, state, dict(zip(leaves, gradients, strict=True)), learning_rate)
     return losses.detach().sum(dim=1), (logits.mT.max(dim=1).indices == labels).sum(dim=1)
 
@@ -280,6 +282,7 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
     Evaluation runs in the precision of the parameters, so that the stored model gives the same numbers.
     """
     test = setup.dataset.test
+    variants = conclude(setup, state)
     result = evaluate(setup.program, state.best, test, setup.loss, setup.master)
     test_losses, test_accuracies = _finite(result.loss), result.accuracy.tolist()
     outcomes = []
@@ -303,6 +306,7 @@ def _outcomes(setup: Setup, state: PackState, duration_seconds: float) -> list[T
                 "test_accuracy": test_accuracies[trial],
                 "test_loss": test_loss,
                 "training_accuracy": kept.training_accuracy,
+                **variants[trial],
             }
             if kept.validation_accuracy is not None and kept.validation_loss is not None:
                 metrics |= {

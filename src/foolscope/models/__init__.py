@@ -12,10 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.models.conclusion import Conclusion
 from foolscope.models.initialization import initial_parameters
 from foolscope.models.layers import Dropout, Normalize
 from foolscope.models.linear import LinearRegression, Softmax, build_linear
 from foolscope.models.mlp import MLP, build_mlp
+from foolscope.models.prototype_tree import (
+    PrototypeTree,
+    build_prototype_tree,
+    conclude_prototype_tree,
+    count_leaves,
+)
 from foolscope.models.recurrent import LSTM, RNN, build_lstm, build_rnn
 from foolscope.models.resnet import ResNet, build_resnet
 from foolscope.models.settings import ImageShape, ModelSettings
@@ -26,12 +33,14 @@ __all__ = [
     "MLP",
     "MODELS",
     "RNN",
+    "Conclusion",
     "Dropout",
     "ImageShape",
     "LinearRegression",
     "ModelEntry",
     "ModelSettings",
     "Normalize",
+    "PrototypeTree",
     "ResNet",
     "SmallCNN",
     "Softmax",
@@ -42,11 +51,24 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: its settings class, its builder, and the loss that it is trained with by default."""
+    """One model: its settings class, its builder, and the loss that it is trained with by default.
+
+    Args:
+        settings: the class.
+        build: from settings, shape of the images and number of classes to the module after normalization.
+        loss: its name.
+        learn: called in training between forward pass and gradient step with the model, its running
+            statistics by name, to be changed in place, the labels of the minibatch, the number of steps
+            taken before, and the steps of an epoch.
+        conclude: called after training with the settings, the model of the kept checkpoint, and the training
+            images in [0, 255] with their labels; it changes none of them.
+    """
 
     settings: type[ModelSettings]
     build: Callable[[Any, ImageShape, int], nn.Module]
     loss: str = "cross-entropy"
+    learn: Callable[[nn.Module, dict[str, Tensor], Tensor, int, int], None] | None = None
+    conclude: Callable[[Any, nn.Module, Tensor, Tensor], Conclusion] | None = None
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -57,6 +79,9 @@ MODELS: dict[str, ModelEntry] = {
     "resnet": ModelEntry(ResNet, build_resnet),
     "rnn": ModelEntry(RNN, build_rnn),
     "lstm": ModelEntry(LSTM, build_lstm),
+    "prototype-tree": ModelEntry(
+        PrototypeTree, build_prototype_tree, learn=count_leaves, conclude=conclude_prototype_tree
+    ),
 }
 
 

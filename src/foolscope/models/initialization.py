@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.randomness import torch_generator
+from foolscope.models.prototype_layers import GradientLeaves, NearestPrototypes
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 
 __all__ = ["initial_parameters"]
@@ -56,6 +57,14 @@ def _orthogonal(units: int, generator: torch.Generator) -> Tensor:
     return nn.init.orthogonal_(torch.empty(units, units), generator=generator)
 
 
+def _prototypes(layer: nn.Module, shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).normal_(0.5, 0.1, generator=generator)  # in the middle of a sigmoid's range
+
+
+def _leaves(layer: nn.Module, shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).normal_(generator=generator)
+
+
 _INITIALIZERS: dict[type[nn.Module], Callable[[nn.Module, torch.Size, str, torch.Generator], Tensor]] = {
     nn.Linear: _uniform_by_fan_in,
     nn.Conv2d: _uniform_by_fan_in,
@@ -64,6 +73,8 @@ _INITIALIZERS: dict[type[nn.Module], Callable[[nn.Module, torch.Size, str, torch
     nn.LayerNorm: _ones_and_zeros,
     RNNLayer: _recurrent,
     LSTMLayer: _lstm,
+    NearestPrototypes: _prototypes,
+    GradientLeaves: _leaves,
 }
 
 
@@ -74,7 +85,8 @@ def initial_parameters(model: nn.Module, seed: int) -> dict[str, Tensor]:
     (LeCun et al. 1998, *Efficient BackProp*, section 4.6, up to a constant); scales of normalization layers
     are one. In recurrent layers the input weights are uniform as in affine layers, the recurrent matrices
     random orthogonal (Saxe et al. 2014, arXiv:1312.6120, section 3) times the layer's spectral norm, and the
-    biases zero except that of the forget gate.
+    biases zero except that of the forget gate. In prototype trees prototypes are N(0.5, 0.1²) and leaves
+    N(0, 1), as in the authors' program (Nauta et al. 2021, arXiv:2012.02046).
 
     Returns:
         Parameter name to float32 tensor on the CPU.
