@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Annotated, Literal
 
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -41,7 +41,7 @@ class PrototypeTree(ModelSettings):
     convolutions: int = Field(1, ge=1, description="convolutions in a stage")
     features: int = Field(32, ge=1, description="channels of the latent map, numbers in a 1×1 prototype")
     patch: int = Field(1, ge=1, description="side of a prototype on the latent map")
-    depth: int = Field(4, ge=1, le=12, description="decisions from the root to a leaf")
+    depth: int = Field(5, ge=1, le=12, description="decisions from the root to a leaf")
     leaves: Literal["gradient", "derivative-free"] = Field(
         "gradient",
         description="whether leaf distributions learn by gradient descent or, as published, by counting "
@@ -114,7 +114,7 @@ def _stages(settings: PrototypeTree, channel: int) -> list[nn.Module]:
 
 def count_leaves(
     model: nn.Module,
-    scores: dict[str, Float[Tensor, "leaves classes"]],
+    statistics: dict[str, Tensor],
     labels: Int64[Tensor, " batch"],
     step: int,
     steps_per_epoch: int,
@@ -123,7 +123,7 @@ def count_leaves(
 
     Args:
         model: a prototype tree with its normalization in front.
-        scores: the model's running statistics, by the names of its buffers.
+        statistics: of the model, by the names of its buffers, among them the leaves' scores.
         labels: of the last minibatch that the model has seen.
         step: number of gradient steps taken before.
         steps_per_epoch: B.
@@ -132,8 +132,8 @@ def count_leaves(
     if parts is None or not isinstance(parts.tree.leaves, CountedLeaves):
         return
     assert parts.tree.log_reached is not None
-    own = scores["body.tree.leaves.scores"]
-    before = scores["body.tree.leaves.scores_before"]
+    own = statistics["body.tree.leaves.scores"]
+    before = statistics["body.tree.leaves.scores_before"]
     new = counted(own, parts.tree.log_reached, labels)
     if step % steps_per_epoch == 0:
         before.copy_(own)
