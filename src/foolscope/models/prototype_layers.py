@@ -67,10 +67,14 @@ class NearestPrototypes(nn.Module):
         """Return the distances, in float32 or better: bfloat16 keeps three digits of a difference."""
         with torch.autocast(latent.device.type, enabled=False):
             latent, prototypes = _at_least_single(latent), _at_least_single(self.prototypes)
-            with torch.no_grad():
-                nearest = squared_distances(latent, prototypes).flatten(2).argmin(dim=2)
-            differences = patches_at(latent, nearest, self.patch) - prototypes
+            differences = patches_at(latent, self.positions(latent), self.patch) - prototypes
             return torch.linalg.vector_norm(differences, dim=(2, 3, 4))
+
+    @torch.no_grad()
+    def positions(self, latent: Float[Tensor, "batch features height width"]) -> Int64[Tensor, "batch nodes"]:
+        """Return the position of the nearest patch to each prototype, the first of several, row by row."""
+        prototypes = _at_least_single(self.prototypes)
+        return squared_distances(_at_least_single(latent), prototypes).flatten(2).argmin(dim=2)
 
     @property
     def patch(self) -> int:

@@ -69,7 +69,7 @@ def inspect(
         images: shape (batch, channel, height, width), floats in [0, 1], on the module's device.
         labels: their classes.
         parts: "confusion", "calibration", "input-gradients", "filters", "histograms", "gradient-flow",
-            "spectrum"; all if it is None.
+            "spectrum", "tree"; all if it is None, the tree where the model is one.
         compress: fractions of each layer's full rank; the model is attacked at each of them.
         dataset: where the images are from: the name of a data set, an ``.npz``, a folder of class folders.
         split: of the data set: "train", "validation" or "test".

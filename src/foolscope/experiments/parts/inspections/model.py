@@ -24,6 +24,8 @@ from foolscope.inspection.gradients.layer_flow import flow_by_layer
 from foolscope.inspection.layers.filters import first_layer_filters
 from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
+from foolscope.inspection.tree.prototype_tree import inspect_tree
+from foolscope.models.prototype_projection import tree_parts
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 from foolscope.threats import Threat
 from foolscope.threats.prediction import automatic_batch_size, predict
@@ -150,6 +152,22 @@ def _spectra(answers: _Answers) -> dict[str, Any]:
     return {"spectra": found}
 
 
+def _tree(answers: _Answers) -> dict[str, Any]:
+    found = inspect_tree(
+        answers.subject.model,
+        answers.subject.images,
+        answers.subject.labels,
+        answers.classes,
+        numpy_generator(answers.seed, "inspect", "tree"),
+        batch_size=automatic_batch_size(answers.subject.images),
+    )
+    if found is None:
+        answers.notes.append("The model has no prototype tree.")
+        return {}
+    answers.arrays.update(found[1])
+    return {"tree": found[0]}
+
+
 PARTS: dict[str, Callable[[_Answers], dict[str, Any]]] = {
     "confusion": _confusion,
     "calibration": _calibration,
@@ -158,8 +176,14 @@ PARTS: dict[str, Callable[[_Answers], dict[str, Any]]] = {
     "histograms": _weights,
     "gradient-flow": _flow,
     "spectrum": _spectra,
+    "tree": _tree,
 }
 """Name of a part -> from a model's answers to the fields of :class:`ModelInspection` that it fills."""
+
+
+def _usual_parts(model: nn.Module) -> list[str]:
+    """Return the parts that are inspected where none is named: the tree where there is one."""
+    return [part for part in PARTS if part != "tree" or tree_parts(model) is not None]
 
 
 def inspect_subject(
@@ -175,7 +199,7 @@ def inspect_subject(
 
     Args:
         subject: model and images.
-        parts: of :data:`PARTS`; all of them if it is None.
+        parts: of :data:`PARTS`; all of them if it is None, the tree where the model is one.
         fractions: of each layer's full rank, to which the model is compressed.
         threat: budget of the attack on compressed models; L∞ 2/255 by default.
         seed: root of the randomness.
@@ -187,7 +211,7 @@ def inspect_subject(
     Raises:
         RecipeError: a part is unknown, or the model gives no finite logits.
     """
-    chosen = list(PARTS) if parts is None else list(dict.fromkeys(parts))
+    chosen = list(dict.fromkeys(_usual_parts(subject.model) if parts is None else parts))
     for part in chosen:
         if part not in PARTS:
             raise RecipeError(f"there is no part {part!r} of a model to inspect. {did_you_mean(part, PARTS)}")

@@ -28,7 +28,8 @@ from foolscope.inspection.checks.initial_loss import initial_model
 __all__ = ["PART", "InspectionPlan", "inspected_record"]
 
 _INSPECTION_VERSION = 1
-_PICTURED = ("input-gradients", "filters")  # parts with pixels or weights to draw
+_USUAL = tuple(part for part in PARTS if part != "tree")  # which few models have
+_PICTURED = ("input-gradients", "filters", "tree")  # parts with pixels or weights to draw
 
 
 class InspectionPlan(Settings):
@@ -39,7 +40,7 @@ class InspectionPlan(Settings):
         description='name in claims, as in metric = "inspection:NAME.edge_difference"',
     )
     recipe: str
-    parts: tuple[str, ...] = Field(tuple(PARTS), min_length=1, description="what is inspected")
+    parts: tuple[str, ...] = Field(_USUAL, min_length=1, description="what is inspected")
     images: int = Field(1000, ge=1, description="number of test images, from the start of the test set")
 
     @pydantic.field_validator("parts")

@@ -18,6 +18,7 @@ from foolscope.reports.parts.inspections.layers import (
     weights_sentence,
 )
 from foolscope.reports.parts.inspections.spectrum import compression_blocks, spectrum_blocks
+from foolscope.reports.parts.inspections.tree import tree_blocks, tree_sentence
 from foolscope.reports.parts.mistakes import matrix_blocks
 from foolscope.reports.parts.pictures import Arrays
 from foolscope.reports.phrases import one_or_many
@@ -32,6 +33,8 @@ def inspection_sentences(record: ModelInspection) -> list[str]:
         of_dataset = f" of {record.facts['dataset']}" if record.facts.get("dataset") else ""
         share = number(record.accuracy, POINTS)
         said.append(f"Accuracy {share} % on {one_or_many(record.images, _image(record))}{of_dataset}.")
+    if record.tree is not None:
+        said.append(tree_sentence(record.tree))
     if record.calibration is not None:
         said.append(calibration_sentence(record.calibration))
     if record.input_gradients is not None:
@@ -64,6 +67,8 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
     if record.confusion is not None:
         confusion = record.confusion
         blocks["Mistakes"] = matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record))
+    if record.tree is not None:
+        blocks["Prototype tree"] = tree_blocks(record.tree, arrays)
     if record.calibration is not None:
         blocks["Calibration"] = calibration_blocks(record.calibration)
     if record.input_gradients is not None:
