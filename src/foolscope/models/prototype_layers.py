@@ -68,7 +68,8 @@ class NearestPrototypes(nn.Module):
         with torch.autocast(latent.device.type, enabled=False):
             latent, prototypes = _at_least_single(latent), _at_least_single(self.prototypes)
             differences = patches_at(latent, self.positions(latent), self.patch) - prototypes
-            return torch.linalg.vector_norm(differences, dim=(2, 3, 4))
+            distances: Tensor = torch.linalg.vector_norm(differences, dim=(2, 3, 4))
+            return distances
 
     @torch.no_grad()
     def positions(self, latent: Float[Tensor, "batch features height width"]) -> Int64[Tensor, "batch nodes"]:
@@ -114,7 +115,7 @@ def patches_at(
     places = corner[:, :, None, None] + width * steps[:, None] + steps  # batch nodes patch patch
     index = places.flatten(1)[:, None].expand(batch, features, -1)
     chosen = latent.flatten(2).gather(2, index)
-    return chosen.unflatten(2, places.shape[1:]).transpose(1, 2)
+    return chosen.view(batch, features, *places.shape[1:]).transpose(1, 2)
 
 
 class GradientLeaves(nn.Module):

@@ -121,7 +121,7 @@ def pruned_decisions(kept: Bool[Tensor, " leaves"]) -> Int64[Tensor, " nodes"]:
         >>> pruned_decisions(torch.tensor([True, False, True, True]))
         tensor([ 0, -1,  0])
     """
-    decisions = []
+    decisions: list[Tensor] = []
     alive = kept
     while len(alive) > 1:
         left, right = alive[0::2].long(), alive[1::2].long()

@@ -62,7 +62,7 @@ class _Reading:
         cls, parts: TreeParts, images: Float[Tensor, "image channel height width"], batch_size: int
     ) -> "_Reading":
         distances, positions, latent = [], [], images.new_zeros(1, 1, 1, 1)
-        for part in images.split(batch_size):
+        for part in torch.split(images, batch_size):
             latent = parts.features(part)
             distances.append(parts.nearest(latent))
             positions.append(parts.nearest.positions(latent))
