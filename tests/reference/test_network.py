@@ -48,7 +48,7 @@ def batch(shape=(3, 9, 8), count=5, classes=4):
 
 
 def test_every_model_is_mirrored():
-    assert {name for name, _ in SETTINGS} == MODELS.keys()
+    assert {name for name, _ in SETTINGS} == MODELS.keys() - {"prototype-tree"}
 
 
 @every_model

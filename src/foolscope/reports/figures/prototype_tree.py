@@ -181,7 +181,7 @@ def _path(path: TreePath, tree: TreeInspection, pictures: Pictures, top: float) 
         contains = each.similarity > 0.5
         own = pictures[node.image]
         parts += [
-            text((x, y + 13), "contains", "muted", 10),
+            text((x, y + 13), "contains?", "muted", 10),
             text((x + small + 2, y + 13), "nearest", "muted", 10),
             picture(cropped(own, node.box), (x, y + 18), small, f"from an image of class {node.label}"),
             boxed_picture(image, each.box, (x + small + 2, y + 18), small, "the nearest patch of this image"),
