@@ -191,6 +191,7 @@ def test_training_is_soft_whatever_evaluation_does():
 def test_projected_prototypes_are_the_nearest_of_all_training_patches(patch, monkeypatch):
     monkeypatch.setattr("foolscope.models.prototype_projection._BATCH_NUMBERS", 7 * 48 * 5)  # 5 images
     model, images, labels = small(patch=patch), pixels(12), torch.arange(12) % 4
+    images[5:10] = images[:5]  # of patches equally near the first counts, also in another batch
     before = {name: value.clone() for name, value in model.state_dict().items()}
     projected = project(model, images, labels)
     for name, value in model.state_dict().items():
@@ -206,7 +207,8 @@ def test_projected_prototypes_are_the_nearest_of_all_training_patches(patch, mon
     layer = parts.nearest
     assert layer.latent_size.tolist() == list(latents.shape[2:])
     for node, prototype in enumerate(old.nearest.prototypes):
-        nearest = min(patches, key=lambda key: (patches[key] - prototype).norm())
+        distances = {key: round((each - prototype).norm().item(), 9) for key, each in patches.items()}
+        nearest = min(distances, key=distances.get)
         torch.testing.assert_close(layer.prototypes[node], patches[nearest], rtol=1e-12, atol=1e-12)
         found = (layer.source_image[node], layer.source_row[node], layer.source_column[node])
         assert tuple(map(int, found)) == nearest
