@@ -127,11 +127,19 @@ def count_leaves(
         labels: of the last minibatch that the model has seen.
         step: number of gradient steps taken before.
         steps_per_epoch: B.
+
+    Raises:
+        RecipeError: the last forward pass was over a part of the minibatch.
     """
     parts = tree_parts(model)
     if parts is None or not isinstance(parts.tree.leaves, CountedLeaves):
         return
     assert parts.tree.log_reached is not None
+    if len(parts.tree.log_reached) != len(labels):
+        raise RecipeError(
+            "leaves = 'derivative-free' counts the images of whole minibatches; use accumulation = 1, or "
+            "leaves = 'gradient'"
+        )
     own = statistics["body.tree.leaves.scores"]
     before = statistics["body.tree.leaves.scores_before"]
     new = counted(own, parts.tree.log_reached, labels)
