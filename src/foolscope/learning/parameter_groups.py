@@ -28,8 +28,8 @@ class ParameterGroupSettings(Settings):
 
     names: tuple[str, ...] = Field(
         min_length=1,
-        description="patterns of parameter names, as of files: * is any text, ? any character; body. in front "
-        "may be omitted",
+        description="patterns of parameter names, as of files: * is any text, ? any character; body. in "
+        "front may be omitted",
     )
     learning_rate_factor: float = Field(1.0, ge=0.0, description="factor on the learning rate; 0 freezes")
     learning_rate: float | None = Field(
