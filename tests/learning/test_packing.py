@@ -157,7 +157,13 @@ def test_every_layer_of_the_table_has_an_example():
     assert set(PACKED_LAYERS) <= tested
 
 
-SOLO = {"rnn": "RNNLayer", "lstm": "LSTMLayer", "attention": "PositionEmbedding", "vit": "ClassToken"}
+SOLO = {
+    "rnn": "RNNLayer",
+    "lstm": "LSTMLayer",
+    "attention": "PositionEmbedding",
+    "vit": "ClassToken",
+    "prototype-tree": "GradientLeaves",
+}
 
 
 @pytest.mark.parametrize("name", sorted(MODELS.keys() - SOLO.keys()))

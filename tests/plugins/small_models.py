@@ -16,7 +16,8 @@ SMALL_MODELS = {
     "resnet50": {"width": 4},
     "vit": {"width": 8, "depth": 2, "heads": 2},
     "fast-cnn": {"channels": [8, 8, 8]},
+    "prototype-tree": {"channels": [2, 3], "features": 3, "depth": 2},
 }
 
-NOT_MIRRORED = {"attention", "resnet18", "resnet34", "resnet50", "vit", "fast-cnn"}
+NOT_MIRRORED = {"attention", "resnet18", "resnet34", "resnet50", "vit", "fast-cnn", "prototype-tree"}
 """Models of which no network of hand-derived layers can be made."""

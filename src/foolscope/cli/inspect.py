@@ -54,6 +54,7 @@ _PARTS = {
     "histograms": "Histogram of each layer's weights, and the fraction near zero.",
     "gradient-flow": "The gradient at each layer, and at each time step of a recurrent model.",
     "spectrum": "Singular values and effective rank of each layer.",
+    "tree": "A prototype tree's patches, and the paths of images through it; pictures in --report.",
 }
 _TABLES = ("mistakes-*", "weights", "flow", "ranks", "compression", "attributions", "attribution-sanity")
 

@@ -1,25 +1,13 @@
 """Layers that training leaves as they are, so that a network trained elsewhere is fine-tuned in part."""
 
-from collections.abc import Collection, Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.learning.parameter_names import BODY, matching
 
-__all__ = ["freeze", "frozen_layers", "frozen_names", "matching"]
-
-_BODY = "body."  # what every model of ours has before the names of its layers; patterns may omit it
-
-
-def matching(names: Iterable[str], pattern: str) -> list[str]:
-    """Return the names of parameters that match a pattern of the shell, with or without ``body.`` in front.
-
-    Example:
-        >>> matching(["body.conv1.weight", "body.fc.weight", "body.fc.bias"], "fc.*")
-        ['body.fc.weight', 'body.fc.bias']
-    """
-    return [name for name in names if fnmatchcase(name, pattern) or fnmatchcase(name, _BODY + pattern)]
+__all__ = ["freeze", "frozen_layers", "frozen_names"]
 
 
 def frozen_names(patterns: Sequence[str], names: Collection[str]) -> set[str]:
@@ -36,7 +24,7 @@ def frozen_names(patterns: Sequence[str], names: Collection[str]) -> set[str]:
     for pattern in patterns:
         found = matching(names, pattern)
         if not found:
-            known = [name.removeprefix(_BODY) for name in names]
+            known = [name.removeprefix(BODY) for name in names]
             raise RecipeError(f"frozen: no parameter matches {pattern!r}. {did_you_mean(pattern, known)}")
         frozen |= set(found)
     if patterns and len(frozen) == len(names):

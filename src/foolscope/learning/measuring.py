@@ -14,6 +14,7 @@ from foolscope.core.settings import finite_or_none
 from foolscope.data.dataset import LabeledImages
 from foolscope.data.splits import stratified_choice
 from foolscope.learning.evaluation import Evaluation, evaluate
+from foolscope.learning.model_hooks import conclude
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.preparation import Setup, parameter_shapes
@@ -186,6 +187,7 @@ def measure_outcomes(setup: Setup, state: PackState, duration_seconds: float) ->
     Evaluation runs in the precision of the parameters, so that the stored model gives the same numbers.
     """
     data = setup.dataset
+    variants = conclude(setup, state)
     kept = _with_thresholds(setup, state)
     splits = {"training": training_sample(data.train), "validation": data.validation, "test": data.test}
     answers = {name: _Answers.of(setup, kept, split) for name, split in splits.items() if split is not None}
@@ -206,7 +208,11 @@ def measure_outcomes(setup: Setup, state: PackState, duration_seconds: float) ->
                 status=status,
                 history=history,
                 best_epoch=best_epoch,
-                metrics={} if best_epoch is None else _metrics(answers, trial, history[best_epoch - 1]),
+                metrics=(
+                    {}
+                    if best_epoch is None
+                    else _metrics(answers, trial, history[best_epoch - 1]) | variants[trial]
+                ),
                 confusion=tuple(map(tuple, counts.tolist())),
                 parameter_count=sum(parameter.numel() for parameter in setup.models[trial].parameters()),
                 steps=len(history) * setup.steps_per_epoch,

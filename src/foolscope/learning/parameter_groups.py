@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from fnmatch import fnmatchcase
 from typing import Any
 
 import pydantic
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
+from foolscope.learning.parameter_names import matches, matching
 
 __all__ = ["ParameterGroupSettings", "check_parameter_groups", "group_of"]
 
@@ -27,7 +27,9 @@ class ParameterGroupSettings(Settings):
     """
 
     names: tuple[str, ...] = Field(
-        min_length=1, description="patterns of parameter names, as of files: * is any text, ? any character"
+        min_length=1,
+        description="patterns of parameter names, as of files: * is any text, ? any character; body. in "
+        "front may be omitted",
     )
     learning_rate_factor: float = Field(1.0, ge=0.0, description="factor on the learning rate; 0 freezes")
     learning_rate: float | None = Field(
@@ -48,8 +50,8 @@ class ParameterGroupSettings(Settings):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
     def matches(self, name: str) -> bool:
-        """Whether a parameter's name matches one of the patterns, upper and lower case apart."""
-        return any(fnmatchcase(name, pattern) for pattern in self.names)
+        """Whether a parameter's name matches one of the patterns."""
+        return any(matches(name, pattern) for pattern in self.names)
 
 
 def group_of(groups: Sequence[ParameterGroupSettings], name: str) -> int | None:
@@ -66,7 +68,7 @@ def check_parameter_groups(groups: Sequence[ParameterGroupSettings], names: Iter
     known = list(names)
     for place, group in enumerate(groups):
         for pattern in group.names:
-            if not any(fnmatchcase(name, pattern) for name in known):
+            if not matching(known, pattern):
                 near = get_close_matches(pattern.replace("*", ""), known, n=_NEAREST, cutoff=0.0)
                 raise RecipeError(
                     f"parameter_groups: no parameter matches {pattern!r}; the nearest of {len(known)} names: "

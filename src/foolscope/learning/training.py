@@ -17,6 +17,7 @@ from foolscope.learning.augmenting import EpochAugmentation, Targets
 from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.gradients import minibatch_gradients
 from foolscope.learning.measuring import finite_values, measure_outcomes, validation_scores
+from foolscope.learning.model_hooks import learn_without_gradients
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
 from foolscope.learning.packing import Context
 from foolscope.learning.preparation import Setup, prepare
@@ -183,6 +184,7 @@ def train_step(
     if augmentation is not None:
         images, targets = augmentation(images, batch, labels)
     found = minibatch_gradients(setup, state, images, targets, context)
+    learn_without_gradients(setup, state, labels)
     update_parameters(setup, state, found.gradients, learning_rate)
     return found.loss, found.correct
 

@@ -15,12 +15,19 @@ from torch import Tensor, nn
 from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.models.all_conv import AllConv, build_all_conv
 from foolscope.models.attention import Attention, VisionTransformer, build_attention, build_vision_transformer
+from foolscope.models.conclusion import Conclusion
 from foolscope.models.convnet import ConvNet, build_convnet
 from foolscope.models.fast_cnn import FastCNN, build_fast_cnn, fit_fast_cnn
 from foolscope.models.initialization import initial_parameters
 from foolscope.models.layers import Dropout, Normalize
 from foolscope.models.linear import LinearRegression, Softmax, build_linear
 from foolscope.models.mlp import MLP, build_mlp
+from foolscope.models.prototype_tree import (
+    PrototypeTree,
+    build_prototype_tree,
+    conclude_prototype_tree,
+    count_leaves,
+)
 from foolscope.models.recurrent import LSTM, RNN, build_lstm, build_rnn
 from foolscope.models.residual_networks import (
     ResNet18,
@@ -42,6 +49,7 @@ __all__ = [
     "AllConv",
     "Attention",
     "AveragedViews",
+    "Conclusion",
     "ConvNet",
     "Dropout",
     "FastCNN",
@@ -50,6 +58,7 @@ __all__ = [
     "ModelEntry",
     "ModelSettings",
     "Normalize",
+    "PrototypeTree",
     "ResNet",
     "ResNet18",
     "ResNet34",
@@ -73,12 +82,19 @@ class ModelEntry:
         loss: that it is trained with by default.
         fit: sets what a model takes from training images and does not train; gets the module that ``build``
             returned and normalized images.
+        learn: called in training between forward pass and gradient step with the model, its running
+            statistics by name, to be changed in place, the labels of the minibatch, the number of steps
+            taken before, and the steps of an epoch.
+        conclude: called after training with the settings, the model of the kept checkpoint, and the training
+            images in [0, 255] with their labels; it changes none of them.
     """
 
     settings: type[ModelSettings]
     build: Callable[[Any, ImageShape, int], nn.Module]
     loss: str = "cross-entropy"
     fit: Callable[[nn.Module, Tensor], None] | None = None
+    learn: Callable[[nn.Module, dict[str, Tensor], Tensor, int, int], None] | None = None
+    conclude: Callable[[Any, nn.Module, Tensor, Tensor], Conclusion] | None = None
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -97,6 +113,9 @@ MODELS: dict[str, ModelEntry] = {
     "resnet50": ModelEntry(ResNet50, build_residual_network),
     "vit": ModelEntry(VisionTransformer, build_vision_transformer),
     "fast-cnn": ModelEntry(FastCNN, build_fast_cnn, fit=fit_fast_cnn),
+    "prototype-tree": ModelEntry(
+        PrototypeTree, build_prototype_tree, learn=count_leaves, conclude=conclude_prototype_tree
+    ),
 }
 
 

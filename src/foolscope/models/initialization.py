@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.randomness import torch_generator
+from foolscope.models.prototype_layers import GradientLeaves, NearestPrototypes
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 from foolscope.models.settings import Initialization
 
@@ -82,6 +83,14 @@ def _orthogonal(units: int, generator: torch.Generator) -> Tensor:
     return nn.init.orthogonal_(torch.empty(units, units), generator=generator)
 
 
+def _prototypes(layer: nn.Module, shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).normal_(0.5, 0.1, generator=generator)  # in the middle of a sigmoid's range
+
+
+def _leaves(layer: nn.Module, shape: torch.Size, name: str, generator: torch.Generator) -> Tensor:
+    return torch.empty(shape).normal_(generator=generator)
+
+
 _INITIALIZERS: dict[type[nn.Module], _Rule] = {
     nn.Linear: _uniform_by_fan_in,
     nn.Conv2d: _uniform_by_fan_in,
@@ -90,6 +99,8 @@ _INITIALIZERS: dict[type[nn.Module], _Rule] = {
     nn.LayerNorm: _ones_and_zeros,
     RNNLayer: _recurrent,
     LSTMLayer: _lstm,
+    NearestPrototypes: _prototypes,
+    GradientLeaves: _leaves,
 }
 
 
@@ -110,7 +121,9 @@ def initial_parameters(
     (LeCun et al. 1998, *Efficient BackProp*, section 4.6, up to a constant); scales of normalization layers
     are one. In recurrent layers the input weights are uniform as in affine layers, the recurrent matrices
     random orthogonal (Saxe et al. 2014, arXiv:1312.6120, section 3) times the layer's spectral norm, and the
-    biases zero except that of the forget gate. Layers with an ``initial_value`` of their own draw by it.
+    biases zero except that of the forget gate. In prototype trees prototypes are N(0.5, 0.1²) and leaves
+    N(0, 1), as in the authors' program (Nauta et al. 2021, arXiv:2012.02046). Layers with an
+    ``initial_value`` of their own draw by it.
 
     With "he" the weights of affine and convolutional layers are normal with mean 0 and variance 2/fan_in, and
     their biases zero (He et al. 2015, arXiv:1502.01852, equation 10). With "dirac" the first filters of a

@@ -73,7 +73,8 @@ def inspect(
         images: shape (batch, channel, height, width), floats in [0, 1], on the module's device.
         labels: their classes.
         parts: "confusion", "calibration", "modes", "input-gradients", "attributions", "attribution-sanity",
-            "filters", "histograms", "gradient-flow", "spectrum"; all but "attribution-sanity" if it is None.
+            "filters", "histograms", "gradient-flow", "spectrum", "tree"; all but
+            "attribution-sanity" if it is None, the tree where the model is one.
         methods: of attribution: "gradient", "smoothgrad", "integrated-gradients", "grad-cam", "occlusion", or
             with settings, ``{"name": "occlusion", "patch": 4}``; all that apply to the model if it is None.
         compress: fractions of each layer's full rank; the model is attacked at each of them.

@@ -11,7 +11,7 @@ from foolscope.experiments.parts.inspections.model import PARTS, inspect_subject
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.inspection.attribution.edges import edges
-from foolscope.models import LSTM, build_model
+from foolscope.models import LSTM, PrototypeTree, build_model
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(30, 1, 6, 5, generator=GENERATOR)
@@ -236,3 +236,18 @@ def test_methods_that_make_no_sense_are_one_line(methods, words):
         methods_from(methods)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_only_a_prototype_tree_has_a_tree_and_it_is_shown_unasked():
+    images, labels = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 2
+    tree = build_model(
+        PrototypeTree(channels=(2,), features=2, depth=2, normalization="none"), (1, 8, 8), 2, seed=0
+    )
+    record, arrays = inspected(subject_of(tree.eval(), images, labels))
+    assert record.tree.decisions == 3
+    assert {each.image for each in record.tree.nodes} <= set(arrays)
+    plain = subject_of(Known(2.0))
+    assert inspected(plain, ["tree"])[0].notes == ["The model has no prototype tree."]
+    unasked = inspected(plain)[0]
+    assert unasked.tree is None
+    assert "The model has no prototype tree." not in unasked.notes

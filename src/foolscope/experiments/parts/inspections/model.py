@@ -26,6 +26,8 @@ from foolscope.inspection.gradients.layer_flow import flow_by_layer
 from foolscope.inspection.layers.filters import first_layer_filters
 from foolscope.inspection.layers.spectrum import spectra
 from foolscope.inspection.layers.weights import weight_histograms
+from foolscope.inspection.tree.prototype_tree import inspect_tree
+from foolscope.models.prototype_projection import tree_parts
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer
 from foolscope.threats import Threat
 from foolscope.threats.prediction import automatic_batch_size
@@ -154,6 +156,22 @@ def _spectra(answers: Answers) -> dict[str, Any]:
     return {"spectra": found}
 
 
+def _tree(answers: Answers) -> dict[str, Any]:
+    found = inspect_tree(
+        answers.subject.model,
+        answers.subject.images,
+        answers.subject.labels,
+        answers.classes,
+        numpy_generator(answers.seed, "inspect", "tree"),
+        batch_size=automatic_batch_size(answers.subject.images),
+    )
+    if found is None:
+        answers.notes.append("The model has no prototype tree.")
+        return {}
+    answers.arrays.update(found[1])
+    return {"tree": found[0]}
+
+
 PARTS: dict[str, Callable[[Answers], dict[str, Any]]] = {
     "confusion": _confusion,
     "calibration": _calibration,
@@ -165,14 +183,15 @@ PARTS: dict[str, Callable[[Answers], dict[str, Any]]] = {
     "histograms": _weights,
     "gradient-flow": _flow,
     "spectrum": _spectra,
+    "tree": _tree,
 }
 """Name of a part -> from a model's answers to the fields of :class:`ModelInspection` that it fills."""
 
 ATTRIBUTING = frozenset({"attributions", "attribution-sanity"})
 """The parts that attribution methods are for."""
 
-DEFAULT_PARTS = tuple(part for part in PARTS if part != "attribution-sanity")
-"""What is inspected unless parts are named: all but the most expensive."""
+DEFAULT_PARTS = tuple(part for part in PARTS if part not in ("attribution-sanity", "tree"))
+"""What is inspected unless parts are named: all but the most expensive, and what few models have."""
 
 
 def _choose_methods(answers: Answers, methods: Sequence[Attribution] | None) -> None:
@@ -183,6 +202,11 @@ def _choose_methods(answers: Answers, methods: Sequence[Attribution] | None) -> 
         raise RecipeError(refusals[0])
     answers.methods.extend(used)
     answers.notes.extend(f"{refusal.partition(';')[0]}; it is skipped." for refusal in refusals)
+
+
+def _usual_parts(model: nn.Module) -> list[str]:
+    """Return the parts that are inspected where none is named: also the tree where there is one."""
+    return [*DEFAULT_PARTS, *(["tree"] if tree_parts(model) is not None else [])]
 
 
 def inspect_subject(
@@ -199,7 +223,7 @@ def inspect_subject(
 
     Args:
         subject: model and images.
-        parts: of :data:`PARTS`; :data:`DEFAULT_PARTS` if it is None.
+        parts: of :data:`PARTS`; :data:`DEFAULT_PARTS` if it is None, and the tree where the model is one.
         fractions: of each layer's full rank, to which the model is compressed.
         threat: budget of the attack on compressed models; L∞ 2/255 by default.
         methods: of attribution; if it is None, all that apply to the model.
@@ -213,7 +237,7 @@ def inspect_subject(
         RecipeError: a part is unknown, an attribution method that was asked for does not apply, or the model
             gives no finite logits.
     """
-    chosen = list(DEFAULT_PARTS) if parts is None else list(dict.fromkeys(parts))
+    chosen = list(dict.fromkeys(_usual_parts(subject.model) if parts is None else parts))
     for part in chosen:
         if part not in PARTS:
             raise RecipeError(f"there is no part {part!r} of a model to inspect. {did_you_mean(part, PARTS)}")

@@ -42,7 +42,7 @@ from foolscope.learning.evaluation import to_pixels
 __all__ = ["PART", "InspectionPlan", "inspected_record"]
 
 _INSPECTION_VERSION = 1
-_PICTURED = ("input-gradients", "attributions", "filters")  # parts with pixels or weights to draw
+_PICTURED = ("input-gradients", "attributions", "filters", "tree")  # parts with pixels or weights to draw
 
 
 class InspectionPlan(Settings):

@@ -15,6 +15,7 @@ from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filters
 from foolscope.inspection.layers.spectrum import LayerSpectrum
 from foolscope.inspection.layers.weights import WeightHistogram
+from foolscope.inspection.tree.records import TreeInspection
 
 __all__ = ["Compression", "ModelInspection", "StudyInspection"]
 
@@ -50,6 +51,7 @@ class ModelInspection(Settings):
     flow: list[LayerFlow] = Field(default_factory=list, description="from the images to the logits")
     time_flow: TimeFlow | None = None
     spectra: list[LayerSpectrum]
+    tree: TreeInspection | None = Field(None, description="of a prototype tree")
     compression: list[Compression]
     notes: list[str] = Field(default_factory=list, description="what could not be inspected, and why")
     doubts: list[str] = Field(default_factory=list)

@@ -30,6 +30,7 @@ from foolscope.reports.parts.inspections.layers import (
 )
 from foolscope.reports.parts.inspections.modes import mode_blocks, mode_sentence
 from foolscope.reports.parts.inspections.spectrum import compression_blocks, spectrum_blocks
+from foolscope.reports.parts.inspections.tree import tree_blocks, tree_sentence
 from foolscope.reports.parts.mistakes import class_blocks, matrix_blocks
 from foolscope.reports.parts.pictures import Arrays
 from foolscope.reports.phrases import one_or_many
@@ -45,6 +46,8 @@ def inspection_sentences(record: ModelInspection) -> list[str]:
         of_dataset = f" of {record.facts['dataset']}" if record.facts.get("dataset") else ""
         share = number(record.accuracy, POINTS)
         said.append(f"Accuracy {share} % on {one_or_many(record.images, _image(record))}{of_dataset}.")
+    if record.tree is not None:
+        said.append(tree_sentence(record.tree))
     if record.calibration is not None:
         said.append(calibration_sentence(record.calibration))
     if record.modes is not None:
@@ -86,6 +89,8 @@ def inspection_sections(record: ModelInspection, arrays: Arrays) -> list[doc.Sec
             *matrix_blocks(record.name, confusion.classes, confusion.counts, _image(record)),
             *class_blocks(record.name, _by_class(confusion), _image(record)),
         ]
+    if record.tree is not None:
+        blocks["Prototype tree"] = tree_blocks(record.tree, arrays)
     if record.calibration is not None:
         blocks["Calibration"] = calibration_blocks(record.calibration)
     if record.modes is not None:
