@@ -56,7 +56,7 @@ def steps(trials, models, dataset):
     return state.tensors
 
 
-TOLERANCES = {"float64": 1e-11, "float32": 2e-5}
+TOLERANCES = {"float64": 1e-9, "float32": 2e-5}  # Adam makes 1e-17 in a gradient near zero 1e-10
 _AMPLIFYING = ("lion", "muon")  # a sign, and small singular values made large, turn rounding into steps
 _SMOOTH = tuple(name for name in OPTIMIZERS if name not in _AMPLIFYING)
 _STEPPED = [

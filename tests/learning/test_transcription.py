@@ -11,6 +11,7 @@ from torch.optim import swa_utils
 
 from foolscope.core.randomness import torch_generator
 from foolscope.learning import TrainingSettings, preparation, train_pack
+from foolscope.learning.augmenting import Targets
 from foolscope.learning.averaging import EMA, SWA
 from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.gradients import minibatch_gradients
@@ -232,7 +233,7 @@ def test_parts_give_the_gradients_of_the_whole(make_trial, make_dataset):
         train_pack([make_trial(training=last(accumulation=parts))], dataset)[0] for parts in (1, 4, 16, 99)
     )
     for outcome in others:
-        assert outcome.history[-1].training_accuracy == whole.history[-1].training_accuracy
+        assert outcome.history[-1].running_accuracy == whole.history[-1].running_accuracy
         for name, value in outcome.weights.items():
             torch.testing.assert_close(value, whole.weights[name], rtol=1e-6, atol=1e-7)
 
@@ -252,7 +253,7 @@ def test_the_sharp_gradient_of_a_bowl(make_trial, make_dataset):
         bowl,
         state,
         torch.zeros(1, 5, 1, 1, 1, dtype=torch.float64),
-        torch.zeros(3, 5, dtype=torch.long),
+        Targets(torch.zeros(3, 5, dtype=torch.long)),
         Context(training=True, dtype=torch.float64),
     )
     expected = weights * torch.tensor([1 + 0.3 / 5, 1 + 2.0 / 10, 1.0], dtype=torch.float64)[:, None]
@@ -317,6 +318,21 @@ def test_stochastic_weight_averaging_is_pytorchs(packed, make_trial, make_datase
         assert outcome.history[-1].validation_loss == pytest.approx(
             validation_loss(average.module, dataset), rel=1e-9
         )
+
+
+@pytest.mark.parametrize("averaging", [SWA(averaging_start=0.3), EMA()], ids=["swa", "ema"])
+def test_averages_leave_frozen_layers_with_their_statistics_alone(averaging, make_trial, make_dataset):
+    dataset = make_dataset(train=68)
+    trials = [
+        make_trial(model=NORMALIZED, averaging=averaging, frozen=("0.*", "1.*"), training=last(), seed=seed)
+        for seed in (0, 1)
+    ]
+    initial = prepare(trials, dataset)[1].tensors
+    for trial, outcome in enumerate(train_pack(trials, dataset)):
+        for name, value in outcome.weights.items():
+            if name in initial:
+                is_frozen = name.startswith(("body.0.", "body.1."))
+                assert torch.equal(value, initial[name][trial].float()) == is_frozen, name
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from jaxtyping import Float64
-from torch import Tensor, nn
+from torch import nn
 
 from foolscope.core.randomness import torch_generator
 from foolscope.learning.averaging import AVERAGING, averaging_shares
@@ -43,26 +43,42 @@ def renew_statistics(setup: Setup, state: PackState, shares: Float64[np.ndarray,
     is_mean = shares < 1.0
     if not recomputes or not state.statistics or not is_mean.any():
         return
-    parameters = {name: state.averages[name] for name in state.parameters}
+    moving = _moving_statistics(setup, state)
     renewed = torch.from_numpy(is_mean.astype(np.float64))
-    for name, value in recomputed_statistics(setup, parameters, state.statistics, state.epoch).items():
+    for name, value in recomputed_statistics(setup, state.averages, moving, state.epoch).items():
         rows = along_trials(renewed.to(value), value) > 0
         state.averages[name] = torch.where(rows, value, state.averages[name])
 
 
+def _moving_statistics(setup: Setup, state: PackState) -> dict[str, float]:
+    """Name the running statistics that training updates, with their momenta: not those of frozen layers."""
+    found = {}
+    for name in state.statistics:
+        path, _, kind = name.rpartition(".")
+        layer = setup.models[0].get_submodule(path)
+        if (
+            isinstance(layer, nn.BatchNorm2d)
+            and kind.startswith("running_")
+            and path not in setup.frozen_layers
+        ):
+            assert layer.momentum is not None
+            found[name] = layer.momentum
+    return found
+
+
 @torch.no_grad()
 def recomputed_statistics(
-    setup: Setup, parameters: PackTensors, statistics: PackTensors, epoch: int
+    setup: Setup, tensors: PackTensors, momenta: Mapping[str, float], epoch: int
 ) -> PackTensors:
     """Return the mean over minibatches of their means and variances, as training would see them.
 
-    Every training image is in one minibatch; a last one that is smaller counts as much as any other, as in
-    ``torch.optim.swa_utils.update_bn``.
+    Every training image is in one minibatch, without augmentation; a last one that is smaller counts as much
+    as any other, as in ``torch.optim.swa_utils.update_bn``.
 
     Args:
         setup: of the trials.
-        parameters: of every trial.
-        statistics: of every trial, for names and shapes.
+        tensors: parameters and running statistics of every trial.
+        momenta: name to momentum of the statistics to compute.
         epoch: names the randomness of the minibatches and of dropout.
     """
     train = setup.dataset.train
@@ -73,28 +89,18 @@ def recomputed_statistics(
         generators=tuple(
             torch_generator(trial.seed, "averaging dropout", epoch, device=device) for trial in setup.trials
         ),
+        frozen=setup.frozen_layers,
     )
     orders = [
         torch.randperm(len(train), generator=torch_generator(seed, "averaging", epoch))
         for seed in setup.group_seeds
     ]
-    momenta = _momenta(setup.models[0], statistics)
-    sums = {name: torch.zeros_like(value) for name, value in statistics.items()}
+    sums = {name: torch.zeros_like(tensors[name]) for name in momenta}
     batches = torch.split(torch.stack(orders).to(device), setup.batch_size, dim=1)
     for batch in batches:
         chosen = torch.unflatten(train.images.index_select(0, batch.flatten()), 0, batch.shape)
-        own = {name: torch.zeros_like(value) for name, value in statistics.items()}
-        setup.program(parameters | own, to_pixels(chosen, setup.master), context)
+        own = {name: torch.zeros_like(tensors[name]) for name in momenta}
+        setup.program(tensors | own, to_pixels(chosen, setup.master), context)
         for name, value in own.items():  # from zero, an update leaves momentum times the minibatch's own
             sums[name] += value / momenta[name]
     return {name: value / len(batches) for name, value in sums.items()}
-
-
-def _momenta(model: nn.Module, statistics: Mapping[str, Tensor]) -> dict[str, float]:
-    found = {}
-    for name in statistics:
-        layer = model.get_submodule(name.rpartition(".")[0])
-        assert isinstance(layer, nn.BatchNorm2d)
-        assert layer.momentum is not None
-        found[name] = layer.momentum
-    return found
