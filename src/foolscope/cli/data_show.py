@@ -11,8 +11,8 @@ from foolscope.cli.options import data_option
 from foolscope.core.errors import DataError, RecipeError, require_known
 from foolscope.core.files import write_text
 from foolscope.core.settings import one_line
+from foolscope.core.values import parse_value
 from foolscope.data import DATASETS, Dataset, load, source
-from foolscope.experiments.recipe import parse_value
 from foolscope.reports import render_html
 from foolscope.reports.contact_sheet import Sheet, augmentation_sheet, class_sheet, shown_settings
 
