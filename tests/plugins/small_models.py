@@ -10,11 +10,11 @@ SMALL_MODELS = {
     "lstm": {"hidden": 5},
     "attention": {"hidden": 8, "layers": 2, "heads": 2},
     "convnet": {"channels": [4, 6], "units": 20},
-    "all-conv": {"width": 4, "input_dropout": 0.0, "dropout": 0.0},
-    "resnet18": {"width": 4},
-    "resnet34": {"width": 4},
-    "resnet50": {"width": 4},
-    "vit": {"width": 8, "depth": 2, "heads": 2},
+    "all-conv": {"base_channels": 4, "input_dropout": 0.0, "dropout": 0.0},
+    "resnet18": {"base_channels": 4},
+    "resnet34": {"base_channels": 4},
+    "resnet50": {"base_channels": 4},
+    "vit": {"hidden": 8, "depth": 2, "heads": 2},
     "fast-cnn": {"channels": [8, 8, 8]},
 }
 
