@@ -30,7 +30,7 @@ def test_the_published_network():
 
 
 def test_dropout_acts_on_the_image_and_after_both_strides():
-    model, rates = build((1, 16, 16), width=8).train(), []
+    model, rates = build((1, 16, 16), base_channels=8).train(), []
     for layer in model.modules():
         if type(layer).__name__ == "Dropout":
             layer.generator = torch.Generator().manual_seed(0)
@@ -45,7 +45,7 @@ def test_dropout_acts_on_the_image_and_after_both_strides():
     ("image_shape", "sizes"), [((1, 28, 28), [14, 7, 5]), ((1, 8, 8), [4, 2, 2]), ((1, 1, 1), [1, 1, 1])]
 )
 def test_small_images(image_shape, sizes):
-    model, found = build(image_shape, width=2).eval(), []
+    model, found = build(image_shape, base_channels=2).eval(), []
     for position in (5, 12, 15):
         model.get_submodule(f"body.{position}").register_forward_hook(
             lambda layer, inputs, output: found.append(output.shape[-1])

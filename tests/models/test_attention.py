@@ -75,8 +75,8 @@ NETWORKS = pytest.mark.parametrize(
     ("settings", "shape"),
     [
         (Attention(hidden=8, layers=2), (2, 4, 4, 6, 6)),
-        (VisionTransformer(width=8, depth=3, heads=2, patch=2), (3, 4, 2, 10, 10)),
-        (VisionTransformer(width=8, depth=1, heads=1, patch=3, pool="mean"), (1, 4, 1, 4, 4)),
+        (VisionTransformer(hidden=8, depth=3, heads=2, patch=2), (3, 4, 2, 10, 10)),
+        (VisionTransformer(hidden=8, depth=1, heads=1, patch=3, pool="mean"), (1, 4, 1, 4, 4)),
     ],
 )
 
@@ -117,7 +117,7 @@ def test_without_positions_the_order_of_rows_would_not_count():
     torch.testing.assert_close(model(images), model(turned))
 
 
-@pytest.mark.parametrize("settings", [Attention(hidden=10, heads=4), VisionTransformer(width=10, heads=4)])
+@pytest.mark.parametrize("settings", [Attention(hidden=10, heads=4), VisionTransformer(hidden=10, heads=4)])
 def test_heads_that_do_not_divide_the_width_are_one_line(settings):
     with pytest.raises(
         RecipeError, match=r"heads must divide the width 10 of a token; got 4\. Choose one of 1, 2, 5, 10"
@@ -126,7 +126,7 @@ def test_heads_that_do_not_divide_the_width_are_one_line(settings):
 
 
 def test_dropout_acts_in_the_embedding_and_twice_in_a_block():
-    model = build(VisionTransformer(width=8, depth=2, heads=2, dropout=0.5)).train()
+    model = build(VisionTransformer(hidden=8, depth=2, heads=2, dropout=0.5)).train()
     calls = []
     for layer in model.modules():
         if type(layer).__name__ == "Dropout":
@@ -142,7 +142,7 @@ def test_dropout_acts_in_the_embedding_and_twice_in_a_block():
 @pytest.mark.parametrize(
     "model",
     [
-        {"name": "vit", "patch": 4, "width": 32, "depth": 1, "heads": 2, "pool": "mean"},
+        {"name": "vit", "patch": 4, "hidden": 32, "depth": 1, "heads": 2, "pool": "mean"},
         {"name": "attention", "hidden": 32},
     ],
 )

@@ -76,7 +76,8 @@ def test_convolutions_start_as_copies_of_their_inputs():
 
 def test_the_scale_multiplies_the_logits():
     one, ninth = (
-        build_model(FastCNN(normalization="none", scale=scale), (1, 8, 8), 3, seed=0) for scale in (1.0, 0.5)
+        build_model(FastCNN(normalization="none", logit_scale=scale), (1, 8, 8), 3, seed=0)
+        for scale in (1.0, 0.5)
     )
     images = torch.rand(4, 1, 8, 8)
     torch.testing.assert_close(one.eval()(images), 2 * ninth.eval()(images))
@@ -135,7 +136,9 @@ def make_images():
     return Dataset.build("noise", tuple("0123456789"), split, part, part)
 
 
-@pytest.mark.parametrize("model", [SMALL, {"name": "resnet18", "width": 4}], ids=["fast-cnn", "resnet18"])
+@pytest.mark.parametrize(
+    "model", [SMALL, {"name": "resnet18", "base_channels": 4}], ids=["fast-cnn", "resnet18"]
+)
 def test_three_seeds_side_by_side_are_three_trainings(model):
     recipes = [
         recipe_of(seed, model=model, precision="float64", dataset={"name": "digits", "limit": 48})

@@ -83,7 +83,7 @@ def test_the_logits_are_those_of_another_implementation_with_these_weights(name,
 
 
 def test_weights_from_before_batches_were_counted_load():
-    model, other = (build("resnet18", stem="large", width=2, seed=seed) for seed in (0, 1))
+    model, other = (build("resnet18", stem="large", base_channels=2, seed=seed) for seed in (0, 1))
     weights = other.get_submodule("body").state_dict()
     old = {key: value for key, value in weights.items() if not key.endswith("num_batches_tracked")}
     model.load_state_dict(from_torchvision(model, old))
@@ -103,7 +103,7 @@ def test_weights_from_before_batches_were_counted_load():
     ],
 )
 def test_weights_of_another_network_are_one_line(change, line):
-    model = build("resnet18", width=2)
+    model = build("resnet18", base_channels=2)
     weights = model.get_submodule("body").state_dict()
     change(weights)
     with pytest.raises(RecipeError, match=line):
@@ -164,12 +164,12 @@ def test_a_plain_network_is_the_branch_alone(order):
         assert branch.min() == 0
     else:
         torch.testing.assert_close(with_skip(inputs) - inputs, branch)
-    names = dict(build("resnet18", width=2, skip=False, order=order).named_parameters())
+    names = dict(build("resnet18", base_channels=2, skip=False, order=order).named_parameters())
     assert not any("downsample" in name for name in names)
 
 
 def test_blocks_start_as_their_shortcut_where_the_last_scale_is_zero():
-    model = build("resnet18", (1, 8, 8), width=3, zero_last_norm=True).eval()
+    model = build("resnet18", (1, 8, 8), base_channels=3, zero_last_norm=True).eval()
     body = model.get_submodule("body")
     maps = functional.relu(body.bn1(body.conv1(torch.rand(2, 1, 8, 8))))
     assert torch.equal(body.layer1(maps), maps)
@@ -183,7 +183,7 @@ def test_a_zero_scale_needs_a_skip_connection_and_a_last_normalization(wrong):
     with pytest.raises(
         RecipeError, match="zero_last_norm = true needs order = 'conv-norm-relu' and skip = true"
     ):
-        build("resnet18", zero_last_norm=True, width=2, **wrong)
+        build("resnet18", zero_last_norm=True, base_channels=2, **wrong)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_a_zero_scale_needs_a_skip_connection_and_a_last_normalization(wrong):
     ],
 )
 def test_the_size_of_the_last_maps(image_shape, stem, size):
-    body = build("resnet18", image_shape, width=1, stem=stem).eval().get_submodule("body")
+    body = build("resnet18", image_shape, base_channels=1, stem=stem).eval().get_submodule("body")
     seen = []
     body.layer4.register_forward_hook(lambda layer, inputs, output: seen.append(tuple(output.shape[2:])))
     body(torch.rand(1, *image_shape))

@@ -106,7 +106,9 @@ PACKED = {
     "AdaptiveMaxPool2d": lambda rate: then_affine(
         nn.AdaptiveMaxPool2d(5), convolution(), nn.AdaptiveMaxPool2d(1), features=2
     ),
-    "BatchNorm2d that starts at zero": lambda rate: then_affine(convolution(), ZeroScaleBatchNorm(2)),
+    "BatchNorm2d that starts at zero": lambda rate: then_affine(
+        convolution(bias=False), ZeroScaleBatchNorm(2)
+    ),
     "ChannelBias": lambda rate: then_affine(
         ChannelBias(2), convolution(2, 3), ChannelBias(3), features=3 * 48
     ),

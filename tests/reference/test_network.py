@@ -36,7 +36,7 @@ SETTINGS = [
     *(("rnn", {"hidden": 6, "activation": name}) for name in ("tanh", "relu", "linear")),
     ("lstm", {"hidden": 5}),
     ("convnet", {"channels": (2, 3), "units": 5}),
-    ("all-conv", {"width": 3, "input_dropout": 0.0, "dropout": 0.0}),
+    ("all-conv", {"base_channels": 3, "input_dropout": 0.0, "dropout": 0.0}),
 ]
 every_model = pytest.mark.parametrize(
     ("name", "settings"),

@@ -23,7 +23,7 @@ class AllConv(ModelSettings):
     """
 
     name: Literal["all-conv"] = "all-conv"
-    width: int = Field(
+    base_channels: int = Field(
         96, ge=1, description="channels of the first convolutions; later ones have twice as many"
     )
     input_dropout: float = Field(0.2, ge=0.0, lt=1.0, description="dropout rate of the normalized image")
@@ -37,7 +37,7 @@ def build_all_conv(settings: AllConv, image_shape: ImageShape, classes: int) -> 
     """Return the network, for images of any size."""
     before, height, width = image_shape
     layers: list[nn.Module] = [Dropout(settings.input_dropout)]
-    for outputs in (settings.width, 2 * settings.width):
+    for outputs in (settings.base_channels, 2 * settings.base_channels):
         stride = 2 if can_be_halved(height, width) else 1
         layers += [
             *(nn.Conv2d(before, outputs, 3, padding=1), nn.ReLU()),

@@ -54,11 +54,11 @@ class VisionTransformer(ModelSettings):
 
     name: Literal["vit"] = "vit"
     patch: int = Field(4, ge=1, description="side of a square patch, in pixels")
-    width: int = Field(128, ge=1, description="numbers in a token")
+    hidden: int = Field(128, ge=1, description="numbers in a token")
     depth: int = Field(6, ge=1, description="number of transformer blocks")
     heads: int = Field(4, ge=1, description="attention heads, a divisor of the numbers in a token")
     expansion: float = Field(
-        2.0, gt=0.0, description="units of a block's perceptron, in multiples of the width"
+        2.0, gt=0.0, description="units of a block's perceptron, in multiples of the numbers in a token"
     )
     pool: Pool = Field("class-token", description="what the logits are computed from")
     dropout: float = Field(
@@ -160,10 +160,10 @@ def build_vision_transformer(
     """Return the network over patches.
 
     Raises:
-        RecipeError: the heads do not divide the width.
+        RecipeError: the heads do not divide the numbers in a token.
     """
     channel, height, width = image_shape
-    patch, numbers = settings.patch, settings.width
+    patch, numbers = settings.patch, settings.hidden
     has_class_token = settings.pool == "class-token"
     tokens = math.ceil(height / patch) * math.ceil(width / patch) + has_class_token
     embedding = nn.Sequential(

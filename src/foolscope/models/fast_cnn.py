@@ -29,7 +29,7 @@ class FastCNN(ModelSettings):
     channels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = Field(
         (64, 256, 256), description="channels of each stage"
     )
-    scale: float = Field(1 / 9, gt=0.0, description="factor of the logits")
+    logit_scale: float = Field(1 / 9, gt=0.0, description="factor of the logits")
     initialization: Initialization = Field("dirac", description="as published")
 
 
@@ -63,7 +63,7 @@ def build_fast_cnn(settings: FastCNN, image_shape: ImageShape, classes: int) -> 
         layers += [nn.Conv2d(channels, channels, 3, padding=1, bias=False), *_normalization(channels)]
         before = channels
     head = nn.Linear(before, classes, bias=False)
-    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), head, Multiply(settings.scale))
+    return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), head, Multiply(settings.logit_scale))
 
 
 def fit_fast_cnn(network: nn.Module, images: Tensor) -> None:

@@ -39,7 +39,9 @@ class _ResidualSettings(ModelSettings):
         description="first layers: small, a 3×3 convolution, for images of about 32×32 pixels; or large, a "
         "7×7 convolution with stride 2 and max-pooling, for about 224×224",
     )
-    width: int = Field(64, ge=1, description="channels of the first stage; each later stage doubles them")
+    base_channels: int = Field(
+        64, ge=1, description="channels of the first stage; each later stage doubles them"
+    )
     order: Order = Field(
         "conv-norm-relu",
         description="order of the layers in a residual branch: conv-norm-relu as published, conv-relu-norm, "
@@ -102,22 +104,22 @@ class ResidualNetwork(nn.Module):
         pre_activation, large = settings.order == "norm-relu-conv", settings.stem == "large"
         channel, *size = image_shape
         stride = _stride(size, wanted=large)
-        self.conv1 = convolution(channel, settings.width, 7 if large else 3, stride)
+        self.conv1 = convolution(channel, settings.base_channels, 7 if large else 3, stride)
         size = [math.ceil(side / stride) for side in size]
-        self.bn1 = nn.Identity() if pre_activation else nn.BatchNorm2d(settings.width)
+        self.bn1 = nn.Identity() if pre_activation else nn.BatchNorm2d(settings.base_channels)
         self.relu = nn.ReLU()
         stride = _stride(size, wanted=large)
         self.maxpool = nn.MaxPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
         size = [math.ceil(side / stride) for side in size]
         options = BlockOptions(settings.order, settings.skip, settings.zero_last_norm)
         plan, counts = _PLANS[settings.name]
-        before = settings.width
+        before = settings.base_channels
         for stage, count in enumerate(counts):
             blocks = nn.Sequential()
             for position in range(count):
                 stride = _stride(size, wanted=stage > 0 and position == 0)
                 size = [math.ceil(side / stride) for side in size]
-                convolutions = plan(settings.width * 2**stage, stride)
+                convolutions = plan(settings.base_channels * 2**stage, stride)
                 blocks.append(Block(before, convolutions, options))
                 before = convolutions[-1][1]
             self.add_module(f"layer{stage + 1}", blocks)
@@ -179,7 +181,7 @@ def from_torchvision(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[st
 
     Example:
         >>> from foolscope.models import build_model
-        >>> settings = ResNet18(width=2, stem="large", normalization="half")
+        >>> settings = ResNet18(base_channels=2, stem="large", normalization="half")
         >>> model, other = (build_model(settings, (3, 64, 64), 5, seed=seed) for seed in (0, 1))
         >>> theirs = other.get_submodule("body").state_dict()  # has torchvision's names
         >>> model.load_state_dict(from_torchvision(model, theirs))
@@ -197,7 +199,7 @@ def from_torchvision(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[st
             key = name.removeprefix("body.")
             raise RecipeError(
                 f"these weights do not fit the model: {key} is {_shape(found)} in the weights and "
-                f"{_shape(expected)} in the model. Choose the network, stem, width and classes of the weights"
+                f"{_shape(expected)} in the model. Choose the network, stem and channels of the weights"
             )
     return {**state, **given}
 

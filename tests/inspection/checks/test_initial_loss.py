@@ -65,7 +65,7 @@ def test_large_logits_fail_and_the_sentence_says_what_to_look_at(noise, constant
 
 def test_batch_normalization_uses_the_images_at_hand(noise):
     """In evaluation mode a deep residual network at its start has logits that double from block to block."""
-    recipe = recipe_from({"model": {"name": "resnet34", "width": 4, "normalization": "half"}})
+    recipe = recipe_from({"model": {"name": "resnet34", "base_channels": 4, "normalization": "half"}})
     check = initial_loss(recipe, noise)
     model = build_model(recipe.model, noise.image_shape, 4, seed=0).train()
     with torch.no_grad():

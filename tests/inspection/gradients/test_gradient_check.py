@@ -56,7 +56,7 @@ def test_every_model_of_ours_passes(noise, name):
     assert all(0 < each.coordinates <= size for each, size in zip(by_differences.tensors, sizes, strict=True))
 
 
-@pytest.mark.parametrize("name", sorted(NOT_MIRRORED))
+@pytest.mark.parametrize("name", ["attention", "fast-cnn", "vit"])
 def test_models_without_hand_derived_layers_pass_by_differences(noise, name):
     by_hand, by_differences = both(trial_of(name), noise)
     assert by_hand.left_out
