@@ -42,7 +42,7 @@ def test_a_policy_shows_its_operations_and_draws(foolscope, tmp_path):
 
 
 def test_the_published_figure_can_be_made(foolscope, colored, tmp_path):
-    names = "translate-x,translate-y,shear-y,rotate,hue,posterize,contrast,solarize,brightness,sharpness"
+    names = "translate-x+translate-y+shear-y+rotate+hue+posterize+contrast+solarize+brightness+sharpness"
     arguments = ("data", "show", "folder", "--path", colored, "--augment", names)
     assert foolscope(*arguments, "--output", "first.html").code == 0
     assert titles_of(tmp_path / "first.html") == [
@@ -65,7 +65,7 @@ def test_all_operations_that_fit_the_images_are_shown(foolscope, colored, tmp_pa
 
 
 def test_settings_and_ranges_are_read(foolscope, tmp_path):
-    operations = "rotate:degrees=[-30,30]:fill=0.5, cutout:size=3,solarize:threshold=100/255"
+    operations = "rotate:degrees=[-30,30]:fill=0.5 + cutout:size=3+solarize:threshold=100/255"
     foolscope("data", "show", "--augment", operations)
     titles = titles_of(tmp_path / "digits-augmented.html")
     assert titles[1:] == ["rotate -30° to 30°", "cutout 3 px", "solarize 100/255"]
@@ -78,7 +78,7 @@ def test_settings_and_ranges_are_read(foolscope, tmp_path):
         (["--augment", "hue"], "hue needs images of three channels"),
         (["--augment", "cutout:size=9"], "cutout: size must be at most 8 for 8×8 images; got 9"),
         (["--augment", "rotate:angle=9"], "rotate: unknown field 'angle'. Known: degrees"),
-        (["--augment", "rotate:degrees"], "write --augment rotate:FIELD=VALUE"),
+        (["--augment", "rotate:degrees"], "must be name:setting=value, several joined by +; got 'rotate:degrees'"),
         (["--augment", "hue:shift=0.7"], "hue: shift: must be in [-0.5, 0.5]; got 0.7"),
         (["--augment", "rotate", "--image", "99999"], "--image must be less than 1,150"),
         (["--split", "validation", "--per-class", "0"], "--per-class"),

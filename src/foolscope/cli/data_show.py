@@ -1,6 +1,5 @@
 """``foolscope data show``: pictures of a data set by class, or one image under augmentations."""
 
-import re
 from pathlib import Path
 
 import click
@@ -11,8 +10,8 @@ from foolscope.cli.options import data_option
 from foolscope.core.errors import DataError, RecipeError, require_known
 from foolscope.core.files import write_text
 from foolscope.core.settings import one_line
-from foolscope.core.values import parse_value
 from foolscope.data import DATASETS, Dataset, load, source
+from foolscope.experiments.recipe import LISTS
 from foolscope.reports import render_html
 from foolscope.reports.contact_sheet import Sheet, augmentation_sheet, class_sheet, shown_settings
 
@@ -22,7 +21,7 @@ _EXAMPLES = """\b
 Examples:
   foolscope data show digits                          images by class
   foolscope data show cifar10 --augment rand          the operations of RandAugment
-  foolscope data show cifar10 --augment rotate:degrees=45,cutout:size=12:fill=0.5
+  foolscope data show cifar10 --augment rotate:degrees=45+cutout:size=12:fill=0.5
   foolscope data show cifar10 --augment all --image 7 --output sheet.html
 """
 
@@ -31,7 +30,7 @@ Examples:
 @click.argument("name", metavar="|".join(DATASETS), default="digits")
 @click.option(
     "--augment",
-    metavar="NAME[:FIELD=VALUE...][,...]",
+    metavar="NAME[:FIELD=VALUE]+...",
     help="Show one image under these operations; of a policy (rand, trivial, augmix) under its own; or all.",
 )
 @click.option(
@@ -110,28 +109,21 @@ def _augmented(
 
 
 def _operations(text: str) -> list[AugmentationSettings]:
-    """Read ``rotate:degrees=[-30,30],cutout:size=8:fill=0.5``; ``all`` means all but the policies."""
+    """Read ``rotate:degrees=[-30,30]+cutout:size=8:fill=0.5``; ``all`` means all but the policies."""
     if text == "all":
         return [shown_settings(name, {}) for name in AUGMENTATIONS if not _is_policy(name)]
-    return [_operation(part) for part in re.split(r",(?![^\[]*\])", text)]
+    shown = []
+    for table in LISTS["augmentation"].tables(text):
+        name = table.pop("name")
+        require_known(name, AUGMENTATIONS, "augmentation")
+        try:
+            shown.append(shown_settings(name, table))
+        except pydantic.ValidationError as error:
+            known = {"": [field for field in AUGMENTATIONS[name].settings.model_fields if field != "name"]}
+            raise RecipeError(f"{name}: {one_line(error, known)}") from error
+    return shown
 
 
 def _is_policy(name: str) -> bool:
     entry = AUGMENTATIONS[name]
     return bool(entry.parts(entry.settings(name=name), (3, 32, 32)))
-
-
-def _operation(text: str) -> AugmentationSettings:
-    name, *fields = (part.strip() for part in text.split(":"))
-    require_known(name, AUGMENTATIONS, "augmentation")
-    values: dict[str, object] = {}
-    for field in fields:
-        key, equals, value = field.partition("=")
-        if not equals:
-            raise RecipeError(f"write --augment {name}:FIELD=VALUE; got {text!r}")
-        values[key.strip().replace("-", "_")] = parse_value(value.strip())
-    try:
-        return shown_settings(name, values)
-    except pydantic.ValidationError as error:
-        known = {"": [field for field in AUGMENTATIONS[name].settings.model_fields if field != "name"]}
-        raise RecipeError(f"{name}: {one_line(error, known)}") from error

@@ -20,7 +20,7 @@ from foolscope.experiments.wording.fields import field_words, value_words
 
 __all__ = ["ComponentList"]
 
-_NEXT_ENTRY = re.compile(r"\+(?=[A-Za-z*])")  # and not the plus sign of 1e+5
+_NEXT_ENTRY = re.compile(r"\s*\+\s*(?=[A-Za-z*])")  # and not the plus sign of 1e+5
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,16 @@ class ComponentList:
             raise RecipeError(f"must be a list of {self.head}s or tables; got {value!r}")
         tables: list[Any] = []
         for each in value:
-            tables += (
-                [self._table(text) for text in _NEXT_ENTRY.split(each)] if isinstance(each, str) else [each]
-            )
+            tables += self.tables(each) if isinstance(each, str) else [each]
         return tuple(self._entry(table) for table in tables)
+
+    def tables(self, text: str) -> list[dict[str, Any]]:
+        """Read a text as tables, without validating them.
+
+        Raises:
+            RecipeError: a setting has no value.
+        """
+        return [self._table(entry) for entry in _NEXT_ENTRY.split(text)]
 
     def _table(self, text: str) -> dict[str, Any]:
         """Read ``head:field=value:field=value``."""
