@@ -126,6 +126,7 @@ def test_a_check_that_is_left_out_says_why_and_fails_nothing(foolscope):
         (["abcdef"], ["no run 'abcdef'"]),
         (["abcdef", "--learning-rate", "1"], ["stored run", "--learning-rate"]),
         (["my.toml", "--recipe", "my.toml"], ["two things to check"]),
+        (["--initial-weights", "pyproject.toml"], ["drawn from the seed, not from initial_weights"]),
     ],
 )
 def test_mistakes_are_refused_in_one_line(refused, arguments, parts):

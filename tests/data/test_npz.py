@@ -55,7 +55,7 @@ def test_round_trip_through_a_file(tmp_path_factory, array, key):
         (np.zeros((4, 5), np.uint8), r"must have shape .*got \(4, 5\)"),
         (np.zeros((0, 5, 5), np.uint8), "must have shape"),
         (np.zeros((2, 3, 5, 3), np.uint8), "could be either; set layout"),
-        (np.zeros((2, 5, 5, 4), np.uint8), "at neither place"),
+        (np.zeros((2, 5, 5, 4), np.uint8), "where its channels are is unclear"),
         (np.zeros((2, 5, 5), np.int64), r"uint8 in \[0, 255\] or floats in \[0, 1\]; got int64"),
         (np.zeros((2, 5, 5), bool), "got bool"),
         (np.full((2, 5, 5), 255.0), r"must be in \[0, 1\]; got 255 to 255"),

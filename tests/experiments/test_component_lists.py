@@ -51,6 +51,31 @@ def test_groups_of_parameters_have_patterns_and_a_place():
     )
 
 
+def test_an_entry_may_begin_with_a_digit_and_a_number_may_have_a_plus():
+    groups = recipe_from({"parameter_groups": "*.bias:learning_rate_factor=2+1.*:l2=1e+0 + 4.bias"})
+    assert [group.names for group in groups.parameter_groups] == [("*.bias",), ("1.*",), ("4.bias",)]
+    assert groups.parameter_groups[1].l2 == 1.0
+    (group,) = recipe_from({"parameter_groups": "?.bias:learning_rate=1.e+2"}).parameter_groups
+    assert group.learning_rate == 100.0
+
+
+def test_a_setting_is_given_once():
+    with pytest.raises(RecipeError, match=r"rotate: degrees is set twice in 'rotate:degrees=2:degrees=3'"):
+        augmented("rotate:degrees=2:degrees=3")
+
+
+def test_a_mistake_names_the_setting_and_not_a_type():
+    with pytest.raises(RecipeError, match=r"rotate: degrees: input should be a finite number; got nan"):
+        augmented("rotate:degrees=nan")
+
+
+@pytest.mark.parametrize("nothing", [None, "none", []])
+def test_no_patterns(nothing):
+    recipe = recipe_from({"frozen": nothing})
+    assert recipe.frozen == ()
+    assert setting_words(recipe, "frozen") == "none"
+
+
 @pytest.mark.parametrize("nothing", [None, "none", []])
 def test_no_entries(nothing):
     recipe = augmented(nothing)

@@ -157,3 +157,9 @@ def test_gathering_smoothing():
     settings = [CrossEntropy(label_smoothing=0.25), SquaredError()]
     assert smoothing_per_trial(settings, torch.device("cpu")).tolist() == [0.25, 0.0]
     assert smoothing_per_trial([SquaredError(), CrossEntropy()], torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")], 5, "ballanced"])
+def test_class_weights_that_make_no_sense_say_what_is_allowed(weights):
+    with pytest.raises(ValueError, match="balanced or a list with a number above 0 for each class; got"):
+        CrossEntropy(class_weights=weights)

@@ -10,7 +10,7 @@ from foolscope.learning.parameter_groups import ParameterGroupSettings, group_of
 from foolscope.learning.preparation import parameter_shapes, prepare
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.treatments import group_records
-from foolscope.models import MLP, ResNet
+from foolscope.models import MLP, ResNet, Softmax
 
 PUBLISHED = (  # by name: normalization, then biases, then the rest
     ParameterGroupSettings(names="*bn*", weight_decay=0.0),
@@ -82,6 +82,17 @@ def test_a_group_without_parameters_is_one_line(names, message, make_trial, make
     with pytest.raises(RecipeError, match=message) as caught:
         train_pack([make_trial(parameter_groups=groups)], make_dataset())
     assert "\n" not in str(caught.value)
+
+
+def test_a_rate_and_a_factor_exclude_each_other():
+    with pytest.raises(ValueError, match=r"learning_rate or learning_rate_factor, not both; got 0\.5 and 2"):
+        ParameterGroupSettings(names="*.bias", learning_rate=0.5, learning_rate_factor=2.0)
+
+
+def test_muon_refuses_a_model_without_matrices_for_it(make_trial, make_dataset):
+    with pytest.raises(RecipeError, match="muon has no matrix to update with matrices = 'all-but-output'"):
+        train_pack([make_trial(model=Softmax(), optimizer=Muon())], make_dataset())
+    train_pack([make_trial(model=Softmax(), optimizer=Muon(matrices="all"))], make_dataset())
 
 
 def test_muon_refuses_padded_matrices(make_trial, make_dataset):

@@ -114,7 +114,7 @@ def test_edges_are_said_by_verdict_and_misses_of_completeness_doubted():
     said = attributions_sentence(attributions())
     assert "maps by gradient follow the edges of their own image more than those of another" in said
     assert "maps by integrated gradients show no difference" in said
-    assert "maps by occlusion follow them less" in said
+    assert "maps by occlusion follow the edges of their own image less than those of another" in said
     assert attributions().doubts == [
         "Integrated gradients miss completeness by more than 5 % on 3 of 20 images with up to 256 steps."
     ]

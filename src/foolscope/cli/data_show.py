@@ -65,6 +65,8 @@ def show_command(
     data_dir: Path | None,
 ) -> None:
     """Write a page with images of a data set, by class or augmented."""
+    if augment is None and image is not None:
+        raise DataError("--image is for --augment, which shows one image; add it, or omit --image")
     operations = None if augment is None else _operations(augment)
     dataset = _read(name, path, data_dir)
     if operations is None:

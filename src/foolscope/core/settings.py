@@ -1,6 +1,7 @@
 """The base of every settings class: validated once, frozen, without unknown fields."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
@@ -23,6 +24,10 @@ def finite_or_none(value: Any) -> Any:
 
 FiniteFloat = Annotated[float | None, pydantic.BeforeValidator(finite_or_none)]
 """A number in a stored result: what is not finite becomes None, and null in JSON."""
+
+
+_UNION_MEMBER = re.compile(r"(float|int|str|bool)$|(tuple|list|literal|constrained|function)\b")
+"""What pydantic adds to the place of an error for the member of a union that was tried."""
 
 
 class Settings(pydantic.BaseModel):
@@ -70,6 +75,7 @@ def one_line(error: pydantic.ValidationError, known: Mapping[str, Any] | None = 
         return RecipeError(f"{field}: {message}" if field else message)
     if first["type"] == "missing":
         return RecipeError(f"{field} is required and has no default; give it a value")
+    field = ".".join(part for part in path if not _UNION_MEMBER.match(part))
     return RecipeError(f"{field}: {message[0].lower() + message[1:]}; got {first['input']!r}")
 
 

@@ -152,7 +152,7 @@ def _channels_last(shape: tuple[int, ...], layout: str, what: str) -> bool:
         return layout == "channels-last"
     first, last = shape[1] in (1, 3), shape[3] in (1, 3)
     if first == last:
-        problem = "could be either" if first else "are at neither place: a 1 or a 3 is looked for"
+        problem = "could be either" if first else "is unclear: neither axis 1 nor axis 3 has 1 or 3"
         raise DataError(f"{what} has shape {shape}; where its channels are {problem}; set layout")
     return last
 

@@ -20,7 +20,8 @@ from foolscope.experiments.wording.fields import field_words, value_words
 
 __all__ = ["ComponentList"]
 
-_NEXT_ENTRY = re.compile(r"\s*\+\s*(?=[A-Za-z*])")  # and not the plus sign of 1e+5
+_NEXT_ENTRY = re.compile(r"\s*(?:\+\s*(?=[A-Za-z_*?\[])|(?<![\d.][eE])\+\s*(?=\d))")
+"""The plus sign between entries, which may begin with the digit of a layer; not that of 1e+5."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class ComponentList:
         """Read a text as tables, without validating them.
 
         Raises:
-            RecipeError: a setting has no value.
+            RecipeError: a setting has no value, or several.
         """
         return [self._table(entry) for entry in _NEXT_ENTRY.split(text)]
 
@@ -83,7 +84,10 @@ class ComponentList:
             name, equals, value = (part.strip() for part in setting.partition("="))
             if not name or not equals or not value:
                 raise RecipeError(f"must be {self.head}:setting=value, several joined by +; got {text!r}")
-            table[name.replace("-", "_")] = parse_value(value)
+            field = name.replace("-", "_")
+            if field in table:
+                raise RecipeError(f"{head}: {name} is set twice in {text!r}; set it once")
+            table[field] = parse_value(value)
         return table
 
     def _entry(self, table: Any) -> Settings:

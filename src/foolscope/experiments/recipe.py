@@ -81,7 +81,9 @@ def _component(kind: str) -> Callable[[Any], Any]:
 
 
 def _patterns(value: Any) -> Any:
-    """Read one pattern, or several joined by +, as a list of patterns."""
+    """Read one pattern, several joined by +, or none, as a list of patterns."""
+    if value is None or value == "none":
+        return ()
     return tuple(value.split("+")) if isinstance(value, str) else value
 
 

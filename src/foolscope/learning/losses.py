@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import pydantic
 import torch
 from jaxtyping import Float, Int64
 from pydantic import Field
@@ -54,6 +55,16 @@ class LossSettings(Settings):
         description="weight of each class's images in the loss: balanced makes every class weigh the same, a "
         "list has one number per class; only their ratios matter",
     )
+
+    @pydantic.field_validator("class_weights", mode="wrap")
+    @classmethod
+    def _balanced_or_a_list(cls, value: Any, handler: Callable[[Any], Any]) -> Any:
+        try:
+            return handler(value)
+        except pydantic.ValidationError as error:
+            raise ValueError(
+                f"must be none, balanced or a list with a number above 0 for each class; got {value!r}"
+            ) from error
 
 
 class CrossEntropy(LossSettings):

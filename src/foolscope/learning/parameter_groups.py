@@ -49,6 +49,15 @@ class ParameterGroupSettings(Settings):
     def _one_or_many(cls, value: Any) -> Any:
         return tuple(value.split(",")) if isinstance(value, str) else value
 
+    @pydantic.model_validator(mode="after")
+    def _rate_or_factor(self) -> "ParameterGroupSettings":
+        if self.learning_rate is not None and self.learning_rate_factor != 1.0:
+            raise ValueError(
+                "must have learning_rate or learning_rate_factor, not both; got "
+                f"{self.learning_rate:g} and {self.learning_rate_factor:g}"
+            )
+        return self
+
     def matches(self, name: str) -> bool:
         """Whether a parameter's name matches one of the patterns."""
         return any(matches(name, pattern) for pattern in self.names)

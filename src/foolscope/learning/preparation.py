@@ -18,6 +18,7 @@ from foolscope.learning.freezing import freeze, frozen_layers
 from foolscope.learning.initial_models import initial_models
 from foolscope.learning.losses import PackLoss, evaluation_loss, smoothing_per_trial, training_loss
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
+from foolscope.learning.optimizers.muon import Muon, muon_matrices
 from foolscope.learning.packing import Program, pack_program
 from foolscope.learning.parameter_groups import check_parameter_groups
 from foolscope.learning.regularizers import PackRegularizers
@@ -191,10 +192,15 @@ def parameter_shapes(model: nn.Module) -> dict[str, torch.Size]:
 
 
 def _check_groups(trials: Sequence[TrainableTrial], models: Sequence[nn.Module]) -> None:
-    """Refuse groups that do not fit the model, and Muon for matrices padded to the size of other trials'."""
+    """Refuse groups that do not fit the model, and Muon for no matrix or for padded ones."""
     shapes = parameter_shapes(models[0])
     for trial in trials:
         check_parameter_groups(trial.parameter_groups, shapes)
+        if isinstance(trial.optimizer, Muon) and not muon_matrices(shapes, trial.optimizer.matrices):
+            raise RecipeError(
+                f"optimizer muon has no matrix to update with matrices = {trial.optimizer.matrices!r}: its "
+                "companion would train the whole model; use matrices = 'all', or the companion as optimizer"
+            )
     if trials[0].optimizer.name == "muon" and any(parameter_shapes(each) != shapes for each in models):
         raise RecipeError(
             "optimizer muon scales its steps by the shapes of matrices, so trials of different widths cannot "

@@ -1,5 +1,7 @@
 """A recipe starts from the weights of a file: all of them, or all but those to be drawn anew."""
 
+import math
+
 import pytest
 import safetensors.torch
 import torch
@@ -75,6 +77,11 @@ def test_fresh_parameters_come_from_the_seed(saved):
             lambda state: state.update({"body.4.bias": torch.ones(7)}),
             {},
             r"4.bias is \(7,\) in .* and \(3,\) in the model; to draw it anew, add it to fresh",
+        ),
+        (
+            lambda state: state["body.1.bias"].fill_(math.nan),
+            {},
+            r"1.bias holds NaN or infinity in .*",
         ),
         (lambda state: None, {"fresh": ["fc.*"]}, r"fresh: no parameter matches 'fc\.\*'"),
     ],

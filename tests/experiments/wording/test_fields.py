@@ -14,6 +14,8 @@ def test_fields_are_written_without_dots_and_underscores(field):
 def test_a_dotted_name_is_its_last_part():
     assert field_words("regularization.l2") == field_words("l2") == "L2 coefficient"
     assert field_words("schedule.decay") == "learning-rate decay"
+    assert field_words("augmentation.random_crop_2.padding") == "random-crop-2 padding"
+    assert field_words("parameter_groups.1.l2") == "group 1 L2 coefficient"
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,10 @@ def test_a_dotted_name_is_its_last_part():
         (5e-3, "0.005"),
         (1e-7, "1e-07"),
         (None, "none"),
-        ((), ""),
+        ((), "none"),
+        ([], "none"),
+        ((-15.0, 15.0), "-15 to 15"),
+        (("conv1.*", "bn1.*"), "conv1.*+bn1.*"),
         ((64, 0.5), "64-0.5"),
         ("cosine", "cosine"),
     ],

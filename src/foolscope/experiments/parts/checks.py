@@ -59,7 +59,15 @@ def check_records(
     Gradients are checked at the weights of the recipe's trained model, or at initial ones without it.
 
     A gradient check is about our code and PyTorch, so its result counts only while both are the same.
+
+    Raises:
+        RecipeError: the recipe starts from a file of weights, and checks from the seed's.
     """
+    if recipe.initial_weights is not None and model is None:
+        raise RecipeError(
+            "checks start from weights drawn from the seed, not from initial_weights; omit it, or train the "
+            "recipe and check the run"
+        )
     work: dict[str, Callable[[], Check]] = {
         **{check: partial(_sanity_check, check, recipe, session) for check in CHECKS},
         **{check: partial(gradient_check, check, recipe, session, model) for check in GRADIENT_CHECKS},

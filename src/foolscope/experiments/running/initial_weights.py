@@ -100,6 +100,11 @@ def _fitted(
                 f"{tuple(wanted[name].shape)} in the model; to draw it anew, add it to fresh, "
                 f'as in fresh = ["{short.rpartition(".")[0]}.*"]'
             )
+        if not tensor.isfinite().all():
+            raise RecipeError(
+                f"initial_weights: {name.removeprefix(BODY)} holds NaN or infinity in {source}; "
+                "take a file of a training that did not diverge"
+            )
     return renamed
 
 

@@ -36,9 +36,14 @@ def field_words(name: str) -> str:
     Example:
         >>> field_words("batch_size"), field_words("l2"), field_words("training.epochs")
         ('batch size', 'L2 coefficient', 'number of epochs')
+        >>> field_words("augmentation.random_crop.padding"), field_words("parameter_groups.2.weight_decay")
+        ('random-crop padding', 'group 2 weight decay')
     """
-    leaf = name.rpartition(".")[2]
-    return _FIELD_WORDS.get(leaf, leaf.replace("_", " "))
+    *owners, leaf = name.split(".")
+    words = _FIELD_WORDS.get(leaf, leaf.replace("_", " "))
+    if len(owners) < 2:  # the entry of a list is named; the component of a field is not
+        return words
+    return f"group {owners[1]} {words}" if owners[1].isdigit() else f"{owners[1].replace('_', '-')} {words}"
 
 
 def value_words(value: Any) -> str:
@@ -47,15 +52,18 @@ def value_words(value: Any) -> str:
     Example:
         >>> value_words((100,)), value_words([50, 20]), value_words(1e-3), value_words(None)
         ('100', '50-20', '0.001', 'none')
+        >>> value_words((-15.0, 15.0)), value_words(("fc.*", "conv1.*")), value_words(())
+        ('-15 to 15', 'fc.*+conv1.*', 'none')
     """
-    if value is None:
+    if value is None or value in ((), []):
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list | tuple):
-        return "-".join(value_words(each) for each in value)
+        words = [value_words(each) for each in value]
+        return ("+" if isinstance(value[0], str) else " to " if words[0][0] == "-" else "-").join(words)
     return str(value)
 
 

@@ -151,3 +151,15 @@ def test_a_mistake_is_one_line(over, parts):
     line = str(caught.value)
     assert "\n" not in line
     assert not [part for part in parts if part not in line], line
+
+
+def test_settings_of_a_list_have_ranges():
+    recipe = recipe_from(
+        {"model": "mlp", "augmentation": "rotate+cutout:size=2", "parameter_groups": "*.bias:l2=0.1"}
+    )
+    over = {"degrees": "1:45:linear", "size": "1:4:linear", "parameter_groups.1.l2": "1e-4:1:log"}
+    assert space_of(recipe, over) == (
+        Range("degrees", 1.0, 45.0, "linear", integer=False),
+        Range("size", 1, 4, "linear", integer=True),
+        Range("parameter_groups.1.l2", 1e-4, 1.0, "log", integer=False),
+    )

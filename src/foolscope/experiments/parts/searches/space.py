@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from foolscope.core.errors import RecipeError
+from foolscope.core.settings import Settings
 from foolscope.core.values import parse_value, parse_values
 from foolscope.experiments.recipe import (
     COMPONENTS,
@@ -236,8 +237,11 @@ def _choices(recipe: Recipe, field: str, wanted: Over) -> Choices:
 
 def _number_type(recipe: Recipe, field: str) -> type[int] | type[float] | None:
     """Return which numbers a field takes, if it takes numbers."""
-    part, _, leaf = _path(recipe, field).rpartition(".")
-    settings = getattr(recipe, part) if part else recipe
+    *parents, leaf = _path(recipe, field).split(".")
+    settings: Settings = getattr(recipe, parents[0]) if parents else recipe
+    if parents and parents[0] in LISTS:
+        entries = getattr(recipe, parents[0])
+        settings = entries[LISTS[parents[0]].keys(entries).index(parents[1])]
     annotation = type(settings).model_fields[leaf].annotation
     is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     kinds = typing.get_args(annotation) if is_union else (annotation,)

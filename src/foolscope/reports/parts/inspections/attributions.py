@@ -35,7 +35,7 @@ def attributions_sentence(record: Attributions) -> str:
         verdict = (
             "follow the edges of their own image more than those of another"
             if difference.low > 0
-            else "follow them less"
+            else "follow the edges of their own image less than those of another"
             if difference.high < 0
             else "show no difference"
         )
