@@ -50,7 +50,7 @@ def disk_kernel(disk: Disk) -> np.ndarray[Any, np.dtype[np.float64]]:
     for axis in (0, 1):
         soft = ndimage.correlate1d(soft, rim / rim.sum(), axis=axis, mode="mirror")
     used = int(np.abs(places[soft.any(axis=0)]).max())
-    return soft[half - used : half + used + 1, half - used : half + used + 1]
+    return np.asarray(soft[half - used : half + used + 1, half - used : half + used + 1])
 
 
 def blur_gaussian(images: Images, sigma: float, generators: Generators) -> Images:

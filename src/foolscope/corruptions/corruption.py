@@ -59,7 +59,7 @@ class Corruption:
 
     name: str
     kind: Kind
-    function: Callable[[Images, Any, Generators], np.ndarray[Any, Any]]
+    function: Callable[[Images, Any, Generators], Images]
     small: tuple[Any, Any, Any, Any, Any]
     large: tuple[Any, Any, Any, Any, Any]
     summary: str
@@ -127,12 +127,12 @@ def corrupted(
     return torch.from_numpy(eight_bit(changed)).to(images)
 
 
-def eight_bit(images: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def eight_bit(images: Images) -> Images:
     """Clip to [0, 1] and cut off what 256 levels do not hold, as ``np.uint8(255 * images)`` does.
 
     Example:
-        >>> eight_bit(np.array([-1.0, 0.5, 2.0])) * 255
+        >>> eight_bit(np.array([-1.0, 0.5, 2.0], dtype=np.float32).reshape(3, 1, 1, 1)).ravel() * 255
         array([  0., 127., 255.], dtype=float32)
     """
     levels = np.floor(np.clip(images, 0.0, 1.0) * 255.0 + _SLACK).astype(np.float32)
-    return levels / np.float32(255.0)
+    return np.asarray(levels / np.float32(255.0))

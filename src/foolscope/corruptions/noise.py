@@ -32,7 +32,7 @@ def add_impulse_noise(images: Images, share: float, generators: Generators) -> I
 
 def add_speckle_noise(images: Images, deviation: float, generators: Generators) -> Images:
     """Add normal noise in proportion to the value: ``x + σ x n``."""
-    return images + np.float32(deviation) * images * _normal(images, generators)
+    return np.asarray(images + np.float32(deviation) * images * _normal(images, generators))
 
 
 def _normal(images: Images, generators: Generators) -> Images:

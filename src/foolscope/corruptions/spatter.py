@@ -51,9 +51,9 @@ def spatter(images: Images, drops: Spatter, generators: Generators) -> Images:
     if drops.is_mud:
         cover = gaussian_filtered((liquid > drops.threshold).astype(np.float32), drops.strength)
         cover = np.where(cover < _THINNEST_MUD, np.float32(0.0), cover)[:, None]
-        return images * (1 - cover) + cover * _color(_MUD, images)
+        return np.asarray(images * (1 - cover) + cover * _color(_MUD, images))
     shine = drops.strength * _shine((255 * np.clip(liquid, 0, 1)).astype(np.uint8))
-    return images + shine[:, None] * _color(_WATER, images)
+    return np.asarray(images + shine[:, None] * _color(_WATER, images))
 
 
 def _color(color: tuple[float, float, float], images: Images) -> Float32[np.ndarray, "1 channel 1 1"]:
@@ -72,7 +72,7 @@ def _shine(liquid: UInt8[np.ndarray, "batch height width"]) -> _Planes:
         relief = ndimage.correlate(equalized(near).astype(np.float64), _RELIEF, mode="mirror").clip(0, 255)
         plane[:] = water * np.rint(ndimage.uniform_filter(relief, 3, mode="mirror"))
     brightest = shine.max(axis=(1, 2), keepdims=True)
-    return np.divide(shine, brightest, out=np.zeros_like(shine), where=brightest > 0)
+    return np.asarray(np.divide(shine, brightest, out=np.zeros_like(shine), where=brightest > 0))
 
 
 def equalized(levels: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
@@ -87,4 +87,4 @@ def equalized(levels: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "h
     if least == levels.size:
         return levels
     table = np.rint((np.cumsum(counts) - least) * (255.0 / (levels.size - least)))
-    return table.clip(0, 255).astype(np.uint8)[levels]
+    return np.asarray(table.clip(0, 255).astype(np.uint8)[levels])

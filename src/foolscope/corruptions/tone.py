@@ -28,13 +28,13 @@ def brighten(images: Images, shift: float, generators: Generators) -> Images:
     value = images.max(axis=1, keepdims=True)
     raised = np.minimum(value + np.float32(shift), np.float32(1.0))
     ratios = np.divide(images, value, out=np.ones_like(images), where=value > 0)  # black becomes gray
-    return raised * ratios
+    return np.asarray(raised * ratios)
 
 
 def lower_contrast(images: Images, factor: float, generators: Generators) -> Images:
     """Move each channel towards its mean over the image: ``m + c (x − m)``."""
     means = images.mean(axis=(2, 3), keepdims=True)
-    return (images - means) * np.float32(factor) + means
+    return np.asarray((images - means) * np.float32(factor) + means)
 
 
 def saturate(images: Images, saturation: Saturation, generators: Generators) -> Images:

@@ -62,7 +62,7 @@ def add_snow(images: Images, snow: Snow, generators: Generators) -> Images:
     falling = np.rint(falling * np.float32(255.0)) / np.float32(255.0)
     white = np.maximum(images, grays(images) * 1.5 + 0.5)
     whitened = snow.rest * images + (1.0 - snow.rest) * white
-    return (whitened + falling + falling[:, :, ::-1, ::-1]).astype(np.float32)
+    return np.asarray(whitened + falling + falling[:, :, ::-1, ::-1], dtype=np.float32)
 
 
 def add_fog(images: Images, fog: Fog, generators: Generators) -> Images:
@@ -74,7 +74,8 @@ def add_fog(images: Images, fog: Fog, generators: Generators) -> Images:
     side = max(2, 1 << (max(height, width) - 1).bit_length())
     clouds = plasma(side, fog.decay, generators)[:, None, :height, :width]
     brightest = images.max(axis=(1, 2, 3), keepdims=True)
-    return ((images + fog.density * clouds) * (brightest / (brightest + fog.density))).astype(np.float32)
+    thinned = brightest / (brightest + fog.density)
+    return np.asarray((images + fog.density * clouds) * thinned, dtype=np.float32)
 
 
 def plasma(side: int, decay: float, generators: Generators) -> Float64[np.ndarray, "batch side side"]:

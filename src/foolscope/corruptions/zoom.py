@@ -22,7 +22,7 @@ def blur_zoom(images: Images, factors: Sequence[float], generators: Generators) 
 def zoomed(images: Images, factor: float) -> Images:
     """Enlarge the center of images by linear interpolation; the size stays."""
     height, width = images.shape[2:]
-    return zoom_matrix(height, factor) @ images @ zoom_matrix(width, factor).T
+    return np.asarray(zoom_matrix(height, factor) @ images @ zoom_matrix(width, factor).T)
 
 
 def zoom_matrix(side: int, factor: float) -> Float32[np.ndarray, "side side"]:

@@ -54,7 +54,8 @@ def scale_of(metric: str) -> Scale:
         >>> scale_of("robust_accuracy:linf@8/255") is scale_of("success_rate:linf@8/255") is POINTS
         True
     """
-    is_fraction = metric.partition(":")[0].endswith(("accuracy", "success_rate", "probability"))
+    head = metric.partition(":")[0]
+    is_fraction = head.endswith(("accuracy", "success_rate", "probability")) or head == "corruption"
     return POINTS if is_fraction else PLAIN
 
 
