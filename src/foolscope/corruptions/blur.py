@@ -4,11 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from scipy import ndimage
 
 from foolscope.corruptions.corruption import Generators, Images
 
 __all__ = ["Disk", "blur_defocus", "blur_gaussian", "disk_kernel", "gaussian_filtered"]
+
+
+Planes = Float32[np.ndarray, "*batch height width"]
 
 
 class Disk(NamedTuple):
@@ -39,7 +43,8 @@ def disk_kernel(disk: Disk) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the pixels whose centers lie in the disk, smoothed by a 3×3 Gaussian, 5×5 beyond a radius of 8.
 
     The field is as large as in the published sets, 17×17 or as wide as the disk, and the smoothing is
-    mirrored at its border; rows and columns of zeros around it are cut off.
+    mirrored at its border: a disk of 8 or 10 pixels fills it, so its weights sum to 1.01. Rows and columns of
+    zeros around it are cut off.
     """
     half = 8 if disk.radius <= 8 else int(disk.radius)
     places = np.arange(-half, half + 1)
@@ -58,6 +63,6 @@ def blur_gaussian(images: Images, sigma: float, generators: Generators) -> Image
     return gaussian_filtered(images, sigma)
 
 
-def gaussian_filtered(images: Images, sigma: float) -> Images:
+def gaussian_filtered(planes: Planes, sigma: float) -> Planes:
     """Convolve planes with a Gaussian cut off at 4 σ; the border's pixels continue beyond it."""
-    return np.asarray(ndimage.gaussian_filter(images, sigma, axes=(-2, -1), mode="nearest", truncate=4.0))
+    return np.asarray(ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode="nearest", truncate=4.0))

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32
 
 from foolscope.corruptions.corruption import Generators, Images
 
@@ -53,7 +54,7 @@ def saturate(images: Images, saturation: Saturation, generators: Generators) -> 
     return np.asarray(value * (1.0 - new * depths))
 
 
-def grays(images: Images) -> Images:
+def grays(images: Images) -> Float32[np.ndarray, "batch 1 height width"]:
     """Return the luma of color images, and gray images as they are, with one channel."""
     if images.shape[1] == 1:
         return images

@@ -1,9 +1,10 @@
 """Weather before the lens: snow and fog."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
+from numpy.typing import NDArray
 
 from foolscope.corruptions.corruption import Generators, Images, eight_bit
 from foolscope.corruptions.motion import Motion, motion_blurred
@@ -93,7 +94,7 @@ def plasma(side: int, decay: float, generators: Generators) -> Float64[np.ndarra
     heights = np.zeros((len(generators), side, side))
     step, wobble = side, _FIRST_WOBBLE
 
-    def displaced(sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def displaced(sums: NDArray[np.float64]) -> NDArray[np.float64]:
         noise = [generator.uniform(-wobble, wobble, sums.shape[1:]) for generator in generators]
         return sums / 4 + wobble * np.stack(noise)
 

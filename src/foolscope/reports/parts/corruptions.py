@@ -7,6 +7,7 @@ import numpy as np
 from foolscope.corruptions import KINDS
 from foolscope.experiments.parts.corruptions.records import CorruptedRecord, OneCorruption
 from foolscope.experiments.parts.measures import MeasureRecord
+from foolscope.experiments.wording.fields import corruption_words
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
@@ -16,7 +17,6 @@ from foolscope.reports.phrases import join_words, one_or_many, with_interval, wi
 
 __all__ = ["REPORT"]
 
-_PER_ROW = 5
 _SETS = {"small": "CIFAR-10-C", "large": "ImageNet-C"}
 _NOT_BOUNDED = ("added_error", "mce", "relative_mce")
 
@@ -124,7 +124,7 @@ def _table(record: CorruptedRecord, plan: str) -> doc.Table:
         rows.append([doc.Cell(each, emphasis=True) for each in (kind, *cells, total)])
         rows += [
             [
-                _words(each.name),
+                corruption_words(each.name),
                 *(number(float(error.mean or 0.0), POINTS) for error in each.errors),
                 _cell(record.measure(f"error@{each.name}"), "error"),
             ]
@@ -140,7 +140,7 @@ def _table(record: CorruptedRecord, plan: str) -> doc.Table:
         rows,
         f"Errors of {record.recipe} by corruption and severity, in %; without corruption {clean}.",
         note=f"In bold: means over the corruptions of a kind. {_interval_note([record])}".rstrip(),
-        key=f"corruptions-{plan}-{record.recipe}",
+        key=f"corruption-errors-{plan}-{record.recipe}",
     )
 
 
@@ -155,6 +155,7 @@ def _figure(records: Sequence[CorruptedRecord], plan: str, classes: int) -> doc.
         for kind in kinds
     }
     several = any(len(record.seeds) > 1 for record in records)
+    recipes = join_words([record.recipe for record in records])
     return doc.Figure(
         draw.later(
             draw.line_panels,
@@ -168,8 +169,7 @@ def _figure(records: Sequence[CorruptedRecord], plan: str, classes: int) -> doc.
         ),
         "Accuracy by severity, mean over the corruptions of each kind"
         + (", with 95 % intervals over the seeds." if several else "."),
-        f"Curves of accuracy against severity for {join_words([record.recipe for record in records])}, "
-        "one panel per kind of corruption.",
+        f"Curves of accuracy against severity for {recipes}, one panel per kind of corruption.",
         key=f"corruptions-{plan}-figure",
     )
 
@@ -186,10 +186,15 @@ def _band(record: CorruptedRecord, corruptions: Sequence[OneCorruption]) -> draw
 
 
 def _gallery(record: CorruptedRecord, arrays: Arrays, plan: str) -> doc.Gallery | None:
-    panels = [
-        doc.Panel(viewable(arrays[each.key]), each.title) for each in record.pictures if each.key in arrays
-    ]
-    rows = [panels[start : start + _PER_ROW] for start in range(0, len(panels), _PER_ROW)]
+    """Show the original beside the first kind, and every other kind in a row of its own."""
+    pictures = [each for each in record.pictures if each.key in arrays]
+    rows: list[list[doc.Panel]] = []
+    latest = ""
+    for each, corruption in zip(pictures, [None, *record.corruptions], strict=False):
+        if not rows or (corruption is not None and latest not in ("", corruption.kind)):
+            rows.append([])
+        latest = "" if corruption is None else corruption.kind
+        rows[-1].append(doc.Panel(viewable(arrays[each.key]), each.title))
     caption = f"One of the images under every corruption, at severity {record.pictured}."
     return doc.Gallery(rows, caption, key=f"corruptions-{plan}-images") if rows else None
 
@@ -206,8 +211,8 @@ def _sentence(record: CorruptedRecord) -> str:
     means = {name: each.mean for name, each in errors.items() if each is not None and each.mean is not None}
     worst, mildest = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
     ends = (
-        f": least under {_words(mildest)}, {with_unit(means[mildest])}, most under {_words(worst)}, "
-        f"{with_unit(means[worst])}"
+        f": least under {corruption_words(mildest)}, {with_unit(means[mildest])}, "
+        f"most under {corruption_words(worst)}, {with_unit(means[worst])}"
         if len(means) > 1
         else ""
     )
@@ -216,10 +221,6 @@ def _sentence(record: CorruptedRecord) -> str:
         f"The error of {record.recipe}, {with_unit(clean.mean)} on clean images, averages "
         f"{with_unit(mean.mean)} under {under}{ends}."
     )
-
-
-def _words(name: str) -> str:
-    return name.replace("-", " ").replace("jpeg", "JPEG")
 
 
 REPORT = PartReport[CorruptedRecord](

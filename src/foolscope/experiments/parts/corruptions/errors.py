@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from foolscope.corruptions import Corruption
 from foolscope.experiments.parts.corruptions.measuring import Accuracies
+from foolscope.experiments.wording.fields import corruption_words
 
 __all__ = ["Errors", "Words", "corruption_error", "errors_of", "measures_of", "relative_error", "weak_ratios"]
 
@@ -18,6 +19,7 @@ Errors = Float[np.ndarray, "corruption severity"]
 Words = dict[str, tuple[str, list[float | None]]]
 """Name of a measure in claims to its words and its values, one per seed."""
 
+_ROUNDING = 1e-9  # of sums of errors: less is the rounding of float64
 _WEAK = 0.01  # a baseline that loses less than a point makes a ratio of losses unstable
 
 
@@ -48,7 +50,7 @@ def measures_of(
     }
     for name, places in groups.items():
         values: list[float | None] = [float(errors[seed][places].mean()) for seed in seeds]
-        measures[f"error@{name}"] = (f"error under {name.replace('-', ' ')}, mean over severities", values)
+        measures[f"error@{name}"] = (f"error under {corruption_words(name)}, mean over severities", values)
     return measures if baseline is None else measures | _normalized(errors, clean, corruptions, baseline)
 
 
@@ -120,4 +122,4 @@ def weak_ratios(baseline: Accuracies, corruptions: Sequence[Corruption], seeds: 
 
 def _mean_ratio(above: Errors, below: Errors) -> float | None:
     sums = below.sum(axis=1)
-    return float((above.sum(axis=1) / sums).mean()) if (sums > 0).all() else None
+    return float((above.sum(axis=1) / sums).mean()) if (sums > _ROUNDING).all() else None

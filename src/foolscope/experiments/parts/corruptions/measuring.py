@@ -17,6 +17,7 @@ from foolscope.experiments.parts.corruptions.plan import CorruptionPlan
 from foolscope.experiments.parts.part import Tell
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.wording.fields import corruption_words
 from foolscope.learning.evaluation import to_pixels
 from foolscope.threats.prediction import automatic_batch_size, predict
 
@@ -99,7 +100,7 @@ def measured_accuracies(
         compute = partial(_accuracies, show=show, severities=severities, sample=sample, session=session)
         for position, (recipe, own) in enumerate(trials.items()):
             done = (place + position / len(trials)) / len(names)
-            tell(done, f"{recipe}, {name.replace('-', ' ') or 'clean images'}")
+            tell(done, f"{recipe}, {corruption_words(name) or 'clean images'}")
             found[recipe][name] = session.store.remembered_by_seed(
                 "corruptions", determinants, compute, own, lambda fraction, detail: None
             )

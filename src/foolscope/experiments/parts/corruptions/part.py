@@ -26,12 +26,15 @@ from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.parts.pictures import PictureRecord
 from foolscope.experiments.study import Study
+from foolscope.experiments.wording.fields import corruption_words
+from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.learning.evaluation import to_pixels
 
 __all__ = ["PART"]
 
 _PICTURED = 3  # severity
 _FEW_IMAGES = 300
+_POOR = 0.5  # error without corruption
 _PUBLISHED_SIDES = {"small": 32, "large": 224}
 _NOTHING: Accuracies = {"": {}}  # of a baseline that diverged with every seed
 
@@ -97,7 +100,7 @@ def _record(
     corruptions, skipped = plan.usable(channels)
     seeds = list(accuracies[""])
     measures = measures_of(accuracies, corruptions, baseline)
-    doubts = _doubts_about_images(sample)
+    doubts = [*_doubts_about_images(sample), *_doubts_about_models(accuracies)]
     if baseline is not None and recipe != plan.baseline:
         doubts += _doubts_about_ratios(str(plan.baseline), baseline, corruptions, seeds)
     return CorruptedRecord(
@@ -146,7 +149,7 @@ def _contact_sheet(
     for name in ["", *(each.name for each in corruptions)]:
         key = f"{prefix}-{name or 'original'}"
         arrays[key] = to_pixels(first.shown(name, severity)[0], torch.float32)
-        pictures.append(PictureRecord(key=key, title=name.replace("-", " ") or "original", lines=[]))
+        pictures.append(PictureRecord(key=key, title=corruption_words(name) or "original", lines=[]))
     return {"pictures": pictures, "pictured": severity}, arrays
 
 
@@ -169,6 +172,16 @@ def _doubts_about_images(sample: Sample) -> list[str]:
     return doubts
 
 
+def _doubts_about_models(accuracies: Accuracies) -> list[str]:
+    clean = float(np.mean([1.0 - own[0] for own in accuracies[""].values()]))
+    if clean < _POOR:
+        return []
+    return [
+        f"Without corruption {number(clean, POINTS)} % of the images are classified wrongly already; "
+        "there is little that corruptions can add."
+    ]
+
+
 def _doubts_about_ratios(
     name: str, baseline: Accuracies, corruptions: Sequence[Corruption], seeds: Sequence[int]
 ) -> list[str]:
@@ -176,8 +189,9 @@ def _doubts_about_ratios(
     if not weak:
         return []
     return [
-        f"{', '.join(weak)} add less than one point to the error of the baseline {name}, so relative_mce, "
-        "which divides by it, says little or is undefined."
+        f"Less than one point is added to the error of the baseline {name} by "
+        f"{', '.join(map(corruption_words, weak))}; relative_mce, which divides by it, says little or is "
+        "undefined."
     ]
 
 
