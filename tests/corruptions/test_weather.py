@@ -11,7 +11,7 @@ from scipy import ndimage
 from foolscope.core.randomness import numpy_generator
 from foolscope.corruptions import corrupt
 from foolscope.corruptions.edges import canny_edges
-from foolscope.corruptions.spatter import Spatter, equalized, spatter
+from foolscope.corruptions.spatter import Spatter, equalized, rim_distances, spatter
 from foolscope.corruptions.weather import Snow, add_snow, plasma
 
 ONE_LEVEL = 1 / 255 + 1e-6
@@ -183,3 +183,21 @@ def test_equalizing_spreads_ranks_evenly():
     np.testing.assert_array_equal(equalized(levels), np.rint(ranks * 255 / 49))
     flat = np.full((3, 3), 7, dtype=np.uint8)
     np.testing.assert_array_equal(equalized(flat), flat)
+
+
+def test_rim_distances_are_shortest_ways_by_kings_and_knights():
+    edges = np.zeros((3, 26, 30), dtype=bool)
+    edges[0, [3, 20, 11], [4, 25, 12]] = True
+    edges[1, 0, 0] = True  # nothing in the third
+    found = rim_distances(edges)
+    for plane, own in zip(edges, found, strict=True):
+        rows, columns = np.nonzero(plane)
+        for row, column in np.ndindex(plane.shape):
+            ways = [20.0]
+            for far, near in (
+                sorted((abs(row - y), abs(column - x)))[::-1] for y, x in zip(rows, columns, strict=True)
+            ):
+                knights = far - near if far < 2 * near else near
+                rest = (2 * near - far) * 1.4 if far < 2 * near else far - 2 * near
+                ways.append(knights * 2.1969 + rest)
+            assert own[row, column] == pytest.approx(min(ways))

@@ -1,21 +1,30 @@
 """Drops on the lens: water, which glitters at its rim, or mud, which covers."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 from scipy import ndimage
 
 from foolscope.corruptions.blur import gaussian_filtered
 from foolscope.corruptions.corruption import Generators, Images
 from foolscope.corruptions.edges import canny_edges
 
-__all__ = ["Spatter", "equalized", "spatter"]
+__all__ = ["Spatter", "equalized", "rim_distances", "spatter"]
 
 _WATER = (175 / 255, 238 / 255, 238 / 255)
 _MUD = (63 / 255, 42 / 255, 20 / 255)
 _LUMA = (0.2989, 0.5870, 0.1140)
 _FARTHEST = 20.0  # pixels
+_LENGTHS = {1: 1.0, 2: 1.4, 5: 2.1969}  # of a move by its squared Euclidean length
+_MOVES = {
+    (down, right): _LENGTHS[down**2 + right**2]
+    for down in range(-2, 3)
+    for right in range(-2, 3)
+    if down**2 + right**2 in _LENGTHS
+}
+_SLACK = 1e-4  # pixels: a mean of 2 may be 1.9999999 after rounding
 _RELIEF = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
 _THINNEST_MUD = 0.8
 
@@ -64,15 +73,32 @@ def _color(color: tuple[float, float, float], images: Images) -> Float32[np.ndar
 
 def _shine(liquid: UInt8[np.ndarray, "batch height width"]) -> _Planes:
     """Return how water glitters, in [0, 1]: a relief of the distance from the rims, times the water."""
-    edges = canny_edges(liquid, 50, 150)
     shine = np.zeros(liquid.shape, dtype=np.float32)
-    for plane, water, edge in zip(shine, liquid, edges, strict=True):
-        distance = ndimage.distance_transform_edt(~edge) if edge.any() else np.full(edge.shape, _FARTHEST)
-        near = ndimage.uniform_filter(np.minimum(distance, _FARTHEST), 3, mode="mirror").astype(np.uint8)
+    distances = rim_distances(canny_edges(liquid, 50, 150))
+    for plane, water, distance in zip(shine, liquid, distances, strict=True):
+        near = (ndimage.uniform_filter(distance, 3, mode="mirror") + _SLACK).astype(np.uint8)
         relief = ndimage.correlate(equalized(near).astype(np.float64), _RELIEF, mode="mirror").clip(0, 255)
         plane[:] = water * np.rint(ndimage.uniform_filter(relief, 3, mode="mirror"))
     brightest = shine.max(axis=(1, 2), keepdims=True)
     return np.asarray(np.divide(shine, brightest, out=np.zeros_like(shine), where=brightest > 0))
+
+
+def rim_distances(edges: Bool[np.ndarray, "batch height width"]) -> Float64[np.ndarray, "batch height width"]:
+    """Return the length of the shortest way to an edge by the moves of a king and a knight, at most 20.
+
+    OpenCV approximates the Euclidean distance so, with lengths of 1, 1.4 and 2.1969 for the moves.
+    """
+    height, width = edges.shape[1:]
+    distances = np.pad(np.where(edges, 0.0, _FARTHEST), ((0, 0), (2, 2), (2, 2)), constant_values=_FARTHEST)
+    inner = distances[:, 2:-2, 2:-2]
+    for _ in range(math.ceil(_FARTHEST)):  # no way of at most 20 has more moves
+        before = inner.copy()
+        for (down, right), length in _MOVES.items():
+            moved = distances[:, 2 + down : 2 + down + height, 2 + right : 2 + right + width]
+            np.minimum(inner, moved + length, out=inner)
+        if (inner == before).all():
+            break
+    return inner
 
 
 def equalized(levels: UInt8[np.ndarray, "height width"]) -> UInt8[np.ndarray, "height width"]:
