@@ -294,8 +294,10 @@ def corrupt(
         >>> gray = torch.full((2, 3, 32, 32), 0.5)
         >>> float(corrupt(gray, "brightness", 2, seed=0)[0, 0, 0, 0] * 255)
         153.0
-        >>> corrupt(gray, "shot-noise", 5, seed=0)[0, 0, 0, :3]
-        tensor([0.5176, 0.5176, 0.3000])
+        >>> noisy = corrupt(gray, "shot-noise", 5, seed=0)
+        >>> alone = corrupt(gray[1:], "shot-noise", 5, seed=0, indices=torch.tensor([1]))
+        >>> bool((alone[0] == noisy[1]).all())
+        True
     """
     require_known(name, CORRUPTIONS, "corruption")
     return corrupted(CORRUPTIONS[name], images, severity, seed=seed, indices=indices)

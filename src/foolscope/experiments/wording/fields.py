@@ -68,4 +68,4 @@ def corruption_words(name: str) -> str:
         >>> corruption_words("jpeg-compression")
         'JPEG compression'
     """
-    return name.replace("-", " ").replace("jpeg", "JPEG")
+    return name.replace("-", " ").replace("jpeg", "JPEG").replace("gaussian", "Gaussian")

@@ -11,7 +11,7 @@ from foolscope.experiments.wording.fields import corruption_words
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
-from foolscope.reports.parts.part import PartReport, Shown, doubt_notices, doubt_sentences
+from foolscope.reports.parts.part import PartReport, Shown, doubt_notices
 from foolscope.reports.parts.pictures import Arrays, viewable
 from foolscope.reports.phrases import join_words, one_or_many, with_interval, with_unit
 
@@ -45,9 +45,18 @@ def _plan_blocks(records: Sequence[CorruptedRecord], plan: str, shown: Shown) ->
     blocks += [] if sheet is None else [sheet]
     notes = list(dict.fromkeys(note for record in records for note in record.skipped))
     blocks += [doc.Bullets([f"Skipped: {note}." for note in notes])] if notes else []
-    for record in records:
-        blocks += doubt_notices(record.doubts, record.recipe)
+    for doubt, recipes in _doubts(records).items():
+        blocks += doubt_notices([doubt], recipes)
     return blocks
+
+
+def _doubts(records: Sequence[CorruptedRecord]) -> dict[str, str]:
+    """Return every doubt once, with the recipes that it is about."""
+    named: dict[str, list[str]] = {}
+    for record in records:
+        for doubt in record.doubts:
+            named.setdefault(doubt, []).append(record.recipe)
+    return {doubt: join_words(list(dict.fromkeys(recipes))) for doubt, recipes in named.items()}
 
 
 def _introduction(records: Sequence[CorruptedRecord], plan: str) -> doc.Paragraph:
@@ -57,12 +66,6 @@ def _introduction(records: Sequence[CorruptedRecord], plan: str) -> doc.Paragrap
     seeds = max(len(record.seeds) for record in records)
     images = one_or_many(first.images, "test image")
     models = f"The models of {seeds} seeds of" if seeds > 1 else "One model of"
-    unit = (
-        f" mce divides the error under each corruption by that of {first.baseline} and averages the ratios; "
-        "relative_mce does the same with what the corruption adds to the error without it."
-        if first.baseline is not None
-        else ""
-    )
     return doc.Paragraph(
         (
             f"{models} {join_words([record.recipe for record in records])} "
@@ -70,9 +73,19 @@ def _introduction(records: Sequence[CorruptedRecord], plan: str) -> doc.Paragrap
             f"{images}, drawn by class, under {corruptions} at {severities}, with the parameters of "
             f"{_SETS[first.size]}. An error is the share of images classified wrongly. ",
             doc.Reference(f"corruptions-{plan}"),
-            f" has the means.{unit}",
+            " has the means.",
+            *_unit(first.baseline),
         )
     )
+
+
+def _unit(baseline: str | None) -> tuple[doc.Inline, ...]:
+    """Explain the errors in units of a baseline's, if there is one."""
+    if baseline is None:
+        return ()
+    said = f" divides the error under each corruption by that of {baseline} and averages the ratios; "
+    added = " does the same with what the corruption adds to the error without it."
+    return (" ", doc.Mono("mce"), said, doc.Mono("relative_mce"), added)
 
 
 def _summary(records: Sequence[CorruptedRecord], plan: str) -> doc.Table:
@@ -226,6 +239,6 @@ def _sentence(record: CorruptedRecord) -> str:
 REPORT = PartReport[CorruptedRecord](
     sections=_sections,
     sentences=_sentences,
-    doubts=doubt_sentences,
+    doubts=lambda records: [f"{recipes}: {doubt}" for doubt, recipes in _doubts(records).items()],
     tables=("corruptions-*",),
 )

@@ -269,7 +269,7 @@ def test_the_report_shows_tables_a_figure_and_one_image_under_every_corruption(s
     for part in (
         "noise: accuracy, %",
         "digital: accuracy, %",
-        "gaussian noise",
+        "Gaussian noise",
         'metric = "corruption:common.',
     ):
         assert part in html.unescape(page)

@@ -34,7 +34,7 @@ __all__ = ["PART"]
 
 _PICTURED = 3  # severity
 _FEW_IMAGES = 300
-_POOR = 0.5  # error without corruption
+_POOR = 2 / 3  # error without corruption, as a share of that by guessing
 _PUBLISHED_SIDES = {"small": 32, "large": 224}
 _NOTHING: Accuracies = {"": {}}  # of a baseline that diverged with every seed
 
@@ -100,7 +100,7 @@ def _record(
     corruptions, skipped = plan.usable(channels)
     seeds = list(accuracies[""])
     measures = measures_of(accuracies, corruptions, baseline)
-    doubts = [*_doubts_about_images(sample), *_doubts_about_models(accuracies)]
+    doubts = [*_doubts_about_images(sample), *_doubts_about_models(accuracies, sample)]
     if baseline is not None and recipe != plan.baseline:
         doubts += _doubts_about_ratios(str(plan.baseline), baseline, corruptions, seeds)
     return CorruptedRecord(
@@ -172,13 +172,14 @@ def _doubts_about_images(sample: Sample) -> list[str]:
     return doubts
 
 
-def _doubts_about_models(accuracies: Accuracies) -> list[str]:
+def _doubts_about_models(accuracies: Accuracies, sample: Sample) -> list[str]:
     clean = float(np.mean([1.0 - own[0] for own in accuracies[""].values()]))
-    if clean < _POOR:
+    guessing = 1.0 - 1.0 / len(set(sample.labels.tolist()))
+    if clean <= _POOR * guessing:
         return []
     return [
         f"Without corruption {number(clean, POINTS)} % of the images are classified wrongly already; "
-        "there is little that corruptions can add."
+        f"guessing would get {number(guessing, POINTS)} % wrong, so there is little that corruptions can add."
     ]
 
 
