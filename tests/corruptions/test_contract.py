@@ -71,7 +71,10 @@ def test_only_random_ones_depend_on_the_seed_and_the_index(name):
     ]
     same = [torch.equal(results[0], other) for other in results[1:]]
     fixed = {"defocus-blur", "zoom-blur", "gaussian-blur", "brightness", "contrast", "pixelate"}
-    assert same == [name in fixed | {"jpeg-compression", "saturate"}] * 2
+    fixed |= {"jpeg-compression", "saturate"}
+    assert same == [name in fixed] * 2
+    copies = corrupt(image.expand(20, -1, -1, -1), name, 4, seed=0)
+    assert len({each.numpy().tobytes() for each in copies}) == (1 if name in fixed else 20)
 
 
 @every_corruption

@@ -114,6 +114,26 @@ def test_water_adds_its_color_and_the_brightest_spot_gets_all_of_it():
     assert 0.02 < (added[:, 0] > 0).mean() < 0.4
 
 
+def windows(plane):
+    """Every pixel's 3×3 neighborhood; beyond the border the plane is mirrored at its outermost pixels."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(plane.astype(float), 1, mode="reflect"), (3, 3))
+
+
+def test_water_glitters_by_a_relief_of_the_distance_from_its_rim():
+    settings = Spatter(0.65, 0.3, 1.0, 0.69, 0.5, False)
+    added = drops(np.zeros((3, 3, 20, 24), dtype=np.float32), settings)[:, 1] / (0.5 * 238 / 255)
+    for each, own in enumerate(added):
+        noise = numpy_generator(0, "drops", each).normal(0.65, 0.3, (20, 24)).astype(np.float32)
+        liquid = ndimage.gaussian_filter(noise, 1.0, mode="nearest")
+        levels = (255 * np.where(liquid < 0.69, 0, liquid)).astype(np.uint8)
+        distance = rim_distances(canny_edges(levels[None], 50, 150))[0]
+        near = np.floor(windows(distance).mean(axis=(2, 3)) + 1e-4).astype(np.uint8)
+        light_from_above_left = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
+        relief = (windows(equalized(near)) * light_from_above_left).sum(axis=(2, 3)).clip(0, 255)
+        shine = levels * np.rint(windows(relief).mean(axis=(2, 3)))
+        np.testing.assert_allclose(own, shine / shine.max(), atol=1e-5)
+
+
 def test_without_drops_nothing_is_added():
     images = photographs(2, 12, 12).numpy()
     for is_mud in (False, True):
