@@ -1,5 +1,7 @@
 """What every operation in the table promises."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from eight_bit import draws_for
@@ -147,3 +149,11 @@ def test_a_setting_is_one_number_or_a_range():
     counts = torch.bincount(draws_for(4000).whole((2, 4))).tolist()
     assert counts[:2] == [0, 0]
     assert all(abs(count - 4000 / 3) < 150 for count in counts[2:])
+
+
+@every_operation
+def test_the_documentation_lists_the_operation_with_its_settings(name):
+    lines = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text(encoding="utf-8").splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| `{name}`")]
+    fields = set(AUGMENTATIONS[name].settings.model_fields) - {"name", "interpolation", "fill"}
+    assert all(f"`{field}`" in row for field in fields)

@@ -99,3 +99,14 @@ def test_factors_and_their_inverses_are_equally_likely():
     images[..., 10:31, 10:31] = 1
     sides = augmented("scale", images, factor=(0.5, 2)).sum(dim=(1, 2, 3)).sqrt()
     assert abs((sides < 21).float().mean() - 0.5) < 0.1
+
+
+@pytest.mark.parametrize("fill", [0.0, 0.4])
+def test_a_center_between_two_pixels_belongs_to_the_second(fill):
+    """Rounding to the even one would show every second pixel twice."""
+    images = to_tensor(pictures())
+    right = augmented("translate-x", images, shift=0.5 / WIDTH, fill=fill)
+    assert torch.equal(right, images)
+    left = augmented("translate-x", images, shift=-0.5 / WIDTH, fill=fill)
+    assert torch.equal(left[..., :-1], images[..., 1:])
+    assert (left[..., -1] == torch.tensor(fill)).all()

@@ -132,3 +132,45 @@ def test_an_inspection_that_is_interrupted_leaves_no_file(foolscope, run_of, mon
     assert result.code == 130
     assert result.err.splitlines()[-1] == "foolscope: interrupted; the same command starts from the beginning"
     assert not [*tmp_path.glob("*.svg"), *tmp_path.glob("*.html")]
+
+
+def test_attributions_by_method_with_settings(foolscope, run_of, tmp_path):
+    identity = run_of("--model", "small-cnn", "--units", "[6,5]")
+    arguments = ["inspect", identity[:8], "--limit", "12"]
+    page = str(tmp_path / "page.html")
+    shown = json.loads(foolscope(*arguments, "--patch", "4", "--method", "occlusion", "--json").out)
+    assert shown["calibration"] is None
+    (method,) = shown["attributions"]["methods"]
+    assert method["method"] == "occlusion"
+    default = json.loads(foolscope(*arguments, "--method", "occlusion", "--json", "--report", page).out)
+    assert default["attributions"]["methods"][0]["own"] != method["own"]
+    assert "over the pixel is hidden" in (tmp_path / "page.html").read_text()
+    printed = foolscope(*arguments, "--attribution-sanity", "--method", "grad-cam", "--layer", "body.0").out
+    assert "When all weights are randomized" in printed
+    assert "Correlation of |map|" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--method", "gradcam"), "Did you mean 'grad-cam'"),
+        (
+            ("--method", "gradient", "--patch", "2"),
+            "--patch is for occlusion; add --method occlusion, or omit",
+        ),
+        (("--patch", "x"), "occlusion: patch: input should be a valid integer"),
+    ],
+)
+def test_attributions_that_make_no_sense_are_refused_in_one_line(refused, run_of, arguments, words):
+    line = refused("inspect", run_of("--model", "mlp", "--hidden", "4"), "--limit", "5", *arguments)
+    assert words in line
+
+
+def test_a_method_that_does_not_apply_is_refused(foolscope, run_of):
+    done = foolscope(
+        "inspect", run_of("--model", "mlp", "--hidden", "4"), "--limit", "5", "--method", "grad-cam"
+    )
+    assert done.code == 2
+    assert done.err.splitlines()[-1].startswith(
+        "foolscope: Grad-CAM needs a convolution, and the model shows none"
+    )

@@ -149,4 +149,4 @@ def test_a_flag_of_several_components_says_what_each_of_them_takes(command):
     assert "--activation relu|tanh|sigmoid|gelu|linear " in text
     assert "relu|tanh|sigmoid|gelu [default: relu] (mlp); " in text
     assert "tanh|relu|linear [default: tanh] (rnn)" in text
-    assert "[default: 0.1 (sgd), 0.001 (adam, adamw)]" in text
+    assert "[default: 0.1 (sgd), 0.001 (adam, adamw), 0.0001 (lion), 0.02 (muon)]" in text

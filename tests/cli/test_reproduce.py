@@ -43,10 +43,10 @@ published = ".4, .412, .411"
 source = "Z1, conclusion 1"
 
 [[claims]]
-sentence = "The training loss falls"
+sentence = "The running loss falls"
 kind = "curve"
 recipe = "mlp"
-metric = "training_loss"
+metric = "running_loss"
 is = "falls"
 source = "Z2"
 """
@@ -99,7 +99,7 @@ def test_published_figures_stand_beside_ours(foolscope, options, folder):
         )
     (change,) = curve["figures"]
     assert change["value"] < 0
-    assert re.search(rf"^The training loss falls +−{-change['value']:.2f}", printed.out, re.MULTILINE)
+    assert re.search(rf"^The running loss falls +−{-change['value']:.2f}", printed.out, re.MULTILINE)
     assert "Z3, Title of Z3: no figures" in printed.out
     assert "Z1, Z2 and Z3: A [tiny] experiment" in printed.out
     assert document["report"] == str(folder / "store" / "studies" / "tiny" / "report.html")

@@ -17,7 +17,7 @@ def test_search_prints_the_best_settings_and_the_winner_beside_the_baseline(fool
     assert "searching" in printed.err
     assert "epoch" not in again.err, "the second run trained something"
     tried = [trial for each in record["rounds"] for trial in each["trials"]]
-    diverged = sum(trial["accuracy"] is None for trial in tried)
+    diverged = sum(trial["score"] is None for trial in tried)
     assert 0 < diverged < 8
     assert record["summary"] in printed.out
     winner, baseline = record["winner"], record["baseline"]
@@ -28,7 +28,7 @@ def test_search_prints_the_best_settings_and_the_winner_beside_the_baseline(fool
     accuracies = [float(each) for each in re.findall(r" ([\d.]+) +[\d.]+ +[12]$", printed.out, re.MULTILINE)]
     assert len(accuracies) == 8 - diverged
     assert accuracies == sorted(accuracies, reverse=True)
-    assert accuracies[0] == round(100 * record["best"]["accuracy"], 1)
+    assert accuracies[0] == round(100 * record["best"]["score"], 1)
     assert record["summary"].split(":")[0] in page.read_text(encoding="utf-8")
     assert not re.search(r" \n", printed.out)
     assert "\x1b" not in printed.out + printed.err

@@ -104,7 +104,7 @@ def test_the_reference_engine_says_how_far_it_is_from_torch(foolscope, tmp_path)
     assert said["agrees"]
     assert said["sentence"] in result.out
     assert [each["quantity"] for each in said["differences"]] == [
-        "training loss",
+        "running loss",
         "validation loss",
         "weights",
     ]

@@ -74,7 +74,10 @@ def test_only_random_ones_depend_on_the_seed_and_the_index(name):
     fixed |= {"jpeg-compression", "saturate"}
     assert same == [name in fixed] * 2
     copies = corrupt(image.expand(20, -1, -1, -1), name, 4, seed=0)
-    assert len({each.numpy().tobytes() for each in copies}) == (1 if name in fixed else 20)
+    different = len({each.numpy().tobytes() for each in copies})
+    assert different == (1 if name in fixed else 20) or (
+        name == "motion-blur" and different > 5
+    )  # 1 of 9 lines
 
 
 @every_corruption

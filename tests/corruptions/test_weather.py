@@ -125,7 +125,7 @@ def test_water_glitters_by_a_relief_of_the_distance_from_its_rim():
     for each, own in enumerate(added):
         noise = numpy_generator(0, "drops", each).normal(0.65, 0.3, (20, 24)).astype(np.float32)
         liquid = ndimage.gaussian_filter(noise, 1.0, mode="nearest")
-        levels = (255 * np.where(liquid < 0.69, 0, liquid)).astype(np.uint8)
+        levels = (255 * np.where(liquid < 0.69, 0, liquid).clip(0, 1)).astype(np.uint8)
         distance = rim_distances(canny_edges(levels[None], 50, 150))[0]
         near = np.floor(windows(distance).mean(axis=(2, 3)) + 1e-4).astype(np.uint8)
         light_from_above_left = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])

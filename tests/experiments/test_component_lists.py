@@ -30,10 +30,25 @@ def test_a_text_a_list_and_tables_mean_the_same():
 
 
 def test_every_registered_entry_is_read_by_its_name_alone():
-    for entries in LISTS.values():
+    for field, entries in LISTS.items():
         for name in entries.settings:
             (entry,) = entries.read(name)
             assert entries.write([entry]) == name
+            assert recipe_from({field: name}) == recipe_from({field: [entry]})
+
+
+def test_groups_of_parameters_have_patterns_and_a_place():
+    recipe = recipe_from({"parameter_groups": "*.bias,*bn*:weight_decay=0+fc.*:learning_rate_factor=0.1"})
+    assert [group.names for group in recipe.parameter_groups] == [("*.bias", "*bn*"), ("fc.*",)]
+    assert fields_of(recipe)["parameter_groups.2.learning_rate_factor"] == 0.1
+    changed = with_values(recipe, {"parameter_groups.1.weight_decay": 0.5})
+    assert changed.parameter_groups[0].weight_decay == 0.5
+    text = value_of(recipe, "parameter_groups")
+    assert text == "*.bias,*bn*:weight_decay=0.0+fc.*:learning_rate_factor=0.1"
+    assert recipe_from({"parameter_groups": text}) == recipe
+    assert setting_words(recipe, "parameter_groups") == (
+        "*.bias,*bn* (weight decay 0) + fc.* (learning rate factor 0.1)"
+    )
 
 
 @pytest.mark.parametrize("nothing", [None, "none", []])
@@ -70,7 +85,7 @@ def test_settings_of_entries_are_fields_that_can_be_set_and_varied():
         ("random-crop:pad=3", "random-crop: unknown field 'pad'. Did you mean 'padding'?"),
         ("random-crop:padding=-1", "random-crop: padding: input should be greater than"),
         ("random-crop:padding", "must be name:setting=value, several joined by +; got 'random-crop:padding'"),
-        ([{"padding": 3}], "every entry needs a name; got {'padding': 3}"),
+        ([{"padding": 3}], "every entry needs name; got {'padding': 3}"),
         (3, "must be a list of names or tables; got 3"),
     ],
 )

@@ -52,6 +52,7 @@ def test_the_default_recipe():
         "optimizer": "sgd",
         "schedule": "constant",
         "defense": "none",
+        "averaging": "none",
     }
     assert recipe == recipe_from({})
 

@@ -169,8 +169,8 @@ def test_trainings_are_means_of_the_stored_trials(record, session):
     assert own.means["test_accuracy"][0] == pytest.approx(np.mean(values))
     assert own.diverged == 0
     assert own.epochs == [1, 2, 3]
-    losses = [[epoch["training_loss"] for epoch in trial.outcome["history"]] for trial in trials]
-    assert own.curves["training_loss"] == losses
+    losses = [[epoch["running_loss"] for epoch in trial.outcome["history"]] for trial in trials]
+    assert own.curves["running_loss"] == losses
     confusion = np.sum([trial.outcome["confusion"] for trial in trials], axis=0)
     assert own.confusion == confusion.tolist()
     assert np.trace(confusion) / confusion.sum() == pytest.approx(np.mean(values))
@@ -366,7 +366,7 @@ def test_costs_and_changing_learning_rates_are_kept_as_curves(session):
     trials = stored(with_values(recipe, {"l2": 0.1, "schedule": "cosine"}), session)
     record = training_record("softmax", trials)
     histories = [trial.outcome["history"] for trial in trials]
-    for part in ("training", "validation"):
+    for part in ("running", "validation"):
         assert record.curves[f"{part}_cost"] == [
             [epoch[f"{part}_loss"] + epoch["penalty"] for epoch in history] for history in histories
         ]

@@ -10,8 +10,10 @@ from foolscope.core.precision import Precision
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.learning import TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings, NoDefense
+from foolscope.learning.averaging import AveragingSettings, NoAveraging
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import SGD, OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Constant, ScheduleSettings
 from foolscope.models import MLP, ModelSettings
@@ -26,6 +28,8 @@ class Trial:
     optimizer: OptimizerSettings = field(default_factory=SGD)
     schedule: ScheduleSettings = field(default_factory=Constant)
     defense: DefenseSettings = field(default_factory=NoDefense)
+    averaging: AveragingSettings = field(default_factory=NoAveraging)
+    parameter_groups: tuple[ParameterGroupSettings, ...] = ()
     regularization: RegularizationSettings = field(default_factory=RegularizationSettings)
     augmentation: tuple[AugmentationSettings, ...] = ()
     frozen: tuple[str, ...] = ()

@@ -5,7 +5,8 @@ import torch
 
 from foolscope.core.errors import RecipeError
 from foolscope.learning import train_pack
-from foolscope.learning.freezing import freeze, frozen_layers, matching
+from foolscope.learning.freezing import freeze, frozen_layers
+from foolscope.learning.parameter_names import matching
 from foolscope.learning.preparation import prepare
 from foolscope.models import MLP, ResNet, build_model
 

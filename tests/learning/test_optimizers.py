@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
+from torch.optim._muon import _zeropower_via_newtonschulz
 
 from foolscope.learning import OPTIMIZERS
-from foolscope.learning.optimizers import SGD, Adam, AdamW, hyperparameters
+from foolscope.learning.optimizers import SGD, Adam, AdamW, Lion, Muon, hyperparameters
+from foolscope.learning.optimizers.muon import orthogonalized
 from foolscope.learning.regularizers import PackRegularizers, RegularizationSettings
 
 CPU = torch.device("cpu")
@@ -110,6 +112,107 @@ def test_every_trial_walks_the_path_of_pytorchs_optimizer(trials):
     for trial, settings in enumerate(trials):
         for name, expected in run_torch(settings, trial, len(trials)).items():
             torch.testing.assert_close(parameters[name][trial], expected, rtol=1e-10, atol=1e-10)
+
+
+def test_lion_is_the_published_program():
+    """Chen et al. 2023, algorithm 2, line by line."""
+    trials = [
+        Lion(learning_rate=0.01, weight_decay=0.3),
+        Lion(learning_rate=0.003, beta1=0.5, beta2=0.8),
+        Lion(beta1=0.0, weight_decay=1.0),
+    ]
+    parameters = run_pack(trials)
+    for trial, settings in enumerate(trials):
+        for name, value in start(len(trials)).items():
+            theta, m = value[trial], torch.zeros_like(value[trial])
+            for step in range(STEPS):
+                eta, g = rate_at(settings, step), gradient_at(theta, trial, step, name)
+                c = settings.beta1 * m + (1 - settings.beta1) * g
+                theta = theta - eta * (c.sign() + settings.weight_decay * theta)
+                m = settings.beta2 * m + (1 - settings.beta2) * g
+            torch.testing.assert_close(parameters[name][trial], theta, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (7, 3), (3, 7), (6, 2, 3, 3), (2, 3, 2, 2)])
+def test_muon_is_pytorchs_on_matrices_and_on_filters_as_matrices(shape, monkeypatch):
+    """PyTorch iterates in bfloat16; here it is to keep the data type."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor.clone())
+    trials = [
+        Muon(matrices="all"),
+        Muon(matrices="all", momentum=0.8, nesterov=False, scaling="match-rms-adamw"),
+        Muon(matrices="all", momentum=0.0, scaling="match-rms-adamw"),
+    ]
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(len(trials), *shape, generator=generator, dtype=torch.float64)
+    hyper = hyperparameters(trials, CPU, torch.float64)
+    pack, (init, update) = {"w": values.clone()}, (OPTIMIZERS["muon"].init, OPTIMIZERS["muon"].update)
+    state = init(pack, hyper)
+    plain = [value.flatten(1).clone().requires_grad_() for value in values]
+    optimizers = [
+        torch.optim.Muon(
+            [value],
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=0.0,
+            adjust_lr_fn=settings.scaling.replace("-", "_"),
+        )
+        for value, settings in zip(plain, trials, strict=True)
+    ]
+    for step in range(STEPS):
+        gradients = torch.stack(
+            [gradient_at(value, trial, step, "w") for trial, value in enumerate(pack["w"])]
+        )
+        rates = torch.tensor([rate_at(settings, step) for settings in trials], dtype=torch.float64)
+        for value, optimizer, gradient, rate in zip(
+            plain, optimizers, gradients, rates.tolist(), strict=True
+        ):
+            value.grad = gradient.flatten(1).clone()
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+        update(pack, {"w": gradients}, state, {"learning_rate": rates, **hyper}, step)
+    for value, own in zip(plain, pack["w"], strict=True):
+        torch.testing.assert_close(own.flatten(1), value.detach(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3)])
+def test_orthogonalization_keeps_the_singular_vectors_and_brings_the_values_near_one(shape):
+    matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    left, values, right = torch.linalg.svd(matrices, full_matrices=False)
+    assert values.max() / values.min() > 3
+    inner = left.mT @ orthogonalized(matrices) @ right.mT
+    found = inner.diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(inner, torch.diag_embed(found), rtol=0, atol=1e-9)
+    assert found.min() > 0.6
+    assert found.max() < 1.3
+    assert orthogonalized(torch.zeros(1, *shape)).abs().max() == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 40), (40, 4)])
+def test_orthogonalization_in_float32_is_that_in_float64_and_nearer_than_bfloat16s(shape):
+    """Singular values from 1 down to 1e-6 of the largest."""
+    size = min(shape)
+    generator = torch.Generator().manual_seed(2)
+    left, _, right = torch.linalg.svd(
+        torch.randn(2, *shape, generator=generator, dtype=torch.float64), full_matrices=False
+    )
+    matrices = left @ torch.diag(torch.logspace(0, -6, size, dtype=torch.float64)) @ right
+    exact = orthogonalized(matrices)
+    error = (orthogonalized(matrices.float()).double() - exact).abs().max()
+    published = [_zeropower_via_newtonschulz(each, (3.4445, -4.775, 2.0315), 5, 1e-7) for each in matrices]
+    theirs = (torch.stack(published).double() - exact).abs().max()
+    assert error < 1e-3
+    assert error < theirs / 10
+
+
+def test_the_output_layer_and_vectors_are_left_to_muons_companion():
+    parameters = start(1)
+    for layers, own in {"all-but-output": {"weight"}, "hidden": set(), "all": {"weight", "filter"}}.items():
+        for companion, moments in {"adamw": {"mean", "mean_square"}, "sgd": {"velocity"}}.items():
+            settings = Muon(matrices=layers, companion=companion)
+            state = OPTIMIZERS["muon"].init(parameters, hyperparameters([settings], CPU, torch.float64))
+            assert set(state) == {"momentum"} | moments
+            assert set(state["momentum"]) == own
+            assert all(set(state[moment]) == set(SHAPES) - own for moment in moments)
 
 
 def test_adam_is_pytorchs_adam():

@@ -8,6 +8,7 @@ import torch
 from foolscope.core.errors import StoreError
 from foolscope.learning import OPTIMIZERS, TrainingSettings, preparation, train_pack, training
 from foolscope.learning.adversarial import PGDTraining, TRADESTraining
+from foolscope.learning.averaging import EMA, SWA
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.losses import SquaredError
 from foolscope.learning.optimizers import SGD, Adam
@@ -110,6 +111,23 @@ PACKS = {
     ],
     "trades": [
         {"model": MLP(hidden=(8,), dropout=0.3), "defense": TRADESTraining(epsilon=0.1, attack_steps=2)}
+    ],
+    "moving averages and early stopping": [
+        {
+            "averaging": EMA(averaging_decay=decay),
+            "optimizer": SGD(learning_rate=2.0),
+            "model": MLP(hidden=(4,)),
+            "training": SETTINGS.model_copy(update={"patience": patience}),
+        }
+        for decay, patience in ((0.5, 1), (0.99, 1), (0.9, None))
+    ],
+    "averages of epochs, in parts, uphill": [
+        {
+            "averaging": SWA(averaging_start=start),
+            "model": ResNet(channels=(2,)),
+            "training": SETTINGS.model_copy(update={"sharpness_radius": 0.1, "accumulation": 2}),
+        }
+        for start in (0.2, 0.6)
     ],
     "no validation": [{"seed": seed} for seed in (0, 1)],
 }

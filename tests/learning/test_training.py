@@ -267,8 +267,8 @@ def test_a_trial_that_diverges_leaves_its_neighbors_the_same_bits(
     assert diverged.metrics == {}
     assert diverged.best_epoch is None
     assert 1 <= len(diverged.history) < 6
-    assert diverged.history[-1].training_loss is None or diverged.history[-1].validation_loss is None
-    assert all(math.isfinite(record.training_loss) for record in diverged.history[:-1])
+    assert diverged.history[-1].running_loss is None or diverged.history[-1].validation_loss is None
+    assert all(math.isfinite(record.running_loss) for record in diverged.history[:-1])
     assert all(value.isfinite().all() for value in diverged.weights.values())
 
 
@@ -296,7 +296,7 @@ def test_divergence_is_seen_on_the_validation_set_before_the_next_epoch(make_tri
     (outcome,) = train_pack([trial], make_dataset())
     assert outcome.status == "diverged"
     (record,) = outcome.history
-    assert record.training_loss is not None
+    assert record.running_loss is not None
     assert record.validation_loss is None
 
 
@@ -309,7 +309,7 @@ def test_reports(make_trial, make_dataset):
     outcomes = train_pack(trials, dataset, report=reports.append)
     assert [(report.epoch, report.epochs) for report in reports] == [(1, 3), (2, 3), (3, 3)]
     for report, record in zip(reports, outcomes[0].history, strict=True):
-        assert report.training_losses == (record.training_loss, None)
+        assert report.running_losses == (record.running_loss, None)
         assert report.validation_accuracies == (record.validation_accuracy, None)
 
 
@@ -338,17 +338,17 @@ def test_history_is_what_the_weights_of_each_epoch_give(make_trial, make_dataset
         assert record.penalty == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_training_loss_and_accuracy_are_over_the_batches_as_trained_on(make_trial, make_dataset):
+def test_running_loss_and_accuracy_are_over_the_batches_as_trained_on(make_trial, make_dataset):
     """At a learning rate near zero they are those of the initial model on the whole training set."""
     dataset = make_dataset()
     trial = make_trial(optimizer=SGD(learning_rate=1e-300), loss=CrossEntropy(label_smoothing=0.2))
     (outcome,) = train_pack([trial], dataset)
     logits = build(trial, dataset)(dataset.train.images.double() / 255)
     for record in outcome.history:
-        assert record.training_loss == pytest.approx(
+        assert record.running_loss == pytest.approx(
             float(loss_of(trial, logits, dataset.train.labels).detach())
         )
-        assert record.training_accuracy == float((logits.argmax(1) == dataset.train.labels).double().mean())
+        assert record.running_accuracy == float((logits.argmax(1) == dataset.train.labels).double().mean())
 
 
 def test_the_best_checkpoint_is_kept(make_trial, make_dataset):
@@ -361,7 +361,6 @@ def test_the_best_checkpoint_is_kept(make_trial, make_dataset):
     assert best.best_epoch == top
     assert best.metrics["validation_accuracy"] == max(accuracies)
     assert best.metrics["validation_loss"] == best.history[top - 1].validation_loss
-    assert best.metrics["training_accuracy"] == best.history[top - 1].training_accuracy
     (until_then,) = train_pack([make_trial(training=last(epochs=top), **options)], dataset)
     for name, value in best.weights.items():
         assert torch.equal(value, until_then.weights[name])
@@ -413,7 +412,7 @@ def test_without_validation_the_last_checkpoint_is_kept_and_patience_is_endless(
     (outcome,) = train_pack([trial], make_dataset(validation=None))
     assert outcome.status == "finished"
     assert outcome.best_epoch == 4
-    assert set(outcome.metrics) == {"test_accuracy", "test_loss", "training_accuracy"}
+    assert not any(name.startswith("validation") for name in outcome.metrics)
     assert {record.validation_accuracy for record in outcome.history} == {None}
 
 

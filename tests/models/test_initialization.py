@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from foolscope.core.errors import RecipeError
-from foolscope.models import MLP, SmallCNN, build_model, initial_parameters
+from foolscope.models import MLP, SmallCNN, VisionTransformer, build_model, initial_parameters
 
 
 def weights(settings, seed=0):
@@ -86,3 +86,39 @@ def test_a_layer_without_a_rule_is_one_line():
     ):
         initial_parameters(nn.Sequential(nn.Linear(2, 2), nn.PReLU()), 0)
     assert initial_parameters(nn.Sequential(nn.ReLU(), nn.Softplus()), 0) == {}
+
+
+def test_he_draws_hidden_weights_with_variance_two_over_the_fan_in_and_no_biases():
+    model = nn.Sequential(
+        nn.Conv2d(6, 400, 5, groups=2), nn.Flatten(), nn.Linear(50, 900), nn.Linear(900, 10)
+    )
+    values = initial_parameters(model, 0, "he")
+    for name, fan_in in (("0", 3 * 25), ("2", 50)):
+        assert float(values[f"{name}.weight"].std()) == pytest.approx((2 / fan_in) ** 0.5, rel=0.02)
+        assert abs(float(values[f"{name}.weight"].mean())) < 0.02 * (2 / fan_in) ** 0.5
+        assert not values[f"{name}.bias"].any()
+    uniform = initial_parameters(model, 0)
+    assert torch.equal(values["3.weight"], uniform["3.weight"]), "the loss starts at that of guessing"
+    assert torch.equal(values["3.bias"], uniform["3.bias"])
+
+
+def test_dirac_passes_the_first_channels_on():
+    model = nn.Sequential(
+        nn.Conv2d(3, 5, 3, padding=1), nn.Conv2d(5, 2, 3, padding=1), nn.Flatten(), nn.Linear(8, 2)
+    )
+    values, uniform = initial_parameters(model, 0, "dirac"), initial_parameters(model, 0)
+    maps = torch.rand(2, 3, 4, 4)
+    passed = nn.functional.conv2d(maps, values["0.weight"], padding=1)
+    torch.testing.assert_close(passed[:, :3], maps)
+    assert torch.equal(values["0.weight"][3:], uniform["0.weight"][3:])
+    narrowed = nn.functional.conv2d(passed, values["1.weight"], padding=1)
+    torch.testing.assert_close(narrowed, passed[:, :2])
+    assert torch.equal(values["3.weight"], uniform["3.weight"])
+
+
+def test_the_layers_of_attention_start_small():
+    model = build_model(VisionTransformer(normalization="none"), (3, 32, 32), 10, seed=0)
+    for name in ("body.embedding.2.token", "body.embedding.3.position"):
+        value = model.get_parameter(name).detach()
+        assert float(value.std()) == pytest.approx(0.02, rel=0.2)
+        assert abs(float(value.mean())) < 0.01

@@ -1,10 +1,14 @@
 """Networks that pack, one for each layer type and its options, and networks that do not."""
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from foolscope.models import Dropout, Normalize
+from foolscope.models.layers import ChannelBias, Multiply, ZeroScaleBatchNorm
+from foolscope.models.whitening import Whitening
 
 SHAPE = (2, 8, 6)
 BATCH = 5
@@ -41,6 +45,17 @@ def normalize(channels=2):
 
 def convolution(inputs=2, outputs=2, **options):
     return nn.Conv2d(inputs, outputs, 3, padding=1, **options)
+
+
+_FITTED = itertools.count()
+
+
+def fitted_whitening():
+    """Filters that differ from trial to trial, as seeds draw other images."""
+    generator = torch.Generator().manual_seed(next(_FITTED))
+    layer = Whitening(2)
+    layer.fit(torch.rand(6, *SHAPE, generator=generator))
+    return layer
 
 
 PACKED = {
@@ -88,6 +103,19 @@ PACKED = {
     "BatchNorm2d without scale": lambda rate: then_affine(
         convolution(bias=False), nn.BatchNorm2d(2, affine=False, eps=0.1)
     ),
+    "AdaptiveMaxPool2d": lambda rate: then_affine(
+        nn.AdaptiveMaxPool2d(5), convolution(), nn.AdaptiveMaxPool2d(1), features=2
+    ),
+    "BatchNorm2d that starts at zero": lambda rate: then_affine(
+        convolution(bias=False), ZeroScaleBatchNorm(2)
+    ),
+    "ChannelBias": lambda rate: then_affine(
+        ChannelBias(2), convolution(2, 3), ChannelBias(3), features=3 * 48
+    ),
+    "Multiply": lambda rate: nn.Sequential(
+        then_affine(Multiply(0.5), convolution(), Multiply(3.0)), Multiply(2.0)
+    ),
+    "Whitening": lambda rate: then_affine(fitted_whitening(), nn.GELU(), features=16 * 7 * 5),
     "ReLU before MaxPool2d": lambda rate: then_affine(convolution(), nn.ReLU(), nn.MaxPool2d(2), features=24),
     "ReLU before MaxPool2d and a shortcut": lambda rate: Function(
         lambda inputs, first, relu, pool, flatten, last: last(

@@ -7,7 +7,9 @@ import pytest
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.inspection.answers.calibration import Calibration, CalibrationBin
 from foolscope.inspection.answers.confusion import Confusion
-from foolscope.inspection.attribution import GradientPicture, InputGradients, Mean
+from foolscope.inspection.answers.modes import ModeDifference, ModeLayer
+from foolscope.inspection.attribution.input_gradients import GradientPicture, InputGradients
+from foolscope.inspection.attribution.means import Mean
 from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filter, Filters
@@ -18,6 +20,7 @@ from foolscope.reports import render_html, render_markdown
 from foolscope.reports.parts.inspections.answers import calibration_sentence, edges_sentence
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
 from foolscope.reports.parts.inspections.layers import flow_sentence, spread, time_sentence, weights_sentence
+from foolscope.reports.parts.inspections.modes import mode_sentence
 
 
 def bins(*filled):
@@ -203,6 +206,42 @@ def test_calibration_is_judged_against_chance(numbers, words):
 )
 def test_edges_are_judged_against_another_image(numbers, words):
     assert edges_sentence(gradients(**numbers)).endswith(words)
+
+
+MODES = {
+    "images": 8,
+    "companions": 15,
+    "logit_deviation": 2.0,
+    "layers": [ModeLayer(layer="3", kind="Dropout", training="sets activations to zero")],
+    "evaluation_repeated": 0.0,
+    "evaluation_companions": 1e-6,
+    "training_repeated": 1.5,
+    "training_companions": 1e-6,
+    "between": 2.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {},
+            "differ by up to 2.5 from those in evaluation mode and depend on chance (Dropout); in evaluation",
+        ),
+        ({"training_companions": 0.7}, "depend on chance and on the other images of the batch"),
+        ({"evaluation_companions": 0.3}, "in evaluation mode, too, they change, by up to 0.3"),
+        ({"training_repeated": 0.0, "between": 1e-6}, "are the same in training and in evaluation mode"),
+        ({"training_repeated": None, "training_companions": None, "between": None}, "were not compared"),
+    ],
+)
+def test_modes_are_told_apart_beyond_rounding(changes, words):
+    found = ModeDifference(**{**MODES, **changes})
+    assert words in mode_sentence(found)
+    document = inspection_document(record(modes=found), {})
+    assert [section.title for section in document.sections] == ["Training and evaluation mode"]
+    page = render_markdown(document)[0]
+    assert "sets activations to zero" in page
+    assert "the same batch twice" in page
 
 
 def test_sentences_about_layers():

@@ -32,7 +32,7 @@ def training(recipe="mlp", seeds=(0, 1, 2), lost=()):
     per_seed = [None if place in lost else 0.91 + 0.01 * place for place in range(len(seeds))]
     spread = (0.89, 0.95) if len(seeds) > 1 and not lost else (None, None)
     mean = None if lost else 0.92
-    quantities = ("training_loss", "training_accuracy", "validation_loss", "validation_accuracy")
+    quantities = ("running_loss", "running_accuracy", "validation_loss", "validation_accuracy")
     curve = [[0.5, None if place in lost else 0.8, None] for place in range(len(seeds))]
     metrics = ("test_accuracy", "validation_accuracy", "training_accuracy", "test_loss")
     return TrainingRecord(
@@ -326,8 +326,8 @@ FIGURES = [
 def test_costs_and_rising_learning_rates_have_panels_of_their_own():
     plain = training()
     assert "Cost" not in training_figure(plain).drawing()
-    curve = plain.curves["training_loss"]
-    costs = {**plain.curves, "training_cost": curve, "validation_cost": curve}
+    curve = plain.curves["running_loss"]
+    costs = {**plain.curves, "running_cost": curve, "validation_cost": curve}
     figure = training_figure(plain.model_copy(update={"curves": costs}))
     assert "The cost is the loss plus the penalty" in figure.caption
     assert ">Cost<" in figure.drawing()

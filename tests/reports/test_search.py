@@ -23,7 +23,7 @@ RATE = draw.SearchAxis("learning rate", "log", 1e-4, 10.0)
 def tried(rate, size, accuracy, loss=0.5):
     values = {"learning_rate": rate, "batch_size": size}
     return TriedRecord(
-        values=values, accuracies=[accuracy], accuracy=accuracy, loss=loss, identities=[f"{rate}-{size}"]
+        values=values, scores=[accuracy], score=accuracy, loss=loss, identities=[f"{rate}-{size}"]
     )
 
 

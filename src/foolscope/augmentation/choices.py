@@ -52,10 +52,10 @@ CHANGES: dict[str, Change] = {
     "shear-x": Change(lambda number, height, width: ShearX(degrees=number), move=maps.shear_x),
     "shear-y": Change(lambda number, height, width: ShearY(degrees=number), move=maps.shear_y),
     "translate-x": Change(
-        lambda number, height, width: TranslateX(shift=number / width), move=maps.translation_x
+        lambda number, height, width: TranslateX(shift=min(1.0, number / width)), move=maps.translation_x
     ),
     "translate-y": Change(
-        lambda number, height, width: TranslateY(shift=number / height), move=maps.translation_y
+        lambda number, height, width: TranslateY(shift=min(1.0, number / height)), move=maps.translation_y
     ),
     "rotate": Change(lambda number, height, width: Rotate(degrees=number), move=maps.rotation),
     "brightness": Change(lambda number, height, width: Brightness(factor=number), paint=brightened),
@@ -110,25 +110,28 @@ def apply_chosen(
         fill: of pixels from outside the image.
     """
     height, width = images.shape[2:]
-    result = images.clone()
-    moved: list[Tensor] = []
+    places = sorted(range(len(choices)), key=lambda place: CHANGES[choices[place].name].move is not None)
+    ranks = torch.tensor(places, device=chosen.device).argsort()[chosen]
+    order = ranks.argsort(stable=True)
+    counts = torch.bincount(ranks, minlength=len(choices)).tolist()
+    inputs = images.index_select(0, order)  # images of one operation next to each other, moved ones last
+    levels, signs = levels[order], signs[order]
+    results: list[Tensor] = []
     matrices: list[Tensor] = []
-    order = chosen.argsort(stable=True)
-    counts = torch.bincount(chosen, minlength=len(choices)).tolist()
-    for choice, rows in zip(choices, torch.split(order, counts), strict=True):
-        change = CHANGES[choice.name]
-        if not len(rows) or (change.move is None and change.paint is None):
-            continue
-        numbers = _signed(choice, levels[rows], signs[rows])
-        if change.paint is not None:
-            result.index_copy_(0, rows, change.paint(images[rows], numbers))
-        elif change.move is not None:
-            moved.append(rows)
+    start = 0
+    for place, count in zip(places, counts, strict=True):
+        own = slice(start, start + count)
+        start += count
+        change = CHANGES[choices[place].name]
+        numbers = _signed(choices[place], levels[own], signs[own])
+        if change.move is not None:
             matrices.append(change.move(numbers, height, width))
-    if moved:
-        rows = torch.cat(moved)
-        result.index_copy_(0, rows, resampled(images[rows], torch.cat(matrices), interpolation, fill))
-    return result
+        elif count:
+            results.append(inputs[own] if change.paint is None else change.paint(inputs[own], numbers))
+    rest = inputs[len(images) - sum(map(len, matrices)) :]
+    if len(rest):
+        results.append(resampled(rest, torch.cat(matrices), interpolation, fill))
+    return torch.cat(results).index_select(0, order.argsort())
 
 
 def _signed(choice: Choice, levels: Tensor, signs: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class _Color(AugmentationSettings):
 
 
 class Hue(_Color):
-    """Turn the color circle; lightness and saturation in HSV stay."""
+    """Turn the color circle; value and saturation in HSV stay."""
 
     name: Literal["hue"] = "hue"
     shift: _Turn = Field(
@@ -59,7 +59,6 @@ class Hue(_Color):
     )
 
     measure = "shift"
-    unit = " of the circle"
 
 
 class Saturation(_Color):
@@ -131,8 +130,8 @@ def saturated(images: Images, factors: Numbers) -> Images:
 
 def contrasted(images: Images, factors: Numbers) -> Images:
     """Blend with the mean gray of the image: ``m + f (x − m)``, clipped."""
-    means = grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
-    return torch.lerp(means, images, over_pixels(factors, images)).clamp_(0.0, 1.0)
+    means, factor = grayscale(images.mean(dim=(2, 3), keepdim=True)), over_pixels(factors, images)
+    return (images * factor).add_(means * (1.0 - factor)).clamp_(0.0, 1.0)
 
 
 def hue_shifted(images: Images, shifts: Numbers) -> Images:
@@ -149,25 +148,28 @@ def hue_shifted(images: Images, shifts: Numbers) -> Images:
         arithmetic on whole tensors, without the six cases.
     """
     value, chroma, hue = _value_chroma_hue(images)
-    turned = hue + 6.0 * over_pixels(shifts, images)
+    turned = hue.add_(6.0 * over_pixels(shifts, images))
     offsets = images.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
-    place = (turned + offsets).remainder_(6.0)
+    place = turned + offsets
+    place -= torch.floor(place / 6.0).mul_(6.0)
     falls = torch.minimum(place, 4.0 - place).clamp_(0.0, 1.0)
     return torch.addcmul(value, chroma, falls, value=-1.0).clamp_(0.0, 1.0)
 
 
 def _value_chroma_hue(images: Images) -> tuple[Plane, Plane, Plane]:
-    """Return HSV's value, value times saturation, and the hue in sixths of the circle; gray has hue 0."""
-    red, green, blue = torch.split(images, 1, dim=1)
-    value, least = images.amax(dim=1, keepdim=True), images.amin(dim=1, keepdim=True)
-    chroma = value - least
-    safe = chroma.clamp(min=torch.finfo(images.dtype).tiny)
-    hue = torch.where(
-        red == value,
-        (green - blue) / safe,
-        torch.where(green == value, (blue - red) / safe + 2.0, (red - green) / safe + 4.0),
-    )
-    return value, chroma, hue
+    """Return HSV's value, value times saturation, and the hue in sixths of the circle; gray has hue 0.
+
+    The three cases of the hue are a sum with weights 0 and 1, which is faster than a choice.
+    """
+    red, green, blue = (channel.contiguous() for channel in torch.split(images, 1, dim=1))
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    is_red = torch.eq(red, value, out=torch.empty_like(red))
+    is_green = torch.eq(green, value, out=torch.empty_like(red)).mul_(1.0 - is_red)
+    is_blue = 1.0 - is_red - is_green
+    differences = is_red * (green - blue) + is_green * (blue - red) + is_blue * (red - green)
+    hue = differences / chroma.clamp(min=torch.finfo(images.dtype).tiny)
+    return value, chroma, hue.add_(is_green, alpha=2.0).add_(is_blue, alpha=4.0)
 
 
 def apply_hue(settings: Hue, images: Images, draws: Draws) -> Images:

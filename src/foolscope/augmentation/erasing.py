@@ -4,11 +4,11 @@ import math
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Float
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from foolscope.augmentation.applying import per_image
+from foolscope.augmentation.applying import covered, per_image
 from foolscope.augmentation.settings import (
     AugmentationSettings,
     Draws,
@@ -76,14 +76,15 @@ def check_cutout(settings: Cutout, image_shape: ImageShape) -> None:
 
 
 def rectangles(
-    top: Tensor, bottom: Tensor, left: Tensor, right: Tensor, height: int, width: int
-) -> Bool[Tensor, "batch 1 height width"]:
-    """Return which pixels lie in each image's rectangle; bottom and right are exclusive."""
+    images: Images, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor
+) -> Float[Tensor, "batch 1 height width"]:
+    """Return 1 for the pixels in each image's rectangle, else 0; bottom and right are exclusive."""
+    height, width = images.shape[2:]
     rows = torch.arange(height, device=top.device)
     columns = torch.arange(width, device=top.device)
-    in_rows = (rows >= top[:, None]) & (rows < bottom[:, None])
-    in_columns = (columns >= left[:, None]) & (columns < right[:, None])
-    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+    in_rows = ((rows >= top[:, None]) & (rows < bottom[:, None])).to(images.dtype)
+    in_columns = ((columns >= left[:, None]) & (columns < right[:, None])).to(images.dtype)
+    return (in_rows[:, :, None] * in_columns[:, None, :])[:, None]
 
 
 def apply_cutout(settings: Cutout, images: Images, draws: Draws) -> Images:
@@ -96,8 +97,8 @@ def apply_cutout(settings: Cutout, images: Images, draws: Draws) -> Images:
     height, width = images.shape[2:]
     top = draws.whole((0, height - 1)) - settings.size // 2
     left = draws.whole((0, width - 1)) - settings.size // 2
-    inside = rectangles(top, top + settings.size, left, left + settings.size, height, width)
-    return _erased(settings, images, draws, inside)
+    cover = rectangles(images, top, top + settings.size, left, left + settings.size)
+    return _erased(settings, images, draws, cover)
 
 
 def apply_random_erasing(settings: RandomErasing, images: Images, draws: Draws) -> Images:
@@ -118,12 +119,12 @@ def apply_random_erasing(settings: RandomErasing, images: Images, draws: Draws) 
     tall, wide = (sides.view(_ATTEMPTS, -1).gather(0, first[None])[0] for sides in (tall, wide))
     top = (draws.uniform() * (height - tall + 1)).floor()
     left = (draws.uniform() * (width - wide + 1)).floor()
-    inside = rectangles(top, top + tall, left, left + wide, height, width)
-    return _erased(settings, images, draws, inside & fits.any(dim=0).view(-1, 1, 1, 1))
+    cover = rectangles(images, top, top + tall, left, left + wide)
+    return _erased(settings, images, draws, cover * fits.any(dim=0).view(-1, 1, 1, 1))
 
 
-def _erased(settings: Cutout | RandomErasing, images: Images, draws: Draws, inside: Tensor) -> Images:
-    def erase(images: Images, inside: Tensor) -> Images:
-        return images.masked_fill(inside, settings.fill)
+def _erased(settings: Cutout | RandomErasing, images: Images, draws: Draws, cover: Tensor) -> Images:
+    def erase(images: Images, cover: Tensor) -> Images:
+        return covered(images, cover.to(images.dtype), settings.fill)
 
-    return per_image(images, draws, settings.probability, erase, inside)
+    return per_image(images, draws, settings.probability, erase, cover)

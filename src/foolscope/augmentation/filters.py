@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
@@ -102,22 +103,26 @@ def blurred(images: Images, sigmas: Numbers, radius: int) -> Images:
     as products with banded matrices, which take a kernel per image as they come.
     """
     batch, channels, height, width = images.shape
-    along_rows = _banded(sigmas.to(images.dtype), width, radius)
-    along_columns = _banded(sigmas.to(images.dtype), height, radius)
+    offsets = torch.arange(-radius, radius + 1, device=images.device)
+    weights = torch.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
+    along_rows = _banded(weights, width)
+    along_columns = along_rows if height == width else _banded(weights, height)
     blurred_rows = (images.reshape(batch, channels * height, width) @ along_rows.mT).view_as(images)
     return (along_columns[:, None] @ blurred_rows).clamp_(0.0, 1.0)
 
 
-def _banded(sigmas: Tensor, side: int, radius: int) -> Tensor:
-    """Return one matrix per image, (batch, side, side), that convolves a line mirrored at both ends."""
-    offsets = torch.arange(-radius, radius + 1, device=sigmas.device)
-    weights = torch.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    sources = (torch.arange(side, device=sigmas.device)[:, None] + offsets).abs()
+def _banded(weights: Float[Tensor, "batch offset"], side: int) -> Float[Tensor, "batch side side"]:
+    """Return matrices that convolve a line, mirrored about its ends, with each image's weights."""
+    count = weights.shape[1]
+    places = torch.arange(side, device=weights.device)
+    offsets = torch.arange(count, device=weights.device) - count // 2
+    sources = (places[:, None] + offsets).abs()
     sources = (side - 1) - ((side - 1) - sources).abs()
-    matrices = sigmas.new_zeros(len(sigmas), side, side)
-    shape = (len(sigmas), side, len(offsets))
-    return matrices.scatter_add_(2, sources.expand(shape), weights[:, None, :].expand(shape))
+    takes = (
+        sources.T[:, :, None] == places
+    )  # offset, from the line's place in the result to that in the image
+    return (weights @ takes.to(weights.dtype).reshape(count, side * side)).view(-1, side, side)
 
 
 def apply_sharpness(settings: Sharpness, images: Images, draws: Draws) -> Images:

@@ -47,4 +47,6 @@ def apply_alternating_flip(settings: AlternatingFlip, images: Images, draws: Dra
 
 
 def _flipped(images: Images, chosen: torch.Tensor) -> Images:
-    return torch.where(chosen.view(-1, 1, 1, 1), images.flip(3), images)
+    columns = torch.arange(images.shape[3], device=images.device)
+    sources = torch.where(chosen[:, None], columns.flip(0), columns)
+    return images.gather(3, sources[:, None, None, :].expand_as(images))

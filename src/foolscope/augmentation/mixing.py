@@ -66,10 +66,10 @@ def mix_cutmix(settings: Cutmix, images: Images, draws: Draws) -> tuple[Images, 
     side = (1.0 - _weights(settings, draws)).clamp(min=0.0).sqrt()
     tall, wide = (side * height).floor(), (side * width).floor()
     top, left = draws.whole((0, height - 1)) - tall // 2, draws.whole((0, width - 1)) - wide // 2
-    pasted = rectangles(top, top + tall, left, left + wide, height, width)
-    weights = 1.0 - pasted.to(torch.float64).mean(dim=(1, 2, 3))
-    mixed = torch.where(pasted, images[partners], images)
-    return mixed, Mixing(partners, weights.to(precisely(images).dtype))
+    pasted = rectangles(precisely(images), top, top + tall, left, left + wide)
+    weights = 1.0 - pasted.mean(dim=(1, 2, 3))
+    mixed = torch.lerp(images, images[partners], pasted.to(images.dtype))  # weights 0 and 1 are exact
+    return mixed, Mixing(partners, weights)
 
 
 def _partners(images: Images, draws: Draws) -> torch.Tensor:

@@ -5,9 +5,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from foolscope.augmentation.applying import covered
 from foolscope.augmentation.settings import Images, Interpolation
 
 __all__ = ["resampled"]
+
+_TIE = 2.0**-12  # pixels; far above float32's rounding of coordinates, far below what can be seen
 
 
 def resampled(
@@ -27,17 +30,31 @@ def resampled(
         interpolation: nearest pixel, or bilinear.
         fill: in [0, 1].
     """
-    batch, _, height, width = images.shape
+    height, width = images.shape[2:]
+    # A center on the line between two pixels belongs to the second one, whatever rounding makes of it.
+    ties = [2.0 * _TIE / side for side in (width, height)]
+    grid = images.new_empty(len(images), height, width, 2)  # in [-1, 1] inside the image
+    for axis, side in enumerate((width, height)):
+        tie = ties[axis] if interpolation == "nearest" else 0.0
+        along_rows, along_columns = _places(matrices[:, axis], images, side, tie)
+        torch.add(along_rows, along_columns, out=grid[..., axis])
+    if interpolation == "nearest" and fill == 0.0:
+        return _sampled(images, grid, interpolation, "zeros")
+    sampled = _sampled(images, grid, interpolation, "border")
+    added = [0.0, 0.0] if interpolation == "nearest" else ties
+    across, down = ((grid[..., axis] + added[axis]).abs_() for axis in (0, 1))
+    return covered(sampled, torch.maximum(across, down).ge_(1.0)[:, None], fill)
+
+
+def _sampled(images: Images, grid: Tensor, interpolation: Interpolation, beyond: str) -> Images:
+    return functional.grid_sample(images, grid, mode=interpolation, padding_mode=beyond, align_corners=False)
+
+
+def _places(row: Float[Tensor, "batch 3"], images: Images, side: int, tie: float) -> tuple[Tensor, Tensor]:
+    """Return the two terms of a coordinate of where each pixel comes from: of its row, of its column."""
+    height, width = images.shape[2:]
     columns = torch.arange(width, dtype=images.dtype, device=images.device) + 0.5
     rows = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
-    grid = images.new_empty(batch, height, width, 2)  # in [-1, 1] inside the image
-    for axis, side in enumerate((width, height)):
-        of_column, of_row, offset = (matrices[:, axis] * (2.0 / side)).to(images.dtype).unbind(dim=1)
-        along_rows = of_row[:, None] * rows + (offset - 1.0)[:, None]
-        along_columns = of_column[:, None] * columns
-        torch.add(along_rows[:, :, None], along_columns[:, None, :], out=grid[..., axis])
-    sampled = functional.grid_sample(
-        images, grid, mode=interpolation, padding_mode="border", align_corners=False
-    )
-    outside = ((grid < -1.0) | (grid >= 1.0)).any(dim=-1)
-    return sampled.masked_fill_(outside[:, None], fill)
+    of_column, of_row, offset = (row * (2.0 / side)).to(images.dtype).unbind(dim=1)
+    along_rows = of_row[:, None] * rows + (offset + (tie - 1.0))[:, None]
+    return along_rows[:, :, None], (of_column[:, None] * columns)[:, None, :]

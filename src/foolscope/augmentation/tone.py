@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 import torch
+from jaxtyping import Float64, Int64
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
@@ -94,7 +95,8 @@ def posterized(images: Images, bits: Numbers) -> Images:
 
 def solarized(images: Images, thresholds: Numbers) -> Images:
     """Replace x by 1 − x where x is at least the threshold."""
-    return torch.where(images >= over_pixels(thresholds, images), 1.0 - images, images)
+    inverts = torch.ge(images, over_pixels(thresholds, images), out=torch.empty_like(images))  # 0 or 1
+    return torch.lerp(images, 1.0 - images, inverts)  # weights 0 and 1 are exact
 
 
 def stretched(images: Images) -> Images:
@@ -113,16 +115,23 @@ def equalized(images: Images) -> Images:
     """
     batch, channels, height, width = images.shape
     count = batch * channels
-    levels = _levels(images).to(torch.int64).view(count, height * width)
-    places = levels + 256 * torch.arange(count, device=images.device)[:, None]
+    places = _levels(images).to(torch.int32).view(count, height * width)
+    places.add_(torch.arange(0, 256 * count, 256, dtype=torch.int32, device=images.device)[:, None])
     histogram = torch.bincount(places.flatten(), minlength=256 * count).view(count, 256)
-    brightest = levels.amax(dim=1, keepdim=True)
-    step = (height * width - histogram.gather(1, brightest)) // 255
-    darker = histogram.cumsum(dim=1) - histogram
-    table = (darker + step // 2).div_(step.clamp(min=1), rounding_mode="floor").clamp_(max=255)
-    identity = torch.arange(256, device=images.device).expand_as(table)
-    table = torch.where(step == 0, identity, table).to(images.dtype).div_(255.0)
+    table = _equalizing(histogram).to(images.dtype).div_(255.0)
     return table.flatten().index_select(0, places.flatten()).view_as(images)
+
+
+def _equalizing(histogram: Int64[Tensor, "count 256"]) -> Float64[Tensor, "count 256"]:
+    """Return the new gray level of each gray level."""
+    sums = histogram.cumsum(dim=1)
+    pixels = sums[:, -1:]
+    brightest = histogram.gather(1, 255 - (histogram.flip(1) > 0).to(torch.uint8).argmax(dim=1, keepdim=True))
+    step = ((pixels - brightest) // 255).double()
+    darker = (sums - histogram).double()
+    table = ((darker + (step / 2).floor_()) / step.clamp(min=1.0)).floor_().clamp_(max=255.0)
+    uniform = step.eq(0.0).double()
+    return torch.lerp(table, torch.arange(256.0, dtype=torch.float64, device=table.device), uniform)
 
 
 def inverted(images: Images) -> Images:

@@ -108,7 +108,7 @@ def _describe(event: EpochEvent | StageEvent) -> tuple[str, str]:
         return event.name, event.detail
     models = sorted({recipe.model.name for recipe in event.trials})
     accuracies = [value for value in event.report.validation_accuracies if value is not None]
-    losses = [value for value in event.report.training_losses if value is not None]
+    losses = [value for value in event.report.running_losses if value is not None]
     count = len(event.trials)
     parts = [", ".join(models) + (f" × {count}" if count > 1 else "")]
     parts.append(f"epoch {event.report.epoch}/{event.report.epochs}")

@@ -1,4 +1,4 @@
-"""``foolscope data``: which data sets are there, fetch, verify."""
+"""``foolscope data``: which data sets are there, fetch, verify, show."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from foolscope.cli.console import print_document
+from foolscope.cli.data_show import show_command
 from foolscope.cli.groups import Group
 from foolscope.cli.options import data_option, json_option
 from foolscope.core.errors import DataError
@@ -21,12 +22,16 @@ Examples:
   foolscope data get fashion-mnist
   foolscope data verify cifar10 --data-dir ~/datasets
   foolscope data verify npz --path my.npz
+  foolscope data show cifar10 --augment rand
 """
 
 
 @click.group(cls=Group, epilog=_EXAMPLES)
 def command() -> None:
-    """List, fetch and verify data sets."""
+    """List, fetch, verify and show data sets."""
+
+
+command.add_command(show_command)
 
 
 @command.command("list")

@@ -1,7 +1,8 @@
 """``foolscope inspect``: what a model answers, what its layers are like, and what lower ranks preserve."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,10 +19,13 @@ from foolscope.cli.subject_options import (
 )
 from foolscope.core.errors import RecipeError, require_known
 from foolscope.experiments.parts.graphs import graph_record
-from foolscope.experiments.parts.inspections.model import inspect_subject
+from foolscope.experiments.parts.inspections.methods import methods_from, settings_of_methods
+from foolscope.experiments.parts.inspections.model import ATTRIBUTING, inspect_subject
 from foolscope.experiments.running.run import StageEvent
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.subjects.subject import Subject
+from foolscope.experiments.wording.sentences import capitalized
+from foolscope.inspection.attribution import ATTRIBUTIONS, Attribution
 from foolscope.inspection.graph.computational_graph import ModelGraph
 from foolscope.reports.graph_files import svg_path, write_graph
 from foolscope.threats import NORMS, Threat
@@ -29,10 +33,12 @@ from foolscope.verbs.inspect import Inspection
 
 _EXAMPLES = """\b
 Examples:
-  foolscope inspect 09a8be8551                             everything but --compress, --graph
+  foolscope inspect 09a8be8551                             all but --attribution-sanity, --compress, --graph
   foolscope inspect 09a8be8551 --report page.html          the same with figures and pictures
   foolscope inspect 09a8be8551 --calibration --confusion   these parts only
   foolscope inspect 09a8be8551 --compress 1,0.5,0.2,0.1    accuracy at lower ranks
+  foolscope inspect 09a8be8551 --attribution-sanity        do maps of pixels depend on the weights?
+  foolscope inspect 09a8be8551 --method occlusion --patch 4 --report page.html
   foolscope inspect 09a8be8551 --graph net.svg             its computational graph as a picture
   foolscope inspect nets.py:build --weights net.safetensors --dataset cifar10
 """
@@ -40,13 +46,17 @@ Examples:
 _PARTS = {
     "confusion": "The confusion matrix.",
     "calibration": "Whether its confidence matches its accuracy.",
+    "modes": "How the logits of an image change in training mode, and with the rest of the batch.",
     "input-gradients": "Whether the gradient with respect to the pixels follows edges; pictures in --report.",
+    "attributions": "Maps of the pixels that a logit depends on, by several methods; pictures in --report.",
+    "attribution-sanity": "Whether these maps change where weights are randomized.",
     "filters": "The first layer's weights as pictures, in the report.",
     "histograms": "Histogram of each layer's weights, and the fraction near zero.",
     "gradient-flow": "The gradient at each layer, and at each time step of a recurrent model.",
     "spectrum": "Singular values and effective rank of each layer.",
+    "tree": "A prototype tree's patches, and the paths of images through it; pictures in --report.",
 }
-_TABLES = ("mistakes-*", "weights", "flow", "ranks", "compression")
+_TABLES = ("mistakes-*", "weights", "flow", "ranks", "compression", "attributions", "attribution-sanity")
 
 
 def _graph_path(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
@@ -72,9 +82,54 @@ def _part_options(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def _method_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add one option for each setting of an attribution method."""
+    for setting, method in reversed(settings_of_methods().items()):
+        field = ATTRIBUTIONS[method].model_fields[setting]
+        default = "" if field.default is None else f"  [default: {field.default:g}]"
+        function = click.option(
+            f"--{setting.replace('_', '-')}",
+            setting,
+            metavar="NAME" if setting == "layer" else "X",
+            help=f"{capitalized(ATTRIBUTIONS[method].title)}: {field.description}.{default}",
+        )(function)
+    return function
+
+
+def _methods(names: Sequence[str], given: Mapping[str, Any]) -> list[Attribution] | None:
+    """Return the methods named, each with the options that it has; None if neither is given."""
+    owners = settings_of_methods()
+    for setting in given:
+        if names and owners[setting] not in names:
+            flag = f"--{setting.replace('_', '-')}"
+            raise RecipeError(
+                f"{flag} is for {owners[setting]}; add --method {owners[setting]}, or omit {flag}"
+            )
+    chosen = names or tuple(dict.fromkeys(owners[setting] for setting in given))
+    if not chosen:
+        return None
+    return methods_from(
+        [
+            {
+                "name": name,
+                **{setting: value for setting, value in given.items() if owners.get(setting) == name},
+            }
+            for name in chosen
+        ]
+    )
+
+
 @click.command(epilog=_EXAMPLES)
 @click.argument("model", metavar="RUN|MODEL")
 @_part_options
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    help=f"Only this attribution method; repeat for several: {', '.join(ATTRIBUTIONS)}.",
+)
+@_method_options
 @click.option(
     "--compress",
     metavar="X[,X]",
@@ -100,6 +155,7 @@ def _part_options(function: Callable[..., None]) -> Callable[..., None]:
 @session_options
 def command(
     model: str,
+    methods: tuple[str, ...],
     compress: str | None,
     graph: Path | None,
     norm: str,
@@ -117,18 +173,22 @@ def command(
     as_json: bool,
     page: Path | None,
     session: Session,
-    **flags: bool,
+    **others: Any,
 ) -> None:
-    """Inspect a model: its mistakes and confidence, its weights, gradients and spectra.
+    """Inspect a model: its mistakes and confidence, the pixels that it uses, its weights and spectra.
 
-    All parts are shown unless some are named. The model is a stored RUN, by the first characters of its
-    identity, or any other MODEL: package.module:factory, file.py:factory, or a TorchScript or torch.export
-    file. It takes images in [0, 1] and returns logits.
+    All parts but the sanity of attributions are shown unless some are named. The model is a stored RUN, by
+    the first characters of its identity, or any other MODEL: package.module:factory, file.py:factory, or a
+    TorchScript or torch.export file. It takes images in [0, 1] and returns logits.
     """
     require_known(norm, NORMS, "norm")
     threat = Threat(norm, epsilon)
     fractions = [] if compress is None else _fractions(compress)
-    named = [name for name in _PARTS if flags[name.replace("-", "_")]]
+    named = [name for name in _PARTS if others[name.replace("-", "_")]]
+    given = {name: others[name] for name in settings_of_methods() if others[name] is not None}
+    chosen = _methods(methods, given)
+    if chosen is not None and not ATTRIBUTING.intersection(named):
+        named.append("attributions")
     images = Images(dataset, {"height": height, "width": width, "color": color}, split, limit)
     subject = subject_of(model, weights, (mean, std), images, session)
     print_doubts(subject)
@@ -139,6 +199,7 @@ def command(
             named if named or fractions or graph else None,
             fractions,
             threat,
+            chosen,
             seed=seed,
             tell=lambda done, detail: observe(StageEvent("inspecting", done, detail)),
         )
@@ -148,8 +209,11 @@ def command(
     print_result(inspection, _TABLES, page, record.model_dump(mode="json") if as_json else None)
     if as_json:
         return
-    if page is None and (record.filters is not None or record.input_gradients is not None):
-        click.echo("\nPictures of filters and gradients are in the page that --report FILE.html writes.")
+    if page is None and (record.filters or record.input_gradients or record.attributions):
+        click.echo(
+            "\nPictures of filters, gradients and attributions are in the page that --report FILE.html "
+            "writes."
+        )
     if followed is not None:
         click.echo(f"The computational graph, for {followed.images} images, is in {graph}.")
 

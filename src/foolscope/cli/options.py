@@ -131,8 +131,8 @@ def _all_options() -> list[_RecipeOption]:
                 description, metavar = _describe(fields, len(registered)), _metavar(list(fields.values()))
                 options[leaf] = _recipe_option(leaf, kind.capitalize(), description, metavar)
     for kind, entries in LISTS.items():
-        description = f"{Recipe.model_fields[kind].description}. Known: {', '.join(entries.settings)}"
-        options[kind] = _recipe_option(kind, kind.capitalize(), description, "ENTRY+ENTRY")
+        description = f"{Recipe.model_fields[kind].description}. {entries.choices}"
+        options[kind] = _recipe_option(kind, kind.replace("_", " ").capitalize(), description, "ENTRY+ENTRY")
     for group, settings in GROUPS.items():
         for leaf, field in settings.model_fields.items():
             options[leaf] = _recipe_option(

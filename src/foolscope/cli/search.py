@@ -56,6 +56,7 @@ def _option(name: str, kind: Any = None, **attributes: Any) -> Callable[[Functio
     help="A field and its range, or its values as FIELD=A,B,C; repeat for several fields.",
 )
 @_option("sampler", metavar="|".join(SAMPLERS))
+@_option("metric", metavar="accuracy|balanced_accuracy|f1|auc")
 @_option("rounds", click.IntRange(1, 100))
 @_option("trials", click.IntRange(1, 1000))
 @_option("narrowing", click.FloatRange(0, 1, min_open=True))
@@ -67,7 +68,7 @@ def _option(name: str, kind: Any = None, **attributes: Any) -> Callable[[Functio
     type=click.FloatRange(0, min_open=True),
     default=0.005,
     show_default=True,
-    help="The smallest difference of test accuracy that matters, as a fraction.",
+    help="The smallest difference of the test score that matters, as a fraction.",
 )
 @json_option
 @report_option

@@ -63,7 +63,8 @@ def command(
     )
     with guard or nullcontext(), live_progress() as observe:
         training = train(recipe, engine=engine, session=session, observe=observe)
-    print_result(training, ["classifiers", "differences"], page, _as_json(training) if as_json else None)
+    tables = ["classifiers", "differences", *["classes-*"] * (training.record.largest_class is not None)]
+    print_result(training, tables, page, _as_json(training) if as_json else None)
     trial = training.trial
     if not as_json:
         click.echo(f"\nRun {trial.identity}: {trial.folder}")

@@ -20,7 +20,7 @@ from foolscope.experiments.wording.fields import field_words, value_words
 
 __all__ = ["ComponentList"]
 
-_NEXT_ENTRY = re.compile(r"\+(?=[A-Za-z*])")  # and not the plus sign of 1e+5
+_NEXT_ENTRY = re.compile(r"\s*\+\s*(?=[A-Za-z*])")  # and not the plus sign of 1e+5
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ComponentList:
 
     Args:
         field: of the recipe.
-        head: the field of an entry with which its text begins: its name, or the pattern it applies to.
+        head: the field of an entry with which its text begins: its name, or the names that it applies to.
         registered: by head, the settings class of an entry; or the one class of all entries.
     """
 
@@ -41,6 +41,14 @@ class ComponentList:
     def settings(self) -> Mapping[str, type[Settings]]:
         """The settings class of every kind of entry; of an entry without kinds by the name of the field."""
         return self.registered if isinstance(self.registered, Mapping) else {self.field: self.registered}
+
+    @property
+    def choices(self) -> str:
+        """What may be written: the kinds of entries, or the settings of their one kind."""
+        if isinstance(self.registered, Mapping):
+            return f"Known: {', '.join(self.registered)}"
+        own = [name for name in self.registered.model_fields if name != self.head]
+        return f"Settings: {', '.join(own)}"
 
     def read(self, value: Any) -> tuple[Settings, ...]:
         """Return the entries of a list of tables and texts, of a single one, or of none.
@@ -56,10 +64,16 @@ class ComponentList:
             raise RecipeError(f"must be a list of {self.head}s or tables; got {value!r}")
         tables: list[Any] = []
         for each in value:
-            tables += (
-                [self._table(text) for text in _NEXT_ENTRY.split(each)] if isinstance(each, str) else [each]
-            )
+            tables += self.tables(each) if isinstance(each, str) else [each]
         return tuple(self._entry(table) for table in tables)
+
+    def tables(self, text: str) -> list[dict[str, Any]]:
+        """Read a text as tables, without validating them.
+
+        Raises:
+            RecipeError: a setting has no value.
+        """
+        return [self._table(entry) for entry in _NEXT_ENTRY.split(text)]
 
     def _table(self, text: str) -> dict[str, Any]:
         """Read ``head:field=value:field=value``."""
@@ -75,8 +89,8 @@ class ComponentList:
     def _entry(self, table: Any) -> Settings:
         if isinstance(table, Settings):
             return table
-        if not isinstance(table, Mapping) or not isinstance(table.get(self.head), str):
-            raise RecipeError(f"every entry needs a {self.head}; got {table!r}")
+        if not isinstance(table, Mapping) or not table.get(self.head):
+            raise RecipeError(f"every entry needs {self.head}; got {table!r}")
         head = table[self.head]
         if isinstance(self.registered, Mapping):
             if head not in self.registered:
@@ -122,15 +136,15 @@ class ComponentList:
 
     def _words(self, entry: Settings) -> str:
         settings = [f"{field_words(name)} {value_words(value)}" for name, value in self._changed(entry)]
-        return (
-            f"{getattr(entry, self.head)} ({', '.join(settings)})"
-            if settings
-            else str(getattr(entry, self.head))
-        )
+        return f"{self._head(entry)} ({', '.join(settings)})" if settings else self._head(entry)
 
     def _text(self, entry: Settings) -> str:
         settings = [f"{name}={plain_words(value)}" for name, value in self._changed(entry)]
-        return ":".join([str(getattr(entry, self.head)), *settings])
+        return ":".join([self._head(entry), *settings])
+
+    def _head(self, entry: Settings) -> str:
+        head = getattr(entry, self.head)
+        return ",".join(head) if isinstance(head, tuple) else str(head)
 
     def _changed(self, entry: Settings) -> Iterator[tuple[str, Any]]:
         """Yield the settings that are not the default."""

@@ -13,10 +13,12 @@ from foolscope.core.settings import Settings, one_line
 from foolscope.data import DATASETS, DatasetSettings
 from foolscope.experiments.component_lists import ComponentList
 from foolscope.experiments.wording.fields import field_words, value_words
-from foolscope.learning import DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
+from foolscope.learning import AVERAGING, DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings
+from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import MODELS, ModelSettings
@@ -38,10 +40,11 @@ __all__ = [
 COMPONENTS: dict[str, dict[str, type[Settings]]] = {
     "dataset": {name: source.settings for name, source in DATASETS.items()},
     "model": {name: entry.settings for name, entry in MODELS.items()},
-    "loss": {name: settings for name, (settings, _) in LOSSES.items()},
+    "loss": {name: entry.settings for name, entry in LOSSES.items()},
     "optimizer": {name: entry.settings for name, entry in OPTIMIZERS.items()},
     "schedule": {name: settings for name, (settings, _) in SCHEDULES.items()},
     "defense": {name: entry.settings for name, entry in DEFENSES.items()},
+    "averaging": {name: entry.settings for name, entry in AVERAGING.items()},
 }
 """For each component of a recipe: its registered names with their settings classes."""
 
@@ -49,6 +52,7 @@ LISTS: dict[str, ComponentList] = {
     "augmentation": ComponentList(
         "augmentation", "name", {name: entry.settings for name, entry in AUGMENTATIONS.items()}
     ),
+    "parameter_groups": ComponentList("parameter_groups", "names", ParameterGroupSettings),
 }
 """The fields of a recipe that hold a list of components."""
 
@@ -116,6 +120,18 @@ class Recipe(Settings):
     defense: Annotated[
         pydantic.SerializeAsAny[DefenseSettings], pydantic.BeforeValidator(_component("defense"))
     ] = Field(default="none", description="the adversarial training", validate_default=True)
+    averaging: Annotated[
+        pydantic.SerializeAsAny[AveragingSettings], pydantic.BeforeValidator(_component("averaging"))
+    ] = Field(
+        default="none", description="the average of the weights that is evaluated", validate_default=True
+    )
+    parameter_groups: Annotated[
+        tuple[ParameterGroupSettings, ...], pydantic.BeforeValidator(LISTS["parameter_groups"].read)
+    ] = Field(
+        (),
+        description="parameters with a learning rate, decay or penalty of their own, as in "
+        "*.bias,*bn*:weight_decay=0",
+    )
     regularization: RegularizationSettings = Field(
         RegularizationSettings(), description="L1 and L2 penalties on the weights"
     )

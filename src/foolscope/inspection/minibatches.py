@@ -9,6 +9,7 @@ from torch import Tensor
 from foolscope.core.randomness import torch_generator
 from foolscope.learning.packing import Context
 from foolscope.learning.preparation import Setup
+from foolscope.learning.sampling import epoch_order
 
 __all__ = ["minibatches"]
 
@@ -18,8 +19,8 @@ def minibatches(setup: Setup, seed: int) -> Iterator[tuple[Tensor, Context]]:
     train = setup.dataset.train
     device = train.images.device
     for epoch in itertools.count():
-        order = torch.randperm(len(train), generator=torch_generator(seed, "batches", epoch)).to(device)
+        order = epoch_order(train.labels, setup.trials[0].training.sampling, seeds=[seed], epoch=epoch)
         dropout = tuple(torch_generator(seed, "dropout", epoch, device=device) for _ in setup.trials)
         context = Context(training=True, dtype=setup.dtype, generators=dropout)
-        for batch in torch.split(order[None], setup.batch_size, dim=1):
+        for batch in torch.split(order, setup.batch_size, dim=1):
             yield batch, context

@@ -11,7 +11,7 @@ from torch import Tensor
 from foolscope.augmentation import AUGMENTATIONS, AugmentationSettings, Draws, Mixing
 from foolscope.core.errors import RecipeError
 from foolscope.core.randomness import torch_generator
-from foolscope.learning.losses import PackLoss
+from foolscope.learning.losses import LOSSES, PackLoss
 
 __all__ = ["EpochAugmentation", "Targets", "check_augmentation"]
 
@@ -32,6 +32,19 @@ class Targets:
     partners: Int64[Tensor, "trial batch"] | None = None
     weights: Float[Tensor, "trial batch"] | None = None
 
+    def split(self, parts: int) -> list["Targets"]:
+        """Cut the minibatch into parts of about equal size."""
+        labels = self.labels.tensor_split(parts, dim=1)
+        if self.partners is None or self.weights is None:
+            return [Targets(each) for each in labels]
+        mixed = zip(
+            labels,
+            self.partners.tensor_split(parts, dim=1),
+            self.weights.tensor_split(parts, dim=1),
+            strict=True,
+        )
+        return [Targets(*each) for each in mixed]
+
     def losses(
         self,
         loss: PackLoss,
@@ -41,7 +54,8 @@ class Targets:
         """Return the loss of each image: λ L(label) + (1 − λ) L(partner's label).
 
         For losses that are affine in the target, as cross-entropy is, it is the loss of the mixed target; for
-        squared errors it differs by a constant. Zhang et al. 2018, arXiv:1710.09412, section 2.
+        squared errors it differs by a constant. Class weights act on either label. Zhang et al. 2018,
+        arXiv:1710.09412, section 2.
         """
         losses = loss(logits, self.labels, smoothing)
         if self.partners is None or self.weights is None:
@@ -154,6 +168,12 @@ def check_augmentation(
     if len(mixing) > 1:
         raise RecipeError(
             f"augmentation may mix images once; got {' and '.join(mixing)}. Vary augmentation to compare them"
+        )
+    if mixing and not LOSSES[loss].takes_probabilities:
+        able = [name for name, entry in LOSSES.items() if entry.takes_probabilities]
+        raise RecipeError(
+            f"augmentation {mixing[0]} mixes labels, which the loss {loss} does not take; "
+            f"use {' or '.join(able)}"
         )
     if mixing and defense != "none":
         raise RecipeError(

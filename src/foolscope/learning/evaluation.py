@@ -27,11 +27,13 @@ class Evaluation:
         loss: mean over images.
         accuracy: fraction in [0, 1].
         predictions: the class of the largest logit.
+        logits: ``None`` unless they were asked for.
     """
 
     loss: Float64[Tensor, " trial"]
     accuracy: Float64[Tensor, " trial"]
     predictions: Int64[Tensor, "trial image"]
+    logits: Float[Tensor, "trial image classes"] | None = None
 
 
 def to_pixels(images: Tensor, dtype: torch.dtype) -> Tensor:
@@ -41,23 +43,32 @@ def to_pixels(images: Tensor, dtype: torch.dtype) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    program: Program, parameters: PackTensors, split: LabeledImages, loss: PackLoss, dtype: torch.dtype
+    program: Program,
+    parameters: PackTensors,
+    split: LabeledImages,
+    loss: PackLoss,
+    dtype: torch.dtype,
+    *,
+    keep_logits: bool = False,
 ) -> Evaluation:
     """Evaluate every trial on every image, without label smoothing or penalties."""
     context = Context(training=False, dtype=dtype)
     first = next(iter(parameters.values()))
     trials, total = first.shape[0], first.new_zeros(first.shape[0], dtype=torch.float64)
     batch_size = max(1, min(_LARGEST_BATCH, _LARGEST_BATCHES // trials))
-    predictions = []
+    predictions, kept = [], []
     for start in range(0, len(split), batch_size):
         images = to_pixels(split.images[start : start + batch_size], first.dtype)
         labels = split.labels[start : start + batch_size].expand(trials, -1)
         logits = program(parameters, images[None], context)
         total += loss(logits, labels, None).sum(dim=1)
         predictions.append(logits.argmax(dim=-1))
+        if keep_logits:
+            kept.append(logits)
     predicted = torch.cat(predictions, dim=1)
     accuracy = (predicted == split.labels).sum(dim=1).double() / len(split)
-    return Evaluation(total / len(split), accuracy, predicted)
+    all_logits = torch.cat(kept, dim=1) if keep_logits else None
+    return Evaluation(total / len(split), accuracy, predicted, all_logits)
 
 
 def channel_statistics(split: LabeledImages) -> tuple[Float[Tensor, " channel"], Float[Tensor, " channel"]]:

@@ -1,25 +1,37 @@
 """Layers that training leaves as they are, so that a network trained elsewhere is fine-tuned in part."""
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Collection, Sequence
 
 from torch import nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
+from foolscope.learning.parameter_names import BODY, matching
 
-__all__ = ["freeze", "frozen_layers", "matching"]
-
-_BODY = "body."  # what every model of ours has before the names of its layers; patterns may omit it
+__all__ = ["freeze", "frozen_layers", "frozen_names"]
 
 
-def matching(names: Iterable[str], pattern: str) -> list[str]:
-    """Return the names of parameters that match a pattern of the shell, with or without ``body.`` in front.
+def frozen_names(patterns: Sequence[str], names: Collection[str]) -> set[str]:
+    """Return the names of the parameters that patterns exclude from training.
 
-    Example:
-        >>> matching(["body.conv1.weight", "body.fc.weight", "body.fc.bias"], "fc.*")
-        ['body.fc.weight', 'body.fc.bias']
+    Args:
+        patterns: of the shell, with or without ``body.`` in front.
+        names: of all parameters of the model.
+
+    Raises:
+        RecipeError: a pattern matches no parameter, or the patterns match all of them.
     """
-    return [name for name in names if fnmatchcase(name, pattern) or fnmatchcase(name, _BODY + pattern)]
+    frozen: set[str] = set()
+    for pattern in patterns:
+        found = matching(names, pattern)
+        if not found:
+            known = [name.removeprefix(BODY) for name in names]
+            raise RecipeError(f"frozen: no parameter matches {pattern!r}. {did_you_mean(pattern, known)}")
+        frozen |= set(found)
+    if patterns and len(frozen) == len(names):
+        raise RecipeError(
+            f"frozen: {' and '.join(patterns)} leave no parameter to train; freeze fewer layers"
+        )
+    return frozen
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
@@ -29,17 +41,8 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         RecipeError: a pattern matches no parameter, or the patterns match all of them.
     """
     parameters = dict(model.named_parameters())
-    for pattern in patterns:
-        found = matching(parameters, pattern)
-        if not found:
-            names = [name.removeprefix(_BODY) for name in parameters]
-            raise RecipeError(f"frozen: no parameter matches {pattern!r}. {did_you_mean(pattern, names)}")
-        for name in found:
-            parameters[name].requires_grad_(False)
-    if not any(parameter.requires_grad for parameter in parameters.values()):
-        raise RecipeError(
-            f"frozen: {' and '.join(patterns)} leave no parameter to train; freeze fewer layers"
-        )
+    for name in frozen_names(patterns, parameters.keys()):
+        parameters[name].requires_grad_(False)
 
 
 def frozen_layers(model: nn.Module) -> frozenset[str]:

@@ -6,9 +6,10 @@ become one wide product, deeper ones batched products, convolutions grouped ones
 channels-last in memory, where pooling is several times faster.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,8 @@ from torch.nn import functional
 
 from foolscope.core.errors import RecipeError
 from foolscope.learning.optimizers import PackTensors
-from foolscope.models.layers import Dropout, Normalize
+from foolscope.models.layers import ChannelBias, Dropout, Multiply, Normalize, ZeroScaleBatchNorm
+from foolscope.models.whitening import Whitening
 
 __all__ = ["PACKED_LAYERS", "Activation", "Context", "Layer", "add", "has_packed_form"]
 
@@ -153,22 +155,39 @@ def _convolution(layer: Layer, tensors: PackTensors, value: Activation, context:
     assert isinstance(module, nn.Conv2d)
     weight, bias = layer.tensor(tensors, "weight"), layer.tensor(tensors, "bias")
     assert weight is not None
+    options = {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
+    return _convolved(value, weight, bias, context.dtype, module.groups, options)
+
+
+def _whitening(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:
+    """Convolve with filters that are no parameters: every trial's module has its own."""
+    weight = torch.stack([each.weight for each in layer.modules if isinstance(each, Whitening)])
+    return _convolved(value, weight, layer.tensor(tensors, "bias"), context.dtype)
+
+
+def _convolved(
+    value: Activation,
+    weight: Float[Tensor, "trial output input height width"],
+    bias: Float[Tensor, "trial output"] | None,
+    dtype: torch.dtype,
+    own_groups: int = 1,
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> Activation:
+    """Convolve images or maps with every trial's filters; the options are those of ``functional.conv2d``."""
     trials = weight.shape[0]
-    weight = weight.to(context.dtype)
-    bias = None if bias is None else bias.to(context.dtype)
+    weight = weight.to(dtype)
+    bias = None if bias is None else bias.to(dtype)
 
     def convolve(maps: Tensor, weights: Tensor, biases: Tensor | None, groups: int) -> Tensor:
         return functional.conv2d(
-            maps.to(context.dtype).contiguous(memory_format=torch.channels_last),
+            maps.to(dtype).contiguous(memory_format=torch.channels_last),
             weights.flatten(0, 1).contiguous(memory_format=torch.channels_last),
             None if biases is None else biases.flatten(),
-            stride=module.stride,
-            padding=module.padding,
-            dilation=module.dilation,
-            groups=groups * module.groups,
+            groups=groups * own_groups,
+            **options,
         )
 
-    if module.groups > 1:  # the groups of trials that share an image would not line up with the layer's own
+    if own_groups > 1:  # the groups of trials that share an image would not line up with the layer's own
         value = value.for_each(trials)
     if value.layout == "maps":
         return Activation(convolve(value.tensor, weight, bias, value.lead), trials, "maps")
@@ -180,6 +199,13 @@ def _convolution(layer: Layer, tensors: PackTensors, value: Activation, context:
         for images, own, own_bias in zip(value.tensor, weights, biases, strict=True)
     ]
     return Activation(maps[0] if value.lead == 1 else torch.cat(maps, dim=1), trials, "maps")
+
+
+def _channel_bias(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:
+    bias = layer.tensor(tensors, "bias")
+    assert bias is not None
+    value = value.as_maps().for_each(len(bias))
+    return value.apply(lambda maps: maps + bias.to(maps.dtype).view(-1, 1, 1))
 
 
 def _batch_norm(layer: Layer, tensors: PackTensors, value: Activation, context: Context) -> Activation:
@@ -247,10 +273,14 @@ def add(first: Activation, second: Activation) -> Activation:
 PACKED_LAYERS: dict[type[nn.Module], PackedLayer] = {
     nn.Linear: _linear,
     nn.Conv2d: _convolution,
+    Whitening: _whitening,
+    ChannelBias: _channel_bias,
     nn.BatchNorm2d: _batch_norm,
+    ZeroScaleBatchNorm: _batch_norm,
     nn.Flatten: _flatten,
     Dropout: _dropout,
     Normalize: _normalize,
+    Multiply: _elementwise,
     nn.Identity: _elementwise,
     nn.ReLU: _elementwise,
     nn.Tanh: _elementwise,
@@ -259,6 +289,7 @@ PACKED_LAYERS: dict[type[nn.Module], PackedLayer] = {
     nn.MaxPool2d: _pooling,
     nn.AvgPool2d: _pooling,
     nn.AdaptiveAvgPool2d: _pooling,
+    nn.AdaptiveMaxPool2d: _pooling,
 }
 
 
@@ -271,9 +302,9 @@ def has_packed_form(layer: nn.Module, is_map: bool) -> bool:
             return is_map and layer.padding_mode == "zeros"
         case nn.BatchNorm2d():
             return is_map and layer.track_running_stats and layer.momentum is not None
-        case Normalize() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
+        case Normalize() | Whitening() | ChannelBias() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d():
             return is_map
-        case nn.MaxPool2d():
+        case nn.MaxPool2d() | nn.AdaptiveMaxPool2d():
             return is_map and not layer.return_indices
         case nn.Flatten():
             return (layer.start_dim, layer.end_dim) == (1, -1)

@@ -8,22 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.augmentation import AugmentationSettings
+from foolscope.core.errors import RecipeError
 from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
 from foolscope.learning.augmenting import check_augmentation
-from foolscope.learning.evaluation import channel_statistics
+from foolscope.learning.averaging import AVERAGING
 from foolscope.learning.freezing import freeze, frozen_layers
-from foolscope.learning.losses import LOSSES, PackLoss, smoothing_per_trial
+from foolscope.learning.initial_models import initial_models
+from foolscope.learning.losses import PackLoss, evaluation_loss, smoothing_per_trial, training_loss
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.packing import Program, pack_program
+from foolscope.learning.parameter_groups import check_parameter_groups
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.stacking import stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
-from foolscope.models import build_model
+from foolscope.learning.thresholds import check_selection, output_bias
+from foolscope.learning.treatments import PackGroups
 
-__all__ = ["Setup", "prepare"]
+__all__ = ["Setup", "parameter_shapes", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,10 @@ class Setup:
         master: data type of parameters, losses and updates.
         dtype: data type of the products.
         frozen_layers: layers with parameters of which none is trained; they stay in evaluation mode.
+        sharpness: the radius of sharpness-aware minimization per trial; None where no trial has one.
+        parameter_groups: parameters with a learning rate, decay or penalty of their own.
+        loss: what training minimizes, with class weights.
+        evaluation_loss: what evaluation measures, without them.
         groups: the number of minibatches at a time: one per seed if all seeds have equally many trials, else
             one per trial.
     """
@@ -45,10 +53,13 @@ class Setup:
     models: Sequence[nn.Module]
     program: Program
     loss: PackLoss
+    evaluation_loss: PackLoss
     master: torch.dtype
     dtype: torch.dtype
     smoothing: Tensor | None
     clipping: Tensor | None
+    sharpness: Tensor | None
+    parameter_groups: PackGroups
     regularizers: PackRegularizers
     defense: PackDefense | None
     optimizer_hyperparameters: dict[str, Tensor]
@@ -62,24 +73,32 @@ class Setup:
         """Derive the packed program and collect the settings along the trial axis."""
         device = dataset.train.images.device
         master, dtype = _data_types(trials[0], device)
+        losses = [trial.loss for trial in trials]
         thresholds = [trial.training.clipping or math.inf for trial in trials]
+        radii = [trial.training.sharpness_radius or 0.0 for trial in trials]
+        parameter_groups = PackGroups.gather(trials, parameter_shapes(models[0]), device, master)
         return cls(
             trials=trials,
             dataset=dataset,
             models=models,
             program=pack_program(models),
-            loss=LOSSES[trials[0].loss.name][1],
+            loss=training_loss(losses, dataset.train.labels.bincount(minlength=len(dataset.classes)), master),
+            evaluation_loss=evaluation_loss(losses, device, master),
             master=master,
             dtype=dtype,
-            smoothing=smoothing_per_trial([trial.loss for trial in trials], device, master),
+            smoothing=smoothing_per_trial(losses, device, master),
             clipping=(
                 torch.tensor(thresholds, device=device, dtype=master) if min(thresholds) < math.inf else None
             ),
+            sharpness=torch.tensor(radii, device=device, dtype=master) if any(radii) else None,
+            parameter_groups=parameter_groups,
             regularizers=PackRegularizers.gather(
                 [trial.regularization for trial in trials],
                 [trial.optimizer.weight_decay for trial in trials],
                 device,
                 master,
+                own_l2=parameter_groups.l2,
+                own_weight_decay=parameter_groups.weight_decay,
             ),
             defense=PackDefense.gather([trial.defense for trial in trials], device, master),
             optimizer_hyperparameters=hyperparameters([trial.optimizer for trial in trials], device, master),
@@ -136,8 +155,9 @@ def prepare(
         initialize: gives a model other initial weights than its seed does, in place.
 
     Raises:
-        RecipeError: the model does not fit the images, the loss the defense or the augmentation, or no
-            parameter matches a pattern of frozen ones.
+        RecipeError: the model does not fit the images, the loss the defense or the augmentation, a parameter
+            group the model, or no parameter matches a pattern of frozen ones; or the validation images cannot
+            choose a checkpoint or a threshold as asked.
     """
     check_defense(trials[0].defense, trials[0].loss)
     check_augmentation(
@@ -146,28 +166,40 @@ def prepare(
         loss=trials[0].loss.name,
         defense=trials[0].defense.name,
     )
+    for trial in trials:
+        check_selection(trial.training, dataset)
     device = dataset.train.images.device
     master, _ = _data_types(trials[0], device)
-    mean, deviation = channel_statistics(dataset.train)
-    models = [
-        build_model(
-            trial.model,
-            dataset.image_shape,
-            len(dataset.classes),
-            seed=trial.seed,
-            mean=mean,
-            deviation=deviation,
-        ).to(device, master)
-        for trial in trials
-    ]
+    models = [model.to(device, master) for model in initial_models(trials, dataset)]
     for trial, model in zip(trials, models, strict=True):
         if initialize is not None:
             initialize(model)
         freeze(model, trial.frozen)
+    _check_groups(trials, models)
+    if any(trial.training.threshold == "validation" for trial in trials):
+        output_bias(models[0], dataset)  # refuses a model that has none before it is trained
     setup = Setup.gather(trials, dataset, models)
     parameters, statistics = stacked_parameters(models), stacked_constants(models)
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)
-    return setup, PackState.start(parameters, statistics, optimizer, len(trials))
+    averages = AVERAGING[trials[0].averaging.name].shares is not None
+    return setup, PackState.start(parameters, statistics, optimizer, len(trials), averages=averages)
+
+
+def parameter_shapes(model: nn.Module) -> dict[str, torch.Size]:
+    """Return the shape of every parameter of a model that is trained, by name."""
+    return {name: value.shape for name, value in model.named_parameters() if value.requires_grad}
+
+
+def _check_groups(trials: Sequence[TrainableTrial], models: Sequence[nn.Module]) -> None:
+    """Refuse groups that do not fit the model, and Muon for matrices padded to the size of other trials'."""
+    shapes = parameter_shapes(models[0])
+    for trial in trials:
+        check_parameter_groups(trial.parameter_groups, shapes)
+    if trials[0].optimizer.name == "muon" and any(parameter_shapes(each) != shapes for each in models):
+        raise RecipeError(
+            "optimizer muon scales its steps by the shapes of matrices, so trials of different widths cannot "
+            "share a pack; train them one after another"
+        )
 
 
 def _data_types(trial: TrainableTrial, device: torch.device) -> tuple[torch.dtype, torch.dtype]:

@@ -1,7 +1,7 @@
 """Regularizers of a pack: L1 and L2 penalties, decoupled weight decay, and clipping of the gradient norm."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -36,12 +36,17 @@ class PackRegularizers:
         l2: coefficient per trial; ``None`` where no trial has one.
         weight_decay: decoupled decay per trial; ``None`` where no trial has one.
         penalize: whether biases and normalization layers count, the same for the whole pack.
+        own_l2: name to the coefficients of parameters that have their own.
+        own_weight_decay: name to the decoupled decay of parameters that have their own, times the factor on
+            their learning rate.
     """
 
     l1: Float[Tensor, " trial"] | None
     l2: Float[Tensor, " trial"] | None
     weight_decay: Float[Tensor, " trial"] | None
     penalize: Literal["weights", "all"]
+    own_l2: PackTensors = field(default_factory=dict)
+    own_weight_decay: PackTensors = field(default_factory=dict)
 
     @classmethod
     def gather(
@@ -50,6 +55,8 @@ class PackRegularizers:
         weight_decay: Sequence[float],
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        own_l2: Mapping[str, Tensor] | None = None,
+        own_weight_decay: Mapping[str, Tensor] | None = None,
     ) -> "PackRegularizers":
         """Collect the coefficients of the trials, which must agree on ``penalize``."""
 
@@ -61,12 +68,14 @@ class PackRegularizers:
             per_trial([each.l2 for each in settings]),
             per_trial(list(weight_decay)),
             settings[0].penalize,
+            dict(own_l2 or {}),
+            dict(own_weight_decay or {}),
         )
 
     @property
     def penalizes(self) -> bool:
         """Whether any trial has a penalty on its loss."""
-        return self.l1 is not None or self.l2 is not None
+        return self.l1 is not None or self.l2 is not None or bool(self.own_l2)
 
     def penalized(self, parameters: Mapping[str, Tensor]) -> list[str]:
         """Name the parameters that the penalties act on: weights have two axes besides the trial axis."""
@@ -76,22 +85,32 @@ class PackRegularizers:
         """Return l1 · Σ|w| + (l2 / 2) · Σ w² of every trial."""
         first = next(iter(parameters.values()))
         total = first.new_zeros(first.shape[0])
-        for name in self.penalized(parameters):
-            weights = parameters[name].flatten(1)
-            if self.l1 is not None:
-                total = total + self.l1 * weights.abs().sum(dim=1)
-            if self.l2 is not None:
-                total = total + 0.5 * self.l2 * weights.square().sum(dim=1)
+        for name, l1 in self._l1_of(parameters):
+            total = total + l1 * parameters[name].flatten(1).abs().sum(dim=1)
+        for name, l2 in self._l2_of(parameters):
+            total = total + 0.5 * l2 * parameters[name].flatten(1).square().sum(dim=1)
         return total
 
     def add_gradients(self, parameters: PackTensors, gradients: PackTensors) -> None:
         """Add the gradients of the penalties to those of the loss, in place."""
-        for name in self.penalized(parameters):
-            weights, gradient = parameters[name], gradients[name]
-            if self.l1 is not None:
-                gradient.addcmul_(weights.sign(), along_trials(self.l1, gradient))
-            if self.l2 is not None:
-                gradient.addcmul_(weights, along_trials(self.l2, gradient))
+        for name, l1 in self._l1_of(parameters):
+            gradients[name].addcmul_(parameters[name].sign(), along_trials(l1, gradients[name]))
+        for name, l2 in self._l2_of(parameters):
+            gradients[name].addcmul_(parameters[name], along_trials(l2, gradients[name]))
+
+    def _l1_of(self, parameters: PackTensors) -> Iterator[tuple[str, Tensor]]:
+        """Yield the parameters with an L1 penalty and their coefficients."""
+        if self.l1 is not None:
+            for name in self.penalized(parameters):
+                yield name, self.l1
+
+    def _l2_of(self, parameters: PackTensors) -> Iterator[tuple[str, Tensor]]:
+        """Yield the parameters with an L2 penalty and their coefficients."""
+        if self.l2 is not None:
+            for name in self.penalized(parameters):
+                if name not in self.own_l2:
+                    yield name, self.l2
+        yield from self.own_l2.items()
 
     def decay(self, parameters: PackTensors, learning_rate: Float[Tensor, " trial"]) -> None:
         """Shrink the weights in place: w ← w − η λ w.
@@ -99,11 +118,13 @@ class PackRegularizers:
         References:
             Loshchilov and Hutter 2019, arXiv:1711.05101, algorithms 1 and 2.
         """
-        if self.weight_decay is None:
-            return
-        factor = 1.0 - learning_rate * self.weight_decay
-        for name in self.penalized(parameters):
-            parameters[name].mul_(along_trials(factor, parameters[name]))
+        if self.weight_decay is not None:
+            factor = 1.0 - learning_rate * self.weight_decay
+            for name in self.penalized(parameters):
+                if name not in self.own_weight_decay:
+                    parameters[name].mul_(along_trials(factor, parameters[name]))
+        for name, decay in self.own_weight_decay.items():
+            parameters[name].mul_(along_trials(1.0 - learning_rate * decay, parameters[name]))
 
 
 def clip_gradients(gradients: PackTensors, threshold: Float[Tensor, " trial"] | None) -> None:

@@ -88,7 +88,7 @@ def doubts_about_defense(defense: DefenseSettings, history: Sequence[EpochRecord
         return ()
     for record in history:
         robust = record.robust_validation_accuracy
-        withstood = record.training_accuracy
+        withstood = record.running_accuracy
         if robust is None or withstood < _WITHSTOOD_IN_TRAINING or robust > _COLLAPSE * withstood:
             continue
         return (

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from foolscope.models.prototype_layers import CountedLeaves
+
 __all__ = ["own_part", "stack_padded", "stacked_constants", "stacked_parameters", "stacked_statistics"]
 
 
@@ -59,11 +61,15 @@ def stacked_constants(models: Sequence[nn.Module]) -> dict[str, Tensor]:
 
 
 def stacked_statistics(models: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Return the running means and variances of batch normalization, name to (trial, channel)."""
-    names = [
-        f"{path}.{name}"
-        for path, module in models[0].named_modules()
-        if isinstance(module, nn.BatchNorm2d) and module.track_running_stats
-        for name in ("running_mean", "running_var")
-    ]
+    """Return what training changes besides parameters, name to (trial, ...).
+
+    These are the running means and variances of batch normalization, and counted leaves.
+    """
+    names = [f"{path}.{name}" for path, module in models[0].named_modules() for name in _statistics(module)]
     return {name: stack_padded([model.get_buffer(name) for model in models]) for name in names}
+
+
+def _statistics(module: nn.Module) -> tuple[str, ...]:
+    if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
+        return ("running_mean", "running_var")
+    return ("scores", "scores_before") if isinstance(module, CountedLeaves) else ()

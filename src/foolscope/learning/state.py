@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from foolscope.core.errors import StoreError
 from foolscope.learning.checkpoints import load_tensors, save_tensors
-from foolscope.learning.optimizers import OptimizerState, PackTensors
+from foolscope.learning.optimizers import OptimizerState, PackTensors, along_trials
 from foolscope.learning.outcome import EpochRecord, Status
 from foolscope.learning.settings import TrainingSettings
+from foolscope.statistics.classification import LOWER_IS_BETTER
 
 __all__ = ["PackState"]
 
@@ -25,11 +27,13 @@ class PackState:
         epoch: number of epochs done.
         step: number of gradient steps done.
         trained: positions in the pack of the trials that are still computed. The leading axis of
-            ``parameters``, ``statistics`` and ``optimizer`` runs over them; everything else covers all
-            trials.
+            ``parameters``, ``statistics``, ``optimizer`` and ``averages`` runs over them; everything else
+            covers all trials.
         parameters: what the optimizer updates.
         statistics: running means and variances of batch normalization.
         optimizer: its moments.
+        averages: averaged parameters and statistics, which are evaluated in place of the others; empty
+            without averaging.
         best: parameters and statistics of the checkpoint to be tested.
         best_epochs: the epoch of that checkpoint.
         histories: one record per epoch.
@@ -43,6 +47,7 @@ class PackState:
     parameters: PackTensors
     statistics: PackTensors
     optimizer: OptimizerState
+    averages: PackTensors
     best: PackTensors
     best_epochs: list[int]
     histories: list[list[EpochRecord]]
@@ -51,9 +56,16 @@ class PackState:
 
     @classmethod
     def start(
-        cls, parameters: PackTensors, statistics: PackTensors, optimizer: OptimizerState, trials: int
+        cls,
+        parameters: PackTensors,
+        statistics: PackTensors,
+        optimizer: OptimizerState,
+        trials: int,
+        *,
+        averages: bool = False,
     ) -> "PackState":
-        """Return the state before the first epoch."""
+        """Return the state before the first epoch; ``averages`` says whether weights are averaged."""
+        tensors = parameters | statistics
         return cls(
             epoch=0,
             step=0,
@@ -61,7 +73,8 @@ class PackState:
             parameters=parameters,
             statistics=statistics,
             optimizer=optimizer,
-            best={name: value.clone() for name, value in (parameters | statistics).items()},
+            averages={name: value.clone() for name, value in tensors.items()} if averages else {},
+            best={name: value.clone() for name, value in tensors.items()},
             best_epochs=[0] * trials,
             histories=[[] for _ in range(trials)],
             statuses=["running"] * trials,
@@ -71,6 +84,17 @@ class PackState:
     def tensors(self) -> PackTensors:
         """Parameters and running statistics of the trials that are trained."""
         return self.parameters | self.statistics
+
+    @property
+    def evaluated(self) -> PackTensors:
+        """What is validated, kept and tested: the averages where there are any."""
+        return self.averages or self.tensors
+
+    @torch.no_grad()
+    def average(self, share: Float[Tensor, " trial"]) -> None:
+        """Move every trial's average towards its weights: a ← a + share · (w − a)."""
+        for name, value in self.tensors.items():
+            self.averages[name].lerp_(value, along_trials(share, value).expand_as(value))
 
     def any_running(self) -> bool:
         """Whether a trial is neither finished nor has diverged or lost patience."""
@@ -84,10 +108,10 @@ class PackState:
         if diverged:
             self._silence(trial, row)
             return
-        best = _best_epoch(history)
+        best = _best_epoch(history, settings.select_by)
         if settings.keep == "last" or best is None or best == record.epoch:
             self.best_epochs[trial] = record.epoch
-            for name, value in self.tensors.items():
+            for name, value in self.evaluated.items():
                 self.best[name][trial] = value[row]
         if record.epoch == settings.epochs:
             self.statuses[trial] = "finished"
@@ -98,7 +122,7 @@ class PackState:
         """End a diverged trial and set its numbers to zero, which cannot disturb its neighbors."""
         self.statuses[trial] = "diverged"
         moments = [moment for group in self.optimizer.values() for moment in group.values()]
-        for tensor in (*self.tensors.values(), *moments):
+        for tensor in (*self.tensors.values(), *self.averages.values(), *moments):
             tensor[row] = 0.0
         for tensor in self.best.values():
             tensor[trial] = 0.0
@@ -111,6 +135,7 @@ class PackState:
             return {name: value.index_select(0, rows.to(value.device)) for name, value in tensors.items()}
 
         self.parameters, self.statistics = of_rows(self.parameters), of_rows(self.statistics)
+        self.averages = of_rows(self.averages)
         self.optimizer = {group: of_rows(tensors) for group, tensors in self.optimizer.items()}
         self.trained = list(trials)
 
@@ -158,6 +183,7 @@ class PackState:
         groups: dict[str, PackTensors] = {
             "parameters": self.parameters,
             "statistics": self.statistics,
+            "averages": self.averages,
             "best": self.best,
             **self.optimizer,
         }
@@ -166,12 +192,16 @@ class PackState:
         }
 
 
-def _best_epoch(history: Sequence[EpochRecord]) -> int | None:
-    """Return the first epoch of the best validation accuracy, robust where measured; ``None`` without any."""
+def _best_epoch(history: Sequence[EpochRecord], select_by: str) -> int | None:
+    """Return the first epoch of the best validation score; ``None`` without any.
+
+    With a defense, robust accuracy takes the place of the score.
+    """
     robust = [each.robust_validation_accuracy for each in history]
-    clean = [each.validation_accuracy for each in history]
-    accuracies = [each for each in (clean if None in robust else robust) if each is not None]
-    return 1 + accuracies.index(max(accuracies)) if accuracies else None
+    clean = [getattr(each, f"validation_{select_by}") for each in history]
+    sign = -1.0 if None in robust and select_by in LOWER_IS_BETTER else 1.0
+    scores = [sign * each for each in (clean if None in robust else robust) if each is not None]
+    return 1 + scores.index(max(scores)) if scores else None
 
 
 def _kinds(tensors: PackTensors) -> dict[str, tuple[torch.Size, torch.dtype]]:

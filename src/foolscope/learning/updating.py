@@ -10,6 +10,7 @@ from foolscope.learning.optimizers import OPTIMIZERS, PackTensors
 from foolscope.learning.preparation import Setup
 from foolscope.learning.regularizers import clip_gradients
 from foolscope.learning.state import PackState
+from foolscope.learning.treatments import PackGroups
 
 __all__ = ["update_parameters"]
 
@@ -32,12 +33,13 @@ def update_parameters(
         clip_gradients(gradients, setup.clipping)
     setup.regularizers.decay(parameters, learning_rate)
     update = OPTIMIZERS[setup.trials[0].optimizer.name].update
-    hyper = {"learning_rate": learning_rate, **setup.optimizer_hyperparameters}
 
-    def move(names: Sequence[str], trials: slice | None) -> None:
+    def move(names: Sequence[str], trials: slice | None, rate: Tensor) -> None:
         def part(tensors: PackTensors) -> PackTensors:
-            return {name: tensors[name] if trials is None else tensors[name][trials] for name in names}
+            found = [name for name in names if name in tensors]  # an optimizer keeps some moments of some
+            return {name: tensors[name] if trials is None else tensors[name][trials] for name in found}
 
+        hyper = {"learning_rate": rate, **setup.optimizer_hyperparameters}
         update(
             part(parameters),
             {name: gradient.to(setup.master) for name, gradient in part(gradients).items()},
@@ -46,8 +48,19 @@ def update_parameters(
             state.step,
         )
 
-    for names, trials in _portions(parameters):
-        move(names, trials)
+    for names, factor in _by_rate(setup.parameter_groups, parameters):
+        rate = learning_rate if factor is None else learning_rate * factor
+        for portion, trials in _portions({name: parameters[name] for name in names}):
+            move(portion, trials, rate)
+
+
+def _by_rate(
+    groups: PackGroups, parameters: PackTensors
+) -> Iterator[tuple[Sequence[str], Float[Tensor, " trial"] | None]]:
+    """Yield names and the factor on their learning rate, first those that have the trial's own."""
+    apart = {name for names, _ in groups.rates for name in names}
+    yield [name for name in parameters if name not in apart], None
+    yield from groups.rates
 
 
 def _portions(parameters: PackTensors) -> Iterator[tuple[Sequence[str], slice | None]]:

@@ -1,10 +1,10 @@
-"""Layers that PyTorch lacks: normalization inside the model, and dropout with a generator of its own."""
+"""Layers that PyTorch lacks: normalization of the inputs, dropout with its own generator, and small ones."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Dropout", "Normalize"]
+__all__ = ["ChannelBias", "Dropout", "Multiply", "Normalize", "ZeroScaleBatchNorm"]
 
 
 class Normalize(nn.Module):
@@ -59,3 +59,52 @@ class Dropout(nn.Module):
             )
         kept = torch.rand(inputs.shape, generator=self.generator, device=inputs.device).ge_(self.rate)
         return inputs * kept.div_(1.0 - self.rate).to(inputs.dtype)
+
+
+class ZeroScaleBatchNorm(nn.BatchNorm2d):
+    """Batch normalization whose scale starts at zero, so that a residual block starts as its shortcut.
+
+    Goyal et al. 2017, *Accurate, large minibatch SGD*, arXiv:1706.02677, section 5.1.
+    """
+
+    def initial_value(self, name: str, generator: torch.Generator) -> Tensor:
+        """Return zeros, for scale and shift."""
+        return torch.zeros(self.num_features)
+
+
+class ChannelBias(nn.Module):
+    """Adds a learned number to each channel: maps + bias; it starts at zero.
+
+    Args:
+        channels: of the maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(
+        self, maps: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """Return maps of the same shape."""
+        return maps + self.bias[:, None, None]
+
+    def initial_value(self, name: str, generator: torch.Generator) -> Tensor:
+        """Return zeros."""
+        return torch.zeros(len(self.bias))
+
+
+class Multiply(nn.Module):
+    """Multiplies by a constant.
+
+    Args:
+        factor: any number.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Return factor · inputs."""
+        return inputs * self.factor

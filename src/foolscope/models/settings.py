@@ -7,10 +7,14 @@ from pydantic import Field
 from foolscope.core.settings import Settings
 from foolscope.models.views import Views
 
-__all__ = ["ImageShape", "ModelSettings"]
+__all__ = ["ImageShape", "Initialization", "ModelSettings"]
 
 ImageShape = tuple[int, int, int]
 """Channel, height, width."""
+
+
+Initialization = Literal["uniform", "he", "dirac"]
+"""How the weights of affine layers and convolutions are drawn; see :mod:`foolscope.models.initialization`."""
 
 
 class ModelSettings(Settings):
@@ -25,4 +29,9 @@ class ModelSettings(Settings):
         "none",
         description="views of an image whose logits are averaged in evaluation: itself, mirrored, moved by a "
         "pixel",
+    )
+    initialization: Initialization = Field(
+        "uniform",
+        description="initial weights: uniform in ±1/√fan_in, PyTorch's default; he, normal with deviation "
+        "√(2/fan_in); or dirac, uniform but for convolutions, which pass their input channels on",
     )

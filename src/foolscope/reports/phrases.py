@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.sentences import POINTS, Scale, number, scale_of
 
 __all__ = [
@@ -89,11 +90,6 @@ def p_cell(p: float | None) -> str | None:
     if p is None:
         return None
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def metric_words(metric: str) -> str:
-    """Name a metric: ``test accuracy``."""
-    return metric.replace("_", " ")
 
 
 def columns_unit(metric: str) -> str:

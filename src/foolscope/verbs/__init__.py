@@ -39,7 +39,8 @@ VERBS: dict[str, Verb] = {
         ("check", "CheckResult"),
     ),
     "inspect": Verb(
-        "Inspect a run or any PyTorch model: mistakes, calibration, weights, gradients, spectra.",
+        "Inspect a run or any PyTorch model: mistakes, calibration, attributions, weights, gradients, "
+        "spectra.",
         ("inspect", "Inspection"),
     ),
     "attack": Verb(
@@ -51,7 +52,7 @@ VERBS: dict[str, Verb] = {
         ("reproduce",),
     ),
     "report": Verb("Rebuild the report of a stored study, without training."),
-    "data": Verb("List, fetch and verify data sets."),
+    "data": Verb("List, fetch, verify and show data sets."),
     "completion": Verb("Print the shell completion script."),
 }
 """Name to verb; the command of a verb is in the module of its name in ``foolscope.cli``."""

@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
+from foolscope.experiments.parts.inspections.methods import methods_from
 from foolscope.experiments.parts.inspections.model import inspect_subject
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.running.run import Observer, StageEvent, ignore_events
 from foolscope.experiments.running.session import Session
+from foolscope.inspection.attribution import Attribution
 from foolscope.reports import Document
 from foolscope.reports.parts.inspections.inspection import inspection_document, inspection_sentences
 from foolscope.threats import Threat
@@ -50,6 +53,7 @@ def inspect(
     labels: Tensor | None = None,
     *,
     parts: Sequence[str] | None = None,
+    methods: Sequence[str | Mapping[str, Any] | Attribution] | None = None,
     compress: Sequence[float] = (),
     dataset: str | Path | None = None,
     split: str = "test",
@@ -68,8 +72,11 @@ def inspect(
         trained: from :func:`train`; or any module from images in [0, 1] to logits.
         images: shape (batch, channel, height, width), floats in [0, 1], on the module's device.
         labels: their classes.
-        parts: "confusion", "calibration", "input-gradients", "filters", "histograms", "gradient-flow",
-            "spectrum"; all if it is None.
+        parts: "confusion", "calibration", "modes", "input-gradients", "attributions", "attribution-sanity",
+            "filters", "histograms", "gradient-flow", "spectrum", "tree"; all but
+            "attribution-sanity" if it is None, the tree where the model is one.
+        methods: of attribution: "gradient", "smoothgrad", "integrated-gradients", "grad-cam", "occlusion", or
+            with settings, ``{"name": "occlusion", "patch": 4}``; all that apply to the model if it is None.
         compress: fractions of each layer's full rank; the model is attacked at each of them.
         dataset: where the images are from: the name of a data set, an ``.npz``, a folder of class folders.
         split: of the data set: "train", "validation" or "test".
@@ -83,7 +90,8 @@ def inspect(
         observe: called as the inspection goes on.
 
     Raises:
-        RecipeError: a part is unknown, it is not clear which images are meant, or the module does not fit.
+        RecipeError: a part or method is unknown, a method that is named does not apply to the module, it is
+            not clear which images are meant, or the module does not fit.
 
     Example:
         >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
@@ -98,6 +106,7 @@ def inspect(
         parts,
         compress,
         Threat(norm, epsilon),
+        None if methods is None else methods_from(methods),
         seed=seed,
         tell=lambda done, detail: observe(StageEvent("inspecting", done, detail)),
     )

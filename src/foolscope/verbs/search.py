@@ -44,6 +44,7 @@ def search(
     over: Mapping[str, Over],
     *,
     sampler: str = "coarse-to-fine",
+    metric: str = "accuracy",
     rounds: int = 2,
     trials: int = 16,
     seeds: int = 1,
@@ -60,11 +61,13 @@ def search(
         recipe: the baseline.
         over: field to range, as in ``"1e-4:1:log"`` or ``"0:0.9:linear"``, or to a list of values.
         sampler: "coarse-to-fine", "random" or "tpe" (Optuna's).
+        metric: score by which settings are chosen and the winner is judged: "accuracy", "balanced_accuracy",
+            "f1" or "auc".
         rounds: how often to use the results to propose further settings.
         trials: settings per round, trained side by side.
         seeds: on which every setting is tried.
         fresh_seeds: further ones, on which winner and baseline are compared; at least 2.
-        practical_difference: the smallest difference of test accuracy that matters, as a fraction.
+        practical_difference: the smallest difference of the test score that matters, as a fraction.
         narrowing: length of the next round's ranges as a fraction of this round's.
         sampler_seed: root of the draws.
         session: store, data, device and executor; the defaults if not given.
@@ -76,6 +79,7 @@ def search(
     settings = search_settings(
         {
             "sampler": sampler,
+            "metric": metric,
             "rounds": rounds,
             "trials": trials,
             "seeds": seeds,

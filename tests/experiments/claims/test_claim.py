@@ -145,7 +145,7 @@ CURVE = {
     "recipe": "mlp",
     "metric": "validation_loss",
     "is": "turns upwards",
-    "meanwhile": {"metric": "training_loss", "is": "falls"},
+    "meanwhile": {"metric": "running_loss", "is": "falls"},
 }
 
 
@@ -154,7 +154,7 @@ def test_curves_read_as_written_and_survive_the_way_to_json() -> None:
     assert isinstance(curve, CurveClaim)
     assert (curve.metric, curve.relation, curve.by) == ("validation_loss", "turns upwards", None)
     assert curve.meanwhile is not None
-    assert (curve.meanwhile.metric, curve.meanwhile.relation) == ("training_loss", "falls")
+    assert (curve.meanwhile.metric, curve.meanwhile.relation) == ("running_loss", "falls")
     assert curve.cells() == (Selector(recipe="mlp"),)
     assert CLAIMS.validate_json(CLAIMS.dump_json(parsed, by_alias=True)) == parsed
 
@@ -165,7 +165,7 @@ def test_curves_read_as_written_and_survive_the_way_to_json() -> None:
         ({"is": "keeps falling"}, "'rises', 'falls', 'rises steadily'"),
         ({"is": "rises steadily"}, "a steady relation"),
         ({"meanwhile": {"metric": "validation_loss", "is": "falls"}}, "other than validation_loss"),
-        ({"meanwhile": {"metric": "training_loss", "is": "turns upwards"}}, "'rises' or 'falls'"),
+        ({"meanwhile": {"metric": "running_loss", "is": "turns upwards"}}, "'rises' or 'falls'"),
         ({"by": 0.0}, "greater than 0"),
         ({"factor": "l2"}, "Extra inputs are not permitted"),
         ({"metric": None}, "valid string"),

@@ -40,7 +40,7 @@ def noisy(mean: np.ndarray, noise: float = 0.02, seed: int = 0, seeds: int = SEE
 def judged(given: CurveClaim, validation: np.ndarray, training: np.ndarray | None = None) -> ClaimResult:
     curves = {given.metric: validation}
     if training is not None:
-        curves["training_loss"] = training
+        curves["running_loss"] = training
     return judge_evidence(given.sentence, curve_evidence(given, curves, practical_difference=0.01))
 
 
@@ -87,27 +87,27 @@ def test_every_step_of_a_steady_curve_is_tested() -> None:
 
 
 def test_meanwhile_is_measured_over_the_same_epochs() -> None:
-    falling = {"metric": "training_loss", "is": "falls"}
+    falling = {"metric": "running_loss", "is": "falls"}
     both = claim("turns upwards", meanwhile=falling)
     assert judged(both, noisy(VALLEY), noisy(2 - PROGRESS, seed=1)).outcome == "upheld"
     # it falls as a whole, but rises again from where the validation loss is lowest
     late = np.maximum(2 - 4 * PROGRESS, PROGRESS)
     assert judged(both, noisy(VALLEY), noisy(late, seed=1)).outcome == "contradicted"
-    assert judged(claim("falls", metric="training_accuracy"), noisy(late)).outcome == "upheld"
+    assert judged(claim("falls", metric="running_accuracy"), noisy(late)).outcome == "upheld"
     from_the_start = claim("rises", meanwhile=falling)
     assert judged(from_the_start, noisy(PROGRESS), noisy(late, seed=1)).outcome == "upheld"
 
 
 def test_what_is_said_names_the_epochs_and_the_numbers() -> None:
     curves = np.tile(VALLEY, (SEEDS, 1)) + np.arange(SEEDS)[:, None] * 0.01 * PROGRESS
-    falling = {"metric": "training_accuracy", "is": "falls"}
+    falling = {"metric": "running_accuracy", "is": "falls"}
     given = claim("turns upwards", meanwhile=falling)
-    own = {"validation_loss": curves, "training_accuracy": noisy(0.9 - 0.5 * PROGRESS)}
+    own = {"validation_loss": curves, "running_accuracy": noisy(0.9 - 0.5 * PROGRESS)}
     evidence = curve_evidence(given, own, 0.01)
     assert evidence.note.endswith(f"epoch {int(np.argmin(VALLEY)) + 1} of {EPOCHS}")
     loss, accuracy = (each.quantity for each in evidence.statements)
     assert "validation loss rises" in loss.above
-    assert "training accuracy falls" in accuracy.below
+    assert "running accuracy falls" in accuracy.below
     assert accuracy.scale is POINTS  # whatever the claim's own metric is
     assert "validation loss rises by 1.1" in statement_of(judge_evidence(given.sentence, evidence), 0)
 
@@ -134,9 +134,9 @@ def test_a_curve_that_is_lowest_at_the_end_has_not_turned() -> None:
 
 def test_costs_are_losses_with_the_penalty() -> None:
     history: list[dict[str, float | None]] = [
-        {"training_loss": 1.0, "validation_loss": 2.0, "penalty": 0.25, "training_accuracy": 0.5},
-        {"training_loss": None, "validation_loss": 3.0, "penalty": 0.5, "training_accuracy": 0.6},
+        {"running_loss": 1.0, "validation_loss": 2.0, "penalty": 0.25, "running_accuracy": 0.5},
+        {"running_loss": None, "validation_loss": 3.0, "penalty": 0.5, "running_accuracy": 0.6},
     ]
-    assert curve_of(history, "training_cost") == [1.25, None]
+    assert curve_of(history, "running_cost") == [1.25, None]
     assert curve_of(history, "validation_cost") == [2.25, 3.5]
-    assert curve_of(history, "training_accuracy") == [0.5, 0.6]
+    assert curve_of(history, "running_accuracy") == [0.5, 0.6]

@@ -268,7 +268,7 @@ def test_levels_of_the_claim_keep_their_order():
         ),
         ({**STEEPER, "metric": "attack_loss:steps@0"}, ["attack_loss:steps@0.1 or 0.3"]),
         (
-            {**STEEPER, "is": "rises", "meanwhile": {"metric": "training_loss", "is": "falls"}},
+            {**STEEPER, "is": "rises", "meanwhile": {"metric": "running_loss", "is": "falls"}},
             ["attack step", "meanwhile"],
         ),
     ],
@@ -299,7 +299,7 @@ def test_claims_about_attacks_in_a_study_without_any_say_what_to_add():
         {**TREND, "is": "peaks", "at": [16]},
         {**VALUE, "metric": "test_loss"},
         OVERFITS,
-        {**OVERFITS, "metric": "training_cost"},
+        {**OVERFITS, "metric": "running_cost"},
         FOOLED,
         STEEPER,
         {**FOOLED, "metric": "label_probability:steps@0"},
@@ -483,7 +483,7 @@ def with_histories(study, histories, **changes):
 
 def history_of(losses, training=None, penalty=0.0):
     return [
-        {"validation_loss": loss, "training_loss": own, "penalty": penalty}
+        {"validation_loss": loss, "running_loss": own, "penalty": penalty}
         for loss, own in zip(losses, training or losses, strict=True)
     ]
 
@@ -508,7 +508,7 @@ def test_a_curve_claim_is_the_t_test_over_seeds():
 
 
 def test_a_cost_holds_the_penalty_and_a_window_is_shared():
-    meanwhile = {"metric": "training_cost", "is": "falls"}
+    meanwhile = {"metric": "running_cost", "is": "falls"}
     claim = {**OVERFITS, "metric": "validation_cost", "is": "turns upwards", "meanwhile": meanwhile}
     dips = [[2.3, 2.0 + 0.01 * seed, 2.5 + 0.02 * seed] for seed in range(SEEDS)]
     falls = [[2.3, 2.2 - 0.01 * seed, 2.0] for seed in range(SEEDS)]

@@ -26,18 +26,19 @@ def test_what_is_parsed_is_written_again(
     """Names, quantities and places are any text without the sign of the grammar that ends them."""
     text = head
     if name is not None:
-        text += f":{name}" + (f".{quantity}" if quantity else "") + (f"@{at}" if at else "")
+        text += f":{name}" + (f".{quantity}" if quantity else "")
+    text += f"@{at}" if at else ""
     found = parse_metric(text)
     assert str(found) == text
     assert found.part == name
-    assert found.at == (at if name is not None else None)
+    assert found.at == at
     is_part = name is not None and quantity is not None
     assert (found.kind, found.quantity) == ((head, quantity) if is_part else (None, head))
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "a:", "a:b@", "a:b.", "a:.b", "@8/255", "test accuracy", "a@8/255", "a:b:c", " a", "a\n"],
+    ["", ":", "a:", "a:b@", "a:b.", "a:.b", "@8/255", "test accuracy", "a:b:c", " a", "a\n"],
 )
 def test_what_does_not_follow_the_grammar_is_refused(text: str) -> None:
     with pytest.raises(RecipeError, match="does not parse") as caught:

@@ -50,7 +50,7 @@ def test_the_recipe_is_trained_in_float64_by_both_and_they_agree(session):
     assert run.record.precision == run.torch.provenance["precision"] == "float64"
     assert run.torch.identity != session.identify(RECIPE)
     assert [each.quantity for each in run.record.differences] == [
-        "training loss",
+        "running loss",
         "validation loss",
         "weights",
     ]

@@ -91,7 +91,7 @@ def test_a_run_that_diverges_does_so_in_the_same_epoch():
 def test_float32_is_trained_in_float32():
     got, expected = both(recipe_of(model=MLP, precision="float32"))
     assert {value.dtype for value in got.weights.values()} == {torch.float32}
-    losses = [[record.training_loss for record in outcome.history] for outcome in (got, expected)]
+    losses = [[record.running_loss for record in outcome.history] for outcome in (got, expected)]
     assert 0 < np.abs(np.subtract(*losses)).max() < 1e-5
 
 

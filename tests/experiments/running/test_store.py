@@ -59,8 +59,12 @@ def other_value(recipe, path):
         "tanh",
         "official",
         "channels-first",
+        "balanced",
+        "validation",
+        "f1",
         "x",
         True,
+        [{"names": "*.bias"}],
     ]
     for candidate in candidates:
         try:

@@ -6,6 +6,7 @@ import torch
 
 from foolscope.experiments.recipe import recipe_from
 from foolscope.inspection.checks.initial_loss import initial_loss
+from foolscope.models import build_model
 
 module = importlib.import_module("foolscope.inspection.checks.initial_loss")
 
@@ -13,7 +14,7 @@ module = importlib.import_module("foolscope.inspection.checks.initial_loss")
 @pytest.fixture
 def constant_weights(monkeypatch):
     """Let every model be built with its weights and biases multiplied by a factor."""
-    built = module.build_model
+    built = module.initial_model
 
     def install(factor):
         def build(*args, **kwargs):
@@ -23,7 +24,7 @@ def constant_weights(monkeypatch):
                     parameter.mul_(factor)
             return model
 
-        monkeypatch.setattr(module, "build_model", build)
+        monkeypatch.setattr(module, "initial_model", build)
 
     return install
 
@@ -42,7 +43,7 @@ def test_a_model_of_zeros_has_a_loss_of_exactly_ln_k(noise, dataset_of, constant
 def test_the_loss_is_the_cross_entropy_of_the_initial_model(noise):
     recipe = recipe_from({"model": {"name": "softmax", "normalization": "half"}, "seed": 3})
     check = initial_loss(recipe, noise)
-    model = module.build_model(recipe.model, noise.image_shape, 4, seed=3)
+    model = build_model(recipe.model, noise.image_shape, 4, seed=3)
     with torch.no_grad():
         loss = torch.nn.functional.cross_entropy(model(noise.train.images / 255), noise.train.labels)
     assert check.numbers["loss"] == pytest.approx(float(loss), abs=1e-5)
@@ -60,3 +61,14 @@ def test_large_logits_fail_and_the_sentence_says_what_to_look_at(noise, constant
     assert not check.passed
     assert check.numbers["loss"] > math.log(4) + 1
     assert "initial weights" in check.sentence
+
+
+def test_batch_normalization_uses_the_images_at_hand(noise):
+    """In evaluation mode a deep residual network at its start has logits that double from block to block."""
+    recipe = recipe_from({"model": {"name": "resnet34", "base_channels": 4, "normalization": "half"}})
+    check = initial_loss(recipe, noise)
+    model = build_model(recipe.model, noise.image_shape, 4, seed=0).train()
+    with torch.no_grad():
+        loss = torch.nn.functional.cross_entropy(model(noise.train.images / 255), noise.train.labels)
+    assert check.numbers["loss"] == pytest.approx(float(loss), abs=1e-5)
+    assert check.passed

@@ -131,8 +131,8 @@ def test_the_run_at_a_rate_is_the_training_at_that_rate(dataset, values):
     )
     (outcome,) = train_pack([trial], whole)
     for epoch, record in enumerate(outcome.history):
-        assert np.mean(losses[3 * epoch : 3 * epoch + 3]) == pytest.approx(record.training_loss, rel=1e-9)
-        assert np.mean(accuracies[3 * epoch : 3 * epoch + 3]) == pytest.approx(record.training_accuracy)
+        assert np.mean(losses[3 * epoch : 3 * epoch + 3]) == pytest.approx(record.running_loss, rel=1e-9)
+        assert np.mean(accuracies[3 * epoch : 3 * epoch + 3]) == pytest.approx(record.running_accuracy)
 
 
 def test_the_schedule_is_left_out_and_the_answer_is_the_same_again(dataset):

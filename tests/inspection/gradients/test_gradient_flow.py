@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_models import SMALL_MODELS
 from torch import nn
 
 from foolscope import reference
@@ -245,7 +246,7 @@ def test_by_layer_of_a_perceptron():
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_by_layer_of_every_model_ends_at_the_images(name):
-    settings = MODELS[name].settings(name=name, normalization="half")
+    settings = MODELS[name].settings(name=name, normalization="half", **SMALL_MODELS.get(name, {}))
     model = build_model(settings, (1, 8, 8), CLASSES, seed=0).double().eval()
     images, labels = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double(), batch(3)[1]
     leaf = images.clone().requires_grad_()

@@ -77,7 +77,7 @@ def test_the_steps_are_those_of_training(dataset, values):
     history = history_of(recipe, dataset, (0, 6))
     (outcome,) = train_pack([recipe], dataset)
     for epoch, record in enumerate(outcome.history):
-        assert history.losses[3 * epoch : 3 * epoch + 3].mean() == pytest.approx(record.training_loss)
+        assert history.losses[3 * epoch : 3 * epoch + 3].mean() == pytest.approx(record.running_loss)
     recurrent = outcome.weights["body.1.weight_hh_l0"]
     assert history.flows[1].spectral_norm == pytest.approx(
         float(torch.linalg.matrix_norm(recurrent, ord=2)), rel=1e-6

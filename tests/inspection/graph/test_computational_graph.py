@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 import torch
+from small_models import SMALL_MODELS
 from torch import nn
 
 from foolscope import reference
@@ -85,7 +86,7 @@ def test_layers_have_the_gradients_derived_by_hand(name):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_of_ours_can_be_followed(name):
-    model, (images, labels) = model_of(name).train(), batch()
+    model, (images, labels) = model_of(name, **SMALL_MODELS.get(name, {})).train(), batch()
     before, state = str(model), torch.random.get_rng_state()
     graph = computational_graph(model, images, labels)
     assert torch.equal(torch.random.get_rng_state(), state)

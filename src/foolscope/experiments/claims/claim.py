@@ -224,7 +224,7 @@ class CurveClaim(_Claim):
 
     Example:
         >>> entry = {"sentence": "It overfits", "kind": "curve", "recipe": "cnn", "metric": "validation_loss",
-        ...          "is": "turns upwards", "meanwhile": {"metric": "training_loss", "is": "falls"}}
+        ...          "is": "turns upwards", "meanwhile": {"metric": "running_loss", "is": "falls"}}
         >>> CurveClaim.model_validate(entry).meanwhile.relation
         'falls'
     """

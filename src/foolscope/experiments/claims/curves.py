@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from foolscope.experiments.claims.claim import CurveClaim
 from foolscope.experiments.claims.statements import ClaimStatement, Evidence
+from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.quantities import change_of
 from foolscope.experiments.wording.sentences import scale_of
 from foolscope.statistics.curves import changes_since, turning_epochs, turning_estimate
@@ -21,14 +22,21 @@ from foolscope.statistics.relations import RelationName, Statement
 __all__ = ["CURVES", "EPOCHS", "STEPS", "Axis", "Curves", "curve_evidence", "curve_of"]
 
 CURVES = (
-    "training_loss",
-    "training_accuracy",
+    "running_loss",
+    "running_accuracy",
     "validation_loss",
     "validation_accuracy",
-    "training_cost",
+    "validation_balanced_accuracy",
+    "validation_f1",
+    "validation_auc",
+    "validation_brier",
+    "running_cost",
     "validation_cost",
 )
-"""What a curve claim can be about; a cost is the loss plus the penalty on the weights."""
+"""What a curve claim can be about; a cost is the loss plus the penalty on the weights.
+
+What is called running is the mean over an epoch's minibatches, while the weights change.
+"""
 
 Curves = Float[np.ndarray, "seed epoch"]
 
@@ -57,13 +65,13 @@ def curve_of(history: Sequence[Mapping[str, Any]], name: str) -> list[float | No
         One value per epoch; None where it was not measured or was not finite.
 
     Example:
-        >>> history = [{"training_loss": 2.0, "penalty": 0.5}, {"training_loss": None, "penalty": 0.4}]
-        >>> curve_of(history, "training_cost"), curve_of(history, "penalty")
+        >>> history = [{"running_loss": 2.0, "penalty": 0.5}, {"running_loss": None, "penalty": 0.4}]
+        >>> curve_of(history, "running_cost"), curve_of(history, "penalty")
         ([2.5, None], [0.5, 0.4])
     """
     part, _, quantity = name.rpartition("_")
     if quantity != "cost":
-        return [record[name] for record in history]
+        return [record.get(name) for record in history]
     pairs = [(record[f"{part}_loss"], record["penalty"]) for record in history]
     return [None if None in pair else sum(pair) for pair in pairs]
 
@@ -125,10 +133,10 @@ def _steps(curves: Curves, metric: str, relation: RelationName, axis: Axis) -> l
 
 
 def _words(name: str) -> str:
-    """Write ``training_loss``, or ``attack_loss:pgd@8/255``, in words."""
+    """Write ``running_loss``, or ``attack_loss:pgd@8/255``, in words."""
     quantity, _, rest = name.partition(":")
     attack, _, budget = rest.partition("@")
-    return quantity.replace("_", " ") + (f" of {attack} with ε = {budget}" if rest else "")
+    return metric_words(quantity) + (f" of {attack} with ε = {budget}" if rest else "")
 
 
 def _places(starts: NDArray[np.int_], count: int, axis: Axis) -> str:

@@ -3,6 +3,7 @@
 .. code-block:: text
 
     QUANTITY                       what every training measures: test_accuracy, validation_loss
+    QUANTITY@CLASS                 the same of one class: test_recall@cat
     QUANTITY:NAME@BUDGET           of an attack of the study: robust_accuracy:linf@8/255
     QUANTITY:NAME                  of something else that has a name: check:gradients by hand
     KIND:NAME.QUANTITY[@LAYER]     of a named part of the study: inspection:edges.near_zero@conv1
@@ -20,15 +21,19 @@ from foolscope.core.settings import plain_words
 from foolscope.experiments.wording.sentences import Scale, scale_of
 from foolscope.threats.threat import parse_epsilon
 
-__all__ = ["ANY_LAYER", "Axis", "Metric", "find_metric", "parse_metric"]
+__all__ = ["ANY_CLASS", "ANY_LAYER", "Axis", "Metric", "find_metric", "parse_metric"]
 
 ANY_LAYER = "LAYER"
 """Stands, in the list of known metrics, for any layer of the model; which there are the model says."""
 
+ANY_CLASS = "CLASS"
+"""Stands, in the list of known metrics, for any class of the data set."""
+
 Axis = Literal["epoch", "step"]
 
-_GRAMMAR = re.compile(r"(?P<head>\w+)(:(?P<name>[^.@:]+)(\.(?P<quantity>[^@]+))?(@(?P<at>.+))?)?")
+_GRAMMAR = re.compile(r"(?P<head>\w+)(:(?P<name>[^.@:]+)(\.(?P<quantity>[^@]+))?)?(@(?P<at>.+))?")
 _SAME_BUDGET = 1e-9
+_ANYWHERE = (ANY_LAYER, ANY_CLASS)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Metric:
         quantity: what is measured: ``test_accuracy``, ``robust_accuracy``, ``edge_difference``.
         part: name of the entry of the study file that measures it; None for what every training measures.
         kind: what stands before the name where the quantity stands behind it: ``inspection``, ``measure``.
-        at: a budget in pixel units, a layer, or other text behind ``@``; None without one.
+        at: a budget in pixel units, a layer, a class, or other text behind ``@``; None without one.
         axis: along what a curve runs; None for a number.
         recipes: names of the recipes of which it is measured, as they are; None for any trained setting;
             empty where it is not a property of a recipe that a claim could choose.
@@ -58,7 +63,7 @@ class Metric:
         """Write the metric as a study file does."""
         place = "" if self.at is None else f"@{_place_words(self.at)}"
         if self.part is None:
-            return self.quantity
+            return f"{self.quantity}{place}"
         if self.kind is None:
             return f"{self.quantity}:{self.part}{place}"
         return f"{self.kind}:{self.part}.{self.quantity}{place}"
@@ -80,7 +85,7 @@ class Metric:
         if isinstance(self.at, float):
             budget = _budget(written.at)
             return budget is not None and abs(budget - self.at) < _SAME_BUDGET
-        return self.at == written.at or (self.at == ANY_LAYER and written.at is not None)
+        return self.at == written.at or (self.at in _ANYWHERE and written.at is not None)
 
 
 def parse_metric(text: str) -> Metric:
@@ -99,7 +104,7 @@ higher_is_better=True)
     found = _GRAMMAR.fullmatch(text)
     if found is None:
         raise RecipeError(
-            f"metric {text!r} does not parse; write a quantity, QUANTITY:NAME@BUDGET, "
+            f"metric {text!r} does not parse; write a quantity, QUANTITY@CLASS, QUANTITY:NAME@BUDGET, "
             "measure:NAME.QUANTITY or inspection:NAME.QUANTITY[@LAYER]"
         )
     head, name, quantity, at = found["head"], found["name"], found["quantity"], found["at"]
@@ -126,7 +131,7 @@ def find_metric(
     wanted = [each for each in known if (each.axis is not None) == of_curve]
     found = next((each for each in wanted if each.is_named(written)), None)
     if found is not None:
-        return replace(found, at=written.at) if found.at == ANY_LAYER else found
+        return replace(found, at=written.at) if found.at in _ANYWHERE else found
     if any(each.is_named(written) for each in known):
         raise RecipeError(
             f"{text} {'is one number, not a curve' if of_curve else 'is a curve'}; "

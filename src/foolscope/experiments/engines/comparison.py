@@ -31,7 +31,7 @@ GOALS: Mapping[Literal["float32", "float64"], tuple[float, float]] = {
 }
 """By data type, largest allowed differences of losses and weights; kept weights are always float32."""
 
-_LOSSES = ("training_loss", "validation_loss", "penalty")
+_LOSSES = ("running_loss", "validation_loss", "penalty")
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _disagreement(differences: Sequence[DifferenceRecord]) -> str:
 
 
 def _stage(report: EpochReport) -> StageEvent:
-    (loss,) = report.training_losses
+    (loss,) = report.running_losses
     words = "diverged" if loss is None else f"loss {loss:.4g}"
     detail = f"epoch {report.epoch}/{report.epochs}, {words}"
     return StageEvent("training in NumPy", report.epoch / report.epochs, detail)

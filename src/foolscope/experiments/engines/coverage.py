@@ -44,7 +44,7 @@ def check_coverage(recipe: Recipe) -> None:
         RecipeError: it names the field, its value, and the one that is allowed.
     """
     reference_precision(recipe)
-    for component, allowed in (("optimizer", "sgd"), ("defense", "none")):
+    for component, allowed in (("optimizer", "sgd"), ("defense", "none"), ("averaging", "none")):
         name = getattr(recipe, component).name
         if name != allowed:
             raise _refusal(component, allowed, name)

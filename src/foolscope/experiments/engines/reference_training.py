@@ -8,7 +8,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
+from scipy.special import log_softmax
 
 from foolscope.core.randomness import torch_generator
 from foolscope.core.settings import finite_or_none
@@ -25,10 +26,17 @@ from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.gradients.mirroring import mirrored_loss, state_of
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
 from foolscope.learning.losses import CrossEntropy, LossSettings
+from foolscope.learning.measuring import (
+    area_by_class,
+    doubts_about_predictions,
+    split_metrics,
+    training_sample,
+)
 from foolscope.learning.outcome import Status
 from foolscope.learning.schedules import learning_rates
 from foolscope.reference import L1, L2, SGD, Array, Loss, Network, Parameters, TrainingState, train
 from foolscope.reference import in_evaluation as evaluated
+from foolscope.statistics.classification import balanced_accuracy, confusion_matrix, macro_f1
 
 __all__ = ["train_in_numpy"]
 
@@ -115,22 +123,26 @@ def train_in_numpy(
                 report(_report(recipe, record, status))
         duration = time.perf_counter() - started
         tested = _evaluate(setup, best, _Split.of(dataset.test))
+        sample = _Split.of(training_sample(dataset.train))
+        trained = _evaluate(setup, best, sample)
+        validated = None if setup.validation is None else _evaluate(setup, best, setup.validation)
     if not math.isfinite(tested.loss):
         status = "diverged"
-    diverged, classes = status == "diverged", len(dataset.classes)
-    pairs = tested.labels * classes + tested.predictions
+    diverged = status == "diverged"
+    counts = confusion_matrix(tested.labels, tested.predictions, len(dataset.classes))
     return TrialOutcome(
         status=status,
         history=tuple(history),
         best_epoch=None if diverged else best_epoch,
-        metrics={} if diverged else _metrics(tested, history[best_epoch - 1]),
-        confusion=tuple(
-            map(tuple, np.bincount(pairs, minlength=classes**2).reshape(classes, classes).tolist())
-        ),
+        metrics={} if diverged else _metrics(tested, trained, validated),
+        confusion=tuple(map(tuple, counts.tolist())),
         parameter_count=setup.parameter_count,
         steps=len(history) * math.ceil(len(dataset.train) / recipe.training.batch_size),
         duration_seconds=duration,
         weights={name: torch.from_numpy(value) for name, value in best.items()},
+        doubts=() if diverged else doubts_about_predictions(counts, dataset.classes),
+        auc_by_class=() if diverged else area_by_class(tested.log_probabilities, tested.labels),
+        training_images=len(sample.labels),
     )
 
 
@@ -188,13 +200,14 @@ def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[Traini
     record = EpochRecord(
         epoch=done + 1,
         learning_rate=float(rates[-1]),
-        training_loss=finite_or_none(float(steps.losses @ [len(batch) for batch in batches]) / images),
+        running_loss=finite_or_none(float(steps.losses @ [len(batch) for batch in batches]) / images),
         penalty=finite_or_none(
             L1(setup.sgd.l1).forward(state.parameters) + L2(setup.sgd.l2).forward(state.parameters)
         ),
-        training_accuracy=float(steps.correct.sum() / images),
+        running_accuracy=float(steps.correct.sum() / images),
         validation_loss=None if validated is None else finite_or_none(validated.loss),
         validation_accuracy=None if validated is None else validated.accuracy,
+        **({} if validated is None else _counted(validated)),
     )
     return state, record
 
@@ -202,35 +215,48 @@ def _train_epoch(setup: _Setup, state: TrainingState, done: int) -> tuple[Traini
 @dataclass(frozen=True)
 class _Evaluation:
     loss: float
-    accuracy: float
     labels: Int64[np.ndarray, " count"]
-    predictions: Int64[np.ndarray, " count"]
+    log_probabilities: Float64[np.ndarray, "count classes"]
+
+    @property
+    def predictions(self) -> Int64[np.ndarray, " count"]:
+        """The class of the largest logit."""
+        return np.asarray(self.log_probabilities.argmax(axis=1))
+
+    @property
+    def accuracy(self) -> float:
+        """The share of correct predictions."""
+        return float((self.predictions == self.labels).mean())
 
 
 def _evaluate(setup: _Setup, parameters: Parameters, split: _Split) -> _Evaluation:
     """Evaluate on every image, without label smoothing or penalties."""
     network, total = evaluated(setup.network), 0.0
-    predictions = []
+    answers = []
     for start in range(0, len(split.labels), _EVALUATED_AT_ONCE):
         images, labels = split.take(slice(start, start + _EVALUATED_AT_ONCE), setup.dtype)
         logits = network.forward(parameters, images)[0]
         total += setup.unsmoothed_loss.forward(logits, labels)[0] * len(labels)
-        predictions.append(logits.argmax(axis=1))
-    predicted = np.concatenate(predictions)
-    accuracy = float((predicted == split.labels).mean())
-    return _Evaluation(total / len(split.labels), accuracy, split.labels, predicted)
+        answers.append(log_softmax(logits.astype(np.float64), axis=1))
+    return _Evaluation(total / len(split.labels), split.labels, np.concatenate(answers))
 
 
-def _metrics(tested: _Evaluation, kept: EpochRecord) -> dict[str, float]:
-    """Return the metrics of the kept checkpoint."""
-    measured = {
-        "test_accuracy": tested.accuracy,
-        "test_loss": tested.loss,
-        "training_accuracy": kept.training_accuracy,
-        "validation_accuracy": kept.validation_accuracy,
-        "validation_loss": kept.validation_loss,
+def _counted(validated: _Evaluation) -> dict[str, float]:
+    """Return what an epoch's record has besides accuracy and loss."""
+    counts = confusion_matrix(validated.labels, validated.predictions, validated.log_probabilities.shape[1])
+    return {
+        "validation_balanced_accuracy": float(balanced_accuracy(counts)),
+        "validation_f1": float(macro_f1(counts)),
     }
-    return {name: value for name, value in measured.items() if value is not None}
+
+
+def _metrics(tested: _Evaluation, trained: _Evaluation, validated: _Evaluation | None) -> dict[str, float]:
+    """Return the metrics of the kept checkpoint."""
+    metrics = {"training_accuracy": trained.accuracy, "training_loss": trained.loss}
+    for split, own in (("validation", validated), ("test", tested)):
+        if own is not None:
+            metrics |= split_metrics(split, own.log_probabilities, own.labels, own.loss)
+    return metrics
 
 
 def _best_epoch(history: Sequence[EpochRecord]) -> int:
@@ -242,7 +268,7 @@ def _best_epoch(history: Sequence[EpochRecord]) -> int:
 def _status(recipe: Recipe, history: Sequence[EpochRecord]) -> Status | None:
     """Return how the training ended; ``None`` while it goes on."""
     last, settings = history[-1], recipe.training
-    if last.training_loss is None or (last.validation_accuracy is not None and last.validation_loss is None):
+    if last.running_loss is None or (last.validation_accuracy is not None and last.validation_loss is None):
         return "diverged"
     if last.epoch == settings.epochs:
         return "finished"
@@ -255,6 +281,6 @@ def _report(recipe: Recipe, record: EpochRecord, status: Status | None) -> Epoch
     return EpochReport(
         epoch=record.epoch,
         epochs=recipe.training.epochs,
-        training_losses=(None if diverged else record.training_loss,),
+        running_losses=(None if diverged else record.running_loss,),
         validation_accuracies=(None if diverged else record.validation_accuracy,),
     )

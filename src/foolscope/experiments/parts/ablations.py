@@ -8,18 +8,20 @@ import numpy as np
 import pydantic
 from pydantic import Field
 
-from foolscope.core.errors import RecipeError, did_you_mean, require_known
+from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.settings import Settings, finite_or_none
 from foolscope.experiments.claims.sources import Design
 from foolscope.experiments.parts.part import Context, Entry, Part
-from foolscope.experiments.parts.training import METRICS
+from foolscope.experiments.parts.predictions import LargestClass, largest_test_class, one_class_doubts
+from foolscope.experiments.parts.training import check_trained_metric
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.running.packs import Pack
 from foolscope.experiments.running.run import Observer, Session, ignore_events, plan_trials, run_trials
+from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.doubts import doubt_words
 from foolscope.experiments.wording.fields import field_words
-from foolscope.experiments.wording.sentences import scale_of
+from foolscope.experiments.wording.sentences import higher_is_better, scale_of
 from foolscope.experiments.wording.verdicts import factor_sentence, verdict_sentence
 from foolscope.statistics.blocks import BlockDesign, fit_additive, mean_interval
 from foolscope.statistics.single_runs import single_run_difference
@@ -114,6 +116,10 @@ class AblationRecord(Settings):
     degrees_of_freedom: int
     minimum_detectable_effect: float | None
     doubts: list[str]
+    prediction_doubts: list[str] = Field(
+        default_factory=list, description="runs that predict one class only, which no seeds can help"
+    )
+    largest_class: LargestClass | None = Field(None, description="of the test images, where unequal")
     single_run_difference: float | None = Field(
         None, description="how far two single runs of one setting differ by chance, at most, 95 times in 100"
     )
@@ -203,14 +209,16 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown metric or field, or a value out of range.
     """
-    require_known(metric, METRICS, "metric")
+    check_trained_metric(metric, session.dataset(baseline.dataset))
     cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
     trials = run_trials(_crossed(cells, seed_numbers), session, observe)
     values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
     design = BlockDesign(tuple(cell.label for cell in cells), seed_numbers, values)
-    return summarize(
+    record = summarize(
         baseline.model.name, cells, design, vary, metric=metric, practical_difference=practical_difference
     )
+    rows = [trials[start : start + seeds] for start in range(0, len(trials), seeds)]
+    return _with_predictions(record, cells, rows)
 
 
 def plan_ablation(
@@ -249,9 +257,12 @@ def summarize(
     published: Mapping[str, Sequence[float | None]] | None = None,
 ) -> AblationRecord:
     """Judge the cells of an ablation and put the verdicts into words, in the order of ``vary``."""
-    higher = not metric.endswith("loss")
     verdicts = judge(
-        design, BASELINE, practical_difference=practical_difference, alpha=_ALPHA, higher_is_better=higher
+        design,
+        BASELINE,
+        practical_difference=practical_difference,
+        alpha=_ALPHA,
+        higher_is_better=higher_is_better(metric),
     )
     by_cell = {verdict.cell: verdict for verdict in verdicts}
     baseline = cells[0].recipe
@@ -286,6 +297,19 @@ def summarize(
         minimum_detectable_effect=finite_or_none(max(detectable, default=float("nan"))),
         doubts=doubt_words(doubt for verdict in verdicts for doubt in verdict.doubts),
         single_run_difference=noise,
+    )
+
+
+def _with_predictions(
+    record: AblationRecord, cells: Sequence[AblationCell], trials: Sequence[Sequence[StoredTrial]]
+) -> AblationRecord:
+    """Add what the trials of each cell predict as a whole."""
+    labels = [cell.label for cell in cells]
+    return record.model_copy(
+        update={
+            "prediction_doubts": one_class_doubts(list(zip(labels, trials, strict=True))),
+            "largest_class": largest_test_class([trial for own in trials for trial in own]),
+        }
     )
 
 
@@ -345,8 +369,9 @@ def _level(
 
 def _check(plan: AblationPlan, context: Context) -> None:
     _enough_seeds(context.study.seeds)
-    require_known(plan.metric, METRICS, "metric")
-    ablation_cells(context.study.recipes[plan.recipe], plan.vary)
+    baseline = context.study.recipes[plan.recipe]
+    check_trained_metric(plan.metric, context.session.dataset(baseline.dataset))
+    ablation_cells(baseline, plan.vary)
 
 
 def _designs(study: Study) -> Iterator[Design]:
@@ -359,19 +384,19 @@ def _designs(study: Study) -> Iterator[Design]:
 def _run(plan: AblationPlan, context: Context, entry: Entry) -> list[AblationRecord]:
     study = context.study
     cells = ablation_cells(study.recipes[plan.recipe], plan.vary)
-    rows = [[trial.metric(plan.metric) for trial in context.trials[cell.recipe]] for cell in cells]
+    trials = [context.trials[cell.recipe] for cell in cells]
+    rows = [[trial.metric(plan.metric) for trial in own] for own in trials]
     design = BlockDesign(tuple(cell.label for cell in cells), tuple(range(study.seeds)), np.array(rows))
-    return [
-        summarize(
-            plan.recipe,
-            cells,
-            design,
-            plan.vary,
-            metric=plan.metric,
-            practical_difference=study.practical_difference,
-            published=plan.published,
-        )
-    ]
+    record = summarize(
+        plan.recipe,
+        cells,
+        design,
+        plan.vary,
+        metric=plan.metric,
+        practical_difference=study.practical_difference,
+        published=plan.published,
+    )
+    return [_with_predictions(record, cells, trials)]
 
 
 PART = Part(

@@ -13,7 +13,7 @@ from foolscope.experiments.running.session import Session
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.graph.computational_graph import ModelGraph, computational_graph
 from foolscope.learning.evaluation import to_pixels
-from foolscope.learning.losses import LOSSES, CrossEntropy, LossSettings, smoothing_per_trial
+from foolscope.learning.losses import CrossEntropy, LossSettings, evaluation_loss, smoothing_per_trial
 
 __all__ = ["MOST_LAYERS", "PART", "graph_record", "initial_graphs"]
 
@@ -41,7 +41,7 @@ def graph_record(
     """
     settings = loss or CrossEntropy()
     smoothing = smoothing_per_trial([settings], images.device, images.dtype)
-    of_pack = LOSSES[settings.name][1]
+    of_pack = evaluation_loss([settings], images.device, images.dtype)
     deepest = max((path.count(".") + 1 for path, _ in model.named_modules() if path), default=1)
     for level in (None, *range(deepest - 1, 0, -1)):
         graph = computational_graph(

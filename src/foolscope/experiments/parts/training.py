@@ -1,24 +1,73 @@
 """The trained recipes of a study over the seeds, and the metrics that every training measures."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pydantic
 from pydantic import Field
 
+from foolscope.core.errors import RecipeError, require_known
 from foolscope.core.settings import Settings
+from foolscope.data.dataset import Dataset
 from foolscope.experiments.claims.curves import CURVES, curve_of
-from foolscope.experiments.claims.metric import Metric
+from foolscope.experiments.claims.metric import ANY_CLASS, Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
-from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.parts.predictions import LargestClass, largest_test_class
+from foolscope.experiments.running.store import CLASS_METRICS, StoredTrial
 from foolscope.experiments.study import Study
-from foolscope.experiments.wording.fields import field_words
+from foolscope.experiments.wording.fields import metric_words
+from foolscope.experiments.wording.sentences import higher_is_better
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["METRICS", "PART", "TrainingRecord", "training_record"]
+__all__ = [
+    "METRICS",
+    "PART",
+    "ClassRecord",
+    "MeanInterval",
+    "ParameterGroup",
+    "TrainingRecord",
+    "check_trained_metric",
+    "training_record",
+]
 
-METRICS = ("test_accuracy", "test_loss", "training_accuracy", "validation_accuracy", "validation_loss")
+MeanInterval = tuple[float | None, float | None, float | None]
+"""A mean over seeds and the ends of its 95 % interval; None where there are none."""
+
+_SCORES = ("accuracy", "balanced_accuracy", "f1", "auc", "loss", "log_loss", "brier")
+
+METRICS = (
+    *(f"test_{score}" for score in _SCORES),
+    "training_accuracy",
+    "training_loss",
+    *(f"validation_{score}" for score in _SCORES),
+)
 """What every trial measures; those of validation only where there is a validation set."""
+
+
+class ParameterGroup(Settings):
+    """Parameters that training treats alike: how many, and with which learning rate, decay and penalties."""
+
+    group: str
+    tensors: int
+    numbers: int
+    learning_rate: float = Field(description="before the schedule")
+    weight_decay: float
+    l1: float
+    l2: float
+
+
+class ClassRecord(Settings):
+    """How well one class is recognized on the test images: means over the seeds with 95 % intervals."""
+
+    name: str
+    images: int = Field(description="test images of the class")
+    recall: MeanInterval
+    precision: MeanInterval
+    f1: MeanInterval
+    auc: MeanInterval = Field(description="area under the ROC curve of the class against the rest")
 
 
 class TrainingRecord(Settings):
@@ -30,16 +79,33 @@ class TrainingRecord(Settings):
     seeds: list[int]
     parameter_count: int
     metrics: dict[str, list[float | None]] = Field(description="metric to one value per seed")
-    means: dict[str, tuple[float | None, float | None, float | None]] = Field(
-        description="metric to mean and 95 % interval"
-    )
+    means: dict[str, MeanInterval] = Field(description="metric to mean and 95 % interval")
     epochs: list[int]
     curves: dict[str, list[list[float | None]]] = Field(description="quantity to one curve per seed")
     classes: list[str] = Field(description="their names, by class index")
     confusion: list[list[int]] = Field(description="true class by predicted class, summed over seeds")
+    by_class: list[ClassRecord] = Field(default_factory=list)
+    largest_class: LargestClass | None = Field(None, description="of the test images, where unequal")
+    training_images: int | None = Field(
+        None,
+        description="over which training accuracy is measured; null in records with a running mean there",
+    )
     diverged: int
     duration_seconds: float
-    doubts: list[str] = Field(default_factory=list, description="reasons not to trust a defense, with seeds")
+    doubts: list[str] = Field(
+        default_factory=list, description="reasons not to trust a defense or an accuracy, with seeds"
+    )
+    groups: list[ParameterGroup] = Field(
+        default_factory=list, description="parameters that are treated alike"
+    )
+
+    @pydantic.field_validator("curves", mode="before")
+    @classmethod
+    def _running_means(cls, curves: Any) -> Any:
+        """Read records that call the running mean ``training_accuracy``, as earlier versions did."""
+        if not isinstance(curves, Mapping):
+            return curves
+        return {re.sub("^training_", "running_", name): own for name, own in curves.items()}
 
 
 def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
@@ -74,6 +140,9 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
         classes=list(trials[0].provenance["dataset"]["classes"]),
         curves=curves,
         confusion=np.asarray(confusion).astype(int).tolist(),
+        by_class=_by_class(trained),
+        largest_class=largest_test_class(trained),
+        training_images=max((trial.outcome["training_images"] for trial in trained), default=None),
         diverged=len(trials) - len(trained),
         duration_seconds=sum(trial.outcome["duration_seconds"] for trial in trials),
         doubts=[
@@ -81,7 +150,48 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
             for trial in trials
             for doubt in trial.outcome.get("doubts", ())
         ],
+        groups=[ParameterGroup(**group) for group in trials[0].outcome.get("parameter_groups", ())],
     )
+
+
+def _by_class(trained: Sequence[StoredTrial]) -> list[ClassRecord]:
+    """Sum up by class the trials that did not diverge."""
+    if not trained:
+        return []
+    seeds = tuple(trial.recipe.seed for trial in trained)
+    images = np.array(trained[0].outcome["confusion"]).sum(axis=1).tolist()
+
+    def mean(metric: str) -> MeanInterval:
+        values = np.array([[trial.metric(metric) for trial in trained]])
+        return mean_interval(BlockDesign((metric,), seeds, values), metric)
+
+    return [
+        ClassRecord(
+            name=name,
+            images=count,
+            recall=mean(f"test_recall@{name}"),
+            precision=mean(f"test_precision@{name}"),
+            f1=mean(f"test_f1@{name}"),
+            auc=mean(f"test_auc@{name}"),
+        )
+        for name, count in zip(trained[0].provenance["dataset"]["classes"], images, strict=True)
+    ]
+
+
+def check_trained_metric(metric: str, dataset: Dataset) -> None:
+    """Refuse a metric that trials on a data set do not have.
+
+    Raises:
+        RecipeError: no training measures it, or not of this class.
+    """
+    quantity, of_class, name = metric.partition("@")
+    if not of_class:
+        require_known(metric, [*METRICS, *(f"{each}@{ANY_CLASS}" for each in CLASS_METRICS)], "metric")
+        return
+    require_known(quantity, CLASS_METRICS, "metric of a class")
+    require_known(name, dataset.classes, "class")
+    if not bool((dataset.test.labels == dataset.classes.index(name)).any()):
+        raise RecipeError(f"{metric}: {dataset.name} has no test images of class {name!r}")
 
 
 def _drawn_curves(trials: Sequence[StoredTrial]) -> list[str]:
@@ -97,16 +207,23 @@ def _metrics(study: Study) -> Iterator[Metric]:
     if not study.recipes:
         return
     for name in METRICS:
-        yield Metric(name, higher_is_better=not name.endswith("loss"))
+        yield Metric(name, higher_is_better=higher_is_better(name))
+    for name in CLASS_METRICS:
+        yield Metric(name, at=ANY_CLASS)
     for name in CURVES:
-        yield Metric(name, axis="epoch", higher_is_better=name.endswith("accuracy"))
+        yield Metric(name, axis="epoch", higher_is_better=higher_is_better(name))
+
+
+def _check_metric(metric: Metric, cell: Cell | None, context: Context) -> None:
+    if cell is not None and metric.at is not None:
+        check_trained_metric(str(metric), context.session.dataset(cell.recipe.dataset))
 
 
 def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     assert cell is not None  # every trained setting has these metrics
     trials = context.trials[cell.recipe]
     if metric.axis is None:
-        return Measured(np.array([trial.metric(metric.quantity) for trial in trials]))
+        return Measured(np.array([trial.metric(str(metric)) for trial in trials]))
     diverged = len(trials) - len(finished(trials))
     if diverged:
         return Measured(np.empty((0, 0)), f"diverged in {diverged} of {len(trials)} seeds")
@@ -115,7 +232,7 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     curves = [curve_of(trial.outcome["history"][:epochs], metric.quantity) for trial in trials]
     values = np.array(curves, dtype=float)
     if not np.isfinite(values).all():
-        return Measured(values, f"has no {field_words(metric.quantity)}")
+        return Measured(values, f"has no {metric_words(metric.quantity)}")
     return Measured(values, "has one epoch only" if epochs < 2 else "")
 
 
@@ -131,4 +248,5 @@ PART = Part(
     plans=lambda study: tuple(study.recipes),
     metrics=_metrics,
     measured=_measured,
+    check_metric=_check_metric,
 )

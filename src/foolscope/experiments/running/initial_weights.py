@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.subjects.foreign_weights import read_weights
-from foolscope.learning.freezing import matching
+from foolscope.learning.parameter_names import BODY, matching
 
 __all__ = ["initial_weights", "weights_fingerprint"]
 
-_BODY = "body."
 _NORMALIZATION = "normalization."  # of the images; files of other tools have none
 _UNCOUNTED = "num_batches_tracked"
 
@@ -95,7 +94,7 @@ def _fitted(
         raise RecipeError(f"initial_weights: {source} does not fit the model: {'; '.join(what)}")
     for name, tensor in renamed.items():
         if tensor.shape != wanted[name].shape:
-            short = name.removeprefix(_BODY)
+            short = name.removeprefix(BODY)
             raise RecipeError(
                 f"initial_weights: {short} is {tuple(tensor.shape)} in {source} and "
                 f"{tuple(wanted[name].shape)} in the model; to draw it anew, add it to fresh, "
@@ -108,7 +107,7 @@ def _renamed(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dic
     """Give the tensors the names that most of the model's have."""
     plain = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
     if not set(plain) & set(wanted):
-        return {_BODY + name: tensor for name, tensor in plain.items()}
+        return {BODY + name: tensor for name, tensor in plain.items()}
     return plain
 
 

@@ -11,24 +11,29 @@ from dataclasses import dataclass
 import torch
 
 from foolscope.experiments.recipe import Recipe
-from foolscope.learning import OPTIMIZERS
+from foolscope.learning import AVERAGING, OPTIMIZERS
 
 __all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial", "pack_size", "plan_packs"]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
-    "loss": frozenset({"label_smoothing"}),
+    "loss": frozenset({"label_smoothing", "class_weights", "gamma"}),
     "optimizer": frozenset(field for each in OPTIMIZERS.values() for field in each.settings.model_fields)
+    - {"name", "matrices", "companion"},
+    "averaging": frozenset(field for each in AVERAGING.values() for field in each.settings.model_fields)
     - {"name"},
     "regularization": frozenset({"l1", "l2"}),
     "defense": frozenset({"epsilon", "attack_step_size", "beta"}),
-    "training": frozenset({"clipping", "patience", "keep", "epochs"}),
+    "training": frozenset(
+        {"clipping", "sharpness_radius", "patience", "keep", "select_by", "threshold", "epochs"}
+    ),
 }
-"""The fields in which the trials of one pack may differ, beside the seed and the whole schedule."""
+"""The fields in which the trials of one pack may differ, beside seed, schedule and parameter groups."""
 
 WIDTH_FIELDS: dict[str, frozenset[str]] = {
     "mlp": frozenset({"hidden"}),
     "small-cnn": frozenset({"channels", "units"}),
+    "convnet": frozenset({"channels"}),
 }
 """Model to the fields that may differ too where padding the narrower trials costs less than another pack."""
 
@@ -62,8 +67,12 @@ class PendingTrial:
 
     @property
     def step_flops(self) -> float:
-        """Floating-point operations of a training step: the backward pass costs two forward passes."""
-        return 3 * self.flops * self.recipe.training.batch_size
+        """Floating-point operations of a training step: the backward pass costs two forward passes.
+
+        Sharpness-aware minimization takes both twice.
+        """
+        passes = 3 if self.recipe.training.sharpness_radius is None else 6
+        return passes * self.flops * self.recipe.training.batch_size
 
 
 @dataclass(frozen=True)
@@ -162,9 +171,12 @@ def plan_packs(pending: Sequence[PendingTrial], limits: PackLimits | None = None
 def _may_be_padded(recipe: Recipe) -> bool:
     """Return whether a model padded with zeros to a larger width computes the same, also after training.
 
-    A sigmoid turns the zeros of a padded unit into one half, and dropout draws a mask as wide as the layer.
+    A sigmoid turns the zeros of a padded unit into one half, dropout draws a mask as wide as the layer, and
+    Muon scales its step by the shape of the matrix.
     """
     model = recipe.model
+    if recipe.optimizer.name == "muon":
+        return False
     activation = getattr(model, "activation", "relu")
     return model.name in WIDTH_FIELDS and activation != "sigmoid" and not getattr(model, "dropout", 0.0)
 
@@ -178,7 +190,8 @@ def _shape(recipe: Recipe, any_width: bool) -> str:
     if any_width:
         for field in WIDTH_FIELDS[recipe.model.name]:
             values["model"][field] = len(values["model"][field])
-    del values["seed"], values["schedule"]
+    del values["seed"], values["schedule"], values["parameter_groups"]
+    values["sharp"] = recipe.training.sharpness_radius is not None  # which takes two passes instead of one
     return json.dumps([any_width, values], sort_keys=True)
 
 

@@ -18,7 +18,10 @@ from foolscope.experiments.running.provenance import dataset_facts, machine_fact
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.learning import EpochReport
+from foolscope.learning.augmenting import check_augmentation
+from foolscope.learning.freezing import frozen_names
 from foolscope.learning.packing import solo_reason
+from foolscope.learning.parameter_groups import check_parameter_groups
 from foolscope.models import ImageShape, ModelSettings, build_model
 
 __all__ = [
@@ -67,7 +70,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
 
     Raises:
         DataError: a data set cannot be read.
-        RecipeError: a model does not fit its images.
+        RecipeError: a model or an augmentation does not fit the images, or a pattern of names the model.
     """
     missing = {
         identity: recipe
@@ -78,6 +81,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     for identity, recipe in missing.items():
         dataset = session.dataset(recipe.dataset)
         size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
+        _check_fit(recipe, dataset.image_shape, size.names)
         batch_size = recipe.training.batch_size
         pending.append(
             PendingTrial(
@@ -86,7 +90,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 parameter_count=size.parameters,
                 flops=size.flops,
                 input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
-                activation_bytes=4 * size.activations * batch_size,
+                activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
             )
         )
     return plan_packs(pending, PackLimits.of_device(session.device))
@@ -138,11 +142,19 @@ def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
             yield f"{recipe.model.name} trains one trial after another: {reason}"
 
 
+def _check_fit(recipe: Recipe, image_shape: ImageShape, names: Sequence[str]) -> None:
+    """Refuse before anything is trained what training would refuse."""
+    check_augmentation(recipe.augmentation, image_shape, loss=recipe.loss.name, defense=recipe.defense.name)
+    frozen = frozen_names(recipe.frozen, names)
+    check_parameter_groups(recipe.parameter_groups, [name for name in names if name not in frozen])
+
+
 @dataclass(frozen=True)
 class _Size:
-    """Size of a model: parameters, and FLOPs and activations per image; why it cannot be packed."""
+    """Size of a model: parameters, their names, FLOPs and activations per image; why it cannot be packed."""
 
     parameters: int
+    names: tuple[str, ...]
     flops: float
     activations: int
     sequential_reason: str | None
@@ -159,7 +171,8 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return _Size(parameters, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
+    names = tuple(name for name, _ in model.named_parameters())
+    return _Size(parameters, names, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
 
 
 def _job(pack: Pack, session: Session) -> PackJob:

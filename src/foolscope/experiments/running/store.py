@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,11 +26,21 @@ from foolscope.experiments.running.initial_weights import weights_fingerprint
 from foolscope.learning import TrialOutcome
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.models import build_model
+from foolscope.statistics.classification import f1_by_class, precision_by_class, recall_by_class
 
-__all__ = ["TRAINING_VERSION", "Store", "StoredTrial", "trial_identity"]
+__all__ = ["CLASS_METRICS", "TRAINING_VERSION", "Store", "StoredTrial", "trial_identity"]
 
 TRAINING_VERSION = 2
 """Raised when a change to training makes old results incomparable."""
+
+_COUNTED_BY_CLASS = {
+    "test_recall": recall_by_class,
+    "test_precision": precision_by_class,
+    "test_f1": f1_by_class,
+}
+
+CLASS_METRICS = (*_COUNTED_BY_CLASS, "test_auc")
+"""What a trial measures of each class; all but the area follows from its confusion matrix."""
 
 
 def trial_identity(recipe: Recipe, fingerprint: str, precision: str) -> str:
@@ -73,19 +84,33 @@ class StoredTrial:
         return status
 
     def metric(self, name: str) -> float:
-        """Return a metric of the tested checkpoint, NaN if the trial diverged.
+        """Return a metric of the tested checkpoint, as in ``test_recall@cat`` of one class; NaN if diverged.
 
         Raises:
             StoreError: there is no such metric.
         """
         if self.status == "diverged":
             return float("nan")
+        quantity, of_class, name_of_class = name.partition("@")
+        if of_class:
+            return self._class_metric(quantity, name_of_class)
         metrics: dict[str, float] = self.outcome["metrics"]
         if name not in metrics:
             raise StoreError(
                 f"trial {self.identity} has no metric {name!r}; it has {', '.join(sorted(metrics))}"
             )
         return metrics[name]
+
+    def _class_metric(self, quantity: str, name: str) -> float:
+        """Return ``test_recall`` and the like of one class."""
+        classes: list[str] = self.provenance["dataset"]["classes"]
+        if quantity not in CLASS_METRICS or name not in classes:
+            raise StoreError(f"trial {self.identity} has no metric {quantity!r} of a class {name!r}")
+        own = classes.index(name)
+        if quantity == "test_auc":
+            area: float | None = self.outcome["auc_by_class"][own]
+            return float("nan") if area is None else area
+        return float(_COUNTED_BY_CLASS[quantity](np.array(self.outcome["confusion"]))[own])
 
     def model(self, device: torch.device | str = "cpu") -> nn.Module:
         """Rebuild the trained model.

@@ -1,8 +1,8 @@
-"""Recipe fields and their values as a report writes them."""
+"""Recipe fields, their values and metrics as a report writes them."""
 
 from typing import Any
 
-__all__ = ["corruption_words", "field_words", "norm_words", "value_words"]
+__all__ = ["corruption_words", "field_words", "metric_words", "norm_words", "value_words"]
 
 _FIELD_WORDS = {
     "decay": "learning-rate decay",
@@ -20,6 +20,14 @@ _FIELD_WORDS = {
     "optimizer": "optimizer",
     "schedule": "learning-rate schedule",
 }
+
+
+_SCORES = {
+    "f1": "macro F1",
+    "auc": "area under the ROC curve",
+    "brier": "Brier score",
+}
+_CLASS_SCORES = {"f1": "F1", "auc": "area under the ROC curve"}
 
 
 def field_words(name: str) -> str:
@@ -49,6 +57,22 @@ def value_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "-".join(value_words(each) for each in value)
     return str(value)
+
+
+def metric_words(metric: str) -> str:
+    """Name a metric.
+
+    Example:
+        >>> metric_words("test_accuracy"), metric_words("validation_f1"), metric_words("test_recall@cat")
+        ('test accuracy', 'validation macro F1', 'test recall of cat')
+    """
+    quantity, of_class, name = metric.partition("@")
+    split, _, score = quantity.partition("_")
+    if of_class:
+        return f"{split} {_CLASS_SCORES.get(score, score)} of {name}"
+    if score in _SCORES:
+        return f"{split} {_SCORES[score]}"
+    return _SCORES.get(metric, metric.replace("_", " "))
 
 
 def norm_words(name: str) -> str:

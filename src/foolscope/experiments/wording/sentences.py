@@ -12,6 +12,7 @@ __all__ = [
     "amount",
     "capitalized",
     "exactly",
+    "higher_is_better",
     "more_seeds_text",
     "number",
     "p_text",
@@ -44,6 +45,7 @@ class Scale:
 POINTS = Scale(100.0, " points", " %", 1, "gains {} over", "costs {} compared with")
 PLAIN = Scale(1.0, "", "", 2, "is {} better than", "is {} worse than")
 
+_FRACTIONS = ("accuracy", "success_rate", "probability", "recall", "precision", "f1", "auc", "corruption")
 _HUGE = 1e5  # larger values are written with two digits and a power of ten
 
 
@@ -54,9 +56,19 @@ def scale_of(metric: str) -> Scale:
         >>> scale_of("robust_accuracy:linf@8/255") is scale_of("success_rate:linf@8/255") is POINTS
         True
     """
-    head = metric.partition(":")[0]
-    is_fraction = head.endswith(("accuracy", "success_rate", "probability")) or head == "corruption"
+    quantity = metric.partition(":")[0].partition("@")[0]
+    is_fraction = quantity.endswith(_FRACTIONS)
     return POINTS if is_fraction else PLAIN
+
+
+def higher_is_better(metric: str) -> bool:
+    """Return whether a high value of what a training measures is good.
+
+    Example:
+        >>> higher_is_better("test_balanced_accuracy"), higher_is_better("validation_log_loss")
+        (True, False)
+    """
+    return not metric.endswith(("loss", "brier", "cost"))
 
 
 def number(value: float, scale: Scale, half_width: float = math.inf) -> str:

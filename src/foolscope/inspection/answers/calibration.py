@@ -6,6 +6,7 @@ from pydantic import Field
 from scipy.stats import binomtest
 
 from foolscope.core.settings import Settings
+from foolscope.statistics.classification import brier_score, log_loss
 
 __all__ = ["Calibration", "CalibrationBin", "calibration", "calibration_error_by_chance"]
 
@@ -68,8 +69,6 @@ def calibration(
         confidences = np.bincount(places, confidence, bins) / counts
         accuracies = np.bincount(places, right, bins) / counts
     chance = calibration_error_by_chance(confidence, generator, bins=bins)
-    of_label = np.arange(len(labels)), labels
-    squares = np.square(probabilities).sum(axis=1) - 2 * probabilities[of_label] + 1
     counted = zip(counts.tolist(), confidences.tolist(), accuracies.tolist(), strict=True)
     return Calibration(
         bins=[_bin(m / bins, (m + 1) / bins, *each) for m, each in enumerate(counted)],
@@ -78,8 +77,8 @@ def calibration(
         highest_by_chance=float(np.quantile(chance, 0.95)),
         mean_confidence=float(confidence.mean()),
         accuracy=float(right.mean()),
-        negative_log_likelihood=float(-log_probabilities[of_label].mean()),
-        brier_score=float(squares.mean()),
+        negative_log_likelihood=float(log_loss(log_probabilities, labels)),
+        brier_score=float(brier_score(log_probabilities, labels)),
     )
 
 

@@ -13,8 +13,10 @@ from foolscope.data.splits import stratified_choice
 from foolscope.inspection.check import Check
 from foolscope.learning import EpochRecord, TrainableTrial, TrainingSettings, train_pack
 from foolscope.learning.adversarial import DefenseSettings, NoDefense
+from foolscope.learning.averaging import AveragingSettings, NoAveraging
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import Adam, OptimizerSettings
+from foolscope.learning.parameter_groups import ParameterGroupSettings
 from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Constant, ScheduleSettings
 from foolscope.models import ModelSettings
@@ -43,6 +45,8 @@ class _FreeTrial:
     regularization: RegularizationSettings
     precision: Precision
     defense: DefenseSettings
+    averaging: AveragingSettings
+    parameter_groups: tuple[ParameterGroupSettings, ...]
     augmentation: tuple[AugmentationSettings, ...] = ()
     frozen: tuple[str, ...] = ()
 
@@ -50,14 +54,14 @@ class _FreeTrial:
 def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
     """Train on 64 images without regularization until all are classified correctly.
 
-    Adam (learning rate 0.003), at most 400 steps on the whole batch; dropout and label smoothing are off. The
-    images are drawn by the trial's seed.
+    Adam (learning rate 0.003), at most 400 steps on the whole batch; dropout, label smoothing and class
+    weights are off. The images are drawn by the trial's seed.
     """
     generator = torch_generator(trial.seed, "overfit")
     chosen = torch.randperm(len(dataset.train), generator=generator)[:_BATCH_IMAGES]
     batch = dataset.train.take(chosen.to(dataset.train.labels.device))
     history = _train_freely(trial, dataset, batch, None, len(batch), _BATCH_STEPS)
-    perfect, best = _first_perfect(history), max(each.training_accuracy for each in history)
+    perfect, best = _first_perfect(history), max(each.running_accuracy for each in history)
     sentence = (
         f"Fits {len(batch)} images perfectly in {perfect} steps."
         if perfect is not None
@@ -71,11 +75,11 @@ def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
 def overfits_small_subset(trial: TrainableTrial, dataset: Dataset) -> Check:
     """Train on 100 images, stratified by class, until all are classified correctly.
 
-    Minibatches of 20, 60 epochs, Adam (learning rate 0.003); dropout, label smoothing and penalties are off.
-    It passes if all 100 are classified correctly in one epoch. The validation accuracy and the rise of the
-    validation loss from its lowest value are reported but decide nothing: on easy data they improve, too. The
-    images are drawn by the trial's seed; validation uses 500 images of the validation set, or else of the
-    rest of the training set.
+    Minibatches of 20, 60 epochs, Adam (learning rate 0.003); dropout, label smoothing, class weights and
+    penalties are off. It passes if all 100 are classified correctly in one epoch. The validation accuracy and
+    the rise of the validation loss from its lowest value are reported but decide nothing: on easy data they
+    improve, too. The images are drawn by the trial's seed; validation uses 500 images of the validation set,
+    or else of the rest of the training set.
     """
     train = dataset.train
     count = min(_SUBSET_IMAGES, len(train))
@@ -86,7 +90,7 @@ def overfits_small_subset(trial: TrainableTrial, dataset: Dataset) -> Check:
     history = _train_freely(
         trial, dataset, train.take(chosen), held_out if len(held_out) else None, _SUBSET_BATCH, _SUBSET_EPOCHS
     )
-    perfect, best = _first_perfect(history), max(each.training_accuracy for each in history)
+    perfect, best = _first_perfect(history), max(each.running_accuracy for each in history)
     numbers = {"images": float(count), "best_accuracy": best, "epochs": float(perfect or _SUBSET_EPOCHS)}
     if perfect is None:
         sentence = (
@@ -120,9 +124,10 @@ def _train_freely(
     model = trial.model
     if "dropout" in type(model).model_fields:
         model = model.model_copy(update={"dropout": 0.0})
+    unsmoothed = CrossEntropy() if isinstance(trial.loss, CrossEntropy) else trial.loss
     free = _FreeTrial(
         model=model,
-        loss=CrossEntropy() if isinstance(trial.loss, CrossEntropy) else trial.loss,
+        loss=unsmoothed.model_copy(update={"class_weights": None}),
         seed=trial.seed,
         training=TrainingSettings(batch_size=batch_size, epochs=epochs, keep="last"),
         optimizer=Adam(learning_rate=0.003),
@@ -130,13 +135,15 @@ def _train_freely(
         regularization=RegularizationSettings(),
         precision="float32",
         defense=NoDefense(),
+        averaging=NoAveraging(),
+        parameter_groups=(),
     )
     (outcome,) = train_pack([free], replace(dataset, train=images, validation=validation, test=images))
     return outcome.history
 
 
 def _first_perfect(history: Sequence[EpochRecord]) -> int | None:
-    return next((each.epoch for each in history if each.training_accuracy == 1.0), None)
+    return next((each.epoch for each in history if each.running_accuracy == 1.0), None)
 
 
 def _validation(history: Sequence[EpochRecord]) -> tuple[str, dict[str, float]]:

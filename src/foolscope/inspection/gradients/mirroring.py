@@ -104,6 +104,8 @@ def mirrored_loss(settings: LossSettings) -> Loss:
     Raises:
         RecipeError: there is none.
     """
+    if settings.class_weights is not None:
+        raise RecipeError(f"there is no hand-derived {settings.name} with class_weights")
     match settings:
         case CrossEntropy():
             return DerivedCrossEntropy(settings.label_smoothing)

@@ -15,7 +15,7 @@ from foolscope.data.dataset import Dataset
 from foolscope.inspection.gradients.kinks import Kinks
 from foolscope.learning import TrainableTrial
 from foolscope.learning.evaluation import to_pixels
-from foolscope.learning.losses import LOSSES, smoothing_per_trial
+from foolscope.learning.losses import smoothing_per_trial, training_loss
 from foolscope.learning.regularizers import PackRegularizers
 from foolscope.models.layers import Dropout
 
@@ -92,7 +92,8 @@ class Objective:
         self.images = to_pixels(batch.images.to(device), torch.float64)
         self.labels: Int64[Tensor, " image"] = batch.labels.to(device)
         self.regularizers = PackRegularizers.gather([trial.regularization], [0.0], device, torch.float64)
-        self._loss = LOSSES[trial.loss.name][1]
+        counts = train.labels.bincount(minlength=len(dataset.classes)).to(device)
+        self._loss = training_loss([trial.loss], counts, torch.float64)
         self._smoothing = smoothing_per_trial([trial.loss], device, torch.float64)
         self._seed = trial.seed
         self._chance = torch_generator(trial.seed, "gradients", "chance").get_state()

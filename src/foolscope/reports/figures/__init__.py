@@ -16,6 +16,8 @@ from foolscope.reports.figures.later import later
 from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import Curve, line_panels
+from foolscope.reports.figures.prototype_tree import prototype_tree, tree_paths
+from foolscope.reports.figures.randomization import randomization
 from foolscope.reports.figures.reliability import reliability
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels
 from foolscope.reports.figures.sizes import perturbation_sizes
@@ -48,9 +50,12 @@ __all__ = [
     "learning_rate_range",
     "line_panels",
     "perturbation_sizes",
+    "prototype_tree",
+    "randomization",
     "reliability",
     "search_panels",
     "standalone_svg",
     "taken_by_attack",
+    "tree_paths",
     "weight_histograms",
 ]

@@ -74,10 +74,11 @@ def search_panels(
     best: tuple[int, int] | None = None,
     winner: Spot | None = None,
     baseline: float | None = None,
+    quantity: str = "validation accuracy, %",
 ) -> str:
-    """Draw every setting of a search against its validation accuracy in %.
+    """Draw every setting of a search against its validation score in %.
 
-    Where the accuracies differ widely, the axis is logarithmic in the error (100 - accuracy): the distance
+    Where the scores differ widely, the axis is logarithmic in the error (100 - accuracy): the distance
     from 90 to 99 equals that from 0 to 90, so that good settings can be told apart.
 
     Args:
@@ -85,7 +86,8 @@ def search_panels(
         rounds: what was tried.
         best: the chosen setting: the number of its round, and its number in the round, from 0.
         winner: the same setting on fresh seeds.
-        baseline: the accuracy of the baseline on fresh seeds.
+        baseline: the score of the baseline on fresh seeds.
+        quantity: what the score is, with its unit.
 
     Raises:
         ValueError: there is no axis or no round.
@@ -109,7 +111,7 @@ def search_panels(
         for panel in panels[len(axes) :]:
             panel.remove()
         for panel in grid[:, 0]:
-            panel.set_ylabel("validation accuracy, %")
+            panel.set_ylabel(canvas.label(quantity))
         for position, panel in enumerate(panels[: len(axes)]):
             _draw_diverged(panel, position, rounds)
         handles, names = _legend(rounds, best is not None, winner, baseline)

@@ -42,7 +42,7 @@ def ablation_document(record: AblationRecord) -> doc.Document:
     return doc.Document(
         f"Ablation of {record.recipe}",
         f"How does {metric_words(record.metric)} depend on {factors}?",
-        lead=[factor_verdicts(record)],
+        lead=[*doubt_notices(record.prediction_doubts), factor_verdicts(record)],
         sections=[doc.Section("One factor at a time", ablation_blocks(record))],
         facts=[
             ("Baseline", record.recipe),
@@ -128,9 +128,16 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
             + ". p different: the probability of a difference this large if the true one were zero. "
             f"p equal: the probability of one this small if the true one were {margin} or more. "
             f"Both are adjusted for {one_or_many(len(comparisons(ablation)), 'comparison')}."
+            + _beside_accuracy(ablation)
         ),
         key=key,
     )
+
+
+def _beside_accuracy(ablation: AblationRecord) -> str:
+    """Say what always predicting the largest class would reach, where the metric is an accuracy."""
+    is_plain = ablation.metric in ("test_accuracy", "validation_accuracy", "training_accuracy")
+    return f" {ablation.largest_class.sentence}" if is_plain and ablation.largest_class else ""
 
 
 def _level_cells(
@@ -277,7 +284,7 @@ def _verdicts(ablations: Sequence[AblationRecord]) -> list[doc.Block]:
     return [
         doc.Section(
             f"What matters, and what does not{f' around {ablation.recipe}' if several else ''}",
-            [factor_verdicts(ablation)],
+            [*doubt_notices(ablation.prediction_doubts), factor_verdicts(ablation)],
         )
         for ablation in ablations
     ]
@@ -287,6 +294,8 @@ REPORT = PartReport[AblationRecord](
     sections=lambda records, shown: [ablation_section(records)],
     sentences=lambda records, shown: [_ablation_sentence(each) for each in records],
     verdicts=_verdicts,
-    doubts=lambda records: [full_stop(doubt) for each in records for doubt in each.doubts],
+    doubts=lambda records: [
+        full_stop(doubt) for each in records for doubt in (*each.prediction_doubts, *each.doubts)
+    ],
     scale=lambda records: scale_of(records[0].metric),
 )

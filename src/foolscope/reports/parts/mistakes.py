@@ -6,17 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foolscope.experiments.parts.mistakes import MistakesRecord
-from foolscope.experiments.parts.training import TrainingRecord
+from foolscope.experiments.parts.training import ClassRecord, TrainingRecord
 from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.part import PartReport, Shown
 from foolscope.reports.parts.pictures import gallery_of
-from foolscope.reports.phrases import one_or_many
+from foolscope.reports.phrases import one_or_many, with_interval
 
-__all__ = ["REPORT", "confusion_blocks", "matrix_blocks"]
+__all__ = ["REPORT", "class_blocks", "confusion_blocks", "matrix_blocks"]
 
 _PAIRS = 5
+_CLASSES = 20
+_BY_CLASS = ("recall", "precision", "F1", "AUC")
 
 
 def _sections(records: Sequence[MistakesRecord], shown: Shown) -> list[doc.Section]:
@@ -36,7 +38,36 @@ def confusion_blocks(training: TrainingRecord) -> list[doc.Block]:
     """Say and show what one recipe takes for what, summed over its seeds."""
     finished = len(training.seeds) - training.diverged
     seeds = f", summed over {finished} seeds" if finished > 1 else ""
-    return matrix_blocks(training.recipe, training.classes, training.confusion, "test image", seeds)
+    blocks = matrix_blocks(training.recipe, training.classes, training.confusion, "test image", seeds)
+    return [*blocks, *class_blocks(training.recipe, training.by_class, "test image", finished)]
+
+
+def class_blocks(name: str, classes: Sequence[ClassRecord], image: str, seeds: int = 1) -> list[doc.Block]:
+    """Tabulate how well each class is recognized; folded away where there are many."""
+    if not classes:
+        return []
+    rows: list[list[doc.CellValue]] = [
+        [
+            each.name,
+            each.images,
+            *(
+                with_interval(*value, bounds=(0.0, 1.0))
+                for value in (each.recall, each.precision, each.f1, each.auc)
+            ),
+        ]
+        for each in classes
+    ]
+    means = f"Means over {seeds} seeds, with 95 % intervals in brackets. " if seeds > 1 else ""
+    table = doc.Table(
+        ["class", doc.Column("images", align="right", format=","), *doc.right(*_BY_CLASS)],
+        rows,
+        f"How well {name} recognizes each class of the {image}s, in %.",
+        note=f"{means}Recall: share of the class that is recognized. Precision: share of what is predicted "
+        "as the class that belongs to it, 0 if nothing is. F1: their harmonic mean. AUC: area under the ROC "
+        "curve of the class against the rest, 50 without any skill.",
+        key=f"classes-{name}",
+    )
+    return [table] if len(classes) <= _CLASSES else [doc.Details("Every class", [table])]
 
 
 def matrix_blocks(

@@ -8,7 +8,7 @@ from foolscope.experiments.parts.searches.records import (
     SearchRecord,
     TriedRecord,
 )
-from foolscope.experiments.wording.fields import value_words
+from foolscope.experiments.wording.fields import metric_words, value_words
 from foolscope.experiments.wording.sentences import POINTS, amount, capitalized, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
@@ -27,7 +27,7 @@ def search_document(record: SearchRecord) -> doc.Document:
     return doc.Document(
         f"Search around {record.recipe}",
         f"Which {_dimensions(record)} would be better, and does the gain hold on fresh seeds?",
-        lead=[search_verdict(record)],
+        lead=_verdict_blocks(record),
         sections=[doc.Section("Better settings", search_blocks(record))],
         facts=[
             ("Baseline", record.recipe),
@@ -42,13 +42,13 @@ def search_section(searches: Sequence[SearchRecord]) -> doc.Section:
     """Build the section about searches, a subsection each where there are several."""
     title = "Better settings"
     if len(searches) == 1:
-        return doc.Section(title, [search_verdict(searches[0]), *search_blocks(searches[0])])
+        return doc.Section(title, [*_verdict_blocks(searches[0]), *search_blocks(searches[0])])
     return doc.Section(
         title,
         [
             doc.Section(
                 capitalized(f"{_dimensions(record)} of {record.recipe}"),
-                [search_verdict(record), *search_blocks(record, f"-{position}")],
+                [*_verdict_blocks(record), *search_blocks(record, f"-{position}")],
             )
             for position, record in enumerate(searches)
         ],
@@ -95,6 +95,11 @@ def search_verdict(record: SearchRecord) -> doc.Verdicts:
     return doc.Verdicts([doc.Verdict(outcome, record.summary)])
 
 
+def _verdict_blocks(record: SearchRecord) -> list[doc.Block]:
+    """Show what the search was worth, after what casts doubt on it."""
+    return [*doubt_notices(record.prediction_doubts), search_verdict(record)]
+
+
 def _how(record: SearchRecord) -> str:
     """Say in a few sentences what was searched and how the winner was chosen."""
     count = sum(len(each.trials) for each in record.rounds)
@@ -108,7 +113,7 @@ def _how(record: SearchRecord) -> str:
     rounds = f" in {len(record.rounds)} rounds" if len(record.rounds) > 1 else ""
     return (
         f"Starting from {record.recipe}, {one_or_many(count, 'setting')} of {space} were tried{rounds}, "
-        f"drawn {ways.get(record.sampler, record.sampler)}. The one with the highest validation accuracy "
+        f"drawn {ways.get(record.sampler, record.sampler)}. The one with the highest {_score(record)} "
         f"({one_or_many(len(record.seeds), 'seed')} each) was chosen. The best of many owes part of its "
         "lead to luck, so the choice and the baseline were then trained on "
         f"{one_or_many(len(record.fresh_seeds), 'seed')} that the search had not seen."
@@ -127,7 +132,7 @@ def _ranked(record: SearchRecord) -> list[tuple[int, TriedRecord]]:
     tried = [(number, trial) for number, each in enumerate(record.rounds, 1) for trial in each.trials]
     return sorted(
         tried,
-        key=lambda each: (each[1].accuracy is None, -(each[1].accuracy or 0.0), each[1].loss or 0.0),
+        key=lambda each: (each[1].score is None, -(each[1].score or 0.0), each[1].loss or 0.0),
     )
 
 
@@ -138,11 +143,11 @@ def _settings_table(
     for position, trial in tried:
         chosen = trial == record.best
         values = [value_words(trial.values[dimension.field]) for dimension in record.dimensions]
-        accuracy = "diverged" if trial.accuracy is None else number(trial.accuracy, POINTS)
+        score = "diverged" if trial.score is None else number(trial.score, POINTS)
         rows.append(
             [
                 *(doc.Cell(value, emphasis=chosen) for value in values),
-                doc.Cell(accuracy, emphasis=chosen),
+                doc.Cell(score, emphasis=chosen),
                 None if trial.loss is None else f"{trial.loss:.4f}",
                 position,
             ]
@@ -150,10 +155,10 @@ def _settings_table(
     return doc.Table(
         [
             *doc.right(*(dimension.words for dimension in record.dimensions)),
-            *doc.right("validation accuracy, %", "validation loss", "round"),
+            *doc.right(f"{_score(record)}, %", "validation loss", "round"),
         ],
         rows,
-        f"The {which} settings tried, by validation accuracy, then by validation loss"
+        f"The {which} settings tried, by {_score(record)}, then by validation loss"
         f"{'; the first was chosen' if which == 'best' and record.best else ''}.",
         note=f"Means over {one_or_many(len(record.seeds), 'seed')}.",
         key=key,
@@ -162,15 +167,15 @@ def _settings_table(
 
 def _fresh_table(record: SearchRecord, key: str) -> doc.Table:
     contenders = [("baseline", record.baseline), *([("winner", record.winner)] if record.winner else [])]
-    seen = None if record.best is None or record.best.accuracy is None else record.best.accuracy
+    seen = None if record.best is None or record.best.score is None else record.best.score
     tone = "plain" if record.outcome == "baseline" else doc.OUTCOME_TONES[record.outcome]
     rows: list[list[doc.Cell | doc.CellValue]] = [
         [
             name,
             *(value_words(own.values[dimension.field]) for dimension in record.dimensions),
             number(seen, POINTS) if name == "winner" and seen is not None else "",
-            _mean(own, "validation_accuracy"),
-            _mean(own, "test_accuracy"),
+            _mean(own, f"validation_{record.metric}"),
+            _mean(own, f"test_{record.metric}"),
             doc.Cell(record.outcome, tone=tone) if name == "winner" else "",
         ]
         for name, own in contenders
@@ -183,11 +188,23 @@ def _fresh_table(record: SearchRecord, key: str) -> doc.Table:
             "verdict",
         ],
         rows,
-        f"Accuracy of winner and baseline on {one_or_many(len(record.fresh_seeds), 'fresh seed')}, in %.",
-        note="Means with 95 % intervals in brackets. In the search, the winner's accuracy is biased upwards, "
-        "because it is the best of many; on fresh seeds it is not.",
+        f"{capitalized(metric_words(record.metric))} of winner and baseline on "
+        f"{one_or_many(len(record.fresh_seeds), 'fresh seed')}, in %.",
+        note="Means with 95 % intervals in brackets. In the search, the winner's is biased upwards, because "
+        "it is the best of many; on fresh seeds it is not." + _beside_accuracy(record),
         key=key,
     )
+
+
+def _score(record: SearchRecord) -> str:
+    """Name the score by which settings were chosen."""
+    return metric_words(f"validation_{record.metric}")
+
+
+def _beside_accuracy(record: SearchRecord) -> str:
+    """Say what always predicting the largest class would reach, where the metric is accuracy."""
+    known = record.metric == "accuracy" and record.largest_class
+    return f" {record.largest_class.sentence}" if known and record.largest_class else ""
 
 
 def _mean(own: ContenderRecord, metric: str) -> str:
@@ -197,7 +214,7 @@ def _mean(own: ContenderRecord, metric: str) -> str:
 
 
 def _figure(record: SearchRecord, key: str) -> doc.Figure:
-    winner, baseline = _winner_spot(record), record.baseline.means["validation_accuracy"][0]
+    winner, baseline = _winner_spot(record), record.baseline.means[f"validation_{record.metric}"][0]
     narrowing = record.sampler == "coarse-to-fine" and len(record.rounds) > 1
     names = _dimensions(record)
     return doc.Figure(
@@ -208,21 +225,22 @@ def _figure(record: SearchRecord, key: str) -> doc.Figure:
                 draw.SearchRound(
                     each.ranges,
                     [_places(record, trial.values) for trial in each.trials],
-                    [_percent(trial.accuracy) for trial in each.trials],
+                    [_percent(trial.score) for trial in each.trials],
                 )
                 for each in record.rounds
             ],
             best=_place_of_best(record),
             winner=winner,
             baseline=_percent(baseline),
+            quantity=f"{_score(record)}, %",
         ),
-        f"Validation accuracy of every setting tried, by {names}, in %."
+        f"{capitalized(_score(record))} of every setting tried, by {names}, in %."
         + (" Shaded: the ranges from which the later rounds were drawn." if narrowing else "")
         + " The ring marks the chosen setting in the search, the diamond the same setting on fresh "
         "seeds with its 95 % interval."
         * (winner is not None)
         + " The dashed line is the baseline on fresh seeds." * (baseline is not None),
-        f"Validation accuracy of every setting tried, a panel each for {names}.",
+        f"{capitalized(_score(record))} of every setting tried, a panel each for {names}.",
         key=key,
     )
 
@@ -239,7 +257,7 @@ def _winner_spot(record: SearchRecord) -> draw.Spot | None:
     """Return where the winner stands on fresh seeds, unless there is none or it diverged."""
     if record.winner is None:
         return None
-    mean, low, high = record.winner.means["validation_accuracy"]
+    mean, low, high = record.winner.means[f"validation_{record.metric}"]
     if mean is None:
         return None
     return draw.Spot(_places(record, record.winner.values), 100 * mean, _percent(low), _percent(high))
@@ -269,6 +287,8 @@ def _places(record: SearchRecord, values: dict[str, object]) -> list[float]:
 REPORT = PartReport[SearchRecord](
     sections=lambda records, shown: [search_section(records)],
     sentences=lambda records, shown: [each.summary for each in records],
-    doubts=lambda records: [full_stop(doubt) for each in records for doubt in each.doubts],
+    doubts=lambda records: [
+        full_stop(doubt) for each in records for doubt in (*each.prediction_doubts, *each.doubts)
+    ],
     scale=lambda records: POINTS,
 )

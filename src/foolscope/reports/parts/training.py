@@ -10,6 +10,7 @@ from foolscope.experiments.wording.sentences import PLAIN, POINTS, Scale
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.mistakes import confusion_blocks
+from foolscope.reports.parts.parameter_groups import group_table, groups_by_recipe
 from foolscope.reports.parts.part import PartReport, doubt_notices, doubt_sentences
 from foolscope.reports.phrases import duration_words, join_words, one_or_many, with_interval, with_unit
 
@@ -18,10 +19,12 @@ __all__ = ["REPORT", "training_document", "training_figure", "training_sections"
 _SHOWN = 3
 _HEADINGS = {
     "test_accuracy": "test accuracy, %",
+    "test_balanced_accuracy": "balanced, %",
     "validation_accuracy": "validation, %",
     "training_accuracy": "training, %",
     "robust_validation_accuracy": "validation under short PGD, %",
 }
+_BALANCED = "test_balanced_accuracy"
 _HEIGHT = 250
 _IN_A_ROW = 3
 _RATE = "Learning rate"
@@ -32,17 +35,19 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> doc.Sectio
     """Build the section about the trained classifiers."""
     figures = [figure for training in trainings if (figure := training_figure(training)) is not None]
     guessing = f"; guessing would reach {100 / classes:.3g} %" if classes > 1 else ""
+    largest = dict.fromkeys(each.largest_class.sentence for each in trainings if each.largest_class)
     blocks: list[doc.Block] = [
         doc.Paragraph(
             (
                 doc.Reference("classifiers"),
-                f" shows the accuracy of each classifier{guessing}. All choices were made on validation "
-                "images, never on test images.",
+                f" shows the accuracy of each classifier{guessing}. {''.join(f'{each} ' for each in largest)}"
+                "All choices were made on validation images, never on test images.",
             )
         ),
         classifier_table(trainings),
         *(notice for each in trainings for notice in doubt_notices(each.doubts, each.recipe)),
         *figures[:_SHOWN],
+        *groups_by_recipe(trainings),
     ]
     if figures[_SHOWN:]:
         title = f"Training curves of {one_or_many(len(figures) - _SHOWN, 'more classifier')}"
@@ -72,6 +77,7 @@ def training_sections(
     """
     curves = training_figure(records[0])
     evidence: list[doc.Block] = [classifier_table(records), *([] if curves is None else [curves])]
+    evidence += [group_table(each) for each in records[:1] if each.groups]
     mistakes = confusion_blocks(records[0]) if records[0].confusion else []
     return [
         doc.Section("Training", evidence),
@@ -90,7 +96,12 @@ def _divergence(record: TrainingRecord) -> list[doc.Notice]:
 
 def classifier_table(trainings: Sequence[TrainingRecord]) -> doc.Table:
     """Tabulate size, accuracies, loss and time of every recipe."""
-    metrics = [name for name in _HEADINGS if any(name in training.means for training in trainings)]
+    unequal = any(training.largest_class for training in trainings)
+    metrics = [
+        name
+        for name in _HEADINGS
+        if any(name in training.means for training in trainings) and (unequal or name != _BALANCED)
+    ]
     has_diverged = any(training.diverged for training in trainings)
     columns: list[doc.Column | str] = [
         "recipe",
@@ -141,6 +152,8 @@ def training_figure(training: TrainingRecord) -> doc.Figure | None:
         caption.append("The cost is the loss plus the penalty on the weights.")
     if _RATE in panels:
         caption.append("The learning rate is that of each epoch's last step.")
+    if any(name.startswith("running_") for name in training.curves):
+        caption.append("The running mean is over an epoch's minibatches, while the weights change.")
     if finished < len(training.seeds):
         caption.append(f"Trials that diverged are skipped ({training.diverged}).")
     rows = 2 if len(panels) > _IN_A_ROW else 1
@@ -159,9 +172,9 @@ def _panels(training: TrainingRecord) -> dict[str, dict[str, draw.Curve]]:
     quantities = (("Cost", "cost", PLAIN), ("Loss", "loss", PLAIN), ("Accuracy, %", "accuracy", POINTS))
     for title, quantity, scale in quantities:
         curves: dict[str, draw.Curve] = {
-            part: _band(training, f"{part}_{quantity}", scale)
-            for part in ("training", "validation")
-            if f"{part}_{quantity}" in training.curves
+            part: _band(training, f"{source}_{quantity}", scale)
+            for part, source in (("training (running mean)", "running"), ("validation", "validation"))
+            if f"{source}_{quantity}" in training.curves
         }
         if curves:
             panels[title] = curves
@@ -184,7 +197,26 @@ def _note(trainings: Sequence[TrainingRecord]) -> str:
         if seeds > 1
         else "With one seed, the spread between seeds is unknown, so there are no intervals."
     )
-    return means + diverged
+    return means + diverged + _training_note(trainings) + _unequal_note(trainings)
+
+
+def _training_note(trainings: Sequence[TrainingRecord]) -> str:
+    """Say on which images training accuracy was measured."""
+    counts = sorted({each.training_images for each in trainings if each.training_images})
+    if not counts:
+        return ""
+    images = join_words([f"{count:,}" for count in counts])
+    return (
+        f" Training accuracy is that of the tested checkpoint on {images} training images, in evaluation "
+        "mode and without augmentation."
+    )
+
+
+def _unequal_note(trainings: Sequence[TrainingRecord]) -> str:
+    """Say what always predicting the largest class would reach, where classes are unequal."""
+    sentences = dict.fromkeys(each.largest_class.sentence for each in trainings if each.largest_class)
+    balanced = " Balanced accuracy is the mean recall over the classes." if sentences else ""
+    return "".join(f" {each}" for each in sentences) + balanced
 
 
 def _finished(training: TrainingRecord) -> list[int]:
@@ -223,16 +255,18 @@ def _accuracy_sentence(trainings: Sequence[TrainingRecord], seeds: int) -> str:
     diverged = f" Training diverged with some seeds for {join_words(lost)}." if lost else ""
     if not scored:
         return diverged.strip()
+    largest = dict.fromkeys(each.largest_class.sentence for each in trainings if each.largest_class)
+    beside = "".join(f" {each}" for each in largest)
     if len(scored) == 1:
         recipe, mean, low, high = scored[0]
         value, _, ends = (with_interval(mean, low, high, bounds=(0.0, 1.0)) or "").partition(" (")
         evidence = f" (95 % interval {ends.removesuffix(')')}, {seeds} seeds)" if ends else ""
-        return f"The test accuracy of {recipe} is {value} %{evidence}.{diverged}"
+        return f"The test accuracy of {recipe} is {value} %{evidence}.{beside}{diverged}"
     scored.sort(key=lambda each: each[1] or 0.0)
     (worst, low_mean, *_), (best, high_mean, *_) = scored[0], scored[-1]
     ends = f"{with_unit(low_mean or 0.0)} ({worst}) to {with_unit(high_mean or 0.0)} ({best})"
     means = f", means over {seeds} seeds" if seeds > 1 else ""
-    return f"Test accuracy ranges from {ends}{means}.{diverged}"
+    return f"Test accuracy ranges from {ends}{means}.{beside}{diverged}"
 
 
 REPORT = PartReport[TrainingRecord](

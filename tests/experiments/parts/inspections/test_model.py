@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.core.errors import RecipeError
+from foolscope.experiments.parts.inspections.methods import methods_from
 from foolscope.experiments.parts.inspections.model import PARTS, inspect_subject
 from foolscope.experiments.parts.inspections.records import ModelInspection
 from foolscope.experiments.subjects.subject import Subject
-from foolscope.inspection.attribution import edges
-from foolscope.models import LSTM, build_model
+from foolscope.inspection.attribution.edges import edges
+from foolscope.models import LSTM, PrototypeTree, build_model
 
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.rand(30, 1, 6, 5, generator=GENERATOR)
@@ -58,7 +59,8 @@ def test_images_without_a_finite_answer_are_skipped_and_counted():
     lost = int((IMAGES[:, 0, -1, -1] > 0.7).sum())
     record = inspected(subject_of(Known(0.7)))[0]
     assert record.images == 30 - lost
-    assert record.doubts == [f"{lost} of 30 images have logits that are not finite; they are skipped."]
+    assert record.doubts[0] == f"{lost} of 30 images have logits that are not finite; they are skipped."
+    assert "miss completeness by more than 5 % on" in record.doubts[1]  # the logit jumps, without a gradient
     assert record.input_gradients.counted == 0
     assert record.input_gradients.own is None
     with pytest.raises(RecipeError, match="no finite logits for any of 30 images"):
@@ -99,7 +101,8 @@ def test_every_part_of_a_recurrent_model_is_kept_and_read_back():
     assert [each.layer for each in record.weights] == [
         each.layer for each in record.flow if each.relative_norm is not None
     ]
-    assert "not pictures" in record.notes[0]
+    assert record.notes[0] == "Grad-CAM needs a convolution, and the model shows none; it is skipped."
+    assert "not pictures" in record.notes[1]
     assert inspected(subject_of(model))[0] == record
 
 
@@ -135,3 +138,116 @@ def test_an_unknown_part_is_one_line():
     with pytest.raises(RecipeError, match="Did you mean 'filters'"):
         inspected(subject_of(Known(2.0)), ["filter"])
     assert set(PARTS) >= {"confusion", "spectrum"}
+
+
+def test_maps_of_right_and_wrong_images_are_those_of_each_method():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(30, 2))
+    labels = torch.arange(30) % 2
+    record, arrays = inspected(subject_of(model, labels=labels), ["attributions"])
+    found = record.attributions
+    assert [each.method for each in found.methods] == [
+        "gradient",
+        "smoothgrad",
+        "integrated-gradients",
+        "occlusion",
+    ]
+    predictions = model(IMAGES).argmax(1)
+    is_right = (predictions == labels).numpy()
+    places = [*np.flatnonzero(is_right)[:4], *np.flatnonzero(~is_right)[:4]]
+    assert [each.image for each in (*found.right, *found.wrong)] == [
+        f"attribution-{place}-image" for place in places
+    ]
+    names = ("dark", "bright")
+    for place, each in zip(places, (*found.right, *found.wrong), strict=True):
+        assert (each.label, each.predicted) == (names[labels[place]], names[predictions[place]])
+        weights = model[1].weight[predictions[place]].detach().view(6, 5)
+        for method, expected in (
+            ("gradient", weights),
+            ("smoothgrad", weights),
+            ("integrated-gradients", weights * IMAGES[place, 0]),
+        ):
+            largest = np.quantile(expected.abs().numpy(), 0.99)
+            shown = arrays[each.maps[method]]
+            np.testing.assert_allclose(shown, (expected / largest).clamp(-1, 1), atol=1e-4)
+    outlines, strengths = edges(IMAGES).flatten(1), model[1].weight[predictions].detach().abs()
+    own = [np.corrcoef(*pair)[0, 1] for pair in zip(strengths.numpy(), outlines.numpy(), strict=True)]
+    gradient, smooth, integrated, _ = found.methods
+    assert gradient.own.mean == pytest.approx(np.mean(own), abs=1e-5)
+    assert smooth.own.mean == pytest.approx(gradient.own.mean, abs=1e-5)
+    assert gradient.difference.mean == pytest.approx(gradient.own.mean - gradient.other.mean)
+    assert (integrated.completeness.above, integrated.completeness.mean_steps) == (0, 32)
+    assert integrated.completeness.largest_error < 1e-4
+    assert gradient.completeness is None
+
+
+def test_methods_that_are_asked_for_must_apply_and_others_are_noted():
+    subject = subject_of(nn.Sequential(nn.Flatten(), nn.Linear(30, 2)))
+    with pytest.raises(RecipeError, match="Grad-CAM needs a convolution"):
+        inspected(subject, ["attributions"], methods=methods_from(["grad-cam"]))
+    record = inspected(subject, ["attribution-sanity"], methods=methods_from(["gradient"]))[0]
+    assert [each.method for each in record.attribution_sanity.methods] == ["gradient"]
+    assert record.notes == []
+    weightless = inspected(subject_of(Known(2.0)), ["attribution-sanity"])[0]
+    assert weightless.attribution_sanity is None
+    assert "exposes no weights" in weightless.notes[-1]
+
+
+def test_maps_do_not_depend_on_images_that_are_skipped():
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.maps = nn.Conv2d(1, 2, 3)
+
+        def forward(self, images: Tensor) -> Tensor:
+            lost = images[:, 0, 0, 0] > 2
+            return torch.where(lost[:, None], torch.nan, self.maps(images).tanh().mean((2, 3)))
+
+    model = Broken()
+    images = IMAGES.clone()
+    images[0] = 3.0
+    whole = inspected(subject_of(model), ["attributions"])[1]
+    fewer = inspected(subject_of(model, images), ["attributions"])
+    assert fewer[0].images == 29
+    shared = [
+        (each.maps["smoothgrad"], f"attribution-{place + 1}-smoothgrad")
+        for place in range(29)
+        for each in (*fewer[0].attributions.right, *fewer[0].attributions.wrong)
+        if each.image == f"attribution-{place}-image" and f"attribution-{place + 1}-smoothgrad" in whole
+    ]
+    assert shared
+    for mine, theirs in shared:
+        np.testing.assert_allclose(fewer[1][mine], whole[theirs], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("methods", "words"),
+    [
+        (["smoothgradient"], "unknown attribution method 'smoothgradient'. Did you mean 'smoothgrad'"),
+        ([{"name": "occlusion", "path": 4}], "occlusion: unknown field 'path'. Did you mean 'patch'"),
+        (
+            [{"name": "smoothgrad", "samples": 0}],
+            "smoothgrad: samples: input should be greater than or equal",
+        ),
+        (["gradient", {"name": "gradient"}], "'gradient' is given twice"),
+    ],
+)
+def test_methods_that_make_no_sense_are_one_line(methods, words):
+    with pytest.raises(RecipeError) as caught:
+        methods_from(methods)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_a_prototype_tree_has_a_tree_and_it_is_shown_unasked():
+    images, labels = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(12) % 2
+    tree = build_model(
+        PrototypeTree(channels=(2,), features=2, depth=2, normalization="none"), (1, 8, 8), 2, seed=0
+    )
+    record, arrays = inspected(subject_of(tree.eval(), images, labels))
+    assert record.tree.decisions == 3
+    assert {each.image for each in record.tree.nodes} <= set(arrays)
+    plain = subject_of(Known(2.0))
+    assert inspected(plain, ["tree"])[0].notes == ["The model has no prototype tree."]
+    unasked = inspected(plain)[0]
+    assert unasked.tree is None
+    assert "The model has no prototype tree." not in unasked.notes

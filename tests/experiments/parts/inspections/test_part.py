@@ -19,7 +19,7 @@ from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
-from foolscope.inspection.attribution import edges
+from foolscope.inspection.attribution.edges import edges
 from foolscope.learning.evaluation import to_pixels
 from foolscope.reports import render_html
 from foolscope.reports.pages import read_pictures, study_document
@@ -173,6 +173,69 @@ def test_claims_are_decided_by_the_number_of_every_seed(session):
     assert record.claims[0].figures[0].value == pytest.approx(np.mean(values))
 
 
+MAPS = {
+    **PLAN,
+    "name": "maps",
+    "parts": ["attributions", "attribution-sanity"],
+    "methods": ["gradient", {"name": "smoothgrad", "samples": 2}],
+}
+
+
+def test_claims_about_attribution_methods(session):
+    study = study_with(
+        claim("inspection:maps.edge_difference@smoothgrad", -0.9),
+        claim("inspection:maps.attribution_sanity@gradient", 0.95),
+        inspections=[MAPS],
+    )
+    record = run_study(study, session)
+    assert [each.outcome for each in record.claims] == ["upheld", "contradicted"]
+    (found,) = record.of("inspections")
+    first = found.first
+    assert [each.method for each in first.attributions.methods] == ["gradient", "smoothgrad"]
+    assert "2 noisy copies" in first.attributions.methods[1].reading
+    for measure, own in (
+        ("edge_own@gradient", first.attributions.methods[0].own),
+        ("edge_difference@smoothgrad", first.attributions.methods[1].difference),
+        ("attribution_sanity@gradient", first.attribution_sanity.methods[0].final.own),
+    ):
+        values = found.measure(measure).values
+        assert values[0] == own.mean
+        assert len(set(values)) == SEEDS
+
+
+def test_other_settings_of_a_method_are_other_results(trials, session):
+    one, two = (
+        inspected(trials, session, **{**MAPS, "methods": [{"name": "smoothgrad", "samples": samples}]})[0]
+        for samples in (2, 3)
+    )
+    assert one.measure("edge_own@smoothgrad").values != two.measure("edge_own@smoothgrad").values
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": ["gradcam"]}, "unknown attribution method 'gradcam'. Did you mean 'grad-cam'"),
+        ({"methods": [{"name": "smoothgrad", "sample": 3}]}, "Did you mean 'samples'"),
+        ({"methods": ["gradient", "gradient"]}, "given twice"),
+        ({"parts": ["histograms"]}, "methods are for the parts attribution-sanity and attributions"),
+    ],
+)
+def test_methods_of_a_study_that_make_no_sense_are_one_line(changes, words):
+    with pytest.raises(RecipeError) as caught:
+        study_with(inspections=[{**MAPS, **changes}])
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_claim_about_a_method_that_does_not_apply_is_refused_before_training(tmp_path):
+    study = study_with(
+        claim("inspection:maps.edge_difference@grad-cam"), inspections=[{**MAPS, "methods": ["grad-cam"]}]
+    )
+    with pytest.raises(RecipeError, match="mlp: Grad-CAM needs a convolution"):
+        run_study(study, Session(Store(tmp_path), device="cpu"))
+    assert not (tmp_path / "trials").exists()
+
+
 def test_what_diverged_was_not_inspected(session):
     study = study_with(claim(), inspections=[{**EDGES, "recipe": "wild"}])
     record = run_study(study, session)
@@ -189,6 +252,7 @@ def test_what_diverged_was_not_inspected(session):
         ({"metric": "inspection:edges.near_zero"}, ["'inspection:edges.near_zero'", "edge_difference"]),
         ({"metric": "inspection:edges.brier_score"}, ["'inspection:edges.brier_score'", "edge_difference"]),
         ({"metric": "inspection:edges.near_zero@body.1"}, ["near_zero@body.1", "edge_difference"]),
+        ({"metric": "inspection:edges.edge_own@smoothgrad"}, ["edge_own@smoothgrad", "edge_difference"]),
         ({"recipe": "mlp"}, ["belongs to edges", "recipe and settings"]),
         ({"is": "equal"}, ["tolerance is required"]),
     ],
@@ -232,3 +296,23 @@ def test_the_report_shows_measures_of_all_seeds_and_the_first_model(session):
     assert 'metric = "inspection:edges.edge_difference"' in text
     assert "the model of seed 0" in text
     assert len(re.findall("Inside mlp: ", text)) == 2 * 3  # in the contents and over the section
+
+
+def test_claims_about_the_modes_of_a_network_with_batch_normalization(session):
+    """In evaluation mode an image is classified alone; in training mode its companions count."""
+    recipe = with_values(RECIPE, {"model": {"name": "resnet", "channels": [2]}, "epochs": 1})
+    modes = {"name": "modes", "recipe": "resnet", "images": 40, "parts": ["modes"]}
+    study = study_with(
+        claim("inspection:modes.evaluation_companions", 1e-3, **{"is": "at most"}),
+        claim("inspection:modes.training_companions", 1e-3, **{"is": "at most"}),
+        recipes={"resnet": recipe},
+        inspections=[modes],
+        seeds=2,
+    )
+    record = run_study(study, session)
+    assert record.claims[0].outcome == "upheld"
+    assert record.claims[1].outcome != "upheld"
+    (found,) = record.of("inspections")
+    for name in ("training_companions", "mode_difference"):
+        assert min(found.measure(name).values) > 1e-3
+    assert found.measure("training_repeated").values == [0.0, 0.0]

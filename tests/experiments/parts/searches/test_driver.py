@@ -63,10 +63,10 @@ def test_every_number_is_that_of_a_stored_trial(undisturbed):
             assert [own.recipe for own in stored] == expected
             measured = [own.metric("validation_accuracy") for own in stored]
             if any(np.isnan(measured)):
-                assert trial.accuracy is None
+                assert trial.score is None
             else:
-                assert trial.accuracies == measured
-                assert trial.accuracy == pytest.approx(np.mean(measured))
+                assert trial.scores == measured
+                assert trial.score == pytest.approx(np.mean(measured))
                 assert trial.loss == pytest.approx(np.mean([own.metric("validation_loss") for own in stored]))
 
 
@@ -132,8 +132,8 @@ def test_ranges_narrow_around_the_best_of_the_round_before(undisturbed):
     first, second = record.rounds
     assert first.ranges == [(1e-3, 10.0), None]
     best = max(
-        (trial for trial in first.trials if trial.accuracy is not None),
-        key=lambda trial: (trial.accuracy, -trial.loss),
+        (trial for trial in first.trials if trial.score is not None),
+        key=lambda trial: (trial.score, -trial.loss),
     ).values["learning_rate"]
     low, high = second.ranges[0]
     assert low == pytest.approx(max(1e-3, best / 10**0.5))  # four decades become one
@@ -225,7 +225,7 @@ def test_a_diverged_setting_is_the_worst(session):
     over = {"learning_rate": [0.1, 1e30]}
     record = search(BASE, over, session=session, settings=settings)
     accuracies = {
-        trial.values["learning_rate"]: trial.accuracy for each in record.rounds for trial in each.trials
+        trial.values["learning_rate"]: trial.score for each in record.rounds for trial in each.trials
     }
     assert accuracies[1e30] is None
     assert record.winner.values == {"learning_rate": 0.1}

@@ -203,9 +203,9 @@ def test_tpe_learns_between_batches_and_keeps_away_from_what_diverged():
     gains, diverged = [], []
     for seed in range(4):
         rounds = played(SAMPLERS["tpe"], (RATE,), options.model_copy(update={"sampler_seed": seed}))
-        means = [np.mean([trial.accuracy or 0.0 for trial in each.trials]) for each in rounds]
+        means = [np.mean([trial.score or 0.0 for trial in each.trials]) for each in rounds]
         gains.append(means[-1] - means[0])
-        diverged.append([sum(trial.accuracy is None for trial in each.trials) for each in rounds])
+        diverged.append([sum(trial.score is None for trial in each.trials) for each in rounds])
     assert np.mean(gains) > 0.2
     assert np.sum(diverged, axis=0)[-1] < np.sum(diverged, axis=0)[0]
 

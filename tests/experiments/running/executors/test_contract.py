@@ -34,7 +34,7 @@ def test_results_have_the_same_bits_and_progress_is_told(place, recipes, expecte
     for own in (recipes[:2], recipes[2:]):
         epochs = [event.report.epoch for event in events if set(event.trials) == set(own)]
         assert epochs == list(range(1, 17))
-    diverged = [event for event in events if None in event.report.training_losses]
+    diverged = [event for event in events if None in event.report.running_losses]
     assert diverged
     assert all(set(event.trials) == set(recipes[:2]) for event in diverged)
 

@@ -6,12 +6,16 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.parts.measures import MeasureRecord
 from foolscope.inspection.answers.calibration import Calibration
 from foolscope.inspection.answers.confusion import Confusion
-from foolscope.inspection.attribution import InputGradients
+from foolscope.inspection.answers.modes import ModeDifference
+from foolscope.inspection.attribution.explanations import Attributions
+from foolscope.inspection.attribution.input_gradients import InputGradients
+from foolscope.inspection.attribution.sanity import AttributionSanity
 from foolscope.inspection.gradients.gradient_flow import TimeFlow
 from foolscope.inspection.gradients.layer_flow import LayerFlow
 from foolscope.inspection.layers.filters import Filters
 from foolscope.inspection.layers.spectrum import LayerSpectrum
 from foolscope.inspection.layers.weights import WeightHistogram
+from foolscope.inspection.tree.records import TreeInspection
 
 __all__ = ["Compression", "ModelInspection", "StudyInspection"]
 
@@ -37,13 +41,17 @@ class ModelInspection(Settings):
     accuracy: float | None = None
     confusion: Confusion | None = None
     calibration: Calibration | None = None
+    modes: ModeDifference | None = None
     input_gradients: InputGradients | None = None
+    attributions: Attributions | None = None
+    attribution_sanity: AttributionSanity | None = None
     filters: Filters | None = None
     weights: list[WeightHistogram] = Field(default_factory=list)
     flow_images: int = Field(0, description="over which the gradient's norms by layer and step are means")
     flow: list[LayerFlow] = Field(default_factory=list, description="from the images to the logits")
     time_flow: TimeFlow | None = None
     spectra: list[LayerSpectrum]
+    tree: TreeInspection | None = Field(None, description="of a prototype tree")
     compression: list[Compression]
     notes: list[str] = Field(default_factory=list, description="what could not be inspected, and why")
     doubts: list[str] = Field(default_factory=list)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from foolscope.core.errors import RecipeError
+from foolscope.experiments.parts.predictions import largest_test_class, one_class_doubts
 from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.parts.searches.sampling import Round, ScoredPoint, best_of
 from foolscope.experiments.parts.searches.space import Over, Point, Space, space_of
@@ -18,6 +19,7 @@ from foolscope.experiments.running.run import (
     run_trials,
 )
 from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.sentences import POINTS, number
 
 __all__ = ["check_search", "search"]
@@ -37,9 +39,10 @@ def search(
 ) -> SearchRecord:
     """Search for better settings of a recipe, or read what of the search the store has.
 
-    Settings are chosen by their validation accuracy, the mean over the seeds of the search. The best of many
-    owes part of its lead to luck, so the winner is trained again, and so is the baseline, on seeds that the
-    search has not seen; their test accuracies are compared within seeds.
+    Settings are chosen by a score on the validation images, by default accuracy, the mean over the seeds of
+    the search. The best of many owes part of its lead to luck, so the winner is trained again, and so is the
+    baseline, on seeds that the search has not seen; their scores on the test images are compared within
+    seeds.
 
     Every proposal follows from the arguments and the results so far, and every trial is kept in the store: a
     search that was killed goes on where it was when it is started again. How many settings are asked for at
@@ -50,9 +53,9 @@ def search(
         baseline: the recipe whose settings are searched.
         over: field to range or choices; see :func:`~foolscope.experiments.parts.searches.space.space_of`.
         session: store, data and device.
-        settings: sampler, rounds, trials, seeds; by default coarse to fine, two rounds of 16 trials.
+        settings: sampler, metric, rounds, trials, seeds; by default coarse to fine, two rounds of 16 trials.
         name: how the report calls the baseline; by default the name of its model.
-        practical_difference: δ, the smallest difference of test accuracy that matters, as a fraction.
+        practical_difference: δ, the smallest difference of the test score that matters, as a fraction.
         observe: called after every epoch.
 
     Returns:
@@ -79,15 +82,26 @@ def search(
     recipes = [baseline] if best is None else [baseline, _recipe(baseline, space, best.point)]
     trials = _train(recipes, fresh, session, tell.fresh())
     observe(StageEvent(_STAGE, 1.0))
-    return search_record(
+    record = search_record(
         name or baseline.model.name,
         baseline,
         space,
         settings,
         rounds,
         fresh,
-        [contender(recipe, space, own) for recipe, own in zip(recipes, trials, strict=True)],
+        [contender(recipe, space, own, settings.metric) for recipe, own in zip(recipes, trials, strict=True)],
         practical_difference=practical_difference,
+    )
+    return _with_predictions(record, trials)
+
+
+def _with_predictions(record: SearchRecord, trials: Sequence[Sequence[StoredTrial]]) -> SearchRecord:
+    """Add what the trials of baseline and winner on fresh seeds predict as a whole."""
+    return record.model_copy(
+        update={
+            "prediction_doubts": one_class_doubts(list(zip(("baseline", "winner"), trials, strict=False))),
+            "largest_class": largest_test_class([trial for own in trials for trial in own]),
+        }
     )
 
 
@@ -101,8 +115,9 @@ def check_search(
     """
     space = space_of(baseline, over)
     if session.dataset(baseline.dataset).validation is None:
+        score = metric_words(f"validation_{settings.metric}")
         raise RecipeError(
-            f"a search chooses by validation accuracy, and {baseline.dataset.name} with validation = "
+            f"a search chooses by {score}, and {baseline.dataset.name} with validation = "
             f"{baseline.dataset.validation!r} has no validation set; set validation = 'stratified'"
         )
     for point in SAMPLERS[settings.sampler](space, settings, ()).points:
@@ -135,7 +150,7 @@ def _try(
     return tuple(
         ScoredPoint(
             point,
-            tuple(trial.metric("validation_accuracy") for trial in trials),
+            tuple(trial.metric(f"validation_{settings.metric}") for trial in trials),
             tuple(trial.metric("validation_loss") for trial in trials),
             tuple(trial.identity for trial in trials),
         )
@@ -164,8 +179,8 @@ class _Teller:
         done = sum(len(each.trials) for each in rounds) * self._settings.seeds
         best = best_of(rounds)
         words = f"round {len(rounds) + 1}, {len(points)} settings"
-        if best is not None and best.accuracy is not None:
-            words += f", best so far {number(best.accuracy, POINTS)} %"
+        if best is not None and best.score is not None:
+            words += f", best so far {number(best.score, POINTS)} %"
         return self._part(done, len(points) * self._settings.seeds, words)
 
     def fresh(self) -> Observer:

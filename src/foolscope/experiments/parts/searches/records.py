@@ -1,10 +1,13 @@
 """What a search found, as stored and reported."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+import pydantic
 from pydantic import Field
 
 from foolscope.core.settings import Settings
+from foolscope.experiments.parts.predictions import LargestClass
 
 __all__ = ["ContenderRecord", "DimensionRecord", "RoundRecord", "SearchRecord", "TriedRecord"]
 
@@ -24,10 +27,21 @@ class TriedRecord(Settings):
     """One setting that a search tried."""
 
     values: dict[str, Any] = Field(description="field to value")
-    accuracies: list[float | None] = Field(description="on the validation set, one per seed of the search")
-    accuracy: float | None = Field(description="their mean; null if a trial diverged")
+    scores: list[float | None] = Field(
+        description="the metric of the search on the validation set, one per seed of the search"
+    )
+    score: float | None = Field(description="their mean; null if a trial diverged")
     loss: float | None = Field(description="mean validation loss")
     identities: list[str]
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _earlier_names(cls, values: Any) -> Any:
+        """Read records of earlier versions, which searched by accuracy only and called the score so."""
+        if not isinstance(values, Mapping):
+            return values
+        renamed = {"accuracies": "scores", "accuracy": "score"}
+        return {renamed.get(name, name): value for name, value in values.items()}
 
 
 class RoundRecord(Settings):
@@ -55,6 +69,7 @@ class SearchRecord(Settings):
 
     recipe: str
     sampler: str
+    metric: str = Field("accuracy", description="by which settings were chosen and the winner judged")
     narrowing: float | None = Field(description="of coarse-to-fine: next range as a fraction of the last")
     dimensions: list[DimensionRecord]
     seeds: list[int] = Field(description="of the search")
@@ -67,11 +82,15 @@ class SearchRecord(Settings):
     outcome: Literal["baseline", "helps", "hurts", "no effect", "undecided", "diverged"] = Field(
         description="of the winner against the baseline; baseline if it is that"
     )
-    difference: float | None = Field(None, description="of test accuracy, winner minus baseline")
+    difference: float | None = Field(None, description="of the metric on the test set, winner minus baseline")
     difference_low: float | None = None
     difference_high: float | None = None
     p_different: float | None = None
     p_equivalent: float | None = None
     seeds_needed: int | None = None
     summary: str
+    prediction_doubts: list[str] = Field(
+        default_factory=list, description="runs on fresh seeds that predict one class only"
+    )
+    largest_class: LargestClass | None = Field(None, description="of the test images, where unequal")
     doubts: list[str]

@@ -43,20 +43,21 @@ class ScoredPoint:
 
     Args:
         point: one value per dimension.
-        accuracies: on the validation set, in [0, 1], one per seed; NaN where the trial diverged.
+        scores: the metric of the search on the validation set, in [0, 1], one per seed; NaN where the trial
+            diverged.
         losses: on the validation set, likewise.
         identities: of the trials.
     """
 
     point: Point
-    accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     losses: tuple[float, ...]
     identities: tuple[str, ...] = ()
 
     @property
-    def accuracy(self) -> float | None:
+    def score(self) -> float | None:
         """The mean over the seeds; None if a trial diverged."""
-        mean = math.fsum(self.accuracies) / len(self.accuracies)
+        mean = math.fsum(self.scores) / len(self.scores)
         return mean if math.isfinite(mean) else None
 
     @property
@@ -90,13 +91,13 @@ class Sampler(Protocol):
 
 
 def best_of(rounds: Sequence[Round]) -> ScoredPoint | None:
-    """Return the best setting tried: highest validation accuracy, then lowest validation loss, then first.
+    """Return the best setting tried: highest validation score, then lowest validation loss, then first.
 
     A validation set of a few hundred images ties often; the loss tells such settings apart. A setting that
     diverged with any seed is never the best.
     """
-    finished = [trial for each in rounds for trial in each.trials if trial.accuracy is not None]
-    return max(finished, key=lambda trial: (trial.accuracy, -trial.loss), default=None)
+    finished = [trial for each in rounds for trial in each.trials if trial.score is not None]
+    return max(finished, key=lambda trial: (trial.score, -trial.loss), default=None)
 
 
 def points_of(rounds: Sequence[Round]) -> set[Point]:

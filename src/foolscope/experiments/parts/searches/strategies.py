@@ -1,7 +1,7 @@
 """The samplers by name, and the settings of a search."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 from pydantic import Field
@@ -83,6 +83,11 @@ class SearchSettings(SamplerSettings):
     """How to search, and how to judge what was found."""
 
     sampler: str = Field("coarse-to-fine", description=f"how settings are drawn: {', '.join(SAMPLERS)}")
+    metric: Literal["accuracy", "balanced_accuracy", "f1", "auc"] = Field(
+        "accuracy",
+        description="score on the validation images by which settings are chosen, and on the test images by "
+        "which the winner is judged; f1 and auc are means over the classes",
+    )
     seeds: int = Field(1, ge=1, le=1000, description="seeds on which every setting is tried")
     fresh_seeds: int = Field(
         5, ge=2, le=1000, description="other seeds, on which the winner and the baseline are compared"

@@ -21,7 +21,7 @@ from foolscope.experiments.parts.searches.strategies import SearchSettings
 from foolscope.experiments.recipe import Recipe, value_of, with_values
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.doubts import doubt_words
-from foolscope.experiments.wording.fields import field_words, value_words
+from foolscope.experiments.wording.fields import field_words, metric_words, value_words
 from foolscope.experiments.wording.sentences import POINTS, amount, more_seeds_text, number, p_text
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 from foolscope.statistics.verdicts import Verdict, judge
@@ -33,20 +33,19 @@ WINNER = "winner"
 _EDGE = 0.025  # a best value so near the end of its range, as a fraction of it, is at the end
 
 
-def contender(recipe: Recipe, space: Space, trials: Sequence[StoredTrial]) -> ContenderRecord:
+def contender(recipe: Recipe, space: Space, trials: Sequence[StoredTrial], metric: str) -> ContenderRecord:
     """Sum up the trials of the winner or the baseline on fresh seeds."""
     values = {dimension.field: value_of(recipe, dimension.field) for dimension in space}
     measured = {
-        metric: [trial.metric(metric) for trial in trials]
-        for metric in ("test_accuracy", "validation_accuracy")
+        name: [trial.metric(name) for trial in trials] for name in (f"test_{metric}", f"validation_{metric}")
     }
     return ContenderRecord(
         words=_setting_words(values),
         values=values,
         identities=[trial.identity for trial in trials],
         diverged=sum(trial.status == "diverged" for trial in trials),
-        metrics={metric: [finite_or_none(value) for value in own] for metric, own in measured.items()},
-        means={metric: mean_interval(_design({metric: own}), metric) for metric, own in measured.items()},
+        metrics={name: [finite_or_none(value) for value in own] for name, own in measured.items()},
+        means={name: mean_interval(_design({name: own}), name) for name, own in measured.items()},
     )
 
 
@@ -67,7 +66,7 @@ def search_record(
     best = best_of(rounds)
     verdict = None
     if winner is not None and winner.values != before.values:
-        verdict = _verdict(before, winner, practical_difference)
+        verdict = _verdict(before, winner, settings.metric, practical_difference)
     doubts = [] if best is None else _edge_doubts(baseline, space, best)
     if verdict is not None:
         doubts += doubt_words(verdict.doubts)
@@ -75,6 +74,7 @@ def search_record(
     return SearchRecord(
         recipe=name,
         sampler=settings.sampler,
+        metric=settings.metric,
         narrowing=settings.narrowing if settings.sampler == "coarse-to-fine" else None,
         dimensions=[_dimension_record(dimension) for dimension in space],
         seeds=list(range(baseline.seed, baseline.seed + settings.seeds)),
@@ -87,7 +87,12 @@ def search_record(
         outcome="diverged" if winner is None else "baseline" if verdict is None else verdict.outcome,
         **({} if verdict is None else _verdict_fields(verdict)),
         summary=_summary(
-            f"{count} setting{'s' * (count != 1)} tried for {name}", best, before, winner, verdict
+            f"{count} setting{'s' * (count != 1)} tried for {name}",
+            settings.metric,
+            best,
+            before,
+            winner,
+            verdict,
         ),
         doubts=doubts,
     )
@@ -98,10 +103,10 @@ def _design(rows: dict[str, list[float]]) -> BlockDesign:
     return BlockDesign(tuple(rows), tuple(range(values.shape[1])), values)
 
 
-def _verdict(baseline: ContenderRecord, winner: ContenderRecord, margin: float) -> Verdict:
+def _verdict(baseline: ContenderRecord, winner: ContenderRecord, metric: str, margin: float) -> Verdict:
     """Compare within seeds; of two cells the pooled test is the paired t test."""
     rows = {
-        cell: [math.nan if value is None else value for value in own.metrics["test_accuracy"]]
+        cell: [math.nan if value is None else value for value in own.metrics[f"test_{metric}"]]
         for cell, own in ((BASELINE, baseline), (WINNER, winner))
     }
     return judge(_design(rows), BASELINE, practical_difference=margin)[0]
@@ -164,8 +169,8 @@ def _round_record(each: Round, space: Space) -> RoundRecord:
 def _tried_record(trial: ScoredPoint, space: Space) -> TriedRecord:
     return TriedRecord(
         values={dimension.field: value for dimension, value in zip(space, trial.point, strict=True)},
-        accuracies=[finite_or_none(value) for value in trial.accuracies],
-        accuracy=trial.accuracy,
+        scores=[finite_or_none(value) for value in trial.scores],
+        score=trial.score,
         loss=finite_or_none(trial.loss),
         identities=list(trial.identities),
     )
@@ -178,28 +183,27 @@ def _setting_words(values: dict[str, object]) -> str:
 
 def _summary(
     tried: str,
+    metric: str,
     best: ScoredPoint | None,
     baseline: ContenderRecord,
     winner: ContenderRecord | None,
     verdict: Verdict | None,
 ) -> str:
     """Say what was found, and whether it holds on fresh seeds."""
-    if best is None or best.accuracy is None or winner is None:
+    if best is None or best.score is None or winner is None:
         return f"All {tried} diverged, so there is no winner."
-    found = (
-        f"The best of {tried} has {winner.words}: a validation accuracy of {number(best.accuracy, POINTS)} %."
-    )
+    words = metric_words(f"validation_{metric}")
+    found = f"The best of {tried} has {winner.words}: a {words} of {number(best.score, POINTS)} %."
     seeds = f"On {len(winner.identities)} fresh seeds"
     if verdict is None:
-        mean = winner.means["test_accuracy"][0]
-        reached = (
-            "it diverged with some" if mean is None else f"its test accuracy is {number(mean, POINTS)} %"
-        )
+        mean = winner.means[f"test_{metric}"][0]
+        said = f"its {metric_words(f'test_{metric}')} is {number(mean or 0.0, POINTS)} %"
+        reached = "it diverged with some" if mean is None else said
         return f"{found} The baseline has the same value. {seeds} {reached}."
-    return f"{found} {seeds} {_comparison(verdict, baseline, winner)}"
+    return f"{found} {seeds} {_comparison(verdict, metric, baseline, winner)}"
 
 
-def _comparison(verdict: Verdict, baseline: ContenderRecord, winner: ContenderRecord) -> str:
+def _comparison(verdict: Verdict, metric: str, baseline: ContenderRecord, winner: ContenderRecord) -> str:
     if verdict.outcome == "diverged":
         return f"it diverged in {verdict.diverged} of {verdict.seeds}."
     against = f"the baseline ({baseline.words})"
@@ -209,7 +213,8 @@ def _comparison(verdict: Verdict, baseline: ContenderRecord, winner: ContenderRe
             "compared with it."
         )
     half = (verdict.interval[1] - verdict.interval[0]) / 2
-    own, other = (number(each.means["test_accuracy"][0] or 0.0, POINTS, half) for each in (winner, baseline))
+    words = metric_words(f"test_{metric}")
+    own, other = (number(each.means[f"test_{metric}"][0] or 0.0, POINTS, half) for each in (winner, baseline))
     sign = -1.0 if verdict.outcome == "hurts" else 1.0
     size = number(sign * verdict.estimate, POINTS, half) + POINTS.unit
     low, high = (
@@ -219,15 +224,15 @@ def _comparison(verdict: Verdict, baseline: ContenderRecord, winner: ContenderRe
     p = p_text(verdict.p_different)
     if verdict.outcome == "no effect":
         return (
-            f"it differs from {against} by no more than {amount(verdict.practical_difference, POINTS)}: test "
-            f"accuracy {own} % and {other} % (difference {size}, {interval}, "
+            f"it differs from {against} by no more than {amount(verdict.practical_difference, POINTS)}: "
+            f"{words} {own} % and {other} % (difference {size}, {interval}, "
             f"{p_text(verdict.p_equivalent, 'equivalence p')})."
         )
     if verdict.outcome == "undecided":
         return (
-            f"it is undecided: test accuracy is {own} %, that of {against} {other} % "
+            f"it is undecided: {words} is {own} %, that of {against} {other} % "
             f"(difference {size}, {interval}, {p}); {more_seeds_text(verdict.seeds_needed, verdict.seeds)}."
         )
     verb = "gains" if verdict.outcome == "helps" else "costs"
     change = f"{own} % instead of {other} % ({interval}, {p})"
-    return f"it {verb} {size} of test accuracy compared with {against}: {change}."
+    return f"it {verb} {size} of {words} compared with {against}: {change}."

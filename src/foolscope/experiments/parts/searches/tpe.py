@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tpe"]
 
-_WORST = 0.0  # the accuracy of a setting that diverged, so that the sampler learns to keep away from it
+_WORST = 0.0  # the score of a setting that diverged, so that the sampler learns to keep away from it
 
 
 def tpe(space: Space, settings: SamplerSettings, rounds: Sequence[Round]) -> Proposal:
@@ -55,7 +55,7 @@ def tpe(space: Space, settings: SamplerSettings, rounds: Sequence[Round]) -> Pro
             seed=derive_seed(settings.sampler_seed, "search", "tpe", len(rounds)) % 2**32,
         )
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials([_told(space, each.point, each.accuracy) for part in rounds for each in part.trials])
+        study.add_trials([_told(space, each.point, each.score) for part in rounds for each in part.trials])
         distributions = {dimension.field: _distribution(dimension) for dimension in space}
 
         def ask() -> Point:
@@ -91,7 +91,7 @@ def _distribution(dimension: Dimension) -> "BaseDistribution":
     return FloatDistribution(dimension.low, dimension.high, log=is_log)
 
 
-def _told(space: Space, point: Point, accuracy: float | None) -> "FrozenTrial":
+def _told(space: Space, point: Point, score: float | None) -> "FrozenTrial":
     """Return a setting with its result as a finished trial of Optuna's."""
     import optuna
 
@@ -101,7 +101,7 @@ def _told(space: Space, point: Point, accuracy: float | None) -> "FrozenTrial":
             for dimension, value in zip(space, point, strict=True)
         },
         distributions={dimension.field: _distribution(dimension) for dimension in space},
-        value=_WORST if accuracy is None else accuracy,
+        value=_WORST if score is None else score,
     )
 
 

@@ -206,6 +206,7 @@ def _outcome(document: dict[str, Any], weights: Mapping[str, np.ndarray]) -> Tri
     parts = {
         "history": tuple(EpochRecord(**record) for record in document["history"]),
         "confusion": tuple(map(tuple, document["confusion"])),
+        "auc_by_class": tuple(document["auc_by_class"]),
         "weights": {name: torch.tensor(value) for name, value in weights.items()},
     }
     return TrialOutcome(**{**document, **parts})

@@ -2,7 +2,8 @@
 
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
 from foolscope.inspection.answers.calibration import Calibration
-from foolscope.inspection.attribution import GradientPicture, InputGradients, Mean
+from foolscope.inspection.attribution.input_gradients import GradientPicture, InputGradients
+from foolscope.inspection.attribution.means import Mean
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.pictures import Arrays, viewable

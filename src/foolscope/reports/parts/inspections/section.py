@@ -4,7 +4,7 @@ import math
 
 from foolscope.experiments.parts.inspections.records import StudyInspection
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, number
-from foolscope.inspection.attribution import Mean
+from foolscope.inspection.attribution.means import Mean
 from foolscope.reports import document as doc
 from foolscope.reports.numbering import prefixed
 from foolscope.reports.parts.inspections.answers import edge_words
@@ -75,7 +75,7 @@ def _mean(record: StudyInspection, name: str) -> Mean | None:
 def _table(record: StudyInspection) -> doc.Table:
     rows: list[list[doc.CellValue]] = []
     for each in record.measures:
-        bounds = (-1.0, 1.0) if each.name.startswith("edge_") else (0.0, math.inf)
+        bounds = (-1.0, 1.0) if each.name.startswith(("edge_", "attribution_")) else (0.0, math.inf)
         low, high = (None, None) if each.same else (each.low, each.high)
         rows.append([each.words, each.name, with_interval(each.mean, low, high, PLAIN, bounds)])
     seeds = one_or_many(len(record.seeds), "seed")

@@ -1,42 +1,22 @@
 """The loss's gradient with respect to the pixels, and whether it traces the edges of the image."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from foolscope.core.modes import frozen
 from foolscope.core.settings import FiniteFloat, Settings
+from foolscope.inspection.attribution.edges import edge_correlations, edges
+from foolscope.inspection.attribution.means import Mean, mean_over_images
 from foolscope.learning.losses import PackLoss, cross_entropy
-from foolscope.statistics.estimate import Estimate, interval
 
-__all__ = [
-    "EdgeCorrelations",
-    "GradientPicture",
-    "InputGradients",
-    "Mean",
-    "edge_correlations",
-    "edge_tracing",
-    "edges",
-    "input_gradients",
-    "mean_over_images",
-]
-
-
-class Mean(Settings):
-    """A mean over images with its interval."""
-
-    mean: float
-    low: float | None = Field(None, description="lower end of the 95 % t interval; null for a single image")
-    high: float | None = None
+__all__ = ["GradientPicture", "InputGradients", "edge_tracing", "input_gradients"]
 
 
 class GradientPicture(Settings):
@@ -63,23 +43,6 @@ class InputGradients(Settings):
 
 
 _Images = Float[Tensor, "batch channel height width"]
-_Maps = Float[Tensor, "batch height width"]
-
-_SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
-
-
-@dataclass(frozen=True)
-class EdgeCorrelations:
-    """Correlations of gradients with edges, image by image.
-
-    Args:
-        own: Pearson's correlation over the pixels of |gradient| with the edges of the same image; NaN where
-            either is constant.
-        other: correlation with the edges of another image; each image is the other of exactly one.
-    """
-
-    own: Float64[np.ndarray, " image"]
-    other: Float64[np.ndarray, " image"]
 
 
 def input_gradients(
@@ -106,54 +69,6 @@ def input_gradients(
                 found = torch.zeros_like(variables)
         gradients.append(found.detach())
     return torch.cat(gradients)
-
-
-def edges(images: _Images) -> _Maps:
-    """Return the strength of the edges: √(gₓ² + g_y²) by Sobel's two 3 × 3 filters, of the mean channel.
-
-    The border is replicated, so that it is no edge itself.
-
-    Example:
-        >>> step = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(1, 1, 3, 4)
-        >>> edges(step)[0, 1]
-        tensor([0., 4., 4., 0.])
-
-    References:
-        Sobel and Feldman 1968, *A 3 × 3 isotropic gradient operator for image processing*.
-    """
-    across = images.new_tensor(_SOBEL)
-    padded = functional.pad(images.mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="replicate")
-    slopes = functional.conv2d(padded, torch.stack([across, across.T])[:, None])
-    return slopes.square().sum(dim=1).sqrt()
-
-
-def edge_correlations(
-    images: _Images, gradients: _Images, generator: np.random.Generator
-) -> EdgeCorrelations:
-    """Correlate gradients with the edges of their own image, and with those of another one.
-
-    The other image is the control: objects are centered and borders are empty, so that gradient and edges of
-    any two images have something in common. The generator draws an order, in which it is the next one.
-    """
-    outlines = edges(images.double()).flatten(1)
-    strengths = gradients.double().abs().sum(dim=1).flatten(1)
-    order = torch.from_numpy(generator.permutation(len(images))).to(images.device)
-    partners = torch.empty_like(order)
-    partners[order] = order.roll(-1)
-    own = _correlations(strengths, outlines)
-    alone = len(images) < 2
-    other = torch.full_like(own, torch.nan) if alone else _correlations(strengths, outlines[partners])
-    return EdgeCorrelations(own.cpu().numpy(), other.cpu().numpy())
-
-
-def _correlations(
-    one: Float64[Tensor, "image pixel"], other: Float64[Tensor, "image pixel"]
-) -> Float64[Tensor, " image"]:
-    scaled = [each / each.abs().amax(dim=1, keepdim=True) for each in (one, other)]
-    centered = [each - each.mean(dim=1, keepdim=True) for each in scaled]
-    norms = [each.norm(dim=1) for each in centered]
-    flat = torch.stack(norms).amin(dim=0) <= 1e-12
-    return torch.where(flat, torch.nan, (centered[0] * centered[1]).sum(dim=1) / (norms[0] * norms[1]))
 
 
 _IMAGES = 500  # a backward pass each
@@ -214,24 +129,6 @@ def edge_tracing(
         wrong=pictures("wrong", np.flatnonzero(~is_right)[:_PICTURES].tolist()),
     )
     return result, arrays
-
-
-def mean_over_images(values: Float64[np.ndarray, " image"]) -> Mean | None:
-    """Return the mean of the finite values with its 95 % t interval; None where no value is finite.
-
-    Example:
-        >>> mean_over_images(np.array([1.0, float("nan")]))
-        Mean(mean=1.0, low=None, high=None)
-    """
-    known = values[np.isfinite(values)]
-    if not known.size:
-        return None
-    mean = float(known.mean())
-    if known.size < 2:
-        return Mean(mean=mean)
-    error = float(known.std(ddof=1)) / math.sqrt(known.size)
-    low, high = interval(Estimate(mean, error, known.size - 1, known.size))
-    return Mean(mean=mean, low=low, high=high)
 
 
 def _bright(strengths: Float[Tensor, "height width"]) -> NDArray[np.float32]:

@@ -4,7 +4,9 @@ import torch
 from scipy import ndimage
 from torch import nn
 
-from foolscope.inspection.attribution import edge_correlations, edges, input_gradients, mean_over_images
+from foolscope.inspection.attribution.edges import edge_correlations, edges
+from foolscope.inspection.attribution.input_gradients import input_gradients
+from foolscope.inspection.attribution.means import mean_over_images
 
 IMAGES = torch.rand(6, 2, 7, 5, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2, 2, 1, 0])

@@ -1,0 +1,1 @@
+"""The same augmentations in three ways."""
