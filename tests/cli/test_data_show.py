@@ -78,7 +78,10 @@ def test_settings_and_ranges_are_read(foolscope, tmp_path):
         (["--augment", "hue"], "hue needs images of three channels"),
         (["--augment", "cutout:size=9"], "cutout: size must be at most 8 for 8×8 images; got 9"),
         (["--augment", "rotate:angle=9"], "rotate: unknown field 'angle'. Known: degrees"),
-        (["--augment", "rotate:degrees"], "must be name:setting=value, several joined by +; got 'rotate:degrees'"),
+        (
+            ["--augment", "rotate:degrees"],
+            "must be name:setting=value, several joined by +; got 'rotate:degrees'",
+        ),
         (["--augment", "hue:shift=0.7"], "hue: shift: must be in [-0.5, 0.5]; got 0.7"),
         (["--augment", "rotate", "--image", "99999"], "--image must be less than 1,150"),
         (["--split", "validation", "--per-class", "0"], "--per-class"),

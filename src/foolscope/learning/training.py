@@ -184,7 +184,7 @@ def train_step(
     if augmentation is not None:
         images, targets = augmentation(images, batch, labels)
     found = minibatch_gradients(setup, state, images, targets, context)
-    learn_without_gradients(setup, state, labels)
+    learn_without_gradients(setup, state, targets)
     update_parameters(setup, state, found.gradients, learning_rate)
     return found.loss, found.correct
 
