@@ -23,10 +23,11 @@ def overview_rows():
 
 
 def parameter_rows():
-    return [
-        f"| `{each.name}` | {names(each)} | {'; '.join(map(words, each.small))} | {'; '.join(map(words, each.large))} |"
-        for each in CORRUPTIONS.values()
-    ]
+    rows = []
+    for each in CORRUPTIONS.values():
+        small, large = ("; ".join(map(words, own)) for own in (each.small, each.large))
+        rows.append(f"| `{each.name}` | {names(each)} | {small} | {large} |")
+    return rows
 
 
 def names(corruption):
