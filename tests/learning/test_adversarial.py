@@ -20,10 +20,10 @@ from foolscope.learning.adversarial import (
     divergence,
 )
 from foolscope.learning.losses import SquaredError
+from foolscope.learning.measuring.robustness import doubts_about_defense
 from foolscope.learning.optimizers import SGD
-from foolscope.learning.packing import Context, solo_program
+from foolscope.learning.packs.packing import Context, solo_program
 from foolscope.learning.preparation import prepare
-from foolscope.learning.robustness import doubts_about_defense
 from foolscope.learning.training import train_step
 from foolscope.models import MLP, ResNet, SmallCNN
 

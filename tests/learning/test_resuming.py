@@ -8,11 +8,11 @@ import torch
 from foolscope.core.errors import StoreError
 from foolscope.learning import OPTIMIZERS, TrainingSettings, preparation, train_pack, training
 from foolscope.learning.adversarial import PGDTraining, TRADESTraining
-from foolscope.learning.averaging import EMA, SWA
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.losses import SquaredError
 from foolscope.learning.optimizers import SGD, Adam
-from foolscope.learning.packing import solo_program
+from foolscope.learning.packs.packing import solo_program
+from foolscope.learning.parameters.averaging import EMA, SWA
 from foolscope.learning.schedules import Cosine
 from foolscope.models import MLP, LinearRegression, ResNet, SmallCNN
 

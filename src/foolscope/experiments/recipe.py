@@ -15,11 +15,11 @@ from foolscope.experiments.component_lists import ComponentList
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.learning import AVERAGING, DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings
-from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
-from foolscope.learning.parameter_groups import ParameterGroupSettings
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.averaging import AveragingSettings
+from foolscope.learning.parameters.groups import ParameterGroupSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import MODELS, ModelSettings
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from foolscope.learning.augmenting import Targets
-from foolscope.learning.evaluation import evaluate
-from foolscope.learning.packing import solo_program
+from foolscope.learning.measuring.evaluation import evaluate
+from foolscope.learning.packs.packing import solo_program
+from foolscope.learning.packs.stacking import own_part, stacked_constants, stacked_parameters
 from foolscope.learning.preparation import Setup
-from foolscope.learning.stacking import own_part, stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
 from foolscope.models import MODELS
 

@@ -16,7 +16,7 @@ from foolscope.inspection.gradients import differences
 from foolscope.inspection.gradients import objective as objective_module
 from foolscope.inspection.gradients.gradient_check import gradients_by_differences, gradients_by_hand
 from foolscope.learning.losses import cross_entropy
-from foolscope.learning.regularizers import PackRegularizers
+from foolscope.learning.parameters.regularizers import PackRegularizers
 from foolscope.models import MODELS
 from foolscope.reference import Affine, BatchNormalization, CrossEntropy, MaxPooling, ReLU
 

@@ -18,7 +18,7 @@ from foolscope.experiments.parts.part import Tell
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.fields import corruption_words
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.threats.prediction import automatic_batch_size, predict
 
 __all__ = ["Accuracies", "Sample", "drawn_sample", "measured_accuracies"]

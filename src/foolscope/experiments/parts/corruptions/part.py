@@ -28,7 +28,7 @@ from foolscope.experiments.parts.pictures import PictureRecord
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import corruption_words
 from foolscope.experiments.wording.sentences import POINTS, number
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["PART"]
 

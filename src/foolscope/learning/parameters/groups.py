@@ -9,7 +9,7 @@ from pydantic import Field
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
-from foolscope.learning.parameter_names import matches, matching
+from foolscope.learning.parameters.names import matches, matching
 
 __all__ = ["ParameterGroupSettings", "check_parameter_groups", "group_of"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from foolscope.inspection.tree.records import TreeInspection, TreeLeaf, TreeNode, TreePath
-from foolscope.reports.figures.boxes import shortened
 from foolscope.reports.figures.canvas import WIDTH
+from foolscope.reports.figures.graphs.boxes import shortened
+from foolscope.reports.figures.graphs.vectors import bar, boxed_picture, cropped, curve, picture, text
 from foolscope.reports.figures.svg import themed_svg
-from foolscope.reports.figures.vectors import bar, boxed_picture, cropped, curve, picture, text
 
 __all__ = ["prototype_tree", "tree_paths"]
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from torch import nn
 
 from foolscope.core.errors import RecipeError, did_you_mean
-from foolscope.learning.parameter_names import BODY, matching
+from foolscope.learning.parameters.names import BODY, matching
 
 __all__ = ["freeze", "frozen_layers", "frozen_names"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from foolscope.reports.figures.layered import Placement, Point
+from foolscope.reports.figures.graphs.layered import Placement, Point
 from foolscope.reports.figures.svg import themed_svg
 from foolscope.reports.text import format_number, one_line_text
 from foolscope.reports.theme import light

@@ -6,10 +6,10 @@ from hypothesis.extra import numpy as hypothesis_numpy
 from torch.nn import functional
 
 from foolscope.data.dataset import LabeledImages
-from foolscope.learning import evaluation
-from foolscope.learning.evaluation import channel_statistics, evaluate, to_pixels
 from foolscope.learning.losses import cross_entropy
-from foolscope.learning.packing import pack_program
+from foolscope.learning.measuring import evaluation
+from foolscope.learning.measuring.evaluation import channel_statistics, evaluate, to_pixels
+from foolscope.learning.packs.packing import pack_program
 from foolscope.models import MLP, build_model
 
 

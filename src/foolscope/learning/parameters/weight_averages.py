@@ -8,10 +8,10 @@ from jaxtyping import Float64
 from torch import nn
 
 from foolscope.core.randomness import torch_generator
-from foolscope.learning.averaging import AVERAGING, averaging_shares
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.learning.optimizers import PackTensors, along_trials
-from foolscope.learning.packing import Context
+from foolscope.learning.packs.packing import Context
+from foolscope.learning.parameters.averaging import AVERAGING, averaging_shares
 from foolscope.learning.preparation import Setup
 from foolscope.learning.state import PackState
 

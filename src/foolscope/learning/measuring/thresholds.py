@@ -10,7 +10,7 @@ from torch.func import functional_call
 from foolscope.core.errors import RecipeError
 from foolscope.core.modes import frozen
 from foolscope.data.dataset import Dataset, LabeledImages
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.settings import TrainingSettings
 from foolscope.statistics.classification import COUNTED

@@ -8,8 +8,8 @@ from packable import BATCH, CLASSES, PACKED, SHAPE, UNPACKABLE, convolution, the
 from small_models import SMALL_MODELS
 from torch import nn
 
-from foolscope.learning import packing
-from foolscope.learning.packing import (
+from foolscope.learning.packs import packing
+from foolscope.learning.packs.packing import (
     PACKED_LAYERS,
     Context,
     pack_program,
@@ -17,7 +17,7 @@ from foolscope.learning.packing import (
     solo_reason,
     unpackable_layers,
 )
-from foolscope.learning.stacking import stack_padded, stacked_parameters, stacked_statistics
+from foolscope.learning.packs.stacking import stack_padded, stacked_parameters, stacked_statistics
 from foolscope.models import MODELS, Dropout, build_model
 
 

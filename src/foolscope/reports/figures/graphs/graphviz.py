@@ -6,7 +6,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 
-from foolscope.reports.figures.layered import Edges, Placement, Point
+from foolscope.reports.figures.graphs.layered import Edges, Placement, Point
 
 __all__ = ["by_graphviz", "has_graphviz"]
 

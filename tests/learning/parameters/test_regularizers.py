@@ -3,7 +3,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foolscope.learning.regularizers import PackRegularizers, RegularizationSettings, clip_gradients
+from foolscope.learning.parameters.regularizers import (
+    PackRegularizers,
+    RegularizationSettings,
+    clip_gradients,
+)
 
 CPU = torch.device("cpu")
 

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foolscope.learning.optimizers import OPTIMIZERS, PackTensors
+from foolscope.learning.parameters.regularizers import clip_gradients
+from foolscope.learning.parameters.treatments import PackGroups
 from foolscope.learning.preparation import Setup
-from foolscope.learning.regularizers import clip_gradients
 from foolscope.learning.state import PackState
-from foolscope.learning.treatments import PackGroups
 
 __all__ = ["update_parameters"]
 

@@ -13,7 +13,7 @@ from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.learning import TrainingSettings, measuring, preparation, train_pack, training
 from foolscope.learning.losses import CrossEntropy, Focal
 from foolscope.learning.optimizers import SGD
-from foolscope.learning.packing import solo_program
+from foolscope.learning.packs.packing import solo_program
 from foolscope.learning.sampling import epoch_order
 from foolscope.models import MLP, LinearRegression, Softmax, build_model
 

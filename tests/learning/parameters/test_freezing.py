@@ -5,8 +5,8 @@ import torch
 
 from foolscope.core.errors import RecipeError
 from foolscope.learning import train_pack
-from foolscope.learning.freezing import freeze, frozen_layers
-from foolscope.learning.parameter_names import matching
+from foolscope.learning.parameters.freezing import freeze, frozen_layers
+from foolscope.learning.parameters.names import matching
 from foolscope.learning.preparation import prepare
 from foolscope.models import MLP, ResNet, build_model
 
@@ -20,7 +20,7 @@ def test_patterns_match_with_and_without_the_body():
 @pytest.mark.parametrize("solo", [False, True])
 def test_frozen_parameters_stay_and_the_others_move(make_trial, make_dataset, solo, monkeypatch):
     if solo:
-        from foolscope.learning import packing
+        from foolscope.learning.packs import packing
 
         monkeypatch.setattr(packing, "solo_reason", lambda model: "a test")
     dataset = make_dataset(shape=(1, 8, 8))

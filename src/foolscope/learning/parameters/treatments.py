@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from foolscope.learning.optimizers import OPTIMIZERS
-from foolscope.learning.parameter_groups import group_of
+from foolscope.learning.parameters.groups import group_of
 from foolscope.learning.settings import TrainableTrial
 
 __all__ = ["GroupRecord", "PackGroups", "Treatment", "group_records", "treatments"]

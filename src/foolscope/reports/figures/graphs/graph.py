@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foolscope.inspection.graph.computational_graph import GraphEdge, GraphNode, ModelGraph
-from foolscope.reports.figures.boxes import Box, Words, boxes_and_arrows, shortened, significant
-from foolscope.reports.figures.graphviz import by_graphviz
-from foolscope.reports.figures.layered import Point, layered
+from foolscope.reports.figures.graphs.boxes import Box, Words, boxes_and_arrows, shortened, significant
+from foolscope.reports.figures.graphs.graphviz import by_graphviz
+from foolscope.reports.figures.graphs.layered import Point, layered
 
 __all__ = ["computational_graph", "layer_graph"]
 

@@ -6,10 +6,10 @@ from foolscope.experiments.recipe import fields_of, recipe_from, with_values
 from foolscope.experiments.running.packs import PendingTrial, plan_packs
 from foolscope.learning import TrainingSettings, train_pack, updating
 from foolscope.learning.optimizers import SGD, AdamW, Muon
-from foolscope.learning.parameter_groups import ParameterGroupSettings, group_of
+from foolscope.learning.parameters.groups import ParameterGroupSettings, group_of
+from foolscope.learning.parameters.regularizers import RegularizationSettings
+from foolscope.learning.parameters.treatments import group_records
 from foolscope.learning.preparation import parameter_shapes, prepare
-from foolscope.learning.regularizers import RegularizationSettings
-from foolscope.learning.treatments import group_records
 from foolscope.models import MLP, ResNet
 
 PUBLISHED = (  # by name: normalization, then biases, then the rest

@@ -1,8 +1,8 @@
 """A plain torch module turned into a program for many trials at once.
 
-The module is traced with :mod:`torch.fx`; :data:`foolscope.learning.packed_layers.PACKED_LAYERS` says for
-each layer type how to compute it for a whole pack. A module that cannot be traced, or has a layer that the
-table lacks, runs one trial after another with the same results.
+The module is traced with :mod:`torch.fx`; :data:`foolscope.learning.packs.packed_layers.PACKED_LAYERS` says
+for each layer type how to compute it for a whole pack. A module that cannot be traced, or has a layer that
+the table lacks, runs one trial after another with the same results.
 """
 
 import operator
@@ -15,8 +15,15 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from foolscope.learning.optimizers import PackTensors
-from foolscope.learning.packed_layers import PACKED_LAYERS, Activation, Context, Layer, add, has_packed_form
-from foolscope.learning.stacking import own_part
+from foolscope.learning.packs.packed_layers import (
+    PACKED_LAYERS,
+    Activation,
+    Context,
+    Layer,
+    add,
+    has_packed_form,
+)
+from foolscope.learning.packs.stacking import own_part
 from foolscope.models.layers import Dropout
 from foolscope.models.views import VIEWS, AveragedViews, View
 

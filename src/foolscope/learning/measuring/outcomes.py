@@ -13,16 +13,16 @@ from foolscope.core.randomness import numpy_generator
 from foolscope.core.settings import finite_or_none
 from foolscope.data.dataset import LabeledImages
 from foolscope.data.splits import stratified_choice
-from foolscope.learning.evaluation import Evaluation, evaluate
+from foolscope.learning.measuring.evaluation import Evaluation, evaluate
+from foolscope.learning.measuring.robustness import doubts_about_defense, robust_accuracy
+from foolscope.learning.measuring.thresholds import output_bias, validation_offset, with_offsets
 from foolscope.learning.model_hooks import conclude
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
+from foolscope.learning.packs.stacking import own_part
+from foolscope.learning.parameters.treatments import group_records
 from foolscope.learning.preparation import Setup, parameter_shapes
-from foolscope.learning.robustness import doubts_about_defense, robust_accuracy
-from foolscope.learning.stacking import own_part
 from foolscope.learning.state import PackState
-from foolscope.learning.thresholds import output_bias, validation_offset, with_offsets
-from foolscope.learning.treatments import group_records
 from foolscope.statistics import classification
 
 __all__ = [

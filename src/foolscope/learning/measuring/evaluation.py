@@ -9,7 +9,7 @@ from torch import Tensor
 from foolscope.data.dataset import LabeledImages
 from foolscope.learning.losses import PackLoss
 from foolscope.learning.optimizers import PackTensors
-from foolscope.learning.packing import Context, Program
+from foolscope.learning.packs.packing import Context, Program
 
 __all__ = ["Evaluation", "channel_statistics", "evaluate", "to_pixels"]
 

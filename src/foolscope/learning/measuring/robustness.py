@@ -9,11 +9,11 @@ from torch import Tensor
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import LabeledImages
 from foolscope.learning.adversarial import DefenseSettings, ascend
-from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.losses import PackLoss
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord
-from foolscope.learning.packing import Context, Program
+from foolscope.learning.packs.packing import Context, Program
 
 __all__ = ["doubts_about_defense", "robust_accuracy"]
 
