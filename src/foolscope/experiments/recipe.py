@@ -173,14 +173,6 @@ class Recipe(Settings):
         entry = MODELS.get(str(name))
         return {**values, "loss": entry.loss} if entry is not None else values
 
-    @pydantic.model_serializer(mode="wrap")
-    def _without_default_defense(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
-        """Omit the defense "none": a trial's identity hashes this table, and is older than defenses."""
-        values: dict[str, Any] = handler(self)
-        if self.defense.name == "none":
-            values.pop("defense", None)
-        return values
-
 
 PLAIN_FIELDS = tuple(name for name in Recipe.model_fields if name not in {*COMPONENTS, *LISTS, *GROUPS})
 """The fields of a recipe that are values themselves."""
