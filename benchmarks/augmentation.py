@@ -27,7 +27,7 @@ from torch import Tensor
 from foolscope.core.threads import thread_count
 from foolscope.data import Cifar10Settings, load
 from foolscope.experiments.running.provenance import machine_facts
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 GOALS = {"kornia": 2.0, "Pillow": 10.0}
 """How many times as fast as each of the others ours should be."""

@@ -15,7 +15,7 @@ from foolscope.core.randomness import torch_generator
 from foolscope.data import Dataset, LabeledImages
 from foolscope.experiments.recipe import Recipe, with_values
 from foolscope.learning import train_pack
-from foolscope.learning.packing import Context
+from foolscope.learning.packs.packing import Context
 from foolscope.learning.preparation import prepare
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.training import train_step

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from foolscope.core.randomness import torch_generator
 from foolscope.data import Dataset, DatasetSettings, load
 from foolscope.experiments.recipe import Recipe, recipe_from, with_values
-from foolscope.learning.evaluation import channel_statistics
+from foolscope.learning.measuring.evaluation import channel_statistics
 from foolscope.models import build_model
 
 __all__ = [

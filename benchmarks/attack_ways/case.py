@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.study_file import read_study
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.threats import parse_epsilon
 
 __all__ = ["WORKS", "Case", "Work", "cases_of"]

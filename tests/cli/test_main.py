@@ -57,7 +57,7 @@ def test_version(foolscope):
         (["data", "lst"], ["unknown command 'lst'", "Did you mean 'list'?", "foolscope data --help"]),
         (["zzz"], ["unknown command 'zzz'", "ablate", "train"]),
         (["--hlep"], ["--hlep", "Did you mean '--help'?"]),
-        (["train", "--modle", "mlp"], ["--modle", "Did you mean '--model'?", "foolscope train --help"]),
+        (["train", "--modle", "mlp"], ["--modle", "'--model'", "foolscope train --help"]),
         (["train", "--epochs"], ["--epochs", "argument"]),
         (["train", "surplus"], ["surplus"]),
         (["completion", "tcsh"], ["'tcsh'", "bash", "zsh", "fish"]),

@@ -32,7 +32,7 @@ def apply(text, change):
 def copy(tmp_path):
     """A copy of the repository in which the examples' files have been written."""
     nothing_compiled = shutil.ignore_patterns("__pycache__")
-    for folder in ("src", "tests/models"):
+    for folder in ("src", "tests/models", "tests/plugins"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=nothing_compiled)
     for file in ("pyproject.toml", "tests/conftest.py"):
         shutil.copyfile(ROOT / file, tmp_path / file)

@@ -40,5 +40,5 @@ def test_the_blocks_of_the_study_page_make_one_study():
     assert study.recipes["wide"].model.hidden == (256,)
     assert study.recipes["wide"].training.batch_size == 32
     kinds = [claim.kind for claim in study.claims]
-    assert kinds == ["comparison", "trend", "value", "curve", "curve", "value", "value"]
+    assert kinds == ["comparison", "trend", "value", "curve", "curve", "value", "value", "comparison"]
     refuse_wrong_claims(study)

@@ -11,7 +11,7 @@ from sybil.parsers.markdown import CodeBlockParser
 from foolscope.data import load
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.learning import train_pack
-from foolscope.learning.treatments import treatments
+from foolscope.learning.parameters.treatments import treatments
 
 PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 BLOCKS = [

@@ -10,11 +10,11 @@ from foolscope.core.precision import Precision
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.learning import TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings, NoDefense
-from foolscope.learning.averaging import AveragingSettings, NoAveraging
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import SGD, OptimizerSettings
-from foolscope.learning.parameter_groups import ParameterGroupSettings
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.averaging import AveragingSettings, NoAveraging
+from foolscope.learning.parameters.groups import ParameterGroupSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Constant, ScheduleSettings
 from foolscope.models import MLP, ModelSettings
 

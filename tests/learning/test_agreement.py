@@ -11,10 +11,10 @@ from scipy import stats
 from foolscope.core.randomness import torch_generator
 from foolscope.learning import OPTIMIZERS, TrainingSettings, train_pack
 from foolscope.learning.optimizers import SGD
-from foolscope.learning.packing import Context
+from foolscope.learning.packs.packing import Context
+from foolscope.learning.packs.stacking import stacked_parameters, stacked_statistics
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.preparation import Setup
-from foolscope.learning.regularizers import RegularizationSettings
-from foolscope.learning.stacking import stacked_parameters, stacked_statistics
 from foolscope.learning.state import PackState
 from foolscope.learning.training import train_step
 from foolscope.models import MLP, ResNet, SmallCNN, Softmax

@@ -9,7 +9,7 @@ from torch.optim._muon import _zeropower_via_newtonschulz
 from foolscope.learning import OPTIMIZERS
 from foolscope.learning.optimizers import SGD, Adam, AdamW, Lion, Muon, hyperparameters
 from foolscope.learning.optimizers.muon import orthogonalized
-from foolscope.learning.regularizers import PackRegularizers, RegularizationSettings
+from foolscope.learning.parameters.regularizers import PackRegularizers, RegularizationSettings
 
 CPU = torch.device("cpu")
 STEPS = 20

@@ -5,16 +5,20 @@ import contextlib
 import pytest
 import torch
 
+from foolscope.augmentation.flips import AlternatingFlip
+from foolscope.augmentation.mixing import Mixup
+from foolscope.augmentation.noise import Noise
+from foolscope.augmentation.policies import RandAugment
 from foolscope.core.errors import StoreError
 from foolscope.learning import OPTIMIZERS, TrainingSettings, preparation, train_pack, training
 from foolscope.learning.adversarial import PGDTraining, TRADESTraining
-from foolscope.learning.averaging import EMA, SWA
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.losses import SquaredError
 from foolscope.learning.optimizers import SGD, Adam
-from foolscope.learning.packing import solo_program
+from foolscope.learning.packs.packing import solo_program
+from foolscope.learning.parameters.averaging import EMA, SWA
 from foolscope.learning.schedules import Cosine
-from foolscope.models import MLP, LinearRegression, ResNet, SmallCNN
+from foolscope.models import MLP, FastCNN, LinearRegression, ResNet, SmallCNN
 
 
 class InterruptionError(Exception):
@@ -104,6 +108,17 @@ PACKS = {
     "single precision": [
         {"model": MLP(hidden=(8,), dropout=0.3), "precision": "float32", "seed": seed} for seed in (0, 1)
     ],
+    "augmentation, frozen layers and averaging": [
+        {
+            "model": ResNet(channels=(2, 3)),
+            "augmentation": (AlternatingFlip(), RandAugment(), Noise(probability=0.5), Mixup()),
+            "frozen": ("0.*", "1.*"),
+            "averaging": EMA(averaging_decay=0.9),
+            "seed": seed,
+        }
+        for seed in (0, 1)
+    ],
+    "whitening": [{"model": FastCNN(channels=(4,)), "seed": seed} for seed in (0, 1)],
     "brain floats": [{"model": MLP(hidden=(8,)), "precision": "bfloat16", "optimizer": Adam()}],
     "a defense": [
         {"model": ResNet(channels=(2,)), "defense": PGDTraining(epsilon=epsilon, attack_steps=1)}

@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from foolscope.core.randomness import torch_generator
 from foolscope.learning import SCHEDULES, TrainingSettings, train_pack, training
-from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.losses import CrossEntropy, SquaredError
+from foolscope.learning.measuring.evaluation import channel_statistics
 from foolscope.learning.optimizers import SGD, Adam, AdamW
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Cosine, Exponential, OneCycle, Step, Triangular, learning_rates
 from foolscope.models import MLP, Dropout, LinearRegression, ResNet, SmallCNN, Softmax, build_model
 

@@ -12,15 +12,15 @@ from torch.optim import swa_utils
 from foolscope.core.randomness import torch_generator
 from foolscope.learning import TrainingSettings, preparation, train_pack
 from foolscope.learning.augmenting import Targets
-from foolscope.learning.averaging import EMA, SWA
-from foolscope.learning.evaluation import channel_statistics
 from foolscope.learning.gradients import minibatch_gradients
 from foolscope.learning.losses import CrossEntropy
+from foolscope.learning.measuring.evaluation import channel_statistics
 from foolscope.learning.optimizers import SGD, AdamW, Lion, Muon
-from foolscope.learning.packing import Context, solo_program
-from foolscope.learning.parameter_groups import ParameterGroupSettings
+from foolscope.learning.packs.packing import Context, solo_program
+from foolscope.learning.parameters.averaging import EMA, SWA
+from foolscope.learning.parameters.groups import ParameterGroupSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.preparation import prepare
-from foolscope.learning.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Cosine, learning_rates
 from foolscope.models import MLP, Dropout, ResNet, Softmax, build_model
 

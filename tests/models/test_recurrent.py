@@ -9,7 +9,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.data import load
 from foolscope.experiments.recipe import recipe_from
 from foolscope.learning import train_pack, training
-from foolscope.learning.packing import solo_reason
+from foolscope.learning.packs.packing import solo_reason
 from foolscope.models import LSTM, RNN, build_model
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer, Rows
 

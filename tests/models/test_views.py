@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from foolscope.core.errors import RecipeError
-from foolscope.learning.packing import Context, pack_program
-from foolscope.learning.stacking import stacked_parameters
+from foolscope.learning.packs.packing import Context, pack_program
+from foolscope.learning.packs.stacking import stacked_parameters
 from foolscope.models import MLP, build_model
 from foolscope.models.views import VIEWS
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from foolscope.learning.regularizers import PackRegularizers, RegularizationSettings
+from foolscope.learning.parameters.regularizers import PackRegularizers, RegularizationSettings
 from foolscope.reference import L1, L2, Penalty, central_differences, relative_error
 
 PENALTIES = [(L1(0.3), {"l1": 0.3}), (L2(0.7), {"l2": 0.7})]

@@ -294,3 +294,13 @@ def test_two_classes_leave_no_others_and_unknown_classes_no_bars():
         plain = gallery_of(fooling([[0.9, 0.1], [], [0.3, 0.7]]), ARRAYS, "g", names)
         assert all(not panel.bars for panel in plain.rows[0])
         assert plain.rows[0][0].lines == ["cat", "70.0 %", "dog 20.0 %"]
+
+
+def test_unequal_classes_have_balanced_accuracies_and_the_rate_of_the_largest_beside_them():
+    unequal = DETAILS.model_copy(update={"class_images": [150, 30, 20]})
+    balanced = [[0.5, 0.25], [0.7, 0.35]]
+    record = curve(details=unequal, balanced_accuracies=balanced)
+    assert "Predicting 'cat' for every image would reach 75.0 %." in read(record)
+    assert [row[-1] for row in tables(record)["robust-table-attack"]] == ["60.0", "30.0"]
+    assert "for every image would reach" not in read(curve(balanced_accuracies=balanced))
+    assert [len(row) for row in tables(curve(balanced_accuracies=balanced))["robust-table-attack"]] == [2, 2]

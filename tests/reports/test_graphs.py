@@ -12,7 +12,7 @@ from foolscope.reference.expression import Scalar, exp, sigmoid
 from foolscope.reports import render_html
 from foolscope.reports.document import Document, Section
 from foolscope.reports.figures import graphviz, layer_graph
-from foolscope.reports.figures.layered import layered
+from foolscope.reports.figures.graphs.layered import layered
 from foolscope.reports.graph_files import write_graph
 from foolscope.reports.parts.graphs import graph_blocks
 

@@ -33,11 +33,11 @@ from foolscope.verbs.inspect import Inspection
 
 _EXAMPLES = """\b
 Examples:
-  foolscope inspect 09a8be8551                             all but --attribution-sanity, --compress, --graph
+  foolscope inspect 09a8be8551                             all that is quick
   foolscope inspect 09a8be8551 --report page.html          the same with figures and pictures
   foolscope inspect 09a8be8551 --calibration --confusion   these parts only
   foolscope inspect 09a8be8551 --compress 1,0.5,0.2,0.1    accuracy at lower ranks
-  foolscope inspect 09a8be8551 --attribution-sanity        do maps of pixels depend on the weights?
+  foolscope inspect 09a8be8551 --attribution-sanity        do the maps depend on the weights?
   foolscope inspect 09a8be8551 --method occlusion --patch 4 --report page.html
   foolscope inspect 09a8be8551 --graph net.svg             its computational graph as a picture
   foolscope inspect nets.py:build --weights net.safetensors --dataset cifar10

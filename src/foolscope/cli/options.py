@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 _DEFAULT_STORE = Path("foolscope-runs")
+_LONGEST_METAVAR = 70  # of a flag's choices, which are not broken into lines; more are listed in its help
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -121,7 +122,10 @@ def _all_options() -> list[_RecipeOption]:
     options: dict[str, _RecipeOption] = {}
     for kind, registered in COMPONENTS.items():
         description = Recipe.model_fields[kind].description or ""
-        options[kind] = _recipe_option(kind, kind.capitalize(), description, "|".join(registered))
+        names = "|".join(registered)
+        if len(names) > _LONGEST_METAVAR:
+            names, description = "NAME", f"{description}: {', '.join(registered)}"
+        options[kind] = _recipe_option(kind, kind.capitalize(), description, names)
         owned: dict[str, dict[str, FieldInfo]] = {}
         for name, settings in registered.items():
             for leaf, field in settings.model_fields.items():

@@ -51,7 +51,7 @@ class ComponentList:
         own = [name for name in self.registered.model_fields if name != self.head]
         return f"Settings: {', '.join(own)}"
 
-    def read(self, value: Any) -> tuple[Settings, ...]:
+    def read(self, value: Any) -> tuple[Any, ...]:
         """Return the entries of a list of tables and texts, of a single one, or of none.
 
         Raises:

@@ -15,11 +15,11 @@ from foolscope.experiments.component_lists import ComponentList
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.learning import AVERAGING, DEFENSES, LOSSES, OPTIMIZERS, SCHEDULES, TrainingSettings
 from foolscope.learning.adversarial import DefenseSettings
-from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
-from foolscope.learning.parameter_groups import ParameterGroupSettings
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.averaging import AveragingSettings
+from foolscope.learning.parameters.groups import ParameterGroupSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import MODELS, ModelSettings
 
@@ -174,14 +174,6 @@ class Recipe(Settings):
         name = model.get("name") if isinstance(model, Mapping) else getattr(model, "name", model)
         entry = MODELS.get(str(name))
         return {**values, "loss": entry.loss} if entry is not None else values
-
-    @pydantic.model_serializer(mode="wrap")
-    def _without_default_defense(self, handler: Callable[[Any], Any]) -> dict[str, Any]:
-        """Omit the defense "none": a trial's identity hashes this table, and is older than defenses."""
-        values: dict[str, Any] = handler(self)
-        if self.defense.name == "none":
-            values.pop("defense", None)
-        return values
 
 
 PLAIN_FIELDS = tuple(name for name in Recipe.model_fields if name not in {*COMPONENTS, *LISTS, *GROUPS})

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from foolscope.core.randomness import torch_generator
-from foolscope.learning.packing import Context
+from foolscope.learning.packs.packing import Context
 from foolscope.learning.preparation import Setup
 from foolscope.learning.sampling import epoch_order
 

@@ -22,7 +22,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
 from foolscope.learning.losses import CrossEntropy, LossSettings, PackLoss
 from foolscope.learning.optimizers import PackTensors
-from foolscope.learning.packing import Context, Program
+from foolscope.learning.packs.packing import Context, Program
 from foolscope.threats.threat import parse_epsilon
 
 __all__ = [
@@ -96,7 +96,7 @@ class FGSMTraining(_Adversarial):
     """Training on images that one signed gradient step from a random start moves to a higher loss.
 
     Wong et al. 2020, *Fast is better than free*, arXiv:2001.03994, section 4. Cheap, but it may collapse:
-    see :func:`foolscope.learning.robustness.doubts_about_defense`.
+    see :func:`foolscope.learning.measuring.robustness.doubts_about_defense`.
     """
 
     name: Literal["fgsm"] = "fgsm"

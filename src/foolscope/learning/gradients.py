@@ -10,7 +10,7 @@ from foolscope.core.randomness import torch_generator
 from foolscope.learning.adversarial import Minibatch
 from foolscope.learning.augmenting import Targets
 from foolscope.learning.optimizers import PackTensors, along_trials
-from foolscope.learning.packing import Context
+from foolscope.learning.packs.packing import Context
 from foolscope.learning.preparation import Setup
 from foolscope.learning.state import PackState
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset, LabeledImages
-from foolscope.learning.evaluation import channel_statistics, to_pixels
+from foolscope.learning.measuring.evaluation import channel_statistics, to_pixels
 from foolscope.learning.settings import TrainableTrial
 from foolscope.models import MODELS, build_model
 

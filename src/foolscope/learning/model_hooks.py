@@ -2,27 +2,32 @@
 
 from collections.abc import Mapping
 
-from jaxtyping import Int64
+import torch
 from torch import Tensor, nn
 
-from foolscope.learning.evaluation import evaluate
-from foolscope.learning.packing import solo_program
+from foolscope.learning.augmenting import Targets
+from foolscope.learning.measuring.evaluation import evaluate
+from foolscope.learning.packs.packing import solo_program
+from foolscope.learning.packs.stacking import own_part, stacked_constants, stacked_parameters
 from foolscope.learning.preparation import Setup
-from foolscope.learning.stacking import own_part, stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
 from foolscope.models import MODELS
 
 __all__ = ["conclude", "learn_without_gradients"]
 
 
-def learn_without_gradients(setup: Setup, state: PackState, labels: Int64[Tensor, "trial batch"]) -> None:
+def learn_without_gradients(setup: Setup, state: PackState, targets: Targets) -> None:
     """Let models that have something to learn from a minibatch by other means change their statistics.
 
-    To be called after the forward pass and before the gradient step.
+    To be called after the forward pass and before the gradient step. Where labels are mixed, the one with the
+    larger share counts.
     """
     learn = MODELS[setup.trials[0].model.name].learn
     if learn is None:
         return
+    labels = targets.labels
+    if targets.partners is not None and targets.weights is not None:
+        labels = torch.where(targets.weights < 0.5, targets.partners, labels)
     for row, model in enumerate(setup.models):
         own = _own(state.statistics, row, model)
         learn(model, own, labels[row], state.step, setup.steps_per_epoch)

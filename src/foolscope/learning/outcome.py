@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from foolscope.learning.treatments import GroupRecord
+from foolscope.learning.parameters.treatments import GroupRecord
 
 __all__ = ["EpochRecord", "Status", "TrialOutcome"]
 

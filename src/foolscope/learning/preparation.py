@@ -13,20 +13,20 @@ from foolscope.core.precision import resolve_precision
 from foolscope.data.dataset import Dataset
 from foolscope.learning.adversarial import PackDefense, check_defense
 from foolscope.learning.augmenting import check_augmentation
-from foolscope.learning.averaging import AVERAGING
-from foolscope.learning.freezing import freeze, frozen_layers
 from foolscope.learning.initial_models import initial_models
 from foolscope.learning.losses import PackLoss, evaluation_loss, smoothing_per_trial, training_loss
+from foolscope.learning.measuring.thresholds import check_selection, output_bias
 from foolscope.learning.optimizers import OPTIMIZERS, hyperparameters
 from foolscope.learning.optimizers.muon import Muon, muon_matrices
-from foolscope.learning.packing import Program, pack_program
-from foolscope.learning.parameter_groups import check_parameter_groups
-from foolscope.learning.regularizers import PackRegularizers
+from foolscope.learning.packs.packing import Program, pack_program
+from foolscope.learning.packs.stacking import stacked_constants, stacked_parameters
+from foolscope.learning.parameters.averaging import AVERAGING
+from foolscope.learning.parameters.freezing import freeze, frozen_layers
+from foolscope.learning.parameters.groups import check_parameter_groups
+from foolscope.learning.parameters.regularizers import PackRegularizers
+from foolscope.learning.parameters.treatments import PackGroups
 from foolscope.learning.settings import TrainableTrial
-from foolscope.learning.stacking import stacked_constants, stacked_parameters
 from foolscope.learning.state import PackState
-from foolscope.learning.thresholds import check_selection, output_bias
-from foolscope.learning.treatments import PackGroups
 
 __all__ = ["Setup", "parameter_shapes", "prepare"]
 

@@ -9,11 +9,11 @@ from foolscope.augmentation import AugmentationSettings
 from foolscope.core.precision import Precision
 from foolscope.core.settings import Settings
 from foolscope.learning.adversarial import DefenseSettings
-from foolscope.learning.averaging import AveragingSettings
 from foolscope.learning.losses import LossSettings
 from foolscope.learning.optimizers import OptimizerSettings
-from foolscope.learning.parameter_groups import ParameterGroupSettings
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.averaging import AveragingSettings
+from foolscope.learning.parameters.groups import ParameterGroupSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.sampling import Sampling
 from foolscope.learning.schedules import ScheduleSettings
 from foolscope.models import ModelSettings

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
 from foolscope.learning.augmenting import EpochAugmentation, Targets
-from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.gradients import minibatch_gradients
-from foolscope.learning.measuring import finite_values, measure_outcomes, validation_scores
+from foolscope.learning.measuring.evaluation import to_pixels
+from foolscope.learning.measuring.outcomes import finite_values, measure_outcomes, validation_scores
 from foolscope.learning.model_hooks import learn_without_gradients
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
-from foolscope.learning.packing import Context
+from foolscope.learning.packs.packing import Context
+from foolscope.learning.parameters.updating import update_parameters
+from foolscope.learning.parameters.weight_averages import renew_statistics, shares_of_epoch
 from foolscope.learning.preparation import Setup, prepare
 from foolscope.learning.sampling import epoch_order
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.state import PackState
-from foolscope.learning.updating import update_parameters
-from foolscope.learning.weight_averages import renew_statistics, shares_of_epoch
 
 __all__ = ["EpochReport", "train_pack", "train_step"]
 
@@ -184,7 +184,7 @@ def train_step(
     if augmentation is not None:
         images, targets = augmentation(images, batch, labels)
     found = minibatch_gradients(setup, state, images, targets, context)
-    learn_without_gradients(setup, state, labels)
+    learn_without_gradients(setup, state, targets)
     update_parameters(setup, state, found.gradients, learning_rate)
     return found.loss, found.correct
 

@@ -87,6 +87,7 @@ class ModelEntry:
             taken before, and the steps of an epoch.
         conclude: called after training with the settings, the model of the kept checkpoint, and the training
             images in [0, 255] with their labels; it changes none of them.
+        variants: names of the models that ``conclude`` compares; ``test_accuracy_NAME`` is a metric.
     """
 
     settings: type[ModelSettings]
@@ -95,6 +96,7 @@ class ModelEntry:
     fit: Callable[[nn.Module, Tensor], None] | None = None
     learn: Callable[[nn.Module, dict[str, Tensor], Tensor, int, int], None] | None = None
     conclude: Callable[[Any, nn.Module, Tensor, Tensor], Conclusion] | None = None
+    variants: tuple[str, ...] = ()
 
 
 MODELS: dict[str, ModelEntry] = {
@@ -114,7 +116,11 @@ MODELS: dict[str, ModelEntry] = {
     "vit": ModelEntry(VisionTransformer, build_vision_transformer),
     "fast-cnn": ModelEntry(FastCNN, build_fast_cnn, fit=fit_fast_cnn),
     "prototype-tree": ModelEntry(
-        PrototypeTree, build_prototype_tree, learn=count_leaves, conclude=conclude_prototype_tree
+        PrototypeTree,
+        build_prototype_tree,
+        learn=count_leaves,
+        conclude=conclude_prototype_tree,
+        variants=("soft", "projected", "pruned", "greedy"),
     ),
 }
 

@@ -7,7 +7,7 @@ from foolscope.core.files import write_text
 from foolscope.inspection.graph.computational_graph import ModelGraph
 from foolscope.reference.expression import Scalar, drawn
 from foolscope.reports.figures import computational_graph, layer_graph, standalone_svg
-from foolscope.reports.figures.graphviz import has_graphviz
+from foolscope.reports.figures.graphs.graphviz import has_graphviz
 
 __all__ = ["svg_path", "write_graph"]
 

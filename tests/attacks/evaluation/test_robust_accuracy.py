@@ -167,3 +167,21 @@ def test_each_image_is_counted_for_the_attack_and_from_the_budget_that_fooled_it
     assert [curve.taken(epsilon) for epsilon in (0.0, 0.07, 0.1, 0.2)] == [(0, 0), (0, 1), (1, 1), (1, 2)]
     assert curve.robust_accuracies == (2 / 5, 1 / 5)
     assert curve.clean_accuracy == 4 / 5
+
+
+def test_balanced_accuracies_are_means_over_the_classes_that_have_images():
+    curve = RobustAccuracyCurve(
+        norm="linf",
+        epsilons=(0.1, 0.3),
+        attacks=("fgsm",),
+        labels=torch.tensor([0, 0, 0, 0, 2, 2]),
+        smallest_found=torch.tensor([0.0, 0.2, torch.inf, torch.inf, 0.05, 0.2]),
+        fooled_by=torch.tensor([-1, 0, -1, -1, 0, 0]),
+        adversarial_inputs=torch.zeros(6, 1, 1, 1),
+        adversarial_logits=torch.zeros(6, 3),
+        clean_logits=torch.zeros(6, 3),
+        forward_count=0,
+        backward_count=0,
+        doubts=(),
+    )
+    assert curve.balanced_accuracies == ((3 / 4 + 1 / 2) / 2, (2 / 4 + 0 / 2) / 2)

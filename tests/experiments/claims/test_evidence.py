@@ -134,7 +134,8 @@ def judged(study, rows=ROWS, accuracies=CURVE, traces=None):
     curves = [
         CurveRecord(
             attack="linf", recipe="two", norm="linf", attacks=["fgsm"], images=10, epsilons=[0.0, 0.1, 0.2],
-            accuracies=accuracies, mean=[0.0] * 3, low=[None] * 3, high=[None] * 3, doubts=[],
+            accuracies=accuracies, balanced_accuracies=[[each / 2 for each in own] for own in accuracies],
+            mean=[0.0] * 3, low=[None] * 3, high=[None] * 3, doubts=[],
             forward_count=0, backward_count=0,
         )
     ] if accuracies else []  # fmt: skip
@@ -361,6 +362,9 @@ def test_robust_accuracy_is_read_at_its_budget():
     same(record, expected(study, {"two": [0.4, 0.3, 0.35, 0.32]}, ["two"]))
     (clean,) = judged(study_of({**ROBUST, "metric": "robust_accuracy:linf@0"}))
     assert clean.outcome == "contradicted"
+    study = study_of({**ROBUST, "metric": "robust_balanced_accuracy:linf@25.5/255"})
+    (balanced,) = judged(study)
+    same(balanced, expected(study, {"two": [0.2, 0.15, 0.175, 0.16]}, ["two"]))
 
 
 @pytest.mark.parametrize("claim", [VALUE, COMPARISON, TREND])

@@ -10,7 +10,7 @@ from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.graph.computational_graph import ModelGraph
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 DIGITS = {"name": "digits", "limit": 90}
 

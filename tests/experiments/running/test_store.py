@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from foolscope.core.errors import StoreError
-from foolscope.experiments.recipe import COMPONENTS, Recipe, fields_of, recipe_from, with_values
+from foolscope.experiments.recipe import COMPONENTS, LISTS, Recipe, fields_of, recipe_from, with_values
 from foolscope.experiments.running import store as store_module
 from foolscope.experiments.running.store import Store, trial_identity
 from foolscope.learning import EpochRecord, TrialOutcome
@@ -62,9 +62,11 @@ def other_value(recipe, path):
         "balanced",
         "validation",
         "f1",
+        "flip",
+        "he",
         "x",
+        ["x"],
         True,
-        [{"names": "*.bias"}],
     ]
     for candidate in candidates:
         try:
@@ -79,12 +81,15 @@ def other_value(recipe, path):
 def test_the_identity_depends_on_every_field_but_the_path():
     identities = {"": trial_identity(RECIPE, "pixels", "float32")}
     for path in fields_of(RECIPE):
-        if path != "precision":  # as resolved, below
+        if path not in ("precision", "initial_weights"):  # as resolved, below; what is in the file counts
             identities[path] = trial_identity(other_value(RECIPE, path), "pixels", "float32")
     for kind in COMPONENTS:
         if kind != "dataset":
             name = next(each for each in COMPONENTS[kind] if each != getattr(RECIPE, kind).name)
             identities[kind] = trial_identity(with_values(RECIPE, {kind: name}), "pixels", "float32")
+    for kind, entries in LISTS.items():
+        entry = {"names": "*.bias"} if kind == "parameter_groups" else next(iter(entries.settings))
+        identities[kind] = trial_identity(with_values(RECIPE, {kind: entry}), "pixels", "float32")
     identities["fingerprint"] = trial_identity(RECIPE, "others", "float32")
     identities["resolved precision"] = trial_identity(RECIPE, "pixels", "bfloat16")
     assert identities.pop("dataset.path") == identities[""], "what is in a file counts, not where it lies"

@@ -8,8 +8,9 @@ import torch
 from foolscope.data import load
 from foolscope.experiments.recipe import recipe_from
 from foolscope.inspection.checks.learning_rate_range import LearningRateRange, learning_rate_range
-from foolscope.learning import packing, preparation, train_pack
-from foolscope.learning.evaluation import channel_statistics
+from foolscope.learning import preparation, train_pack
+from foolscope.learning.measuring.evaluation import channel_statistics
+from foolscope.learning.packs import packing
 from foolscope.models import build_model
 
 RATES = tuple(np.geomspace(1e-4, 10.0, 11).tolist())

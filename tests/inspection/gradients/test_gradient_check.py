@@ -16,7 +16,7 @@ from foolscope.inspection.gradients import differences
 from foolscope.inspection.gradients import objective as objective_module
 from foolscope.inspection.gradients.gradient_check import gradients_by_differences, gradients_by_hand
 from foolscope.learning.losses import cross_entropy
-from foolscope.learning.regularizers import PackRegularizers
+from foolscope.learning.parameters.regularizers import PackRegularizers
 from foolscope.models import MODELS
 from foolscope.reference import Affine, BatchNormalization, CrossEntropy, MaxPooling, ReLU
 
@@ -114,7 +114,8 @@ def test_a_wrong_affine_layer_is_named(noise, monkeypatch, bug):
         return _Linear.apply(inputs, self.weight, self.bias) if is_second else forward(self, inputs)
 
     monkeypatch.setattr(nn.Linear, "forward", broken)
-    for check in both(trial_of(), noise):
+    square = recipe_from({"model": {"name": "mlp", "hidden": [5, 5]}})
+    for check in both(square, noise):
         assert not check.passed
         assert "the first to disagree is body.4" in check.sentence
         assert check.numbers["error"] > 1e-3

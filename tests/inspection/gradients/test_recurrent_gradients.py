@@ -8,7 +8,7 @@ from foolscope.experiments.recipe import recipe_from
 from foolscope.inspection.gradients.gradient_flow import flow_through_time
 from foolscope.inspection.gradients.recurrent_gradients import recurrent_gradients
 from foolscope.learning import train_pack
-from foolscope.learning.evaluation import channel_statistics
+from foolscope.learning.measuring.evaluation import channel_statistics
 from foolscope.models import build_model
 
 RATE = 0.05

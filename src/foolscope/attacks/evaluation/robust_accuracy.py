@@ -74,6 +74,19 @@ class RobustAccuracyCurve:
             for budget in self.smallest_found.new_tensor(self.epsilons)
         )
 
+    @property
+    def balanced_accuracies(self) -> tuple[float, ...]:
+        """For each budget the mean over the classes of the fraction of their images that are not fooled.
+
+        Classes without images are not counted; NaN without images.
+        """
+        counts = self.labels.bincount().double()
+        held = [
+            self.labels[self.smallest_found > budget].bincount(minlength=len(counts))
+            for budget in self.smallest_found.new_tensor(self.epsilons)
+        ]
+        return tuple((each / counts).nanmean().item() for each in held)
+
     def taken(self, epsilon: float) -> tuple[int, ...]:
         """Return for each attack how many images it fooled within a budget."""
         within = (self.smallest_found <= self.smallest_found.new_tensor(epsilon)) & (self.fooled_by >= 0)

@@ -26,7 +26,7 @@ from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.gradients.mirroring import mirrored_loss, state_of
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
 from foolscope.learning.losses import CrossEntropy, LossSettings
-from foolscope.learning.measuring import (
+from foolscope.learning.measuring.outcomes import (
     area_by_class,
     doubts_about_predictions,
     split_metrics,

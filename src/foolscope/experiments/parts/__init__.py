@@ -15,6 +15,7 @@ from foolscope.experiments.parts import (
     training,
 )
 from foolscope.experiments.parts.attacks import part as attacks
+from foolscope.experiments.parts.corruptions import part as corruptions
 from foolscope.experiments.parts.demonstrations import part as demonstrations
 from foolscope.experiments.parts.inspections import part as inspections
 from foolscope.experiments.parts.part import Part
@@ -30,6 +31,7 @@ PARTS: dict[str, Part[Any, Any]] = {
     "searches": searches.PART,
     "checks": checks.PART,
     "inspections": inspections.PART,
+    "corruptions": corruptions.PART,
     "attacks": attacks.PART,
     "attack_traces": attack_traces.PART,
     "galleries": galleries.PART,

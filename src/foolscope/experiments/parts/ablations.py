@@ -209,7 +209,7 @@ def ablate(
     Raises:
         RecipeError: fewer than 2 seeds, an unknown metric or field, or a value out of range.
     """
-    check_trained_metric(metric, session.dataset(baseline.dataset))
+    check_trained_metric(metric, baseline, session.dataset(baseline.dataset))
     cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
     trials = run_trials(_crossed(cells, seed_numbers), session, observe)
     values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
@@ -370,7 +370,7 @@ def _level(
 def _check(plan: AblationPlan, context: Context) -> None:
     _enough_seeds(context.study.seeds)
     baseline = context.study.recipes[plan.recipe]
-    check_trained_metric(plan.metric, context.session.dataset(baseline.dataset))
+    check_trained_metric(plan.metric, baseline, context.session.dataset(baseline.dataset))
     ablation_cells(baseline, plan.vary)
 
 

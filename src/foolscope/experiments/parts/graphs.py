@@ -12,8 +12,8 @@ from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.graph.computational_graph import ModelGraph, computational_graph
-from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.losses import CrossEntropy, LossSettings, evaluation_loss, smoothing_per_trial
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["MOST_LAYERS", "PART", "graph_record", "initial_graphs"]
 

@@ -10,7 +10,7 @@ from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.answers.worst import worst_classified
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["PART", "MistakesPlan", "MistakesRecord", "worst_gallery"]
 

@@ -16,10 +16,12 @@ from foolscope.experiments.claims.metric import ANY_CLASS, Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.parts.predictions import LargestClass, largest_test_class
+from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.store import CLASS_METRICS, StoredTrial
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import metric_words
 from foolscope.experiments.wording.sentences import higher_is_better
+from foolscope.models import MODELS
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "TrainingRecord",
     "check_trained_metric",
     "training_record",
+    "variant_metrics",
 ]
 
 MeanInterval = tuple[float | None, float | None, float | None]
@@ -178,15 +181,26 @@ def _by_class(trained: Sequence[StoredTrial]) -> list[ClassRecord]:
     ]
 
 
-def check_trained_metric(metric: str, dataset: Dataset) -> None:
-    """Refuse a metric that trials on a data set do not have.
+def variant_metrics(model: str) -> tuple[str, ...]:
+    """Return the metrics that only this model has: the accuracy of each of its variants.
+
+    Example:
+        >>> variant_metrics("prototype-tree")[0], variant_metrics("mlp")
+        ('test_accuracy_soft', ())
+    """
+    return tuple(f"test_accuracy_{variant}" for variant in MODELS[model].variants)
+
+
+def check_trained_metric(metric: str, recipe: Recipe, dataset: Dataset) -> None:
+    """Refuse a metric that trials of a recipe on a data set do not have.
 
     Raises:
         RecipeError: no training measures it, or not of this class.
     """
     quantity, of_class, name = metric.partition("@")
     if not of_class:
-        require_known(metric, [*METRICS, *(f"{each}@{ANY_CLASS}" for each in CLASS_METRICS)], "metric")
+        own = [*METRICS, *variant_metrics(recipe.model.name)]
+        require_known(metric, [*own, *(f"{each}@{ANY_CLASS}" for each in CLASS_METRICS)], "metric")
         return
     require_known(quantity, CLASS_METRICS, "metric of a class")
     require_known(name, dataset.classes, "class")
@@ -208,6 +222,9 @@ def _metrics(study: Study) -> Iterator[Metric]:
         return
     for name in METRICS:
         yield Metric(name, higher_is_better=higher_is_better(name))
+    for model in dict.fromkeys(recipe.model.name for recipe in study.recipes.values()):
+        for name in variant_metrics(model):
+            yield Metric(name, higher_is_better=True)
     for name in CLASS_METRICS:
         yield Metric(name, at=ANY_CLASS)
     for name in CURVES:
@@ -215,8 +232,8 @@ def _metrics(study: Study) -> Iterator[Metric]:
 
 
 def _check_metric(metric: Metric, cell: Cell | None, context: Context) -> None:
-    if cell is not None and metric.at is not None:
-        check_trained_metric(str(metric), context.session.dataset(cell.recipe.dataset))
+    if cell is not None and metric.axis is None:
+        check_trained_metric(str(metric), cell.recipe, context.session.dataset(cell.recipe.dataset))
 
 
 def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:

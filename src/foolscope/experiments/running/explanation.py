@@ -7,7 +7,7 @@ from typing import Any
 from foolscope.experiments.recipe import COMPONENTS, LISTS, Recipe, fields_of, value_of
 from foolscope.experiments.running.packs import Pack, PackLimits, pack_size, seeds_per_pack
 from foolscope.experiments.wording.fields import field_words, value_words
-from foolscope.learning.packing import solo_reason
+from foolscope.learning.packs.packing import solo_reason
 from foolscope.models import ImageShape, build_model
 
 __all__ = ["PackExplanation", "explain_pack"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.subjects.foreign_weights import read_weights
-from foolscope.learning.parameter_names import BODY, matching
+from foolscope.learning.parameters.names import BODY, matching
 
 __all__ = ["initial_weights", "weights_fingerprint"]
 

@@ -186,7 +186,7 @@ def _shape(recipe: Recipe, any_width: bool) -> str:
     values = recipe.model_dump(mode="json")
     for part, fields in PACKED_FIELDS.items():
         for field in fields:
-            values.get(part, {}).pop(field, None)  # a recipe without a defense has no such part
+            values[part].pop(field, None)
     if any_width:
         for field in WIDTH_FIELDS[recipe.model.name]:
             values["model"][field] = len(values["model"][field])

@@ -19,9 +19,9 @@ from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
-from foolscope.learning.freezing import frozen_names
-from foolscope.learning.packing import solo_reason
-from foolscope.learning.parameter_groups import check_parameter_groups
+from foolscope.learning.packs.packing import solo_reason
+from foolscope.learning.parameters.freezing import frozen_names
+from foolscope.learning.parameters.groups import check_parameter_groups
 from foolscope.models import ImageShape, ModelSettings, build_model
 
 __all__ = [

@@ -24,7 +24,7 @@ from foolscope.experiments.subjects.foreign_models import (
     place_of,
 )
 from foolscope.experiments.subjects.plausibility import clean_doubts, usual_scalings
-from foolscope.learning.evaluation import channel_statistics, to_pixels
+from foolscope.learning.measuring.evaluation import channel_statistics, to_pixels
 from foolscope.threats.threat import Threat, check_images
 
 __all__ = ["Subject", "check_fit", "dataset_settings", "foreign_subject", "module_subject", "run_subject"]

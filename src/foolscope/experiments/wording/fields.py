@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["field_words", "metric_words", "norm_words", "value_words"]
+__all__ = ["corruption_words", "field_words", "metric_words", "norm_words", "value_words"]
 
 _FIELD_WORDS = {
     "decay": "learning-rate decay",
@@ -91,3 +91,13 @@ def norm_words(name: str) -> str:
         ('L∞', 'L2')
     """
     return {"linf": "L∞"}.get(name, name.upper())
+
+
+def corruption_words(name: str) -> str:
+    """Return the name of a corruption, or of a kind of corruptions, in words.
+
+    Example:
+        >>> corruption_words("jpeg-compression")
+        'JPEG compression'
+    """
+    return name.replace("-", " ").replace("jpeg", "JPEG").replace("gaussian", "Gaussian")

@@ -45,7 +45,7 @@ class Scale:
 POINTS = Scale(100.0, " points", " %", 1, "gains {} over", "costs {} compared with")
 PLAIN = Scale(1.0, "", "", 2, "is {} better than", "is {} worse than")
 
-_FRACTIONS = ("accuracy", "success_rate", "probability", "recall", "precision", "f1", "auc")
+_FRACTIONS = ("accuracy", "success_rate", "probability", "recall", "precision", "f1", "auc", "corruption")
 _HUGE = 1e5  # larger values are written with two digits and a power of ten
 
 

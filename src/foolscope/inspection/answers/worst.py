@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from foolscope.data.dataset import LabeledImages
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["WorstImages", "worst_classified"]
 

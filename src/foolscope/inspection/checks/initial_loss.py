@@ -9,8 +9,8 @@ from torch.nn import functional
 from foolscope.data.dataset import Dataset, LabeledImages
 from foolscope.inspection.check import Check
 from foolscope.learning import TrainableTrial
-from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.initial_models import initial_models
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["initial_loss", "initial_model"]
 

@@ -13,11 +13,11 @@ from foolscope.data.splits import stratified_choice
 from foolscope.inspection.check import Check
 from foolscope.learning import EpochRecord, TrainableTrial, TrainingSettings, train_pack
 from foolscope.learning.adversarial import DefenseSettings, NoDefense
-from foolscope.learning.averaging import AveragingSettings, NoAveraging
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import Adam, OptimizerSettings
-from foolscope.learning.parameter_groups import ParameterGroupSettings
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.averaging import AveragingSettings, NoAveraging
+from foolscope.learning.parameters.groups import ParameterGroupSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.schedules import Constant, ScheduleSettings
 from foolscope.models import ModelSettings
 

@@ -11,7 +11,7 @@ from foolscope.inspection.check import BY_HAND
 from foolscope.inspection.gradients.gradient_errors import GOALS, THE_LOSS, THE_PENALTIES, distance
 from foolscope.inspection.gradients.mirroring import state_of
 from foolscope.inspection.gradients.objective import IMAGES, LOGITS, Automatic, Objective, inputs_of
-from foolscope.learning.regularizers import RegularizationSettings
+from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.reference import L1, L2, Loss, Network, loss_gradients
 from foolscope.reference.layer import Array, Parameters, scoped
 

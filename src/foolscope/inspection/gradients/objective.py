@@ -14,9 +14,9 @@ from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import Dataset
 from foolscope.inspection.gradients.kinks import Kinks
 from foolscope.learning import TrainableTrial
-from foolscope.learning.evaluation import to_pixels
 from foolscope.learning.losses import smoothing_per_trial, training_loss
-from foolscope.learning.regularizers import PackRegularizers
+from foolscope.learning.measuring.evaluation import to_pixels
+from foolscope.learning.parameters.regularizers import PackRegularizers
 from foolscope.models.layers import Dropout
 
 __all__ = ["IMAGES", "LOGITS", "Automatic", "Objective", "Value", "inputs_of"]

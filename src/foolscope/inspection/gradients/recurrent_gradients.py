@@ -13,7 +13,7 @@ from foolscope.data.dataset import Dataset
 from foolscope.inspection.gradients.gradient_flow import FlowThroughTime, flow_through_time
 from foolscope.inspection.minibatches import minibatches
 from foolscope.learning import TrainableTrial
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.learning.preparation import Setup, prepare
 from foolscope.learning.state import PackState
 from foolscope.learning.training import train_step

@@ -1,8 +1,8 @@
 """Optimizers of a pack: pairs of ``init`` and ``update`` whose hyper-parameters carry the trial axis.
 
 ``update`` works in place on the parameters and on the state that ``init`` made, and on nothing else. The
-``weight_decay`` of the settings is the decoupled one; :mod:`foolscope.learning.regularizers` applies it, for
-every optimizer in the same way.
+``weight_decay`` of the settings is the decoupled one;
+:mod:`foolscope.learning.parameters.regularizers` applies it, for every optimizer in the same way.
 """
 
 from collections.abc import Sequence

@@ -11,12 +11,12 @@ from foolscope.reports.figures.descents import descent_curves, fitted_curve
 from foolscope.reports.figures.dumbbell import dumbbells
 from foolscope.reports.figures.gradient_errors import gradient_errors
 from foolscope.reports.figures.gradient_flow import FlowLine, gradient_flow
-from foolscope.reports.figures.graph import computational_graph, layer_graph
+from foolscope.reports.figures.graphs.graph import computational_graph, layer_graph
+from foolscope.reports.figures.graphs.prototype_tree import prototype_tree, tree_paths
 from foolscope.reports.figures.later import later
 from foolscope.reports.figures.layer_gradients import layer_gradients
 from foolscope.reports.figures.learning_rate_range import learning_rate_range
 from foolscope.reports.figures.lines import Curve, line_panels
-from foolscope.reports.figures.prototype_tree import prototype_tree, tree_paths
 from foolscope.reports.figures.randomization import randomization
 from foolscope.reports.figures.reliability import reliability
 from foolscope.reports.figures.search import SearchAxis, SearchRound, Spot, search_panels

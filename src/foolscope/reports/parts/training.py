@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from foolscope.experiments.parts.training import TrainingRecord
+from foolscope.experiments.parts.training import TrainingRecord, variant_metrics
 from foolscope.experiments.wording.sentences import PLAIN, POINTS, Scale
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
@@ -45,6 +45,7 @@ def classifiers(trainings: Sequence[TrainingRecord], classes: int) -> doc.Sectio
             )
         ),
         classifier_table(trainings),
+        *variant_tables(trainings),
         *(notice for each in trainings for notice in doubt_notices(each.doubts, each.recipe)),
         *figures[:_SHOWN],
         *groups_by_recipe(trainings),
@@ -76,7 +77,8 @@ def training_sections(
         comparison: of the trainings, between the curves and the mistakes.
     """
     curves = training_figure(records[0])
-    evidence: list[doc.Block] = [classifier_table(records), *([] if curves is None else [curves])]
+    tables = [classifier_table(records), *variant_tables(records)]
+    evidence: list[doc.Block] = [*tables, *([] if curves is None else [curves])]
     evidence += [group_table(each) for each in records[:1] if each.groups]
     mistakes = confusion_blocks(records[0]) if records[0].confusion else []
     return [
@@ -129,6 +131,34 @@ def classifier_table(trainings: Sequence[TrainingRecord]) -> doc.Table:
         note=_note(trainings),
         key="classifiers",
     )
+
+
+def variant_tables(trainings: Sequence[TrainingRecord]) -> list[doc.Table]:
+    """Tabulate the accuracy after each step that a model takes once it is trained, such as projection."""
+    tables = []
+    for model in dict.fromkeys(training.model for training in trainings):
+        names, own = variant_metrics(model), [training for training in trainings if training.model == model]
+        shown = [name for name in names if any(name in training.means for training in own)]
+        if not shown:
+            continue
+        rows: list[list[doc.CellValue]] = [
+            [
+                training.recipe,
+                *(with_interval(*training.means.get(name, _UNKNOWN), bounds=(0.0, 1.0)) for name in shown),
+            ]
+            for training in own
+        ]
+        headings = (f"{name.removeprefix('test_accuracy_')}, %" for name in shown)
+        tables.append(
+            doc.Table(
+                ["recipe", *doc.right(*headings)],
+                rows,
+                f"Test accuracy of {model} as trained and after each step that follows training; "
+                "each step is taken after the ones before it.",
+                key=f"variants-{model}",
+            )
+        )
+    return tables
 
 
 def training_figure(training: TrainingRecord) -> doc.Figure | None:

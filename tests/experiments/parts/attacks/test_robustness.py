@@ -10,7 +10,7 @@ from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.subjects.subject import run_subject
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 RECIPE = recipe_from(
     {

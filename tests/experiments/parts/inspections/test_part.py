@@ -20,7 +20,7 @@ from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_record import read_study_record
 from foolscope.experiments.study_run import run_study
 from foolscope.inspection.attribution.edges import edges
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.reports import render_html
 from foolscope.reports.pages import read_pictures, study_document
 

@@ -1,6 +1,6 @@
 """Robust accuracy as a part of a study: ``[[attacks]]``, and claims about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,13 @@ from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
 
 __all__ = ["PART", "attack_fields", "over_trials"]
+
+
+_QUANTITIES: dict[str, Callable[[CurveRecord], Sequence[Sequence[float | None]]]] = {
+    "robust_accuracy": lambda curve: curve.accuracies,
+    "robust_balanced_accuracy": lambda curve: curve.balanced_accuracies,
+}
+"""Metric to its values per seed and budget."""
 
 
 def attack_fields(entry: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -39,8 +46,9 @@ def over_trials(values: Any, name: str, context: Context) -> Any:
 
 def _metrics(study: Study) -> Iterator[Metric]:
     for plan in study.entries("attacks"):
-        for epsilon in plan.budgets():
-            yield Metric("robust_accuracy", plan.name, at=epsilon, recipes=plan.recipes)
+        for quantity in _QUANTITIES:
+            for epsilon in plan.budgets():
+                yield Metric(quantity, plan.name, at=epsilon, recipes=plan.recipes)
 
 
 def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
@@ -50,7 +58,7 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     values = [
         accuracies[curve.epsilons.index(float(metric.at or 0.0))]
         for curve in found
-        for accuracies in curve.accuracies
+        for accuracies in _QUANTITIES[metric.quantity](curve)
     ]
     return Measured(over_trials(values, cell.name, context))
 
@@ -73,7 +81,7 @@ PART = Part(
     run=_run,
     activity="attacking",
     recipes=lambda plan: plan.recipes,
-    measures=("robust_accuracy",),
+    measures=tuple(_QUANTITIES),
     metrics=_metrics,
     measured=_measured,
     fields=attack_fields,

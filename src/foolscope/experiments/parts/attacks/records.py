@@ -65,6 +65,9 @@ class CurveRecord(Settings):
     images: int
     epsilons: list[float]
     accuracies: list[list[float]] = Field(description="per seed, one value per ε")
+    balanced_accuracies: list[list[FiniteFloat]] = Field(
+        default_factory=list, description="means over the classes; per seed, one value per ε"
+    )
     mean: list[float]
     low: list[float | None]
     high: list[float | None]

@@ -10,7 +10,7 @@ from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.data import Dataset
 from foolscope.experiments.parts.attacks.plans import TargetedPlan
 from foolscope.experiments.parts.part import Context
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["TargetedImages", "check_classes", "target_words", "targeted_images"]
 

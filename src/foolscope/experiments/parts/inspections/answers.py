@@ -13,7 +13,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.modes import frozen
 from foolscope.experiments.subjects.subject import Subject
 from foolscope.inspection.attribution import Attribution
-from foolscope.learning.measuring import doubts_about_predictions
+from foolscope.learning.measuring.outcomes import doubts_about_predictions
 from foolscope.statistics.classification import confusion_matrix
 from foolscope.threats.prediction import automatic_batch_size, predict
 

@@ -37,7 +37,7 @@ from foolscope.experiments.subjects.subject import run_subject
 from foolscope.inspection.attribution import ATTRIBUTIONS
 from foolscope.inspection.attribution.explanations import applicable
 from foolscope.inspection.checks.initial_loss import initial_model
-from foolscope.learning.evaluation import to_pixels
+from foolscope.learning.measuring.evaluation import to_pixels
 
 __all__ = ["PART", "InspectionPlan", "inspected_record"]
 

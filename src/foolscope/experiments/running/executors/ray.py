@@ -28,6 +28,7 @@ from foolscope.experiments.running.executors.cores import available_cores
 from foolscope.experiments.running.executors.job import PackJob, job_from, report_from, train_job
 from foolscope.experiments.running.session import Session
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
+from foolscope.learning.parameters.treatments import GroupRecord
 
 __all__ = ["map_on_ray"]
 
@@ -207,6 +208,7 @@ def _outcome(document: dict[str, Any], weights: Mapping[str, np.ndarray]) -> Tri
         "history": tuple(EpochRecord(**record) for record in document["history"]),
         "confusion": tuple(map(tuple, document["confusion"])),
         "auc_by_class": tuple(document["auc_by_class"]),
+        "parameter_groups": tuple(GroupRecord(**group) for group in document["parameter_groups"]),
         "weights": {name: torch.tensor(value) for name, value in weights.items()},
     }
     return TrialOutcome(**{**document, **parts})

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.wording.fields import norm_words
-from foolscope.experiments.wording.sentences import POINTS
+from foolscope.experiments.wording.sentences import POINTS, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.attacks.details import attack_detail_sections, stages_not_made
@@ -19,6 +21,7 @@ from foolscope.reports.phrases import (
     with_interval,
     with_unit,
 )
+from foolscope.statistics.classification import largest_class
 
 __all__ = ["attack_blocks"]
 
@@ -58,7 +61,8 @@ def _plan_blocks(curves: Sequence[CurveRecord], plan: str, classes: int) -> list
         *figure,
         _table(curves, plan),
         doc.Paragraph(
-            f"{_attacked_words(curves)} {_clean_words(curves)}It took {count_words(forwards)} forward and "
+            f"{_attacked_words(curves)} {_clean_words(curves)}{_largest_class_words(curves)}It took "
+            f"{count_words(forwards)} forward and "
             f"{count_words(backwards)} backward passes, counted per image."
         ),
     ]
@@ -94,6 +98,21 @@ def _clean_words(curves: Sequence[CurveRecord]) -> str:
     if 0 in curves[0].epsilons or not right:
         return ""
     return f"Without attack, accuracy is {join_words(right)}. "
+
+
+def _largest_class(curves: Sequence[CurveRecord]) -> tuple[int, float] | None:
+    """Return the largest class of the attacked images and its share; None where classes are about equal."""
+    details = curves[0].details
+    return None if details is None else largest_class(np.array(details.class_images))
+
+
+def _largest_class_words(curves: Sequence[CurveRecord]) -> str:
+    """Say what predicting the largest class would reach, if classes are unequal; ends with a space."""
+    details, largest = curves[0].details, _largest_class(curves)
+    if details is None or largest is None:
+        return ""
+    place, share = largest
+    return f"Predicting {details.classes[place]!r} for every image would reach {with_unit(share)}. "
 
 
 def _attack_words(curve: CurveRecord) -> str:
@@ -159,6 +178,7 @@ def _has_intervals(curves: Sequence[CurveRecord]) -> bool:
 
 
 def _table(curves: Sequence[CurveRecord], plan: str) -> doc.Table:
+    balanced = [curve for curve in curves if curve.balanced_accuracies and _largest_class(curves)]
     rows: list[list[doc.CellValue]] = [
         [
             epsilon_words(epsilon),
@@ -166,14 +186,24 @@ def _table(curves: Sequence[CurveRecord], plan: str) -> doc.Table:
                 with_interval(curve.mean[place], curve.low[place], curve.high[place], POINTS, (0.0, 1.0))
                 for curve in curves
             ],
+            *[number(_mean_at(curve.balanced_accuracies, place), POINTS) for curve in balanced],
         ]
         for place, epsilon in enumerate(curves[0].epsilons)
     ]
     bands = " and as bands" if len(rows) > 1 else ""
     return doc.Table(
-        doc.right("ε", *(f"{curve.recipe}, %" for curve in curves)),
+        doc.right(
+            "ε",
+            *(f"{curve.recipe}, %" for curve in curves),
+            *(f"{curve.recipe}, balanced, %" for curve in balanced),
+        ),
         rows,
         "Accuracy under attack, by budget.",
         note=f"In brackets{bands}: {_interval_words(curves)}." if _has_intervals(curves) else "",
         key=f"robust-table-{plan}",
     )
+
+
+def _mean_at(accuracies: Sequence[Sequence[float | None]], place: int) -> float:
+    """Return the mean over the seeds at one budget."""
+    return float(np.mean([np.nan if own[place] is None else own[place] for own in accuracies]))

@@ -1,0 +1,1 @@
+"""The part ``[[corruptions]]`` of a study: accuracy on corrupted test images."""

@@ -1,0 +1,1 @@
+"""Measuring packs: predictions and losses on a split, thresholds, accuracy under attack."""

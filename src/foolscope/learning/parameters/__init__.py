@@ -1,0 +1,1 @@
+"""What becomes of parameters in a step: groups, penalties, decay, updates, averages."""

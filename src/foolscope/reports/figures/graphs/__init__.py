@@ -1,0 +1,1 @@
+"""Drawings of boxes and lines: computational graphs, and trees."""
