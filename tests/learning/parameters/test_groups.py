@@ -4,8 +4,9 @@ import torch
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.recipe import fields_of, recipe_from, with_values
 from foolscope.experiments.running.packs import PendingTrial, plan_packs
-from foolscope.learning import TrainingSettings, train_pack, updating
+from foolscope.learning import TrainingSettings, train_pack
 from foolscope.learning.optimizers import SGD, AdamW, Muon
+from foolscope.learning.parameters import updating
 from foolscope.learning.parameters.groups import ParameterGroupSettings, group_of
 from foolscope.learning.parameters.regularizers import RegularizationSettings
 from foolscope.learning.parameters.treatments import group_records
