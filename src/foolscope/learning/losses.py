@@ -186,7 +186,7 @@ def training_loss(
 
     Args:
         losses: of every trial, all of one kind.
-        class_counts: training images of each class, on the device to train on.
+        class_counts: how often training draws each class, up to a factor, on the device to train on.
         dtype: of the weights.
 
     Raises:
@@ -207,7 +207,7 @@ def class_weights_per_trial(
     .. math:: w_k = \frac{n}{K n_k} \text{ if balanced}, \qquad w_k = \frac{n \, v_k}{\sum_j n_j v_j}
 
     for a list of numbers v, with :math:`n_k` of n training images in class k and K classes that have any.
-    Both have mean 1 over the training images, so that the learning rate keeps its meaning; with integers v
+    Both have mean 1 over the images drawn, so that the learning rate keeps its meaning; with integers v
     the loss is that of a training set in which each image of class k stands v_k times.
 
     Raises:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from foolscope.augmentation import AugmentationSettings
@@ -83,7 +84,7 @@ class Setup:
             dataset=dataset,
             models=models,
             program=pack_program(models),
-            loss=training_loss(losses, dataset.train.labels.bincount(minlength=len(dataset.classes)), master),
+            loss=training_loss(losses, _drawn_counts(trials[0], dataset), master),
             evaluation_loss=evaluation_loss(losses, device, master),
             master=master,
             dtype=dtype,
@@ -184,6 +185,12 @@ def prepare(
     optimizer = OPTIMIZERS[trials[0].optimizer.name].init(parameters, setup.optimizer_hyperparameters)
     averages = AVERAGING[trials[0].averaging.name].shares is not None
     return setup, PackState.start(parameters, statistics, optimizer, len(trials), averages=averages)
+
+
+def _drawn_counts(trial: TrainableTrial, dataset: Dataset) -> Int64[Tensor, " classes"]:
+    """Return how often training draws each class, up to a factor: with balanced sampling equally often."""
+    counts = dataset.train.labels.bincount(minlength=len(dataset.classes))
+    return counts.clamp_max(1) if trial.training.sampling == "balanced" else counts
 
 
 def parameter_shapes(model: nn.Module) -> dict[str, torch.Size]:

@@ -242,3 +242,16 @@ def test_a_model_that_predicts_one_class_is_doubted(make_trial, dataset):
     )
     weighted = make_trial(model=Softmax(), loss=CrossEntropy(class_weights="balanced"), training=settings())
     assert train_pack([weighted], dataset)[0].doubts == ()
+
+
+def test_balanced_sampling_leaves_nothing_to_balanced_class_weights(make_trial, dataset):
+    """Class weights have mean 1 over the images that are drawn, so the step length is the same with both."""
+    both, sampled = (
+        make_trial(
+            model=Softmax(), loss=CrossEntropy(class_weights=weights), training=settings(sampling="balanced")
+        )
+        for weights in ("balanced", None)
+    )
+    first, second = (train_pack([trial], dataset)[0] for trial in (both, sampled))
+    for name, weight in first.weights.items():
+        torch.testing.assert_close(weight, second.weights[name], rtol=0.0, atol=1e-6)
