@@ -150,3 +150,17 @@ def test_a_flag_of_several_components_says_what_each_of_them_takes(command):
     assert "relu|tanh|sigmoid|gelu [default: relu] (mlp); " in text
     assert "tanh|relu|linear [default: tanh] (rnn)" in text
     assert "[default: 0.1 (sgd), 0.001 (adam, adamw), 0.0001 (lion), 0.02 (muon)]" in text
+
+
+def test_a_list_may_be_given_entry_by_entry(command):
+    recipe = parse(command, "--augmentation", "rotate:degrees=5", "--augmentation", "horizontal-flip")
+    assert value_of(recipe, "augmentation") == "rotate:degrees=5.0+horizontal-flip"
+    groups = parse(command, "--parameter-groups", "*.bias:l2=0.1", "--parameter-groups", "1.*:l2=0.2")
+    assert [group.names for group in groups.parameter_groups] == [("*.bias",), ("1.*",)]
+    assert parse(command, "--frozen", "1.*", "--frozen", "4.bias+7.bias").frozen == (
+        "1.*",
+        "4.bias",
+        "7.bias",
+    )
+    with pytest.raises(RecipeError, match="unknown augmentation 'none'"):
+        parse(command, "--augmentation", "rotate", "--augmentation", "none")

@@ -23,6 +23,7 @@ def test_a_text_a_list_and_tables_mean_the_same():
     text = augmented("random-crop:padding=3+horizontal-flip")
     assert text == augmented(["random-crop:padding=3", "horizontal-flip"])
     assert text == augmented([{"name": "random-crop", "padding": 3}, {"name": "horizontal-flip"}])
+    assert text == augmented(" random-crop : padding = 3 + horizontal-flip ")
     assert text == recipe_from(text.model_dump(mode="json"))
     assert value_of(text, "augmentation") == "random-crop:padding=3+horizontal-flip"
     assert augmented(value_of(text, "augmentation")) == text

@@ -79,6 +79,19 @@ def _recipe_option(name: str, group: str, description: str, metavar: str) -> _Re
     return option
 
 
+def _list_option(name: str, group: str, description: str, metavar: str) -> _RecipeOption:
+    """Return a flag whose values are joined by +, so that it may be given once for each entry."""
+    option = _RecipeOption(
+        [f"--{name.replace('_', '-')}", f"recipe_{name}"],
+        multiple=True,
+        callback=lambda context, parameter, values: "+".join(values) if values else None,
+        help=description,
+        metavar=metavar,
+    )
+    option.group = group
+    return option
+
+
 def _metavar(fields: Sequence[FieldInfo]) -> str:
     """Name what a flag takes: all choices that any of its fields has."""
     names: dict[Any, str] = {int: "N", float: "X", bool: "true|false"}
@@ -136,7 +149,7 @@ def _all_options() -> list[_RecipeOption]:
                 options[leaf] = _recipe_option(leaf, kind.capitalize(), description, metavar)
     for kind, entries in LISTS.items():
         description = f"{Recipe.model_fields[kind].description}. {entries.choices}"
-        options[kind] = _recipe_option(kind, kind.replace("_", " ").capitalize(), description, "ENTRY+ENTRY")
+        options[kind] = _list_option(kind, kind.replace("_", " ").capitalize(), description, "ENTRY+ENTRY")
     for group, settings in GROUPS.items():
         for leaf, field in settings.model_fields.items():
             options[leaf] = _recipe_option(
@@ -144,7 +157,8 @@ def _all_options() -> list[_RecipeOption]:
             )
     for leaf in PLAIN_FIELDS:
         field = Recipe.model_fields[leaf]
-        options[leaf] = _recipe_option(leaf, "Training", _describe({leaf: field}), _metavar([field]))
+        make = _list_option if field.get_default() == () else _recipe_option
+        options[leaf] = make(leaf, "Training", _describe({leaf: field}), _metavar([field]))
     return list(options.values())
 
 

@@ -78,7 +78,7 @@ class ComponentList:
 
     def _table(self, text: str) -> dict[str, Any]:
         """Read ``head:field=value:field=value``."""
-        head, *settings = text.strip().split(":")
+        head, *settings = (part.strip() for part in text.split(":"))
         table: dict[str, Any] = {self.head: head}
         for setting in settings:
             name, equals, value = (part.strip() for part in setting.partition("="))
