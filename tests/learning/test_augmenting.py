@@ -102,6 +102,8 @@ def test_trials_of_one_seed_share_their_augmentation_and_packs_change_nothing(ma
 def test_what_makes_no_sense_is_refused():
     mixup = operation("mixup")
     with pytest.raises(RecipeError, match="may mix images once; got mixup and mixup"):
-        check_augmentation([mixup, mixup], (1, 8, 8), loss="cross-entropy", defense="none")
+        check_augmentation([mixup, mixup], (1, 8, 8), loss="cross-entropy", defense="none", batch_size=2)
+    with pytest.raises(RecipeError, match="batch_size must be at least 2, got 1"):
+        check_augmentation([mixup], (1, 8, 8), loss="cross-entropy", defense="none", batch_size=1)
     with pytest.raises(RecipeError, match=r"mixes labels, which adversarial training \(pgd\) cannot attack"):
-        check_augmentation([mixup], (1, 8, 8), loss="cross-entropy", defense="pgd")
+        check_augmentation([mixup], (1, 8, 8), loss="cross-entropy", defense="pgd", batch_size=2)

@@ -156,8 +156,9 @@ def check_augmentation(
     *,
     loss: str,
     defense: str,
+    batch_size: int,
 ) -> None:
-    """Refuse an augmentation that makes no sense for the images, the loss or the defense.
+    """Refuse an augmentation that makes no sense for the images, the loss, the defense or the minibatch.
 
     Raises:
         RecipeError: it says what does not fit.
@@ -168,6 +169,11 @@ def check_augmentation(
     if len(mixing) > 1:
         raise RecipeError(
             f"augmentation may mix images once; got {' and '.join(mixing)}. Vary augmentation to compare them"
+        )
+    if mixing and batch_size < 2:
+        raise RecipeError(
+            f"augmentation {mixing[0]} mixes the images of a minibatch; batch_size must be at least 2, "
+            f"got {batch_size}"
         )
     if mixing and not LOSSES[loss].takes_probabilities:
         able = [name for name, entry in LOSSES.items() if entry.takes_probabilities]

@@ -167,6 +167,7 @@ def prepare(
         dataset.image_shape,
         loss=trials[0].loss.name,
         defense=trials[0].defense.name,
+        batch_size=trials[0].training.batch_size,
     )
     for trial in trials:
         check_selection(trial.training, dataset)

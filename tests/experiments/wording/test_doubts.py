@@ -1,5 +1,7 @@
 """Doubts in words."""
 
+import math
+
 from foolscope.experiments.wording.doubts import doubt_words
 from foolscope.statistics.doubts import Doubt
 
@@ -15,3 +17,8 @@ def test_doubts_say_which_cell_and_which_numbers() -> None:
 def test_each_kind_has_words() -> None:
     kinds = ("one seed", "no spread", "baseline diverged")
     assert len(doubt_words([Doubt(kind) for kind in kinds])) == 3  # type: ignore[arg-type]
+
+
+def test_a_cell_that_alone_varies_has_no_ratio() -> None:
+    (said,) = doubt_words([Doubt("uneven spread", cell="lr = 1", ratio=math.inf)])
+    assert said.startswith("lr = 1 varies between seeds and the other cells do not")

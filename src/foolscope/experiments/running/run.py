@@ -144,7 +144,13 @@ def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
 
 def _check_fit(recipe: Recipe, image_shape: ImageShape, names: Sequence[str]) -> None:
     """Refuse before anything is trained what training would refuse."""
-    check_augmentation(recipe.augmentation, image_shape, loss=recipe.loss.name, defense=recipe.defense.name)
+    check_augmentation(
+        recipe.augmentation,
+        image_shape,
+        loss=recipe.loss.name,
+        defense=recipe.defense.name,
+        batch_size=recipe.training.batch_size,
+    )
     frozen = frozen_names(recipe.frozen, names)
     check_parameter_groups(recipe.parameter_groups, [name for name in names if name not in frozen])
 
