@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from foolscope.augmentation.applying import covered
+from foolscope.augmentation.applying import covered, in_parts
 from foolscope.augmentation.settings import Images, Interpolation
 
 __all__ = ["resampled"]
@@ -13,6 +13,7 @@ __all__ = ["resampled"]
 _TIE = 2.0**-12  # pixels; far above float32's rounding of coordinates, far below what can be seen
 
 
+@in_parts
 def resampled(
     images: Images, matrices: Float[Tensor, "batch 2 3"], interpolation: Interpolation, fill: float
 ) -> Images:
@@ -33,21 +34,30 @@ def resampled(
     height, width = images.shape[2:]
     # A center on the line between two pixels belongs to the second one, whatever rounding makes of it.
     ties = [2.0 * _TIE / side for side in (width, height)]
-    grid = images.new_empty(len(images), height, width, 2)  # in [-1, 1] inside the image
-    for axis, side in enumerate((width, height)):
-        tie = ties[axis] if interpolation == "nearest" else 0.0
-        along_rows, along_columns = _places(matrices[:, axis], images, side, tie)
-        torch.add(along_rows, along_columns, out=grid[..., axis])
+    added = ties if interpolation == "nearest" else [0.0, 0.0]
+    across, down = (
+        _places(matrices[:, axis], images, side, tie)
+        for axis, (side, tie) in enumerate(zip((width, height), added, strict=True))
+    )
+    # A sum of complex numbers writes both coordinates next to each other in one pass.
+    grid = torch.view_as_real(torch.complex(across[0], down[0]) + torch.complex(across[1], down[1]))
     if interpolation == "nearest" and fill == 0.0:
         return _sampled(images, grid, interpolation, "zeros")
     sampled = _sampled(images, grid, interpolation, "border")
-    added = [0.0, 0.0] if interpolation == "nearest" else ties
-    across, down = ((grid[..., axis] + added[axis]).abs_() for axis in (0, 1))
-    return covered(sampled, torch.maximum(across, down).ge_(1.0)[:, None], fill)
+    outside = torch.maximum(
+        *(
+            (along_rows + (tie - own)).add(along_columns).abs_()
+            for (along_rows, along_columns), tie, own in zip((across, down), ties, added, strict=True)
+        )
+    )
+    return covered(sampled, outside.ge_(1.0)[:, None], fill)
 
 
 def _sampled(images: Images, grid: Tensor, interpolation: Interpolation, beyond: str) -> Images:
-    return functional.grid_sample(images, grid, mode=interpolation, padding_mode=beyond, align_corners=False)
+    near = (
+        images.clone()
+    )  # reads the images into the cache in their order, which is faster than in the grid's
+    return functional.grid_sample(near, grid, mode=interpolation, padding_mode=beyond, align_corners=False)
 
 
 def _places(row: Float[Tensor, "batch 3"], images: Images, side: int, tie: float) -> tuple[Tensor, Tensor]:

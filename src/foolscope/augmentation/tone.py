@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Int64
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from foolscope.augmentation.applying import over_pixels, per_image
+from foolscope.augmentation.applying import in_parts, over_pixels, per_image
 from foolscope.augmentation.settings import (
     AugmentationSettings,
     Draws,
@@ -107,6 +107,7 @@ def stretched(images: Images) -> Images:
     return ((images - torch.where(uniform, 0.0, lowest)) / scale).clamp_(0.0, 1.0)
 
 
+@in_parts
 def equalized(images: Images) -> Images:
     """Equalize the histogram of 256 gray levels of each channel.
 
@@ -122,16 +123,18 @@ def equalized(images: Images) -> Images:
     return table.flatten().index_select(0, places.flatten()).view_as(images)
 
 
-def _equalizing(histogram: Int64[Tensor, "count 256"]) -> Float64[Tensor, "count 256"]:
-    """Return the new gray level of each gray level."""
-    sums = histogram.cumsum(dim=1)
-    pixels = sums[:, -1:]
-    brightest = histogram.gather(1, 255 - (histogram.flip(1) > 0).to(torch.uint8).argmax(dim=1, keepdim=True))
-    step = ((pixels - brightest) // 255).double()
-    darker = (sums - histogram).double()
-    table = ((darker + (step / 2).floor_()) / step.clamp(min=1.0)).floor_().clamp_(max=255.0)
-    uniform = step.eq(0.0).double()
-    return torch.lerp(table, torch.arange(256.0, dtype=torch.float64, device=table.device), uniform)
+def _equalizing(histogram: Int64[Tensor, "count 256"]) -> Float32[Tensor, "count 256"]:
+    """Return the new gray level of each gray level; exact for channels of up to 2²⁴ pixels."""
+    frequencies = histogram.float()
+    up_to = histogram.cumsum(dim=1).float()
+    pixels = up_to[:, -1:]
+    below_brightest = (
+        torch.lt(up_to, pixels, out=torch.empty_like(up_to)).mul_(up_to).amax(dim=1, keepdim=True)
+    )
+    step = (below_brightest / 255.0).floor_()
+    table = up_to.sub_(frequencies).add_((step / 2.0).floor_()).div_(step.clamp(min=1.0))
+    uniform = step.eq(0.0).float()
+    return torch.lerp(table.floor_().clamp_(max=255.0), torch.arange(256.0, device=table.device), uniform)
 
 
 def inverted(images: Images) -> Images:
