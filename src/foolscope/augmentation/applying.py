@@ -64,7 +64,7 @@ def in_parts(
     """
 
     @wraps(change)
-    def change_parts(images: Tensor, *arguments: _Arguments.args, **settings: _Arguments.kwargs) -> Tensor:
+    def change_parts(images: Tensor, /, *arguments: _Arguments.args, **settings: _Arguments.kwargs) -> Tensor:
         count = min(images.numel() // _PART, len(images))
         if images.device.type != "cpu" or count < 2:
             return change(images, *arguments, **settings)

@@ -116,7 +116,7 @@ def apply_chosen(
     order = ranks.argsort(stable=True)
     counts = torch.bincount(ranks, minlength=len(choices)).tolist()
     inputs = images.index_select(0, order)  # images of one operation next to each other, moved ones last
-    levels, signs = levels[order], signs[order]
+    levels, signs = levels.index_select(0, order), signs.index_select(0, order)
     matrices: list[Tensor] = []
     start = 0
     for place, count in zip(places, counts, strict=True):

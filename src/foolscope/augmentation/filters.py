@@ -121,9 +121,9 @@ def _convolved(
     pixels: Float[Tensor, "batch pixels"], weights: Float[Tensor, "batch offset"], step: int
 ) -> Float[Tensor, "batch kept"]:
     """Add pixels ``step`` apart in memory, weighted; the last ones, which lack others, are not kept."""
-    first, *others = weights.split(1, dim=1)
+    first, *others = torch.split(weights, 1, dim=1)
     kept = pixels.shape[1] - len(others) * step
-    result = pixels[:, :kept] * first
+    result: Tensor = pixels[:, :kept] * first
     for place, weight in enumerate(others, start=1):
         result.addcmul_(pixels[:, place * step : place * step + kept], weight)
     return result

@@ -63,7 +63,8 @@ def _gaussian(bits: Int16[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
     Takes half the time that torch takes for a normal number; the largest is 4.3.
     """
     places = bits.contiguous().view(torch.uint16).to(torch.int64)
-    return _quantiles(bits.device).index_select(0, places.flatten()).view(bits.shape)
+    quantiles = _quantiles(bits.device).expand(len(bits), -1)
+    return quantiles.gather(1, places.flatten(1)).view(bits.shape)
 
 
 @cache

@@ -54,9 +54,7 @@ def resampled(
 
 
 def _sampled(images: Images, grid: Tensor, interpolation: Interpolation, beyond: str) -> Images:
-    near = (
-        images.clone()
-    )  # reads the images into the cache in their order, which is faster than in the grid's
+    near = images.clone()  # comes into the cache in one go, which is faster than in the order of the grid
     return functional.grid_sample(near, grid, mode=interpolation, padding_mode=beyond, align_corners=False)
 
 

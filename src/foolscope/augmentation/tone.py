@@ -114,13 +114,12 @@ def equalized(images: Images) -> Images:
     As in Pillow: with ``step`` the number of pixels without those of the brightest value, over 255, level i
     becomes ``(pixels darker than i + step / 2) / step``, all in whole numbers; a channel with step 0 stays.
     """
-    batch, channels, height, width = images.shape
-    count = batch * channels
-    places = _levels(images).to(torch.int32).view(count, height * width)
-    places.add_(torch.arange(0, 256 * count, 256, dtype=torch.int32, device=images.device)[:, None])
-    histogram = torch.bincount(places.flatten(), minlength=256 * count).view(count, 256)
+    levels = _levels(images).to(torch.int32).flatten(2).flatten(0, 1)  # a row for each channel of each image
+    first_bins = torch.arange(0, 256 * len(levels), 256, dtype=torch.int32, device=images.device)
+    bins = levels + first_bins[:, None]
+    histogram = torch.bincount(bins.flatten(), minlength=256 * len(levels)).view(-1, 256)
     table = _equalizing(histogram).to(images.dtype).div_(255.0)
-    return table.flatten().index_select(0, places.flatten()).view_as(images)
+    return table.gather(1, levels.long()).view_as(images)
 
 
 def _equalizing(histogram: Int64[Tensor, "count 256"]) -> Float32[Tensor, "count 256"]:
