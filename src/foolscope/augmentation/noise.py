@@ -43,7 +43,8 @@ def apply_noise(settings: Noise, images: Images, draws: Draws) -> Images:
     @in_parts
     def add(images: Images, deviations: Numbers, bits: Tensor) -> Images:
         gaussian = _gaussian(bits).to(images.dtype)
-        return gaussian.mul_(over_pixels(deviations, images)).add_(images).clamp_(0.0, 1.0)
+        deviation = over_pixels(deviations, images)
+        return torch.addcmul(images, deviation, gaussian, out=gaussian).clamp_(0.0, 1.0)
 
     deviations = draws.uniform(settings.deviation)
     return per_image(images, draws, settings.probability, add, deviations, bits)
