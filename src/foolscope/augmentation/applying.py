@@ -70,9 +70,8 @@ def in_parts(
             return change(images, *arguments, **settings)
         result = torch.empty_like(images)
         parts = (_split(each, count) for each in (result, images, *arguments))
-        for own, part, *others in zip(*parts, strict=True):
-            near = part.clone()  # comes into the cache in one go, for those who read pixels here and there
-            own.copy_(change(near, *others, **settings))
+        for own, *inputs in zip(*parts, strict=True):
+            own.copy_(change(*inputs, **settings))
         return result
 
     return change_parts
