@@ -89,6 +89,17 @@ def test_the_result_does_not_depend_on_the_parts_of_the_minibatch(name, shape, p
 
 
 @every_operation
+@pytest.mark.parametrize(
+    "arranged",
+    [lambda images: images.to(memory_format=torch.channels_last), lambda images: images.mT.contiguous().mT],
+    ids=["channels last", "columns first"],
+)
+def test_the_result_does_not_depend_on_how_images_lie_in_memory(name, arranged):
+    settings, images = settings_of(name, SHAPES[0]), images_of(SHAPES[0])
+    torch.testing.assert_close(run(name, settings, arranged(images))[0], run(name, settings, images)[0])
+
+
+@every_operation
 def test_each_image_has_its_own_draw(name):
     shape = (24, 3, 9, 12)
     own = {"probability": 0.5} if "probability" in AUGMENTATIONS[name].settings.model_fields else {}

@@ -109,7 +109,7 @@ def blurred(images: Images, sigmas: Numbers, radius: int) -> Images:
     offsets = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
     weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
-    padded = functional.pad(images, (radius,) * 4, mode="reflect")
+    padded = functional.pad(images, (radius,) * 4, mode="reflect").contiguous()
     _, plane, row, column = padded.stride()
     result = padded.flatten(1)
     for step in (row, column):

@@ -70,9 +70,8 @@ def mix_cutmix(settings: Cutmix, images: Images, draws: Draws) -> tuple[Images, 
     top, left = draws.whole((0, height - 1)) - tall // 2, draws.whole((0, width - 1)) - wide // 2
     pasted = rectangles(precisely(images), top, top + tall, left, left + wide)
     weights = 1.0 - pasted.mean(dim=(1, 2, 3))
-    mixed = torch.lerp(
-        images, images.index_select(0, partners), pasted.to(images.dtype)
-    )  # weights 0 and 1 are exact
+    others = images.index_select(0, partners)
+    mixed = torch.lerp(images, others, pasted.to(images.dtype))  # weights 0 and 1 are exact
     return mixed, Mixing(partners, weights)
 
 
