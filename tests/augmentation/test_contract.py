@@ -6,7 +6,7 @@ import pytest
 import torch
 from eight_bit import draws_for
 
-from foolscope.augmentation import AUGMENTATIONS
+from foolscope.augmentation import AUGMENTATIONS, applying
 from foolscope.core.errors import RecipeError
 
 SHAPES = [(6, 3, 9, 12), (5, 1, 12, 9)]
@@ -74,6 +74,29 @@ def test_an_image_is_changed_whatever_the_others_show(name, shape):
         for index in kept:
             strange[index] = images[index]
         assert torch.equal(run(name, settings, strange)[0][row], expected[row])
+
+
+@every_operation
+@each_shape
+@pytest.mark.parametrize("part", [1, 700])
+def test_the_result_does_not_depend_on_the_parts_of_the_minibatch(name, shape, part, monkeypatch):
+    """Seven images go through one by one, or in parts of different sizes."""
+    shape = (7, *shape[1:])
+    settings = settings_of(name, shape)
+    expected, _ = run(name, settings, images_of(shape))
+    monkeypatch.setattr(applying, "_PART", part)
+    assert torch.equal(run(name, settings, images_of(shape))[0], expected)
+
+
+@every_operation
+@pytest.mark.parametrize(
+    "arranged",
+    [lambda images: images.to(memory_format=torch.channels_last), lambda images: images.mT.contiguous().mT],
+    ids=["channels last", "columns first"],
+)
+def test_the_result_does_not_depend_on_how_images_lie_in_memory(name, arranged):
+    settings, images = settings_of(name, SHAPES[0]), images_of(SHAPES[0])
+    torch.testing.assert_close(run(name, settings, arranged(images))[0], run(name, settings, images)[0])
 
 
 @every_operation

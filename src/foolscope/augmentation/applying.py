@@ -1,6 +1,8 @@
 """Applies a change to some images of a minibatch, in a data type in which it can be computed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
 import torch
 from jaxtyping import Float
@@ -8,9 +10,14 @@ from torch import Tensor
 
 from foolscope.augmentation.settings import Draws, Images, Numbers
 
-__all__ = ["covered", "over_pixels", "per_image", "precisely"]
+__all__ = ["covered", "in_parts", "over_pixels", "per_image", "precisely"]
 
 _PRECISE = (torch.float32, torch.float64)
+
+_PART = 2**19
+"""Numbers in the smallest part of a minibatch: with temporary results, it stays in the cache."""
+
+_Arguments = ParamSpec("_Arguments")
 
 
 def precisely(images: Images) -> Images:
@@ -37,8 +44,41 @@ def per_image(
     if probability == 1.0:
         return change(precise, *numbers).to(images.dtype)
     chosen = draws.happens(probability).nonzero().flatten()
-    changed = change(precise[chosen], *(each[chosen] for each in numbers))
-    return images.index_copy(0, chosen, changed.to(images.dtype))
+    own = (each.index_select(0, chosen) for each in (precise, *numbers))
+    return images.index_copy(0, chosen, change(*own).to(images.dtype))
+
+
+def in_parts(
+    change: Callable[Concatenate[Tensor, _Arguments], Tensor],
+) -> Callable[Concatenate[Tensor, _Arguments], Tensor]:
+    """Make a change go through a large minibatch part by part on processors.
+
+    A part stays in the cache, which pays where a change passes over the images several times.
+
+    Args:
+        change: from images to images of the same shape; of its other arguments, tensors have one entry per
+            image.
+
+    Returns:
+        The same change.
+    """
+
+    @wraps(change)
+    def change_parts(images: Tensor, /, *arguments: _Arguments.args, **settings: _Arguments.kwargs) -> Tensor:
+        count = min(images.numel() // _PART, len(images))
+        if images.device.type != "cpu" or count < 2:
+            return change(images, *arguments, **settings)
+        result = torch.empty_like(images)
+        parts = (_split(each, count) for each in (result, images, *arguments))
+        for own, *inputs in zip(*parts, strict=True):
+            own.copy_(change(*inputs, **settings))
+        return result
+
+    return change_parts
+
+
+def _split(argument: Any, count: int) -> Sequence[Any]:
+    return argument.tensor_split(count) if isinstance(argument, Tensor) else (argument,) * count
 
 
 def over_pixels(numbers: Numbers, images: Images) -> Tensor:

@@ -110,13 +110,13 @@ def apply_chosen(
         fill: of pixels from outside the image.
     """
     height, width = images.shape[2:]
+
     places = sorted(range(len(choices)), key=lambda place: CHANGES[choices[place].name].move is not None)
     ranks = torch.tensor(places, device=chosen.device).argsort()[chosen]
     order = ranks.argsort(stable=True)
     counts = torch.bincount(ranks, minlength=len(choices)).tolist()
     inputs = images.index_select(0, order)  # images of one operation next to each other, moved ones last
-    levels, signs = levels[order], signs[order]
-    results: list[Tensor] = []
+    levels, signs = levels.index_select(0, order), signs.index_select(0, order)
     matrices: list[Tensor] = []
     start = 0
     for place, count in zip(places, counts, strict=True):
@@ -126,12 +126,11 @@ def apply_chosen(
         numbers = _signed(choices[place], levels[own], signs[own])
         if change.move is not None:
             matrices.append(change.move(numbers, height, width))
-        elif count:
-            results.append(inputs[own] if change.paint is None else change.paint(inputs[own], numbers))
-    rest = inputs[len(images) - sum(map(len, matrices)) :]
-    if len(rest):
-        results.append(resampled(rest, torch.cat(matrices), interpolation, fill))
-    return torch.cat(results).index_select(0, order.argsort())
+        elif count and change.paint is not None:
+            inputs[own] = change.paint(inputs[own], numbers)
+    moved = slice(len(images) - sum(map(len, matrices)), len(images))
+    inputs[moved] = resampled(inputs[moved], torch.cat(matrices), interpolation, fill)
+    return inputs.index_select(0, order.argsort())
 
 
 def _signed(choice: Choice, levels: Tensor, signs: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import AfterValidator, Field
 
-from foolscope.augmentation.applying import over_pixels, per_image
+from foolscope.augmentation.applying import in_parts, over_pixels, per_image
 from foolscope.augmentation.settings import (
     AugmentationSettings,
     Draws,
@@ -134,6 +134,7 @@ def contrasted(images: Images, factors: Numbers) -> Images:
     return (images * factor).add_(means * (1.0 - factor)).clamp_(0.0, 1.0)
 
 
+@in_parts
 def hue_shifted(images: Images, shifts: Numbers) -> Images:
     r"""Turn the hue of each image, and keep value and saturation.
 
@@ -194,6 +195,8 @@ def apply_contrast(settings: Contrast, images: Images, draws: Draws) -> Images:
 
 def apply_gray(settings: Gray, images: Images, draws: Draws) -> Images:
     """Take the colors from the images that draw it."""
-    return per_image(
-        images, draws, settings.probability, lambda images: grayscale(images).expand_as(images).contiguous()
-    )
+    return per_image(images, draws, settings.probability, _grayed)
+
+
+def _grayed(images: Images) -> Images:
+    return grayscale(images).expand_as(images).contiguous()

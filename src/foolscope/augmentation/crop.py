@@ -3,7 +3,9 @@
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor
 from torch.nn import functional
 
 from foolscope.augmentation.settings import AugmentationSettings, Draws, Images, ImageShape, Probability
@@ -45,11 +47,23 @@ def apply_random_crop(settings: RandomCrop, images: Images, draws: Draws) -> Ima
     padding = settings.padding
     height, width = images.shape[2:]
     mode = "constant" if settings.border == "zeros" else "reflect"
-    padded = functional.pad(images, (padding,) * 4, mode=mode)
     tops, lefts = draws.whole((0, 2 * padding)), draws.whole((0, 2 * padding))
     if settings.probability < 1.0:
         stays = ~draws.happens(settings.probability)
         tops, lefts = tops.masked_fill(stays, padding), lefts.masked_fill(stays, padding)
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # views: batch channel top left height width
-    rows = torch.arange(len(images), device=images.device)
-    return windows.movedim(1, 3)[rows, tops, lefts]
+    return _windows(functional.pad(images, (padding,) * 4, mode=mode), tops, lefts, height, width)
+
+
+def _windows(
+    padded: Float[Tensor, "batch channel rows columns"], tops: Tensor, lefts: Tensor, height: int, width: int
+) -> Images:
+    """Cut a window of the given size out of each image.
+
+    Each row of a window is a run of numbers in memory, and is copied as one.
+    """
+    batch, channels, rows, columns = padded.shape
+    runs = padded.flatten().unfold(0, width, 1)  # a view: where a run starts, place in the run
+    planes = torch.arange(batch * channels, device=padded.device).view(batch, channels, 1) * (rows * columns)
+    heights = torch.arange(height, device=padded.device) * columns
+    starts = planes + (tops * columns + lefts).view(-1, 1, 1) + heights
+    return runs.index_select(0, starts.flatten()).view(batch, channels, height, width)

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from pydantic import AfterValidator, Field
 from torch import Tensor
+from torch.nn import functional
 
-from foolscope.augmentation.applying import over_pixels, per_image
+from foolscope.augmentation.applying import in_parts, over_pixels, per_image
 from foolscope.augmentation.settings import (
     AugmentationSettings,
     Draws,
@@ -74,6 +75,7 @@ def check_gaussian_blur(settings: GaussianBlur, image_shape: ImageShape) -> None
         )
 
 
+@in_parts
 def sharpened(images: Images, factors: Numbers) -> Images:
     """Blend with the smoothed image: ``s + f (x − s)``, clipped.
 
@@ -95,34 +97,36 @@ def _smoothed(images: Images) -> Images:
     return result
 
 
+@in_parts
 def blurred(images: Images, sigmas: Numbers, radius: int) -> Images:
-    r"""Convolve with a Gaussian of each image's own width, along columns and rows.
+    r"""Convolve with a Gaussian of each image's own width, along columns and along rows.
 
-    .. math:: y = A_h x A_w^T, \quad A_{ij} \propto \exp(-(i - j)^2 / 2 \sigma^2), \; |i - j| \le radius
+    .. math:: y_i = \sum_{d = -r}^{r} w_d x_{i + d}, \quad w_d \propto \exp(-d^2 / 2 \sigma^2)
 
-    as products with banded matrices, which take a kernel per image as they come.
+    Each pass adds shifted copies of the whole padded image as it lies in memory, which is faster than to
+    shift row by row; what runs over the ends of rows falls into the padding, and is not kept.
     """
-    batch, channels, height, width = images.shape
     offsets = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (offsets / sigmas[:, None]) ** 2)
     weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
-    along_rows = _banded(weights, width)
-    along_columns = along_rows if height == width else _banded(weights, height)
-    blurred_rows = (images.reshape(batch, channels * height, width) @ along_rows.mT).view_as(images)
-    return (along_columns[:, None] @ blurred_rows).clamp_(0.0, 1.0)
+    padded = functional.pad(images, (radius,) * 4, mode="reflect").contiguous()
+    _, plane, row, column = padded.stride()
+    result = padded.flatten(1)
+    for step in (row, column):
+        result = _convolved(result, weights, step)
+    return result.as_strided(images.shape, (result.stride(0), plane, row, column)).clamp(0.0, 1.0)
 
 
-def _banded(weights: Float[Tensor, "batch offset"], side: int) -> Float[Tensor, "batch side side"]:
-    """Return matrices that convolve a line, mirrored about its ends, with each image's weights."""
-    count = weights.shape[1]
-    places = torch.arange(side, device=weights.device)
-    offsets = torch.arange(count, device=weights.device) - count // 2
-    sources = (places[:, None] + offsets).abs()
-    sources = (side - 1) - ((side - 1) - sources).abs()
-    takes = (
-        sources.T[:, :, None] == places
-    )  # offset, from the line's place in the result to that in the image
-    return (weights @ takes.to(weights.dtype).reshape(count, side * side)).view(-1, side, side)
+def _convolved(
+    pixels: Float[Tensor, "batch pixels"], weights: Float[Tensor, "batch offset"], step: int
+) -> Float[Tensor, "batch kept"]:
+    """Add pixels ``step`` apart in memory, weighted; the last ones, which lack others, are not kept."""
+    first, *others = torch.split(weights, 1, dim=1)
+    kept = pixels.shape[1] - len(others) * step
+    result: Tensor = pixels[:, :kept] * first
+    for place, weight in enumerate(others, start=1):
+        result.addcmul_(pixels[:, place * step : place * step + kept], weight)
+    return result
 
 
 def apply_sharpness(settings: Sharpness, images: Images, draws: Draws) -> Images:

@@ -3,8 +3,11 @@
 from typing import Literal
 
 import torch
+from jaxtyping import Bool
 from pydantic import Field
+from torch import Tensor
 
+from foolscope.augmentation.applying import over_pixels
 from foolscope.augmentation.settings import AugmentationSettings, Draws, Images, Probability
 from foolscope.core.randomness import derive_seed
 from foolscope.core.splitmix import mixed
@@ -46,7 +49,7 @@ def apply_alternating_flip(settings: AlternatingFlip, images: Images, draws: Dra
     return _flipped(images, (half + draws.epoch) % 2 == 0)
 
 
-def _flipped(images: Images, chosen: torch.Tensor) -> Images:
-    columns = torch.arange(images.shape[3], device=images.device)
-    sources = torch.where(chosen[:, None], columns.flip(0), columns)
-    return images.gather(3, sources[:, None, None, :].expand_as(images))
+def _flipped(images: Images, chosen: Bool[Tensor, " batch"]) -> Images:
+    flipped = images.flip(3)
+    weights = over_pixels(chosen.double(), images)
+    return torch.lerp(images, flipped, weights, out=flipped)  # weights 0 and 1 are exact

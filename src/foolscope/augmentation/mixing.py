@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from foolscope.augmentation.applying import over_pixels, precisely
 from foolscope.augmentation.erasing import rectangles
@@ -49,7 +50,8 @@ def mix_mixup(settings: Mixup, images: Images, draws: Draws) -> tuple[Images, Mi
     partners = _partners(images, draws)
     weights = _weights(settings, draws)
     precise = precisely(images)
-    mixed = torch.lerp(precise[partners], precise, over_pixels(weights, precise)).clamp_(0.0, 1.0)
+    mixed = precise.index_select(0, partners)
+    torch.lerp(mixed, precise, over_pixels(weights, precise), out=mixed).clamp_(0.0, 1.0)
     return mixed.to(images.dtype), Mixing(partners, weights.to(precise.dtype))
 
 
@@ -68,15 +70,16 @@ def mix_cutmix(settings: Cutmix, images: Images, draws: Draws) -> tuple[Images, 
     top, left = draws.whole((0, height - 1)) - tall // 2, draws.whole((0, width - 1)) - wide // 2
     pasted = rectangles(precisely(images), top, top + tall, left, left + wide)
     weights = 1.0 - pasted.mean(dim=(1, 2, 3))
-    mixed = torch.lerp(images, images[partners], pasted.to(images.dtype))  # weights 0 and 1 are exact
+    others = images.index_select(0, partners)
+    mixed = torch.lerp(images, others, pasted.to(images.dtype))  # weights 0 and 1 are exact
     return mixed, Mixing(partners, weights)
 
 
-def _partners(images: Images, draws: Draws) -> torch.Tensor:
+def _partners(images: Images, draws: Draws) -> Tensor:
     return torch.randperm(len(images), generator=draws.generator, device=images.device)
 
 
-def _weights(settings: Mixup | Cutmix, draws: Draws) -> torch.Tensor:
+def _weights(settings: Mixup | Cutmix, draws: Draws) -> Tensor:
     weights = draws.beta(settings.alpha)
     if settings.probability == 1.0:
         return weights

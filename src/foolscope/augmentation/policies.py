@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -140,10 +141,10 @@ def _choices(
 
 def _table(number: Callable[[float], float]) -> Callable[[Tensor], Tensor]:
     """Return the look-up of an operation's numbers by level; ``number`` is of the level over 30."""
-    numbers = [float(number(level / _HIGHEST)) for level in range(_HIGHEST + 1)]
+    numbers = np.array([float(number(level / _HIGHEST)) for level in range(_HIGHEST + 1)])
 
     def look_up(levels: Tensor) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float64, device=levels.device)[levels]
+        return torch.from_numpy(numbers).to(levels.device).index_select(0, levels)
 
     return look_up
 

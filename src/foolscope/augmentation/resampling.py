@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from foolscope.augmentation.applying import covered
+from foolscope.augmentation.applying import in_parts
 from foolscope.augmentation.settings import Images, Interpolation
 
 __all__ = ["resampled"]
@@ -13,6 +13,7 @@ __all__ = ["resampled"]
 _TIE = 2.0**-12  # pixels; far above float32's rounding of coordinates, far below what can be seen
 
 
+@in_parts
 def resampled(
     images: Images, matrices: Float[Tensor, "batch 2 3"], interpolation: Interpolation, fill: float
 ) -> Images:
@@ -30,31 +31,39 @@ def resampled(
         interpolation: nearest pixel, or bilinear.
         fill: in [0, 1].
     """
-    height, width = images.shape[2:]
     # A center on the line between two pixels belongs to the second one, whatever rounding makes of it.
-    ties = [2.0 * _TIE / side for side in (width, height)]
-    grid = images.new_empty(len(images), height, width, 2)  # in [-1, 1] inside the image
-    for axis, side in enumerate((width, height)):
-        tie = ties[axis] if interpolation == "nearest" else 0.0
-        along_rows, along_columns = _places(matrices[:, axis], images, side, tie)
-        torch.add(along_rows, along_columns, out=grid[..., axis])
+    tied = _places(matrices, images, _TIE)
+    (x, x_of_column), (y, y_of_column) = (
+        tied if interpolation == "nearest" else _places(matrices, images, 0.0)
+    )
+    # A sum of complex numbers writes both coordinates next to each other in one pass.
+    grid = torch.view_as_real(torch.complex(x, y) + torch.complex(x_of_column, y_of_column))
     if interpolation == "nearest" and fill == 0.0:
         return _sampled(images, grid, interpolation, "zeros")
-    sampled = _sampled(images, grid, interpolation, "border")
-    added = [0.0, 0.0] if interpolation == "nearest" else ties
-    across, down = ((grid[..., axis] + added[axis]).abs_() for axis in (0, 1))
-    return covered(sampled, torch.maximum(across, down).ge_(1.0)[:, None], fill)
+    across, down = (torch.add(*terms).abs_() for terms in tied)
+    inside = torch.maximum(across, down).lt_(1.0)[:, None]  # 0 or 1, products with which are exact
+    sampled = _sampled(images, grid, interpolation, "border").mul_(inside)
+    return sampled if fill == 0.0 else sampled.add_(fill * (1.0 - inside))
 
 
 def _sampled(images: Images, grid: Tensor, interpolation: Interpolation, beyond: str) -> Images:
-    return functional.grid_sample(images, grid, mode=interpolation, padding_mode=beyond, align_corners=False)
+    near = images.clone()  # comes into the cache in one go, which is faster than in the order of the grid
+    return functional.grid_sample(near, grid, mode=interpolation, padding_mode=beyond, align_corners=False)
 
 
-def _places(row: Float[Tensor, "batch 3"], images: Images, side: int, tie: float) -> tuple[Tensor, Tensor]:
-    """Return the two terms of a coordinate of where each pixel comes from: of its row, of its column."""
+def _places(
+    matrices: Float[Tensor, "batch 2 3"], images: Images, tie: float
+) -> list[tuple[Float[Tensor, "batch height 1"], Float[Tensor, "batch 1 width"]]]:
+    """Return where each pixel comes from, in [-1, 1] inside the image, across and down.
+
+    A coordinate is the sum of a term of the row and a term of the column; the tie, in pixels, is added.
+    """
     height, width = images.shape[2:]
     columns = torch.arange(width, dtype=images.dtype, device=images.device) + 0.5
     rows = torch.arange(height, dtype=images.dtype, device=images.device) + 0.5
-    of_column, of_row, offset = (row * (2.0 / side)).to(images.dtype).unbind(dim=1)
-    along_rows = of_row[:, None] * rows + (offset + (tie - 1.0))[:, None]
-    return along_rows[:, :, None], (of_column[:, None] * columns)[:, None, :]
+    terms = []
+    for axis, side in enumerate((width, height)):
+        of_column, of_row, offset = (matrices[:, axis] * (2.0 / side)).to(images.dtype).unbind(dim=1)
+        along_rows = of_row[:, None] * rows + (offset + (2.0 * tie / side - 1.0))[:, None]
+        terms.append((along_rows[:, :, None], (of_column[:, None] * columns)[:, None, :]))
+    return terms

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Int64
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from foolscope.augmentation.applying import over_pixels, per_image
+from foolscope.augmentation.applying import in_parts, over_pixels, per_image
 from foolscope.augmentation.settings import (
     AugmentationSettings,
     Draws,
@@ -107,31 +107,33 @@ def stretched(images: Images) -> Images:
     return ((images - torch.where(uniform, 0.0, lowest)) / scale).clamp_(0.0, 1.0)
 
 
+@in_parts
 def equalized(images: Images) -> Images:
     """Equalize the histogram of 256 gray levels of each channel.
 
     As in Pillow: with ``step`` the number of pixels without those of the brightest value, over 255, level i
     becomes ``(pixels darker than i + step / 2) / step``, all in whole numbers; a channel with step 0 stays.
     """
-    batch, channels, height, width = images.shape
-    count = batch * channels
-    places = _levels(images).to(torch.int32).view(count, height * width)
-    places.add_(torch.arange(0, 256 * count, 256, dtype=torch.int32, device=images.device)[:, None])
-    histogram = torch.bincount(places.flatten(), minlength=256 * count).view(count, 256)
+    levels = _levels(images).to(torch.int32).flatten(2).flatten(0, 1)  # a row for each channel of each image
+    first_bins = torch.arange(0, 256 * len(levels), 256, dtype=torch.int32, device=images.device)
+    bins = levels + first_bins[:, None]
+    histogram = torch.bincount(bins.flatten(), minlength=256 * len(levels)).view(-1, 256)
     table = _equalizing(histogram).to(images.dtype).div_(255.0)
-    return table.flatten().index_select(0, places.flatten()).view_as(images)
+    return table.gather(1, levels.long()).view_as(images)
 
 
-def _equalizing(histogram: Int64[Tensor, "count 256"]) -> Float64[Tensor, "count 256"]:
-    """Return the new gray level of each gray level."""
-    sums = histogram.cumsum(dim=1)
-    pixels = sums[:, -1:]
-    brightest = histogram.gather(1, 255 - (histogram.flip(1) > 0).to(torch.uint8).argmax(dim=1, keepdim=True))
-    step = ((pixels - brightest) // 255).double()
-    darker = (sums - histogram).double()
-    table = ((darker + (step / 2).floor_()) / step.clamp(min=1.0)).floor_().clamp_(max=255.0)
-    uniform = step.eq(0.0).double()
-    return torch.lerp(table, torch.arange(256.0, dtype=torch.float64, device=table.device), uniform)
+def _equalizing(histogram: Int64[Tensor, "count 256"]) -> Float32[Tensor, "count 256"]:
+    """Return the new gray level of each gray level; exact for channels of up to 2²⁴ pixels."""
+    frequencies = histogram.float()
+    up_to = histogram.cumsum(dim=1).float()
+    pixels = up_to[:, -1:]
+    below_brightest = (
+        torch.lt(up_to, pixels, out=torch.empty_like(up_to)).mul_(up_to).amax(dim=1, keepdim=True)
+    )
+    step = (below_brightest / 255.0).floor_()
+    table = up_to.sub_(frequencies).add_((step / 2.0).floor_()).div_(step.clamp(min=1.0))
+    uniform = step.eq(0.0).float()
+    return torch.lerp(table.floor_().clamp_(max=255.0), torch.arange(256.0, device=table.device), uniform)
 
 
 def inverted(images: Images) -> Images:
