@@ -54,8 +54,10 @@ def test_every_field_of_every_component_is_a_flag(command, recipe):
 def test_flags_of_a_component_say_whose_they_are(command):
     text = command.get_help(click.Context(command))
     assert "--hidden" in text
+    unbroken = "".join(text.split())
     for kind, registered in COMPONENTS.items():
-        assert f"--{kind} {'|'.join(registered)}"[:20] in text
+        assert f"--{kind}" in text
+        assert all(name in unbroken for name in registered)
 
 
 @pytest.mark.parametrize(

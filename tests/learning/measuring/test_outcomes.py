@@ -10,8 +10,9 @@ from torch.nn import functional
 
 from foolscope.core.errors import RecipeError
 from foolscope.data.dataset import Dataset, LabeledImages
-from foolscope.learning import TrainingSettings, measuring, preparation, train_pack, training
+from foolscope.learning import TrainingSettings, preparation, train_pack, training
 from foolscope.learning.losses import CrossEntropy, Focal
+from foolscope.learning.measuring import outcomes
 from foolscope.learning.optimizers import SGD
 from foolscope.learning.packs.packing import solo_program
 from foolscope.learning.sampling import epoch_order
@@ -78,10 +79,10 @@ def test_training_accuracy_is_the_checkpoints_and_no_running_mean(make_trial, da
 
 
 def test_a_large_training_set_is_sampled_by_class_alike_every_time(dataset, monkeypatch):
-    monkeypatch.setattr(measuring, "_SAMPLE_IMAGES", 40)
-    sample = measuring.training_sample(dataset.train)
+    monkeypatch.setattr(outcomes, "_SAMPLE_IMAGES", 40)
+    sample = outcomes.training_sample(dataset.train)
     assert sample.labels.bincount().tolist() == [36, 4]
-    assert torch.equal(sample.images, measuring.training_sample(dataset.train).images)
+    assert torch.equal(sample.images, outcomes.training_sample(dataset.train).images)
 
 
 CHOICES = ("accuracy", "balanced_accuracy", "f1", "auc", "loss", "brier")
@@ -229,7 +230,7 @@ def test_a_threshold_needs_two_classes_and_an_output_bias(make_trial, make_datas
     head = next(module for module in model.modules() if isinstance(module, torch.nn.Linear))
     head.bias = None
     with pytest.raises(RecipeError, match="this model has none"):
-        measuring.output_bias(model, dataset)
+        outcomes.output_bias(model, dataset)
 
 
 def test_a_model_that_predicts_one_class_is_doubted(make_trial, dataset):

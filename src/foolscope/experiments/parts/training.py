@@ -17,6 +17,7 @@ from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.parts.predictions import LargestClass, largest_test_class
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.recipe_words import settings_in_words
 from foolscope.experiments.running.store import CLASS_METRICS, StoredTrial
 from foolscope.experiments.study import Study
 from foolscope.experiments.wording.fields import metric_words
@@ -98,6 +99,9 @@ class TrainingRecord(Settings):
     doubts: list[str] = Field(
         default_factory=list, description="reasons not to trust a defense or an accuracy, with seeds"
     )
+    settings: list[tuple[str, str]] = Field(
+        default_factory=list, description="what was trained, and how: setting and value in words"
+    )
     groups: list[ParameterGroup] = Field(
         default_factory=list, description="parameters that are treated alike"
     )
@@ -128,8 +132,10 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
         if any(value is not None for curve in own for value in curve):
             curves[quantity] = [[*curve, *[None] * (epochs - len(curve))] for curve in own]
     confusion = np.sum([np.array(trial.outcome["confusion"]) for trial in trained], axis=0) if trained else []
+    settings = settings_in_words(trials[0].recipe)
     return TrainingRecord(
         recipe=name,
+        settings=settings if len(trials) == 1 else [pair for pair in settings if pair[0] != "seed"],
         model=trials[0].recipe.model.name,
         identities=[trial.identity for trial in trials],
         seeds=list(seeds),

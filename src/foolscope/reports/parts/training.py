@@ -79,6 +79,7 @@ def training_sections(
     curves = training_figure(records[0])
     tables = [classifier_table(records), *variant_tables(records)]
     evidence: list[doc.Block] = [*tables, *([] if curves is None else [curves])]
+    evidence += [_settings_table(each) for each in records[:1] if each.settings]
     evidence += [group_table(each) for each in records[:1] if each.groups]
     mistakes = confusion_blocks(records[0]) if records[0].confusion else []
     return [
@@ -86,6 +87,16 @@ def training_sections(
         *comparison,
         *([doc.Section("Mistakes", mistakes)] if mistakes else []),
     ]
+
+
+def _settings_table(record: TrainingRecord) -> doc.Table:
+    return doc.Table(
+        ["setting", "value"],
+        [[name, value] for name, value in record.settings],
+        f"How {record.recipe} was trained.",
+        note="Settings that are not listed have their defaults.",
+        key=f"settings-{record.recipe}",
+    )
 
 
 def _divergence(record: TrainingRecord) -> list[doc.Notice]:
