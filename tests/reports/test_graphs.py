@@ -11,7 +11,8 @@ from foolscope.inspection.graph.computational_graph import GraphEdge, GraphNode,
 from foolscope.reference.expression import Scalar, exp, sigmoid
 from foolscope.reports import render_html
 from foolscope.reports.document import Document, Section
-from foolscope.reports.figures import graphviz, layer_graph
+from foolscope.reports.figures import layer_graph
+from foolscope.reports.figures.graphs import graphviz
 from foolscope.reports.figures.graphs.layered import layered
 from foolscope.reports.graph_files import write_graph
 from foolscope.reports.parts.graphs import graph_blocks
