@@ -204,15 +204,32 @@ def _check_groups(trials: Sequence[TrainableTrial], models: Sequence[nn.Module])
     shapes = parameter_shapes(models[0])
     for trial in trials:
         check_parameter_groups(trial.parameter_groups, shapes)
-        if isinstance(trial.optimizer, Muon) and not muon_matrices(shapes, trial.optimizer.matrices):
-            raise RecipeError(
-                f"optimizer muon has no matrix to update with matrices = {trial.optimizer.matrices!r}: its "
-                "companion would train the whole model; use matrices = 'all', or the companion as optimizer"
-            )
+        if isinstance(trial.optimizer, Muon):
+            _check_muon(trial.optimizer, models[0])
     if trials[0].optimizer.name == "muon" and any(parameter_shapes(each) != shapes for each in models):
         raise RecipeError(
             "optimizer muon scales its steps by the shapes of matrices, so trials of different widths cannot "
             "share a pack; train them one after another"
+        )
+
+
+def _check_muon(settings: Muon, model: nn.Module) -> None:
+    """Refuse Muon without a matrix, and frozen layers in the places that it leaves to its companion."""
+    matrices = [value for value in model.parameters() if value.dim() > 1]
+    if settings.matrices != "all" and not matrices[-1].requires_grad:
+        raise RecipeError(
+            "optimizer muon leaves the output layer to its companion, but the output layer is frozen; use "
+            'matrices = "all" for the layers that are trained'
+        )
+    if settings.matrices == "hidden" and not matrices[0].requires_grad:
+        raise RecipeError(
+            'matrices = "hidden" leaves the first layer to the companion, but the first layer is frozen; use '
+            'matrices = "all-but-output"'
+        )
+    if not muon_matrices(parameter_shapes(model), settings.matrices):
+        raise RecipeError(
+            f"optimizer muon has no matrix to update with matrices = {settings.matrices!r}: its companion "
+            "would train the whole model; use matrices = 'all', or the companion as optimizer"
         )
 
 

@@ -5,6 +5,7 @@ import torch
 
 from foolscope.core.errors import RecipeError
 from foolscope.learning import train_pack
+from foolscope.learning.optimizers import Muon
 from foolscope.learning.parameters.freezing import freeze, frozen_layers
 from foolscope.learning.parameters.names import matching
 from foolscope.learning.preparation import prepare
@@ -49,3 +50,19 @@ def test_mistaken_patterns_are_refused():
         freeze(model, ["fc.*"])
     with pytest.raises(RecipeError, match=r"frozen: \* leave no parameter to train"):
         freeze(model, ["*"])
+
+
+@pytest.mark.parametrize(
+    ("matrices", "frozen", "message"),
+    [
+        ("all-but-output", "7.*", 'the output layer is frozen; use matrices = "all"'),
+        ("hidden", "1.*", 'the first layer is frozen; use matrices = "all-but-output"'),
+    ],
+)
+def test_muon_refuses_to_lose_count_of_layers(make_trial, make_dataset, matrices, frozen, message):
+    settings = {"model": MLP(hidden=(8, 6)), "frozen": (frozen,)}
+    with pytest.raises(RecipeError, match=message):
+        prepare([make_trial(optimizer=Muon(matrices=matrices), **settings)], make_dataset())
+    _, state = prepare([make_trial(optimizer=Muon(matrices="all"), **settings)], make_dataset())
+    trained = [name for name, value in state.parameters.items() if value.dim() > 2]
+    assert list(state.optimizer["momentum"]) == trained
