@@ -6,10 +6,11 @@ from foolscope.core.errors import RecipeError
 from foolscope.data import load
 from foolscope.experiments.parts.ablations import ablate
 from foolscope.experiments.parts.training import check_trained_metric, training_record, variant_metrics
-from foolscope.experiments.recipe import recipe_from
+from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import run_trials
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store
+from foolscope.reports.parts.effects import levels_with_baseline
 from foolscope.reports.parts.training import variant_tables
 
 TREE = recipe_from(
@@ -54,3 +55,14 @@ def test_variants_are_measured_ablated_and_tabulated(tmp_path):
     )
     (table,) = variant_tables([unprojected])
     assert all("projected" not in column.title for column in table.columns[1:])
+
+
+def test_the_baseline_is_shown_although_no_factor_lists_it(tmp_path):
+    session = Session(Store(tmp_path), device="cpu")
+    short = with_values(MLP, {"epochs": 1, "hidden": [4]})
+    record = ablate(short, {"loss": ["focal"]}, seeds=2, session=session)
+    baseline, focal = levels_with_baseline(record, record.factors[0])
+    assert (baseline.label, focal.label) == ("cross-entropy", "focal")
+    measured = [trial.metric("test_accuracy") for trial in run_trials([short], session)]
+    assert baseline.values[:1] == measured
+    assert focal.difference == pytest.approx(focal.mean - baseline.mean)

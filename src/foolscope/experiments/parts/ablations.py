@@ -112,6 +112,9 @@ class AblationRecord(Settings):
     seeds: list[int]
     practical_difference: float
     factors: list[FactorRecord]
+    base: LevelRecord | None = Field(
+        None, description="the baseline, whether or not a factor lists its value"
+    )
     residual_deviation: float | None
     degrees_of_freedom: int
     minimum_detectable_effect: float | None
@@ -292,6 +295,7 @@ def summarize(
         seeds=list(design.blocks),
         practical_difference=practical_difference,
         factors=factors,
+        base=LevelRecord(**_measured(design, BASELINE), label=BASELINE, outcome="baseline", sentence=""),
         residual_deviation=finite_or_none(fit.residual_deviation),
         degrees_of_freedom=fit.degrees_of_freedom,
         minimum_detectable_effect=finite_or_none(max(detectable, default=float("nan"))),
@@ -341,21 +345,12 @@ def _level(
     recipe = with_values(baseline, {factor: value})
     cell = next(each for each in cells if each.recipe == recipe)
     label, verdict = setting_words(recipe, factor), verdicts.get(cell.label)
-    mean, low, high = mean_interval(design, cell.label)
-    shared = {
-        "label": label,
-        "cell": cell.label,
-        "values": [finite_or_none(each) for each in design.row(cell.label).tolist()],
-        "mean": mean,
-        "low": low,
-        "high": high,
-        "published": published,
-    }
+    measured = {**_measured(design, cell.label), "label": label, "published": published}
     if verdict is None:
-        return LevelRecord(**shared, outcome="baseline", sentence="")
+        return LevelRecord(**measured, outcome="baseline", sentence="")
     base = setting_words(baseline, factor)
     return LevelRecord(
-        **shared,
+        **measured,
         outcome=verdict.outcome,
         sentence=verdict_sentence(verdict, field_words(factor), label, base, scale_of(metric)),
         difference=finite_or_none(verdict.estimate),
@@ -365,6 +360,13 @@ def _level(
         p_equivalent=verdict.p_equivalent,
         seeds_needed=verdict.seeds_needed,
     )
+
+
+def _measured(design: BlockDesign, cell: str) -> dict[str, Any]:
+    """Return the metric of a cell by seed, with its mean and interval."""
+    mean, low, high = mean_interval(design, cell)
+    values = [finite_or_none(each) for each in design.row(cell).tolist()]
+    return {"cell": cell, "values": values, "mean": mean, "low": low, "high": high}
 
 
 def _check(plan: AblationPlan, context: Context) -> None:

@@ -38,9 +38,9 @@ def comparisons(ablation: AblationRecord) -> list[LevelRecord]:
 
 
 def baseline_level(ablation: AblationRecord) -> LevelRecord | None:
-    """Return the baseline where any factor lists it among its values."""
+    """Return the baseline: as a factor lists it among its values, else as it was measured."""
     levels = (level for factor in ablation.factors for level in factor.levels)
-    return next((level for level in levels if level.outcome == "baseline"), None)
+    return next((level for level in levels if level.outcome == "baseline"), ablation.base)
 
 
 def levels_with_baseline(ablation: AblationRecord, factor: FactorRecord) -> list[LevelRecord]:
