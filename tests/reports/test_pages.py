@@ -9,7 +9,7 @@ import pytest
 from foolscope.core.errors import StoreError
 from foolscope.experiments.claims.records import ClaimRecord, FigureRecord, NoiseRecord
 from foolscope.experiments.parts import PARTS
-from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.checks import ChecksRecord
 from foolscope.experiments.parts.mistakes import MistakesRecord

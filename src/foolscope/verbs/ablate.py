@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from foolscope.experiments.parts import ablations
-from foolscope.experiments.parts.ablations import AblationRecord
+from foolscope.experiments.parts.ablation_record import AblationRecord
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.run import Observer, ignore_events
 from foolscope.experiments.running.session import Session

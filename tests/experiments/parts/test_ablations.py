@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.parts.ablations import BASELINE, ablate, ablation_cells, summarize
+from foolscope.experiments.parts.ablation_record import BASELINE, summarize
+from foolscope.experiments.parts.ablations import ablate, ablation_cells
 from foolscope.experiments.parts.training import METRICS
 from foolscope.experiments.recipe import recipe_from, setting_words, with_values
 from foolscope.experiments.running.executors import job

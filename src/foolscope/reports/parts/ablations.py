@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.wording.sentences import POINTS, amount, number, scale_of
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from foolscope.experiments.parts.ablations import AblationRecord, FactorRecord, LevelRecord
+from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.wording.sentences import amount, number, scale_of
 from foolscope.reports.phrases import join_words, one_or_many
 

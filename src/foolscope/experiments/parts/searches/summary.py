@@ -7,7 +7,7 @@ import numpy as np
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.settings import finite_or_none
-from foolscope.experiments.parts.ablations import BASELINE
+from foolscope.experiments.parts.ablation_record import BASELINE
 from foolscope.experiments.parts.searches.records import (
     ContenderRecord,
     DimensionRecord,
