@@ -93,6 +93,14 @@ def test_a_file_that_does_not_fit_is_refused(saved, change, values, message):
         start(built(), saved(state), **values)
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.int8, torch.bool])
+def test_weights_that_are_no_floats_are_refused(tmp_path, dtype):
+    path = tmp_path / "net.pt"
+    torch.save({name: value.to(dtype) for name, value in built().body.state_dict().items()}, path)
+    with pytest.raises(RecipeError, match=f"1.weight holds {str(dtype).removeprefix('torch.')} in"):
+        start(built(), path)
+
+
 def test_missing_files_and_fresh_without_a_file_are_refused(tmp_path):
     with pytest.raises(RecipeError, match="cannot read"):
         initial_weights(recipe(tmp_path / "none.safetensors"))

@@ -100,6 +100,12 @@ def _fitted(
                 f"{tuple(wanted[name].shape)} in the model; to draw it anew, add it to fresh, "
                 f'as in fresh = ["{short.rpartition(".")[0]}.*"]'
             )
+        if wanted[name].is_floating_point() and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise RecipeError(
+                f"initial_weights: {name.removeprefix(BODY)} holds {kind} in {source}; weights must be "
+                "floating-point numbers. Convert the file, or dequantize the network"
+            )
         if not tensor.isfinite().all():
             raise RecipeError(
                 f"initial_weights: {name.removeprefix(BODY)} holds NaN or infinity in {source}; "
