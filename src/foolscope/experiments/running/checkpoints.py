@@ -1,0 +1,113 @@
+"""Plans packs around the checkpoints of a run that was killed, and deletes checkpoints that none needs.
+
+A trial is looked for by its identity in the checkpoints of all packs, so that a run with one value changed,
+or with other packs for another reason, continues with every trial that it shares with the one before.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from foolscope.experiments.running.packs import Pack, PendingTrial
+from foolscope.experiments.running.store import TRAINING_VERSION, Store
+from foolscope.learning.pack_checkpoints import StoredPack
+
+__all__ = ["plan_from_checkpoints", "sweep_checkpoints"]
+
+_KEPT_SECONDS = 30 * 24 * 3600.0  # of a checkpoint that no run asks for
+
+
+def plan_from_checkpoints(
+    pending: Sequence[PendingTrial],
+    stored: Sequence[StoredPack],
+    plan: Callable[[Sequence[PendingTrial]], list[Pack]],
+) -> list[Pack]:
+    """Plan packs such that every trial continues from the furthest epoch that a checkpoint has of it.
+
+    A pack whose trials are all pending continues as it was, to the same bits, if the plan allows for such a
+    pack. Other trials are planned among those that are at the same epoch.
+
+    Args:
+        pending: trials that are not finished.
+        stored: checkpoints of this version of the training semantics.
+        plan: groups trials into packs.
+
+    Returns:
+        Packs in progress first, then the others, those furthest on first.
+    """
+    progress = _progress(stored)
+    waiting = {trial.identity: trial for trial in pending}
+    packs: list[Pack] = []
+    for own in sorted(stored, key=lambda each: (-each.epoch, -len(each.identities), each.path.name)):
+        if all(
+            identity in waiting and own.progress(identity) == progress[identity]
+            for identity in own.identities
+        ):
+            pack = Pack(tuple(waiting[identity] for identity in own.identities))
+            if plan(pack.trials) == [pack]:
+                packs.append(pack)
+                for identity in own.identities:
+                    del waiting[identity]
+    by_epoch: dict[int, list[PendingTrial]] = {}
+    for identity, trial in waiting.items():
+        epochs = [
+            each.epoch
+            for each in stored
+            if identity in each.identities and each.progress(identity) == progress[identity]
+        ]
+        by_epoch.setdefault(max(epochs, default=0), []).append(trial)
+    for _, trials in sorted(by_epoch.items(), reverse=True):
+        packs += plan(trials)
+    return packs
+
+
+def sweep_checkpoints(store: Store, wanted: Iterable[str]) -> None:
+    """Delete the checkpoints from which no run will continue.
+
+    Those are the ones of an older layout or version of the training semantics; those all of whose trials are
+    finished, or further on in another one; and those that have not changed for 30 days and hold no trial that
+    is wanted, damaged ones among them.
+
+    Args:
+        store: where they are.
+        wanted: identities of the trials that the run asks for.
+    """
+    paths = store.checkpoint_paths()
+    if not paths:
+        return
+    asked = set(wanted)
+    stored = {each.path: each for each in store.checkpoints()}
+    progress = _progress([each for each in stored.values() if each.version == TRAINING_VERSION])
+    for path in paths:
+        pack = stored.get(path)
+        if pack is None or pack.version > TRAINING_VERSION:  # damaged, or written by a later foolscope
+            is_needed = not _is_old(path)
+        else:
+            left = [
+                identity
+                for identity in pack.identities
+                if pack.version == TRAINING_VERSION
+                and pack.progress(identity) == progress[identity]
+                and not store.has(identity)
+            ]
+            is_needed = bool(left) and (not asked.isdisjoint(left) or not _is_old(path))
+        if not is_needed:
+            with suppress(OSError):
+                path.unlink()
+
+
+def _progress(stored: Sequence[StoredPack]) -> dict[str, float]:
+    """Return the epochs done of every trial in the checkpoint that has most."""
+    furthest: dict[str, float] = {}
+    for each in stored:
+        for identity in each.identities:
+            furthest[identity] = max(furthest.get(identity, 0.0), each.progress(identity))
+    return furthest
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _KEPT_SECONDS
+    except OSError:  # it is gone
+        return True
