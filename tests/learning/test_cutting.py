@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shutil
 
 import pytest
 import torch
@@ -182,18 +183,25 @@ def test_the_next_best_checkpoint_takes_the_place_of_a_damaged_one(pack_of, tmp_
         assert_same_to_rounding(outcomes[name], expected[name], 1e-9)
 
 
-def test_what_another_process_has_trained_further_meanwhile_is_read_again(pack_of, tmp_path, monkeypatch):
-    """Between the look at a checkpoint and its use another process may replace it, or delete it."""
+@pytest.mark.parametrize("change", ["deleted", "trained further"])
+def test_a_checkpoint_that_another_process_changes_meanwhile_is_passed_over(
+    change, pack_of, tmp_path, monkeypatch
+):
+    """Between the look at it and its use; its tensors would be those of another epoch."""
     trials, dataset, expected = pack_of("optimizer adam")
     names = list(trials)
     train(tmp_path, names, trials, dataset, stop=3)
+    further = tmp_path / "elsewhere"
+    train(further, names, trials, dataset, stop=5)
     load_pack = resuming.load_pack
 
-    def gone(path):
+    def changed(path):
         path.unlink()
+        if change == "trained further":
+            shutil.copy(further / path.name, path)
         return load_pack(path)
 
-    monkeypatch.setattr(resuming, "load_pack", gone)
+    monkeypatch.setattr(resuming, "load_pack", changed)
     outcomes, epochs = train(tmp_path, names[:2], trials, dataset)
     assert epochs == [1, 2, 3, 4, 5]
     for name in names[:2]:
