@@ -96,6 +96,14 @@ PACKS = {
         }
         for start in (0.2, 0.6)
     ],
+    "growing images": [
+        {
+            "model": ResNet(channels=(2,)),
+            "training": SETTINGS.model_copy(update={"resizing_epochs": 4, "initial_scale": 0.5}),
+            "seed": seed,
+        }
+        for seed in (0, 1)
+    ],
     "counted leaves": [
         {
             "model": PrototypeTree(
