@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resumable_packs import PACKS, SETTINGS
 
+from foolscope.core.errors import StoreError
 from foolscope.learning import resuming, train_pack, training
 from foolscope.learning.checkpoints import load_tensors, save_tensors
-from foolscope.learning.pack_checkpoints import Checkpoint, stored_packs
+from foolscope.learning.pack_checkpoints import Checkpoint, cut_pack, stored_packs
 
 
 class InterruptionError(Exception):
@@ -181,6 +182,25 @@ def test_the_next_best_checkpoint_takes_the_place_of_a_damaged_one(pack_of, tmp_
     assert epochs == [3, 4, 5]
     for name in names[:2]:
         assert_same_to_rounding(outcomes[name], expected[name], 1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["different epochs", "a diverging neighbor", "moving averages and early stopping"]
+)
+def test_a_part_of_a_checkpoint_is_as_good_as_the_whole(name, pack_of, tmp_path):
+    trials, dataset, expected = pack_of(name)
+    names = list(trials)
+    train(tmp_path, names, trials, dataset, stop=4)
+    (whole,) = stored_packs(tmp_path)
+    for each in names[::-1]:
+        folder = tmp_path / each
+        cut_pack(whole.path, Checkpoint(folder / "part.safetensors", (each,)))
+        outcomes, epochs = train(folder, [each], trials, dataset)
+        assert epochs == list(range(4, last_epoch([each], trials, expected, 4) + 1))
+        assert_same_to_rounding(outcomes[each], expected[each], tolerance_of(name))
+    for wrong in (Checkpoint(tmp_path / "part", ("another",)), Checkpoint(tmp_path / "part", (each,), 1)):
+        with pytest.raises(StoreError, match="does not hold the trials"):
+            cut_pack(whole.path, wrong)
 
 
 @pytest.mark.parametrize("change", ["deleted", "trained further"])

@@ -5,6 +5,7 @@ own, by which packs that are composed differently find it; see :mod:`foolscope.l
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord, Status
 from foolscope.learning.state import PackState
 
-__all__ = ["Checkpoint", "StoredPack", "load_pack", "save_pack", "stored_packs"]
+__all__ = ["Checkpoint", "StoredPack", "cut_pack", "load_pack", "save_pack", "stored_packs"]
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,63 @@ def save_pack(state: PackState, checkpoint: Checkpoint) -> None:
     Raises:
         StoreError: no space or no permission.
     """
+    pack = StoredPack(
+        path=checkpoint.path,
+        identities=checkpoint.identities,
+        version=checkpoint.version,
+        epoch=state.epoch,
+        trained=tuple(state.trained),
+        best_epochs=tuple(state.best_epochs),
+        statuses=tuple(state.statuses),
+        histories=tuple(map(tuple, state.histories)),
+        seconds=state.seconds,
+    )
+    _write(pack, state.groups())
+
+
+def cut_pack(path: Path, checkpoint: Checkpoint) -> None:
+    """Write the checkpoint of some trials of a stored pack; they continue from it as from that of the pack.
+
+    Args:
+        path: the checkpoint of the pack.
+        checkpoint: of the trials.
+
+    Raises:
+        StoreError: there is no such pack or one of the trials is not in it; no space or no permission.
+    """
+    pack, groups = load_pack(path)
+    if not set(checkpoint.identities) <= set(pack.identities) or checkpoint.version != pack.version:
+        raise StoreError(f"{path} does not hold the trials {', '.join(checkpoint.identities)}")
+    chosen = [pack.identities.index(identity) for identity in checkpoint.identities]
+    computed = [position for position in chosen if position in pack.trained]
+    rows = [pack.trained.index(position) for position in computed]
+    part = StoredPack(
+        path=checkpoint.path,
+        identities=checkpoint.identities,
+        version=checkpoint.version,
+        epoch=pack.epoch,
+        trained=tuple(chosen.index(position) for position in computed),
+        best_epochs=tuple(pack.best_epochs[position] for position in chosen),
+        statuses=tuple(pack.statuses[position] for position in chosen),
+        histories=tuple(pack.histories[position] for position in chosen),
+        seconds=pack.seconds * len(chosen) / len(pack.identities),
+    )
+    _write(
+        part,
+        {
+            group: {name: value[chosen if group == "best" else rows] for name, value in tensors.items()}
+            for group, tensors in groups.items()
+        },
+    )
+
+
+def _write(pack: StoredPack, groups: Mapping[str, PackTensors]) -> None:
     document = {
-        "identities": checkpoint.identities,
-        "version": checkpoint.version,
-        "epoch": state.epoch,
-        "trained": state.trained,
-        "best_epochs": state.best_epochs,
-        "statuses": state.statuses,
-        "seconds": state.seconds,
-        "histories": [[asdict(record) for record in history] for history in state.histories],
+        **{name: value for name, value in vars(pack).items() if name != "path"},
+        "histories": [[asdict(record) for record in history] for history in pack.histories],
     }
-    tensors = {
-        f"{group}/{name}": value for group, part in state.groups().items() for name, value in part.items()
-    }
-    save_tensors(checkpoint.path, tensors, document)
+    tensors = {f"{group}/{name}": value for group, part in groups.items() for name, value in part.items()}
+    save_tensors(pack.path, tensors, document)
 
 
 def load_pack(path: Path) -> tuple[StoredPack, dict[str, PackTensors]]:

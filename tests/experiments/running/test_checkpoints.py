@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foolscope.core.errors import StoreError
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running import run as execution
 from foolscope.experiments.running.checkpoints import plan_from_checkpoints, sweep_checkpoints
@@ -21,7 +22,7 @@ from foolscope.experiments.running.executors.job import train_job
 from foolscope.experiments.running.packs import PackLimits, PendingTrial, plan_packs
 from foolscope.experiments.running.run import EpochEvent, Session, plan_trials, run_trials
 from foolscope.experiments.running.store import TRAINING_VERSION, Store
-from foolscope.learning import EpochRecord
+from foolscope.learning import EpochRecord, pack_checkpoints
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.pack_checkpoints import StoredPack
 
@@ -45,6 +46,7 @@ def ablation(*rates, seeds=(0, 1)):
 DRIVER = """
 import json, sys
 from foolscope.experiments.running.run import Session, run_trials
+from foolscope.core.errors import StoreError
 from foolscope.experiments.recipe import recipe_from
 from foolscope.learning import training
 
@@ -117,7 +119,9 @@ def test_a_killed_ablation_continues_with_one_value_changed(tmp_path, undisturbe
     assert_same_to_rounding(trials, undisturbed)
 
     (left,) = Store(tmp_path).checkpoints()
-    assert left == pack, "two of its trials are not finished; they are found should they be asked for again"
+    session = Session(tmp_path, device="cpu")
+    assert set(left.identities) == {session.identify(recipe) for recipe in before if recipe not in after}
+    assert left.epoch == pack.epoch, "its other two trials are found there should they be asked for again"
     trials, epochs = go_on(tmp_path, before)
     assert epochs == {recipe: [] if recipe in after else rest for recipe in before}
     assert_same_to_rounding(trials, undisturbed)
@@ -272,7 +276,7 @@ def test_without_checkpoints_the_plan_is_the_plan():
 
 @pytest.fixture
 def kept(tmp_path):
-    """Write a checkpoint of trials by name, some days old; return those that a sweep leaves."""
+    """Write a checkpoint of trials with names of a letter; finish one; list the trials that a sweep leaves."""
     store = Store(tmp_path)
 
     def write(name, trials, epoch=3, version=TRAINING_VERSION, days=0.0, over=()):
@@ -288,7 +292,8 @@ def kept(tmp_path):
             "histories": [[record] * epoch] * len(trials),
         }
         path = store.pack_checkpoint(name)
-        save_tensors(path, {"parameters/weight": torch.zeros(len(trials), 2)}, document)
+        tensors = {"parameters/weight": torch.arange(len(trials)).float()[:, None].expand(-1, 2)}
+        save_tensors(path, tensors, document)
         os.utime(path, (time.time() - days * DAY,) * 2)
         return path
 
@@ -299,35 +304,63 @@ def kept(tmp_path):
 
     def sweep(*wanted):
         sweep_checkpoints(store, wanted)
-        return {path.stem for path in store.checkpoint_paths()}
+        trials = {each.path: "".join(each.identities) for each in store.checkpoints()}
+        return sorted(trials.get(path, "damaged") for path in store.checkpoint_paths())
 
     return write, finish, sweep
 
 
-def test_checkpoints_are_kept_while_a_trial_of_theirs_may_continue(kept):
+def test_trials_are_kept_while_they_may_continue(kept):
     write, finish, sweep = kept
-    write("one", "ab")
-    assert sweep() == {"one"}
+    path = write("one", "abc", over="b", days=5.0)
+    assert sweep() == ["abc"]
+    assert path.exists()
     finish("a")
-    assert sweep() == {"one"}
+    assert sweep() == ["bc"]
+    finish("c")
+    assert sweep() == ["b"]
     finish("b")
-    assert sweep() == set()
+    assert sweep() == []
 
 
-def test_a_checkpoint_goes_when_all_its_trials_are_further_in_others_or_finished(kept):
+def test_trials_that_are_further_in_another_checkpoint_are_not_needed(kept):
     write, finish, sweep = kept
     write("first", "abc", epoch=3)
     write("second", "ab", epoch=5)
-    assert sweep() == {"first", "second"}
+    assert sweep() == ["ab", "c"]
     write("third", "c", epoch=3)
-    assert sweep() == {"first", "second", "third"}, "no further"
+    assert sweep() == ["ab", "c", "c"], "no further"
     write("third", "c", epoch=2, over="c")
-    assert sweep() == {"second", "third"}
+    assert sweep() == ["ab", "c"]
     finish("c")
-    assert sweep() == {"second"}
+    assert sweep() == ["ab"]
 
 
-@pytest.mark.parametrize(("days", "left"), [(29.0, {"asked", "other", "damaged"}), (31.0, {"asked"})])
+def test_what_is_left_of_a_checkpoint_is_as_old_as_it_was_and_says_the_same(kept, tmp_path):
+    write, finish, sweep = kept
+    write("one", "abcd", over="b", days=20.0)
+    finish("c")
+    assert sweep() == ["abd"]
+    (pack,) = Store(tmp_path).checkpoints()
+    assert time.time() - pack.path.stat().st_mtime == pytest.approx(20 * DAY, abs=100)
+    assert pack.statuses == ("running", "finished", "running")
+    assert (pack.epoch, pack.trained, pack.seconds) == (3, (0, 1, 2), 0.75)
+    tensors, _ = load_tensors(pack.path, torch.device("cpu"))
+    assert tensors["parameters/weight"].tolist() == [[0.0, 0.0], [1.0, 1.0], [3.0, 3.0]]
+
+
+def test_a_checkpoint_stays_where_a_smaller_one_cannot_be_written(kept, monkeypatch):
+    def full(path, tensors, document):
+        raise StoreError("no space")
+
+    write, finish, sweep = kept
+    write("one", "ab")
+    finish("a")
+    monkeypatch.setattr(pack_checkpoints, "save_tensors", full)
+    assert sweep() == ["ab"]
+
+
+@pytest.mark.parametrize(("days", "left"), [(29.0, ["ab", "cd", "damaged"]), (31.0, ["ab"])])
 def test_what_nobody_asks_for_goes_after_thirty_days(kept, days, left):
     write, _, sweep = kept
     write("asked", "ab", days=days)
@@ -342,7 +375,7 @@ def test_other_versions(kept):
     """An older one is of no use; a later one belongs to a later foolscope, which may share the store."""
     write, _, sweep = kept
     write("older", "ab", version=TRAINING_VERSION - 1)
-    write("later", "ab", version=TRAINING_VERSION + 1)
-    write("later and old", "ab", version=TRAINING_VERSION + 1, days=31.0)
-    write("own", "ab", epoch=1)
-    assert sweep("a", "b") == {"later", "own"}
+    write("later", "cd", version=TRAINING_VERSION + 1)
+    write("later and old", "ef", version=TRAINING_VERSION + 1, days=31.0)
+    write("own", "cd", epoch=1)
+    assert sweep("c", "d") == ["cd", "cd"]

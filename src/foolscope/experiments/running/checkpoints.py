@@ -4,14 +4,16 @@ A trial is looked for by its identity in the checkpoints of all packs, so that a
 or with other packs for another reason, continues with every trial that it shares with the one before.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from foolscope.experiments.running.packs import Pack, PendingTrial
+from foolscope.core.errors import StoreError
+from foolscope.experiments.running.packs import Pack, PendingTrial, pack_identity
 from foolscope.experiments.running.store import TRAINING_VERSION, Store
-from foolscope.learning.pack_checkpoints import StoredPack
+from foolscope.learning.pack_checkpoints import Checkpoint, StoredPack, cut_pack
 
 __all__ = ["plan_from_checkpoints", "sweep_checkpoints"]
 
@@ -63,11 +65,11 @@ def plan_from_checkpoints(
 
 
 def sweep_checkpoints(store: Store, wanted: Iterable[str]) -> None:
-    """Delete the checkpoints from which no run will continue.
+    """Delete the checkpoints from which no run will continue, and from the others the trials that none needs.
 
-    Those are the ones of an older layout or version of the training semantics; those all of whose trials are
-    finished, or further on in another one; and those that have not changed for 30 days and hold no trial that
-    is wanted, damaged ones among them.
+    A trial is needed while it is neither finished nor further on in another checkpoint. Checkpoints are
+    deleted that hold none that is needed, or none that is wanted and have not changed for 30 days; further
+    those of an older layout or version of the training semantics, and damaged ones after as long.
 
     Args:
         store: where they are.
@@ -92,9 +94,21 @@ def sweep_checkpoints(store: Store, wanted: Iterable[str]) -> None:
                 and not store.has(identity)
             ]
             is_needed = bool(left) and (not asked.isdisjoint(left) or not _is_old(path))
+            if is_needed and len(left) < len(pack.identities):
+                _cut(path, left, store)
         if not is_needed:
             with suppress(OSError):
                 path.unlink()
+
+
+def _cut(path: Path, left: Sequence[str], store: Store) -> None:
+    """Replace a checkpoint by one of fewer trials, as old as it was; leave it if that cannot be written."""
+    smaller = store.pack_checkpoint(pack_identity(left))
+    with suppress(StoreError, OSError):
+        written = path.stat().st_mtime
+        cut_pack(path, Checkpoint(smaller, tuple(left), TRAINING_VERSION))
+        os.utime(smaller, (written, written))
+        path.unlink()
 
 
 def _progress(stored: Sequence[StoredPack]) -> dict[str, float]:

@@ -135,6 +135,7 @@ def run_trials(
         with closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
+        sweep_checkpoints(store, map(session.identify, recipes))
     return [store.load(session.identify(recipe)) for recipe in recipes]
 
 
