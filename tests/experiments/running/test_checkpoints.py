@@ -276,7 +276,7 @@ def test_without_checkpoints_the_plan_is_the_plan():
 
 @pytest.fixture
 def kept(tmp_path):
-    """Write a checkpoint of trials with names of a letter; finish one; list the trials that a sweep leaves."""
+    """Write a checkpoint of trials with names of a letter; finish a trial; list those that a sweep leaves."""
     store = Store(tmp_path)
 
     def write(name, trials, epoch=3, version=TRAINING_VERSION, days=0.0, over=()):
