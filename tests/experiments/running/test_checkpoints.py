@@ -217,6 +217,15 @@ FILES = st.lists(
 )
 
 
+def planned(trials, stored, limits):
+    return plan_from_checkpoints(
+        trials,
+        stored,
+        plan=lambda each: plan_packs(each, limits),
+        fits=lambda pack: plan_packs(pack.trials, limits) == [pack],
+    )
+
+
 def path_of(number):
     return Path("packs") / f"{number}.safetensors"
 
@@ -229,9 +238,9 @@ def test_every_trial_is_planned_once_among_trials_that_are_as_far(count, size, f
         statuses = tuple("stopped early" if index in over else "running" for index in members)
         stored.append(StoredPack(path_of(number), names, TRAINING_VERSION, epoch, statuses=statuses))
     limits = PackLimits(10**9, most_trials=size)
-    packs = plan_from_checkpoints(trials, stored, lambda each: plan_packs(each, limits))
-    planned = [trial.identity for pack in packs for trial in pack.trials]
-    assert Counter(planned) == Counter(trial.identity for trial in trials)
+    packs = planned(trials, stored, limits)
+    found = [trial.identity for pack in packs for trial in pack.trials]
+    assert Counter(found) == Counter(trial.identity for trial in trials)
     for pack in packs:
         assert len(pack.trials) <= size
         furthest = {
@@ -263,15 +272,15 @@ def test_packs_in_progress_stay_as_they_are(count, size, data):
         for number, pack in enumerate(in_progress)
     ]
     waiting = [trial for pack in left for trial in pack.trials]
-    found = plan_from_checkpoints(waiting, stored, lambda each: plan_packs(each, limits))
+    found = planned(waiting, stored, limits)
     assert set(found) == set(left)
     assert set(found[: len(stored)]) == set(in_progress)
 
 
 def test_without_checkpoints_the_plan_is_the_plan():
-    trials = pending(9)
-    assert plan_from_checkpoints(trials, [], plan_packs) == plan_packs(trials)
-    assert plan_from_checkpoints([], [], plan_packs) == []
+    trials, limits = pending(9), PackLimits(10**9, most_trials=4)
+    assert planned(trials, [], limits) == plan_packs(trials, limits)
+    assert planned([], [], limits) == []
 
 
 @pytest.fixture

@@ -24,16 +24,18 @@ def plan_from_checkpoints(
     pending: Sequence[PendingTrial],
     stored: Sequence[StoredPack],
     plan: Callable[[Sequence[PendingTrial]], list[Pack]],
+    fits: Callable[[Pack], bool],
 ) -> list[Pack]:
     """Plan packs such that every trial continues from the furthest epoch that a checkpoint has of it.
 
-    A pack whose trials are all pending continues as it was, to the same bits, if the plan allows for such a
-    pack. Other trials are planned among those that are at the same epoch.
+    A pack whose trials are all pending continues as it was, to the same bits, if it fits. Other trials are
+    planned among those that are at the same epoch.
 
     Args:
         pending: trials that are not finished.
         stored: checkpoints of this version of the training semantics.
         plan: groups trials into packs.
+        fits: whether trials may train together and there is room for the pack.
 
     Returns:
         Packs in progress first, then the others, those furthest on first.
@@ -47,7 +49,7 @@ def plan_from_checkpoints(
             for identity in own.identities
         ):
             pack = Pack(tuple(waiting[identity] for identity in own.identities))
-            if plan(pack.trials) == [pack]:
+            if fits(pack):
                 packs.append(pack)
                 for identity in own.identities:
                     del waiting[identity]

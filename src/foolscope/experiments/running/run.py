@@ -98,7 +98,12 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
         )
     limits = PackLimits.of_device(session.device)
     stored = [each for each in session.store.checkpoints() if each.version == TRAINING_VERSION]
-    return plan_from_checkpoints(pending, stored, lambda trials: plan_packs(trials, limits))
+    return plan_from_checkpoints(
+        pending,
+        stored,
+        plan=lambda trials: plan_packs(trials, limits),
+        fits=lambda pack: plan_packs(pack.trials, limits) == [pack],
+    )
 
 
 def run_trials(
