@@ -364,3 +364,17 @@ def test_ctrl_c_in_numpy_says_that_the_same_command_starts_anew(foolscope, monke
         == "foolscope: interrupted; the same command starts from the beginning in NumPy"
     )
     assert not Path("foolscope-runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_nesterov"),
+    [
+        (["--nesterov", "--weight-decay", "5e-4"], True),
+        (["--weight-decay", "5e-4", "--nesterov"], True),
+        (["--nesterov", "true"], True),
+        (["--nesterov", "false", "--weight-decay", "5e-4"], False),
+    ],
+)
+def test_a_field_that_is_true_or_false_may_be_a_flag_alone(foolscope, small, flags, is_nesterov):
+    trained = json.loads(foolscope("train", "--json", "--momentum", "0.9", *flags, *small).out)
+    assert trained["recipe"]["optimizer"]["nesterov"] is is_nesterov

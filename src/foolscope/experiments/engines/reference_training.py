@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float64, Int64, UInt8
-from scipy.special import log_softmax
 
 from foolscope.core.randomness import torch_generator
 from foolscope.core.settings import finite_or_none
@@ -237,7 +237,7 @@ def _evaluate(setup: _Setup, parameters: Parameters, split: _Split) -> _Evaluati
         images, labels = split.take(slice(start, start + _EVALUATED_AT_ONCE), setup.dtype)
         logits = network.forward(parameters, images)[0]
         total += setup.unsmoothed_loss.forward(logits, labels)[0] * len(labels)
-        answers.append(log_softmax(logits.astype(np.float64), axis=1))
+        answers.append(scipy.special.log_softmax(logits.astype(np.float64), axis=1))
     return _Evaluation(total / len(split.labels), split.labels, np.concatenate(answers))
 
 
