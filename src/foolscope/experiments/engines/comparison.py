@@ -1,7 +1,6 @@
 """Trains a recipe in NumPy and with torch, and compares the two runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np

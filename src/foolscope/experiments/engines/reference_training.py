@@ -22,6 +22,7 @@ from foolscope.experiments.engines.coverage import (
     reference_precision,
 )
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.initial_weights import initial_weights
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.gradients.mirroring import mirrored_loss, state_of
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
@@ -149,7 +150,8 @@ def train_in_numpy(
 def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[_Setup, TrainingState]:
     check_coverage(recipe)
     dtype = reference_precision(recipe)
-    model = initial_model(recipe, dataset).cpu().to(torch.float32 if dtype == "float32" else torch.float64)
+    model = initial_model(recipe, dataset, initial_weights(recipe))
+    model = model.cpu().to(torch.float32 if dtype == "float32" else torch.float64)
     setup = _Setup(
         recipe=recipe,
         dtype=dtype,
