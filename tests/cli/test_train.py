@@ -389,7 +389,8 @@ def test_a_checkpoint_is_not_selected_by_images_that_are_not_there(refused, scor
 
 def test_a_parameter_group_that_sets_nothing_is_refused(refused, foolscope, small):
     line = refused("train", "--parameter-groups", "*bias")
-    assert "sets nothing for *bias" in line
+    assert "*bias" in line
+    assert "sets nothing" in line
     assert "learning_rate, weight_decay or l2" in line
     same = foolscope("train", "--parameter-groups", "*bias:learning_rate_factor=1", *small)  # one of several
     assert same.code == 0, same.err

@@ -53,9 +53,7 @@ class ParameterGroupSettings(Settings):
     def _sets_something(self) -> "ParameterGroupSettings":
         if self.model_fields_set <= {"names"}:
             *others, last = (name for name in type(self).model_fields if name != "names")
-            raise ValueError(
-                f"sets nothing for {','.join(self.names)}; give it {', '.join(others)} or {last}, or omit it"
-            )
+            raise ValueError(f"sets nothing; give it {', '.join(others)} or {last}, or omit the group")
         return self
 
     @pydantic.model_validator(mode="after")
