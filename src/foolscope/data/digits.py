@@ -33,7 +33,7 @@ class DigitsSettings(DatasetSettings):
     )
 
 
-def _read(settings: DigitsSettings, root: Path) -> Parts:
+def _read(settings: DigitsSettings, root: Path) -> Parts[LabeledImages]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
