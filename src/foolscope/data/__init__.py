@@ -95,8 +95,7 @@ def load(
         settings: which data set and how it is split.
         root: the data folder; see :func:`data_root`.
         device: where the pixels go; the CPU if not given.
-        progress: called with what is being done, the images done and the images in all, where images are
-            files.
+        progress: where images are files: called with what was done, to how many, and how many there are.
 
     Returns:
         Images of shape (count, channel, height, width) and type uint8, with labels, on the device. Images that

@@ -1,10 +1,10 @@
 """Decoded images, kept in a folder: decoded once, and read from then on by mapping the file into memory.
 
-A file holds the pixels of a data set, split after split, and then the fingerprint of the data set. Its name is
-a hash of everything that the pixels follow from: the contents of the image files in the order of the splits,
-their labels, the size and colors they are given, and the versions of the decoders. So it cannot be out of date,
-and every process that reads it shares its memory. It is written whole or not at all, and may be deleted at any
-time; what is found damaged is decoded again.
+A file holds the pixels of a data set, split after split, and then the fingerprint of the data set. Its name
+is a hash of everything that the pixels follow from: the contents of the image files in the order of the
+splits, their labels, the size and colors they are given, and the versions of the decoders. So it cannot be
+out of date, and every process that reads it shares its memory. It is written whole or not at all, and may be
+deleted at any time; what is found damaged is decoded again.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -175,7 +174,7 @@ def _in_memory(
     def write(position: int, pixels: UInt8[np.ndarray, "channel height width"]) -> None:
         array[position] = pixels
 
-    decode_images(paths, parts.train.decoding, write, progress)
+    decode_images(paths, parts.train.decoding, write, progress, "decoded, but cannot be kept")
     return images
 
 
@@ -198,7 +197,7 @@ def _labeled(
 ) -> Parts[LabeledImages]:
     """Return the splits as views of all images, which lie one split after another."""
     counts = [len(part) for part in _splits(parts)]
-    views = iter(images.split(counts))
+    views = iter(torch.split_with_sizes(images, counts))
     train, validation, test = (
         None if part is None else LabeledImages(next(views), part.labels)
         for part in (parts.train, parts.validation, parts.test)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Decoding", "ImageFiles", "ReadCallback", "decode_images", "decoder_versions", "digest_files"]
 
 ReadCallback = Callable[[str, int, int], None]
-"""Called with what is being done to images, how many are done, and how many there are."""
+"""Called with what has been done to images, to how many, and how many there are."""
 
 _DECODING_VERSION = 1
 """Raised when the same file, decoded by the same Pillow, becomes other pixels."""
@@ -99,7 +99,7 @@ def digest_files(paths: Sequence[Path], progress: ReadCallback | None = None) ->
         for digests in pool.map(_digests, several):
             found.extend(digests)
             if progress is not None:
-                progress("checking", len(found), len(paths))
+                progress("checked", len(found), len(paths))
     return found
 
 
@@ -112,6 +112,7 @@ def decode_images(
     decoding: Decoding,
     write: Callable[[int, UInt8[np.ndarray, "channel height width"]], None],
     progress: ReadCallback | None = None,
+    done: str = "decoded",
 ) -> list[bytes]:
     """Decode image files, as many at once as there are cores; no more than those are held in memory.
 
@@ -120,6 +121,7 @@ def decode_images(
         decoding: what they become.
         write: called with the position of a file and its pixels, from several threads and in any order.
         progress: called from this thread.
+        done: what the progress says has been done.
 
     Returns:
         The SHA-256 of the contents of each file, as it was decoded.
@@ -134,7 +136,7 @@ def decode_images(
         for digest in pool.map(one, range(len(paths)), paths):
             found.append(digest)
             if progress is not None:
-                progress("decoding", len(found), len(paths))
+                progress(done, len(found), len(paths))
     return found
 
 
@@ -158,9 +160,7 @@ def _content(path: Path) -> bytes:
 
 
 def _unreadable(path: Path, problem: str) -> DataError:
-    return DataError(
-        f"cannot read the image {path}: {problem}; repair the file or remove it from the folder"
-    )
+    return DataError(f"cannot read the image {path}: {problem}; repair the file or remove it from the folder")
 
 
 def _decode(content: bytes, path: Path, decoding: Decoding) -> UInt8[np.ndarray, "channel height width"]:
