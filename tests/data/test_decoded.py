@@ -221,7 +221,8 @@ def test_a_process_killed_while_writing_leaves_no_half_file(root, position):
 
 def test_several_processes_at_once(root):
     code = (
-        "import sys; from pathlib import Path; from foolscope.data import FolderSettings, load; sys.stdin.read()\n"
+        "import sys; from pathlib import Path; from foolscope.data import FolderSettings, load\n"
+        "sys.stdin.read()\n"
         "print(load(FolderSettings(path='pets', height=6, width=5), Path(sys.argv[1])).fingerprint)"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -240,15 +241,18 @@ def test_splits_are_views_of_one_map(root):
     assert storages[0].nbytes() == 20 * 3 * 6 * 5
 
 
-def test_what_is_kept_may_be_deleted_and_overwritten_in_memory(root):
+def test_what_is_kept_may_be_deleted_and_overwritten_in_memory(root, decodings):
     expected = decoded_anew(root)
     load(SETTINGS, root)
     data = load(SETTINGS, root)
     shutil.rmtree(root / DECODED_FOLDER)
     assert_same(data, expected)
+    load(SETTINGS, root)
     again = load(SETTINGS, root)
     again.train.images.zero_()
+    decodings.clear()
     assert_same(load(SETTINGS, root), expected)
+    assert decodings == []
 
 
 def test_where_files_lie_and_their_names_do_not_matter(root, decodings):

@@ -95,12 +95,12 @@ def load(
         settings: which data set and how it is split.
         root: the data folder; see :func:`data_root`.
         device: where the pixels go; the CPU if not given.
-        progress: where images are files, called with what was done, to how many, and how many in all.
+        progress: where images are files, called with what was done, to how many of them, and their number.
 
     Returns:
-        progress: where images are files, called with what was done, to how many, and their number.
-        are files are decoded once and kept in the folder ``decoded-images`` of the data folder; on the CPU
-        they are mapped into memory from there.
+        Images of shape (count, channel, height, width) and type uint8, with labels, on the device. Where
+        images are files, they are decoded once and kept in the folder ``decoded-images`` of the data folder;
+        on the CPU they are mapped into memory from there.
 
     Raises:
         DataError: files are missing, damaged or do not fit together; the message says what to do.
