@@ -24,12 +24,13 @@ from attack_ways.referee import Counted, Result, Way, absence, measure, tried_ba
 from attack_ways.tables import Goal, Price, budget_goals, budget_report, goals_of, report
 
 from foolscope.attacks import evaluate_robustness
+from foolscope.core.cores import available_cores
 from foolscope.core.threads import thread_count
 from foolscope.experiments.running.provenance import machine_facts
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import Store
 
-CORES = min(2, os.cpu_count() or 1)
+CORES = min(2, available_cores())
 """How many cores may be used: two, as a small machine has."""
 
 _PARTS = {"pgd": pgd.ways, "full": full.ways}

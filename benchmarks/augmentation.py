@@ -24,6 +24,7 @@ import torch
 from augmentation_ways.cases import CASES, Case
 from torch import Tensor
 
+from foolscope.core.cores import available_cores
 from foolscope.core.threads import thread_count
 from foolscope.data import Cifar10Settings, load
 from foolscope.experiments.running.provenance import machine_facts
@@ -32,7 +33,7 @@ from foolscope.learning.measuring.evaluation import to_pixels
 GOALS = {"kornia": 2.0, "Pillow": 10.0}
 """How many times as fast as each of the others ours should be."""
 
-CORES = os.cpu_count() or 1
+CORES = available_cores()
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 

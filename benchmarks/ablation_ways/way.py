@@ -1,6 +1,5 @@
 """A way to train, and the time of one gradient step of one of its trials."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,12 @@ from typing import Literal
 
 import torch
 
+from foolscope.core.cores import available_cores
 from foolscope.core.threads import thread_count
 
 __all__ = ["ARRANGEMENTS", "CORES", "Arrangement", "Training", "Way", "advance", "calls_for", "measure"]
 
-CORES = min(2, os.cpu_count() or 1)
+CORES = min(2, available_cores())
 """How many cores the ways on the CPU may use: two, as a small machine has."""
 
 Arrangement = Literal["1 thread", "2 threads", "2 processes", "cuda"]

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,7 +39,7 @@ def test_own_validation_set(top, name, pixels):
     save(top / name / "b" / "1.png", pixels(9, 5, 4, 3))
     parts = read(top)
     assert parts.validation.labels.tolist() == [1]
-    assert len(load(FolderSettings(path=str(top))).validation) == 1
+    assert len(load(FolderSettings(path=str(top)), top).validation) == 1
 
 
 def test_two_validation_sets(top, pixels):
@@ -123,6 +125,13 @@ def test_other_files_and_hidden_folders_are_passed_over(top):
     (top / "train" / "a" / "Thumbs.db").write_bytes(b"x")
     (top / "train" / ".cache").mkdir()
     assert len(read(top).train) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(top):
+    os.mkfifo(top / "train" / "a" / "2.png")
+    with pytest.raises(DataError, match=r"2\.png is not a file; remove it from the folder"):
+        read(top)
 
 
 def test_folders_that_cannot_be_read(top, tmp_path, pixels):

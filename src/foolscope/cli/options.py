@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from foolscope.cli.groups import GroupedOption
 from foolscope.core.settings import plain_words
+from foolscope.core.threads import limit_threads
 from foolscope.core.values import parse_value
 from foolscope.experiments.recipe import (
     COMPONENTS,
@@ -215,6 +216,7 @@ def session_options(function: Function) -> Function:
         workers: int | None = None,
         **options: Any,
     ) -> Any:
+        limit_threads()
         session = Session(store_folder, data_dir, device, executor, workers)
         return function(*arguments, session=session, **options)
 

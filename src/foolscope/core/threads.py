@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["thread_count", "worthwhile_threads"]
+from foolscope.core.cores import available_cores
+
+__all__ = ["limit_threads", "thread_count", "usable_threads", "worthwhile_threads"]
 
 _WORTHWHILE_FLOPS = 50e6
 
@@ -19,6 +21,19 @@ def thread_count(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def usable_threads() -> int:
+    """Return how many threads torch should use: as many as it is set to, but no more than there are cores."""
+    return min(torch.get_num_threads(), available_cores())
+
+
+def limit_threads() -> None:
+    """Let torch use no more threads than there are cores for this process, from now on.
+
+    By itself torch counts the cores of the machine, of which a container may be allowed a few.
+    """
+    torch.set_num_threads(usable_threads())
 
 
 def worthwhile_threads(flops: float) -> int:

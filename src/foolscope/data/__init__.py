@@ -17,9 +17,11 @@ from foolscope.data.catalog import (
 )
 from foolscope.data.cifar import CIFAR10, CIFAR100, Cifar10Settings, Cifar100Settings
 from foolscope.data.dataset import Dataset, LabeledImages
+from foolscope.data.decoded import DECODED_FOLDER, decoded_dataset
 from foolscope.data.digits import DIGITS, DigitsSettings
 from foolscope.data.download import DownloadCallback
 from foolscope.data.folder import FOLDER, FolderSettings
+from foolscope.data.image_files import ReadCallback
 from foolscope.data.location import data_root
 from foolscope.data.mnist import FASHION_MNIST, MNIST, FashionMnistSettings, MnistSettings
 from foolscope.data.npz import NPZ, NpzSettings
@@ -48,6 +50,7 @@ __all__ = [
     "MnistSettings",
     "NpzSettings",
     "Parts",
+    "ReadCallback",
     "SplitCheck",
     "Verification",
     "data_root",
@@ -81,7 +84,10 @@ def source(name: str) -> DataSource:
 
 
 def load(
-    settings: DatasetSettings, root: Path | None = None, device: torch.device | str | None = None
+    settings: DatasetSettings,
+    root: Path | None = None,
+    device: torch.device | str | None = None,
+    progress: ReadCallback | None = None,
 ) -> Dataset:
     """Read a data set and split it as its settings say.
 
@@ -89,9 +95,12 @@ def load(
         settings: which data set and how it is split.
         root: the data folder; see :func:`data_root`.
         device: where the pixels go; the CPU if not given.
+        progress: where images are files, called with what was done, to how many of them, and their number.
 
     Returns:
-        Images of shape (count, channel, height, width) and type uint8, with labels, in memory on the device.
+        Images of shape (count, channel, height, width) and type uint8, with labels, on the device. Where
+        images are files, they are decoded once and kept in the folder ``decoded-images`` of the data folder;
+        on the CPU they are mapped into memory from there.
 
     Raises:
         DataError: files are missing, damaged or do not fit together; the message says what to do.
@@ -101,9 +110,13 @@ def load(
         >>> digits.image_shape, len(digits.train), len(digits.validation), len(digits.test)
         ((1, 8, 8), 1150, 288, 359)
     """
-    line = source(settings.name)
-    parts = divide(line.read(settings, data_root(root)), settings)
-    dataset = Dataset.build(settings.name, parts.classes, parts.train, parts.validation, parts.test)
+    line, folder = source(settings.name), data_root(root)
+    if line.listing is not None:
+        files = divide(line.listing(settings, folder), settings)
+        dataset = decoded_dataset(settings.name, files, folder / DECODED_FOLDER, progress)
+    else:
+        parts = divide(line.read(settings, folder), settings)
+        dataset = Dataset.build(settings.name, parts.classes, parts.train, parts.validation, parts.test)
     return dataset if device is None else dataset.to(torch.device(device))
 
 

@@ -142,7 +142,7 @@ def _class_names(meta: dict[bytes, Any], key: bytes, what: str) -> tuple[str, ..
     return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names)
 
 
-def _read_10(settings: Cifar10Settings, root: Path) -> Parts:
+def _read_10(settings: Cifar10Settings, root: Path) -> Parts[LabeledImages]:
     *train, test, meta = _read_batches(root, tuple(_DIGESTS_10), settings.name)
     return Parts(
         _class_names(meta, b"label_names", "cifar10 batches.meta"),
@@ -152,7 +152,7 @@ def _read_10(settings: Cifar10Settings, root: Path) -> Parts:
     )
 
 
-def _read_100(settings: Cifar100Settings, root: Path) -> Parts:
+def _read_100(settings: Cifar100Settings, root: Path) -> Parts[LabeledImages]:
     train, test, meta = _read_batches(root, tuple(_DIGESTS_100), settings.name)
     key = f"{settings.labels}_labels".encode()
     return Parts(

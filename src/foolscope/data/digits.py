@@ -1,4 +1,4 @@
-"""scikit-learn's digits: 1,797 handwritten digits, 8×8 gray, offline."""
+"""Digits: 1,797 handwritten digits, 8×8 gray, which come with the package (see digits.LICENSE.md)."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,6 +14,7 @@ from foolscope.data.splits import Parts, carve_test
 
 __all__ = ["DIGITS", "DigitsSettings"]
 
+_FILE = Path(__file__).with_suffix(".npz")
 _BRIGHTEST = 16
 
 
@@ -33,14 +34,13 @@ class DigitsSettings(DatasetSettings):
     )
 
 
-def _read(settings: DigitsSettings, root: Path) -> Parts:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+def _read(settings: DigitsSettings, root: Path) -> Parts[LabeledImages]:
+    with np.load(_FILE, allow_pickle=False) as digits:
+        counts, labels = digits["images"], digits["labels"]
     # Counts of dark pixels in 4×4 blocks, 0 to 16, become gray values 0 to 255.
-    images = np.rint(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)
+    images = np.rint(counts * (255 / _BRIGHTEST)).astype(np.uint8)
     everything = LabeledImages(
-        torch.from_numpy(images).unsqueeze(1), torch.from_numpy(digits.target.astype(np.int64))
+        torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels.astype(np.int64))
     )
     train, test = carve_test(everything, settings.test_fraction, settings.split_seed)
     return Parts(tuple("0123456789"), train, None, test)
@@ -49,5 +49,5 @@ def _read(settings: DigitsSettings, root: Path) -> Parts:
 DIGITS = DataSource(
     settings=DigitsSettings,
     read=_read,
-    facts=Facts("handwritten digits, part of scikit-learn (Alpaydin & Kaynak 1998)", 10, (1, 8, 8), 1_797, 0),
+    facts=Facts("handwritten digits, in the package (Alpaydin & Kaynak 1998)", 10, (1, 8, 8), 1_797, 0),
 )

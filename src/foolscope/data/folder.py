@@ -1,26 +1,19 @@
 """A folder of class folders: the user's own images, resized once."""
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import numpy as np
 import torch
-from jaxtyping import UInt8
 from pydantic import Field
 
 from foolscope.core.errors import DataError
 from foolscope.data.dataset import LabeledImages
+from foolscope.data.decoded import decode_in_memory
+from foolscope.data.image_files import Decoding, ImageFiles
 from foolscope.data.location import own_path
 from foolscope.data.settings import DatasetSettings, OwnValidation
 from foolscope.data.source import DataSource, Facts
 from foolscope.data.splits import Parts, carve_test
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 __all__ = ["FOLDER", "FolderSettings"]
 
@@ -49,14 +42,20 @@ class FolderSettings(DatasetSettings):
     )
 
 
-def _read(settings: FolderSettings, root: Path) -> Parts:
+def _read(settings: FolderSettings, root: Path) -> Parts[LabeledImages]:
+    return decode_in_memory(_list(settings, root))
+
+
+def _list(settings: FolderSettings, root: Path) -> Parts[ImageFiles]:
+    """Find the files; their labels are the names of their folders, so no image is read for the splits."""
     top = own_path(settings.path, root)
     if not top.is_dir():
         raise DataError(f"{top} is not a folder of class folders")
-    read = partial(_read_images, settings=settings)
+    decoding = Decoding(settings.height, settings.width, settings.color)
     if not _is_split(top):
         classes = _class_names(top)
-        train, test = carve_test(read(top, classes), settings.test_fraction, settings.split_seed)
+        everything = _image_files(top, classes, decoding)
+        train, test = carve_test(everything, settings.test_fraction, settings.split_seed)
         return Parts(classes, train, None, test)
     classes = _class_names(top / "train")
     own = [top / name for name in _VALIDATION if (top / name).is_dir()]
@@ -66,8 +65,12 @@ def _read(settings: FolderSettings, root: Path) -> Parts:
         unknown = sorted(set(_class_names(part)) - set(classes))
         if unknown:
             raise DataError(f"{part} has the class {unknown[0]!r}, which is not in {top / 'train'}")
-    validation = read(own[0], classes) if own else None
-    return Parts(classes, read(top / "train", classes), validation, read(top / "test", classes))
+    return Parts(
+        classes,
+        _image_files(top / "train", classes, decoding),
+        _image_files(own[0], classes, decoding) if own else None,
+        _image_files(top / "test", classes, decoding),
+    )
 
 
 def _is_split(top: Path) -> bool:
@@ -90,52 +93,26 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_images(folder: Path, classes: tuple[str, ...], *, settings: FolderSettings) -> LabeledImages:
-    paths, labels = [], []
+def _image_files(folder: Path, classes: tuple[str, ...], decoding: Decoding) -> ImageFiles:
+    paths: list[Path] = []
+    labels: list[int] = []
     for label, name in enumerate(classes):
         if not (folder / name).is_dir():
             continue
         found = sorted(path for path in (folder / name).iterdir() if path.suffix.lower() in _SUFFIXES)
         if not found:
             raise DataError(f"{folder / name} has no images; known kinds: {', '.join(sorted(_SUFFIXES))}")
+        for path in found:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise DataError(f"{path} is not a file; remove it from the folder")
         paths.extend(found)
         labels.extend([label] * len(found))
-    decode: Callable[[Path], UInt8[np.ndarray, "channel height width"]] = partial(_decode, settings=settings)
-    # Pillow releases the interpreter while it decodes, so threads use all cores.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        images = np.stack(list(pool.map(decode, paths)))
-    return LabeledImages(torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64))
-
-
-def _decode(path: Path, *, settings: FolderSettings) -> UInt8[np.ndarray, "channel height width"]:
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            image = _eight_bits(ImageOps.exif_transpose(opened)).convert(
-                "RGB" if settings.color == "rgb" else "L"
-            )
-            if image.size != (settings.width, settings.height):
-                image = image.resize((settings.width, settings.height), Image.Resampling.BILINEAR)
-    # Image decoders raise anything on damaged files: OSError, SyntaxError, ValueError, struct.error and more.
-    except Exception as error:
-        raise DataError(
-            f"cannot read the image {path}: {error}; repair the file or remove it from the folder"
-        ) from error
-    pixels = np.asarray(image)
-    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
-
-
-def _eight_bits(image: "Image.Image") -> "Image.Image":
-    """Scale 16-bit gray values to 8 bits, where Pillow's own conversion would clip them."""
-    from PIL import Image
-
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.int64)
-    return Image.fromarray(np.clip(np.rint(values / 257), 0, 255).astype(np.uint8))
+    return ImageFiles(tuple(paths), torch.tensor(labels, dtype=torch.int64), decoding)
 
 
 FOLDER = DataSource(
-    settings=FolderSettings, read=_read, facts=Facts("your own images, in a folder of class folders")
+    settings=FolderSettings,
+    read=_read,
+    facts=Facts("your own images, in a folder of class folders"),
+    listing=_list,
 )

@@ -77,7 +77,7 @@ def _parse(stream: io.BufferedIOBase) -> UInt8[np.ndarray, "..."]:
     return np.frombuffer(values, np.uint8).reshape(shape).copy()
 
 
-def read_idx_folder(folder: Path, name: str, classes: tuple[str, ...]) -> Parts:
+def read_idx_folder(folder: Path, name: str, classes: tuple[str, ...]) -> Parts[LabeledImages]:
     """Read the four files of an MNIST-like data set.
 
     Each may lie in the folder plain or with ``.gz``.

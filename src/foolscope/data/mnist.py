@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
+from foolscope.data.dataset import LabeledImages
 from foolscope.data.idx import idx_files, read_idx_folder
 from foolscope.data.settings import DatasetSettings, OfficialValidation
 from foolscope.data.source import DataSource, Facts
@@ -34,7 +35,7 @@ class FashionMnistSettings(DatasetSettings):
     validation: OfficialValidation = "stratified"
 
 
-def _read(settings: DatasetSettings, root: Path) -> Parts:
+def _read(settings: DatasetSettings, root: Path) -> Parts[LabeledImages]:
     return read_idx_folder(root / _FOLDERS[settings.name], settings.name, _CLASSES[settings.name])
 
 

@@ -52,7 +52,7 @@ class NpzSettings(DatasetSettings):
     )
 
 
-def _read(settings: NpzSettings, root: Path) -> Parts:
+def _read(settings: NpzSettings, root: Path) -> Parts[LabeledImages]:
     path = own_path(settings.path, root)
     arrays = _load(path)
     found = {split: _labeled(arrays, split, settings, path) for split in _KEYS}

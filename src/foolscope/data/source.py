@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from foolscope.data.dataset import LabeledImages
+from foolscope.data.image_files import ImageFiles
 from foolscope.data.settings import DatasetSettings
 from foolscope.data.splits import Parts
 
@@ -77,12 +79,15 @@ class DataSource:
         read: from settings and data folder to the images as distributed.
         facts: what the catalog says.
         files: the official files; empty where there is nothing to download.
+        listing: where images are files to be decoded, from settings and data folder to those files, so that
+            each image is decoded to where it belongs after the split, and is kept decoded.
     """
 
     settings: type[DatasetSettings]
-    read: Callable[[Any, Path], Parts]
+    read: Callable[[Any, Path], Parts[LabeledImages]]
     facts: Facts
     files: tuple[DistributedFile, ...] = ()
+    listing: Callable[[Any, Path], Parts[ImageFiles]] | None = None
 
     @property
     def own_files(self) -> bool:

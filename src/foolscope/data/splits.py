@@ -1,6 +1,7 @@
 """Seeded splits: disjoint, covering all images, and stratified by class."""
 
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -8,15 +9,33 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from foolscope.core.randomness import numpy_generator
-from foolscope.data.dataset import LabeledImages
 from foolscope.data.settings import DatasetSettings
 
-__all__ = ["Parts", "carve_test", "divide", "halve", "stratified_choice", "stratified_split"]
+__all__ = ["Labeled", "Parts", "carve_test", "divide", "halve", "stratified_choice", "stratified_split"]
+
+
+Images = TypeVar("Images", bound="Labeled")
+
+
+@runtime_checkable
+class Labeled(Protocol):
+    """Anything with labels of which some can be taken: images in memory, or files not decoded yet."""
+
+    @property
+    def labels(self) -> Int64[Tensor, " count"]:
+        """Class indices."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self: Images, indices: Int64[Tensor, " some"]) -> Images:
+        """Return those at these positions, in this order."""
+        ...
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The splits of a data set as distributed, before a validation set is carved out.
+class Parts(Generic[Images]):
+    """The splits of a data set: as distributed, or with the validation set that its settings ask for.
 
     Args:
         classes: one name per class, by class index.
@@ -26,9 +45,9 @@ class Parts:
     """
 
     classes: tuple[str, ...]
-    train: LabeledImages
-    validation: LabeledImages | None
-    test: LabeledImages
+    train: Images
+    validation: Images | None
+    test: Images
 
 
 def stratified_choice(
@@ -58,8 +77,8 @@ def stratified_choice(
 
 
 def stratified_split(
-    images: LabeledImages, fraction: float, generator: np.random.Generator
-) -> tuple[LabeledImages, LabeledImages]:
+    images: Images, fraction: float, generator: np.random.Generator
+) -> tuple[Images, Images]:
     """Split images in two, stratified by class, each part in the original order.
 
     Returns:
@@ -70,19 +89,19 @@ def stratified_split(
     return images.take(_others(carved, len(images))), images.take(carved)
 
 
-def halve(images: LabeledImages, generator: np.random.Generator) -> tuple[LabeledImages, LabeledImages]:
+def halve(images: Images, generator: np.random.Generator) -> tuple[Images, Images]:
     """Split images at random into two halves, ignoring their classes; the second gets the odd one."""
     order = torch.from_numpy(generator.permutation(len(images)).astype(np.int64))
     middle = len(images) // 2
     return images.take(order[:middle].sort().values), images.take(order[middle:].sort().values)
 
 
-def carve_test(images: LabeledImages, fraction: float, seed: int) -> tuple[LabeledImages, LabeledImages]:
+def carve_test(images: Images, fraction: float, seed: int) -> tuple[Images, Images]:
     """Set a stratified test set aside, for data that come without one; returns training and test images."""
     return stratified_split(images, fraction, numpy_generator(seed, "split", "test"))
 
 
-def divide(parts: Parts, settings: DatasetSettings) -> Parts:
+def divide(parts: Parts[Images], settings: DatasetSettings) -> Parts[Images]:
     """Make the validation set the settings ask for, then apply their limit to the training set.
 
     The split depends on ``split_seed`` alone: neither on a trial's seed nor on ``limit``.

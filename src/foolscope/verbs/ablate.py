@@ -7,7 +7,7 @@ from typing import Any
 from foolscope.experiments.parts import ablations
 from foolscope.experiments.parts.ablation_record import AblationRecord
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.running.run import Observer, ignore_events
+from foolscope.experiments.running.run import Observer, ignore_events, watched
 from foolscope.experiments.running.session import Session
 from foolscope.reports import Document
 from foolscope.reports.parts.ablations import ablation_document
@@ -62,7 +62,7 @@ def ablate(
             recipe,
             vary,
             seeds=seeds,
-            session=session or Session(),
+            session=watched(session or Session(), observe),
             metric=metric,
             practical_difference=practical_difference,
             observe=observe,

@@ -13,7 +13,7 @@ from foolscope.experiments.parts.attacks.plans import attack_from
 from foolscope.experiments.parts.attacks.robustness import curve_record
 from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject
 from foolscope.experiments.parts.galleries import attack_gallery
-from foolscope.experiments.running.run import Observer, StageEvent, ignore_events
+from foolscope.experiments.running.run import Observer, StageEvent, ignore_events, watched
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.subjects.subject import run_subject
 from foolscope.reports import Document
@@ -132,7 +132,7 @@ def attack(
         >>> len(found.robust_accuracies)
         2
     """
-    session = session_for(trained, session)
+    session = watched(session_for(trained, session), observe)
     settings = [attack_from({"name": each} if isinstance(each, str) else each) for each in attacks or ()]
     if attacks is not None and not settings:
         raise RecipeError("attacks is empty; name at least one, or omit it for the full evaluation")

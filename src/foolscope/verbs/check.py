@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from foolscope.experiments.parts.checks import check_records, range_test_record
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.running.run import Observer, StageEvent, ignore_events
+from foolscope.experiments.running.run import Observer, StageEvent, ignore_events, watched
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.inspection.check import Check
@@ -74,7 +74,7 @@ def check(
     """
     trial = subject.trial if isinstance(subject, Training) else subject
     recipe, model = (trial, None) if isinstance(trial, Recipe) else (trial.recipe, trial)
-    session = session or Session()
+    session = watched(session or Session(), observe)
     name = recipe.model.name
 
     def tell(done: float, what: str) -> None:

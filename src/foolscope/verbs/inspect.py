@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from foolscope.experiments.parts.inspections.methods import methods_from
 from foolscope.experiments.parts.inspections.model import inspect_subject
 from foolscope.experiments.parts.inspections.records import ModelInspection
-from foolscope.experiments.running.run import Observer, StageEvent, ignore_events
+from foolscope.experiments.running.run import Observer, StageEvent, ignore_events, watched
 from foolscope.experiments.running.session import Session
 from foolscope.inspection.attribution import Attribution
 from foolscope.reports import Document
@@ -99,7 +99,7 @@ def inspect(
         >>> len(inspection.record.spectra[0].singular_values)
         10
     """
-    session = session_for(trained, session)
+    session = watched(session_for(trained, session), observe)
     subject = subject_for(trained, (images, labels), dataset, split, limit, (mean, std), session)
     found = inspect_subject(
         subject,

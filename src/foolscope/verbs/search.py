@@ -7,7 +7,7 @@ from foolscope.experiments.parts.searches import Over, search_settings
 from foolscope.experiments.parts.searches import search as run_search
 from foolscope.experiments.parts.searches.records import SearchRecord
 from foolscope.experiments.recipe import Recipe, with_values
-from foolscope.experiments.running.run import Observer, ignore_events
+from foolscope.experiments.running.run import Observer, ignore_events, watched
 from foolscope.experiments.running.session import Session
 from foolscope.reports import Document
 from foolscope.reports.parts.searches import search_document
@@ -91,7 +91,7 @@ def search(
     record = run_search(
         recipe,
         over,
-        session=session or Session(),
+        session=watched(session or Session(), observe),
         settings=settings,
         practical_difference=practical_difference,
         observe=observe,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foolscope.experiments.running.run import Observer, ignore_events
+from foolscope.experiments.running.run import Observer, ignore_events, watched
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.study_file import FIRST_STUDY, read_study
 from foolscope.experiments.study_record import StudyRecord
@@ -58,7 +58,7 @@ def study(
     plan, text = read_study(str(name_or_path))
     if seeds is not None:
         plan = plan.model_copy(update={"seeds": seeds})
-    session = session or Session()
+    session = watched(session or Session(), observe)
     again = command or f"foolscope study {name_or_path}"
     record = run_study(plan, session, text=text, command=again, observe=observe)
     folder = session.store.study_folder(record.name)

@@ -6,7 +6,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.experiments.engines.records import ReferenceRun
 from foolscope.experiments.parts.training import TrainingRecord, training_record
 from foolscope.experiments.recipe import Recipe
-from foolscope.experiments.running.run import Observer, ignore_events, run_trials
+from foolscope.experiments.running.run import Observer, ignore_events, run_trials, watched
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.reports import Document
@@ -72,9 +72,9 @@ def train(
     if engine == "reference":
         from foolscope.experiments.engines.comparison import reference_run  # with all layers in NumPy
 
-        run = reference_run(recipe, session, observe)
+        run = reference_run(recipe, watched(session, observe), observe)
         return Training(run.torch, run.record.in_torch, session, run)
     if engine != "torch":
         raise RecipeError(f"engine must be 'torch' or 'reference'; got {engine!r}")
-    (trial,) = run_trials([recipe], session, observe)
+    (trial,) = run_trials([recipe], watched(session, observe), observe)
     return Training(trial, training_record(recipe.model.name, [trial]), session)

@@ -75,9 +75,9 @@ def trained_on(monkeypatch):
 
     seen, train_pack = [], module.train_pack
 
-    def train(trials, dataset):
+    def train(trials, dataset, **settings):
         seen.append(dataset)
-        return train_pack(trials, dataset)
+        return train_pack(trials, dataset, **settings)
 
     monkeypatch.setattr(module, "train_pack", train)
     return seen

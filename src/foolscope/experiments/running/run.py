@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ __all__ = [
     "machine_facts",
     "plan_trials",
     "run_trials",
+    "watched",
 ]
 
 
@@ -59,11 +61,28 @@ class StageEvent:
 Observer = Callable[[EpochEvent | StageEvent], None]
 
 
+_UNTOLD_SECONDS = 1.0  # of reading images, which is no stage of its own where it is quick
+_TOLD_SECONDS = 0.1  # between two events
 _STEP_FLOPS = 5e6  # the overhead of a step, in floating-point operations that it could do meanwhile
 
 
 def ignore_events(event: EpochEvent | StageEvent) -> None:
     """Observe nothing."""
+
+
+def watched(session: Session, observe: Observer) -> Session:
+    """Return the session with its reading of images observed, where that takes more than a second."""
+    began, told = math.inf, -math.inf
+
+    def progress(done_what: str, done: int, count: int) -> None:
+        nonlocal began, told
+        now = time.monotonic()
+        began = min(began, now)
+        if now - began >= _UNTOLD_SECONDS and (done == count or now - told >= _TOLD_SECONDS):
+            told = now
+            observe(StageEvent("reading images", done / count, f"{done:,} of {count:,} {done_what}"))
+
+    return session.telling(progress)
 
 
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:

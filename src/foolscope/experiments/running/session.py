@@ -1,10 +1,11 @@
 """The session: where recipes are run."""
 
+import copy
 from pathlib import Path
 
 from foolscope.core.errors import RecipeError
 from foolscope.core.precision import resolve_device, resolve_precision
-from foolscope.data import Dataset, DatasetSettings, load
+from foolscope.data import Dataset, DatasetSettings, ReadCallback, load
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.store import Store, trial_identity
 
@@ -41,12 +42,19 @@ class Session:
         self.executor = executor
         self.workers = workers
         self._loaded: dict[DatasetSettings, Dataset] = {}
+        self._progress: ReadCallback | None = None
 
     def dataset(self, settings: DatasetSettings) -> Dataset:
         """Return a data set on the device, read at most once."""
         if settings not in self._loaded:
-            self._loaded[settings] = load(settings, self.data_dir, self.device)
+            self._loaded[settings] = load(settings, self.data_dir, self.device, self._progress)
         return self._loaded[settings]
+
+    def telling(self, progress: ReadCallback) -> "Session":
+        """Return this session, with the same data sets in memory, that tells how far it has read images."""
+        other = copy.copy(self)
+        other._progress = progress
+        return other
 
     def identify(self, recipe: Recipe) -> str:
         """Return the identity of a recipe's trial on this machine."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import strategies
 
+from foolscope.core import threads
 from foolscope.core.errors import RecipeError
 from foolscope.core.threads import thread_count
 from foolscope.experiments.running.executors import EXECUTORS, choice, processes
@@ -25,6 +26,7 @@ def job(recipes):
 @pytest.fixture(autouse=True)
 def _four_cores(monkeypatch):
     monkeypatch.setattr(processes, "available_cores", lambda: 4)
+    monkeypatch.setattr(threads, "available_cores", lambda: 4)
 
 
 def longer(job, seconds):

@@ -3,10 +3,8 @@
 import heapq
 from collections.abc import Sequence
 
-import torch
-
 from foolscope.core.errors import RecipeError, did_you_mean
-from foolscope.core.threads import thread_count, worthwhile_threads
+from foolscope.core.threads import thread_count, usable_threads, worthwhile_threads
 from foolscope.experiments.running.executors.job import PackJob
 from foolscope.experiments.running.executors.processes import shares
 from foolscope.experiments.running.session import Session
@@ -42,7 +40,7 @@ def choose_executor(jobs: Sequence[PackJob], session: Session, known: Sequence[s
 def seconds_saved(jobs: Sequence[PackJob], workers: int | None) -> float:
     """Estimate the seconds that worker processes, not counting their start, save over this process."""
     count, threads = shares(len(jobs), workers)
-    alone = sum(_seconds(job, torch.get_num_threads()) for job in jobs)
+    alone = sum(_seconds(job, usable_threads()) for job in jobs)
     return alone - makespan([_seconds(job, threads) for job in jobs], count)
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 
-import torch
-
+from foolscope.core.threads import usable_threads
 from foolscope.experiments.running.executors.job import PackJob, run_pack
 from foolscope.experiments.running.session import Session
 from foolscope.learning import EpochReport
@@ -17,6 +16,6 @@ def map_in_process(
 ) -> Generator[int, None, None]:
     """Run jobs in their order; see :class:`~foolscope.experiments.running.executors.Executor`."""
     for position, job in enumerate(jobs):
-        dataset, threads = session.dataset(job.recipes[0].dataset), torch.get_num_threads()
+        dataset, threads = session.dataset(job.recipes[0].dataset), usable_threads()
         run_pack(job, session.store, dataset, threads=threads, report=partial(on_epoch, position))
         yield position

@@ -22,8 +22,8 @@ from typing import IO, Any, NoReturn
 import torch
 
 from foolscope.core import errors
+from foolscope.core.cores import available_cores
 from foolscope.core.errors import FoolscopeError
-from foolscope.experiments.running.executors.cores import available_cores
 from foolscope.experiments.running.executors.job import PackJob, report_from
 from foolscope.experiments.running.session import Session
 from foolscope.learning import EpochReport

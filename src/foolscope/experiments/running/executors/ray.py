@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from foolscope.core.cores import available_cores
 from foolscope.core.errors import FoolscopeError
 from foolscope.data import Dataset, LabeledImages
-from foolscope.experiments.running.executors.cores import available_cores
 from foolscope.experiments.running.executors.job import PackJob, job_from, report_from, train_job
 from foolscope.experiments.running.session import Session
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
