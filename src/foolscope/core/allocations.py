@@ -12,14 +12,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from foolscope.core.errors import RecipeError
+from foolscope.core.threads import thread_count
 
 __all__ = ["ENVIRONMENT_VARIABLE", "Allocations", "activation_bytes", "allocations"]
 
 ENVIRONMENT_VARIABLE = "FOOLSCOPE_ACTIVATION_MB"
 
 # On a CPU half of its last-level cache: on an AMD EPYC with 32 MB of it, networks from perceptrons to a
-# ResNet-18 predict fastest, within 10 %, with 12 to 25 MB; with 100 MB they take up to 2.5 times as long, half of it for
-# fresh pages. A GPU needs work for all its cores.
+# ResNet-18 predict fastest, within 10 %, with 12 to 25 MB; with 100 MB they take up to 2.5 times as long,
+# half of it for fresh pages. A GPU needs work for all its cores.
 _BYTES_ON_CPU = 16 * 2**20
 _BYTES_ELSEWHERE = 256 * 2**20
 _WITH_GRADIENTS = 8  # times as much where all activations are kept for a gradient
@@ -77,7 +78,7 @@ def allocations(compute: Callable[[int], object]) -> Allocations:
 
 
 def _watched(compute: Callable[[int], object], count: int) -> "_Watch":
-    with torch.random.fork_rng(devices=[]), _Watch() as watch:
+    with thread_count(1), torch.random.fork_rng(devices=[]), _Watch() as watch:
         compute(count)
     return watch
 
@@ -113,6 +114,10 @@ class _Watch(TorchDispatchMode):
         self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.held: list[int] = []
         self.total = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch would import its compiler, which takes a second
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
