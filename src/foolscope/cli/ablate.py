@@ -20,7 +20,8 @@ from foolscope.core.values import parse_values
 from foolscope.experiments.parts.ablations import plan_ablation
 from foolscope.experiments.parts.training import METRICS
 from foolscope.experiments.running.explanation import explain_pack
-from foolscope.experiments.running.packs import Pack, PackLimits
+from foolscope.experiments.running.memory import pack_limits
+from foolscope.experiments.running.packs import Pack
 from foolscope.experiments.running.session import Session
 from foolscope.reports import document as doc
 from foolscope.reports.phrases import join_words, one_or_many
@@ -118,9 +119,7 @@ def _explain(packs: Sequence[Pack], stored: int, session: Session) -> None:
     said: dict[str, list[int]] = {}
     for position, pack in enumerate(packs, 1):
         dataset = session.dataset(pack.trials[0].recipe.dataset)
-        words = explain_pack(
-            pack, PackLimits.of_device(session.device), dataset.image_shape, len(dataset.classes)
-        )
+        words = explain_pack(pack, pack_limits(session), dataset.image_shape, len(dataset.classes))
         different = "; ".join(words.differences) or "the seed only"
         flops = words.step_flops / 1e6
         rows.append([position, words.trials, words.seeds, words.common, different, flops])

@@ -130,6 +130,9 @@ class _BarObserver:
 
     def __call__(self, event: EpochEvent | StageEvent) -> None:
         name, detail = _describe(event)
+        if isinstance(event, StageEvent) and event.stays:
+            self._bars.console.print(detail, soft_wrap=True)
+            return
         if name not in self._tasks:
             for task in self._tasks.values():
                 self._bars.update(task, completed=1.0, detail="")
@@ -148,6 +151,9 @@ class _LineObserver:
     def __call__(self, event: EpochEvent | StageEvent) -> None:
         name, detail = _describe(event)
         now = time.monotonic()
+        if isinstance(event, StageEvent) and event.stays:
+            self._console.print(detail, soft_wrap=True)
+            return
         if name == self._stage and now - self._last < _LINE_SECONDS:
             return
         self._stage, self._last = name, now

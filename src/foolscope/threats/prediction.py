@@ -1,10 +1,14 @@
 """What a model answers to images, batch by batch, with as many images at a time as memory allows."""
 
+from weakref import WeakKeyDictionary
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from foolscope.core.allocations import activation_bytes, allocations
 from foolscope.core.errors import ThreatError
+from foolscope.core.modes import frozen
 
 __all__ = [
     "Images",
@@ -32,10 +36,49 @@ def predict(model: nn.Module, images: Images, batch_size: int) -> Logits:
         return torch.cat([model(part) for part in torch.split(images, batch_size)])
 
 
-def automatic_batch_size(images: Images) -> int:
-    """Return the number of images to process at a time: 2¹⁹ pixels on a CPU, 2²² elsewhere, at most 1024."""
+def automatic_batch_size(images: Images, model: nn.Module | None = None) -> int:
+    """Return the number of images to process at a time, at most 1024.
+
+    2¹⁹ numbers of images on a CPU, 2²² elsewhere; fewer where a gradient with respect to so many images
+    would keep more activations than :func:`foolscope.core.allocations.activation_bytes` allows. To find out,
+    a model with parameters gets two and four of the images once; it stays as it is. One without is not asked:
+    it may be somebody's service that counts its queries.
+
+    Example:
+        >>> images = torch.zeros(8, 1, 28, 28)
+        >>> wide = nn.Sequential(nn.Flatten(), nn.Linear(784, 2**19), nn.ReLU(), nn.Linear(2**19, 2))
+        >>> automatic_batch_size(images), automatic_batch_size(images, wide)
+        (668, 21)
+    """
     pixels = 1 << (19 if images.device.type == "cpu" else 22)
-    return min(1024, max(1, pixels // max(1, images.shape[1:].numel())))
+    most = min(1024, max(1, pixels // max(1, images.shape[1:].numel())))
+    if model is None or not len(images) or next(model.parameters(), None) is None:
+        return most
+    budget = activation_bytes(images.device, gradients=True)
+    return max(1, min(most, int(budget / max(1.0, _bytes_per_image(model, images)))))
+
+
+_known: WeakKeyDictionary[nn.Module, dict[tuple[torch.Size, torch.dtype], float]] = WeakKeyDictionary()
+
+
+def _bytes_per_image(model: nn.Module, images: Images) -> float:
+    """Return the most that a gradient with respect to an image holds at a time, measured once for a model."""
+    found = _known.setdefault(model, {})
+    key = (images.shape[1:], images.dtype)
+    if key not in found:
+        with frozen(model), torch.enable_grad():
+            try:
+                found[key] = allocations(lambda count: _gradient(model, images, count)).largest_per_image
+            except Exception:  # anyone's code: what is wrong with it is told where it is used
+                found[key] = 0.0
+    return found[key]
+
+
+def _gradient(model: nn.Module, images: Images, count: int) -> None:
+    inputs = images[torch.arange(count, device=images.device) % len(images)].detach().requires_grad_()
+    outputs = model(inputs)
+    if isinstance(outputs, Tensor) and outputs.requires_grad:
+        torch.autograd.grad(outputs.sum(), inputs, allow_unused=True)
 
 
 def check_logits(logits: Tensor, labels: Labels) -> None:

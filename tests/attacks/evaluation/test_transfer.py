@@ -70,7 +70,7 @@ def test_what_fools_the_surrogate_only_does_not_count(setting):
 def test_passes_of_both_models_are_counted(setting):
     surrogate, victim, images, labels = setting
     models = Counted(surrogate).eval(), Counted(victim).eval()
-    result = transfer(*models, images, labels, THREAT, PGD(steps=5, restarts=3), seed=0)
+    result = transfer(*models, images, labels, THREAT, PGD(steps=5, restarts=3), seed=0, batch_size=256)
     probes = 2  # one image each, to see that the classes agree
     assert result.forward_count == models[0].rows + models[1].rows - probes
     assert result.backward_count == models[0].rows - 1

@@ -47,7 +47,12 @@ def test_many_values_are_cut_short():
         (
             PackLimits(2**24, 10**6, in_cache=False),
             0,
-            "room for 838 trials of this size in 16 MB of free memory",
+            "room for 699 trials of this size in 16 MB of free memory",
+        ),
+        (
+            PackLimits(6 * 6_000, memory=3 * 24_000),
+            0,
+            "room for 3 trials of this size in 0 MB of memory",
         ),
     ],
 )

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foolscope.core.allocations import Allocations
 from foolscope.experiments.recipe import COMPONENTS, Recipe, recipe_from, with_values
 from foolscope.experiments.running import packs as packs_module
 from foolscope.experiments.running.packs import (
@@ -14,6 +15,7 @@ from foolscope.experiments.running.packs import (
     Pack,
     PackLimits,
     PendingTrial,
+    pack_bytes,
     pack_size,
     plan_packs,
     seeds_per_pack,
@@ -176,11 +178,40 @@ def test_the_size_follows_the_cache():
     assert pack_size(pending(0, parameter_count=10), PackLimits(10**9)) == 128
 
 
+def held(fixed, per_image):
+    return Allocations((float(fixed),), (float(per_image),), float(per_image))
+
+
 def test_on_a_gpu_everything_that_training_allocates_counts():
-    trial = PendingTrial("0", Recipe(), 1000, activation_bytes=40_000)
-    room = PackLimits(10 * (5 * 4 * 1000 + 2 * 40_000), most_trials=512, in_cache=False)
+    trial = PendingTrial("0", Recipe(), 1000, allocations=held(4000, 500))
+    images = Recipe().training.batch_size
+    room = PackLimits(10 * (6 * 4 * 1000 + 4000 + 500 * images), most_trials=512, in_cache=False)
     assert pack_size(trial, room) == 10
     assert pack_size(pending(0, parameter_count=10), room) == 512
+
+
+def test_main_memory_limits_a_pack_too():
+    """Of ten that the cache would hold, only those whose activations fit beside their images."""
+    recipe = with_values(Recipe(), {"batch_size": 64})
+    trial = PendingTrial("0", recipe, PARAMETERS, input_bytes=7, allocations=held(4000, 500))
+    own = 6 * 4 * PARAMETERS + 4000 + 500 * 64 + 3 * 7
+    for memory, most in ((None, 10), (20 * own, 10), (4 * own, 4), (4 * own - 1, 3), (1, 1)):
+        assert pack_size(trial, PackLimits(10 * BYTES_PER_TRIAL, memory=memory)) == most
+
+
+def test_parts_of_a_minibatch_need_less():
+    recipe = with_values(Recipe(), {"batch_size": 64, "accumulation": 3})
+    trial = PendingTrial("0", recipe, 1000, allocations=held(0, 500))
+    assert trial.training_bytes() == 24_000 + 500 * 22
+    assert trial.training_bytes(accumulation=64) == 24_000 + 500
+
+
+def test_the_seeds_of_a_pack_have_a_minibatch_each():
+    trials = [
+        PendingTrial(str(seed), with_values(Recipe(), {"seed": seed // 2}), 1000, input_bytes=100)
+        for seed in range(4)
+    ]
+    assert pack_bytes(Pack(tuple(trials))) == 4 * 24_000 + 2 * 3 * 100
 
 
 def test_room_on_a_gpu_is_half_of_its_free_memory(monkeypatch):

@@ -1,6 +1,7 @@
 """The packed program against every trial's own module, called by itself."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -248,3 +249,49 @@ def test_unpackable_layers_are_named():
     assert unpackable_layers(recurrent) == ("GRU", "LSTM")
     for make in PACKED.values():
         assert unpackable_layers(make(0.4)) == ()
+
+
+def watched(layer, made, alive):
+    """Note after each call how many of the tensors that the layers made are alive."""
+
+    def note(module, inputs, output):
+        made.append(weakref.ref(output))
+        alive.append(sum(each() is not None for each in made))
+
+    layer.register_forward_hook(note)
+    return layer
+
+
+def test_a_value_is_freed_after_its_last_user():
+    """In a chain a layer finds its input alive and nothing before it."""
+    made, alive = [], []
+    chain = nn.Sequential(*(watched(nn.Tanh(), made, alive) for _ in range(6)), nn.Flatten())
+    program = pack_program([chain])
+    program({"unused": torch.zeros(1, 1)}, images_of(1, torch.float64), Context(False, torch.float64))
+    assert alive == [1, 2, 2, 2, 2, 2]
+
+
+class Skipping(nn.Module):
+    """The first activation is added again after four layers; one more reads it, and nobody reads that."""
+
+    def __init__(self, made, alive):
+        super().__init__()
+        self.first, self.unread, *body, self.last = (watched(nn.Tanh(), made, alive) for _ in range(7))
+        self.body, self.flatten = nn.Sequential(*body), nn.Flatten()
+
+    def forward(self, images):
+        first = self.first(images)
+        self.unread(first)
+        return self.flatten(self.last(self.body(first) + first))
+
+
+def test_a_value_is_kept_until_its_last_user_and_one_that_nobody_reads_is_not():
+    made, alive = [], []
+    model, images = Skipping(made, alive), images_of(1, torch.float64)
+    expected = model(images[0])
+    made.clear()
+    alive.clear()
+    program = pack_program([model])
+    logits = program({"unused": torch.zeros(1, 1)}, images, Context(False, torch.float64))
+    torch.testing.assert_close(logits[0], expected)
+    assert alive == [1, 2, 2, 3, 3, 3, 1]

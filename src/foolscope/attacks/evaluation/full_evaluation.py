@@ -94,7 +94,7 @@ def evaluate_robustness(
         raise ThreatError("an evaluation needs a budget; got none")
     check_images(images, labels, threats[-1])
     labels = labels.to(images.device)
-    size = batch_size or automatic_batch_size(images)
+    size = batch_size or automatic_batch_size(images, model)
     with frozen(model):
         clean_logits = predict(model, images, size)
     check_logits(clean_logits, labels)

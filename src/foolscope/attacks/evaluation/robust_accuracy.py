@@ -169,7 +169,7 @@ def robust_accuracy_curve(
     indices = (
         torch.arange(len(labels), device=images.device) if indices is None else indices.to(images.device)
     )
-    size = batch_size or automatic_batch_size(images)
+    size = batch_size or automatic_batch_size(images, model)
     with frozen(model):
         clean_logits = predict(model, images, size)
     check_logits(clean_logits, labels)

@@ -103,7 +103,7 @@ def run(
     check_norm(attack, threat.norm)
     check_images(images, labels, threat)
     images = images.detach()
-    size = batch_size or automatic_batch_size(images)
+    size = batch_size or automatic_batch_size(images, model)
     labels = labels.to(images.device)
     rows = torch.arange(len(labels), device=images.device)
     indices = rows if indices is None else indices.to(images.device)

@@ -1,11 +1,11 @@
 """The plan of packs in words, as ``foolscope ablate --explain`` prints it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from foolscope.experiments.recipe import COMPONENTS, LISTS, Recipe, fields_of, value_of
-from foolscope.experiments.running.packs import Pack, PackLimits, pack_size, seeds_per_pack
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, pack_size, seeds_per_pack
 from foolscope.experiments.wording.fields import field_words, value_words
 from foolscope.learning.packs.packing import solo_reason
 from foolscope.models import ImageShape, build_model
@@ -50,7 +50,7 @@ def explain_pack(pack: Pack, limits: PackLimits, image_shape: ImageShape, classe
         common=f"{first.model.name} on {first.dataset.name}, batch size {first.training.batch_size}",
         differences=tuple(_differences(recipes)),
         step_flops=sum(trial.step_flops for trial in pack.trials),
-        limit=_limit_words(pack, limits, pack_size(widest, limits), seeds_per_pack(widest, limits)),
+        limit=_limit_words(pack, limits, widest),
         sequential_reason=solo_reason(build_model(settings, image_shape, classes, seed=0)),
     )
 
@@ -77,8 +77,11 @@ def _listed(values: Sequence[Any]) -> str:
     return ", ".join(words)
 
 
-def _limit_words(pack: Pack, limits: PackLimits, most: int, most_seeds: int) -> str:
+def _limit_words(pack: Pack, limits: PackLimits, widest: PendingTrial) -> str:
+    most, most_seeds = pack_size(widest, limits), seeds_per_pack(widest, limits)
     where = f"in {limits.bytes / 2**20:.0f} MB of {'cache' if limits.in_cache else 'free memory'}"
+    if limits.memory is not None and most < pack_size(widest, replace(limits, memory=None)):
+        where = f"in {limits.memory / 2**20:.0f} MB of memory"
     per_seed = len(pack.trials) // len({trial.recipe.seed for trial in pack.trials})
     if most_seeds * per_seed < most:
         return f"room for {_counted(most_seeds, 'minibatch', 'minibatches')} of this size {where}"

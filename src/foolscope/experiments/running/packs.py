@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from foolscope.core.allocations import Allocations
 from foolscope.experiments.recipe import Recipe
 from foolscope.learning import AVERAGING, OPTIMIZERS
 
@@ -19,6 +20,7 @@ __all__ = [
     "Pack",
     "PackLimits",
     "PendingTrial",
+    "pack_bytes",
     "pack_identity",
     "pack_size",
     "plan_packs",
@@ -51,7 +53,13 @@ _LARGEST_PACK_ON_GPU = 512
 # assumed where the machine does not tell the size of its last-level cache, and the most that a run uses of
 # one, because other programs share it
 _CACHE_BYTES = 32 * 2**20
+# the model, the parameters, the best ones, two moments, and what is stored in the end
+_COPIES_OF_WEIGHTS = 6
+_COPIES_OF_MINIBATCH = 3  # its bytes and floats, once as they are and once augmented
 _PADDING_FLOPS = 4e6  # per step: an eighth of the overhead of a pack's step
+
+
+_NOTHING = Allocations((), (), 0.0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ class PendingTrial:
         parameter_count: of its model.
         flops: floating-point operations of its model's forward pass on one image.
         input_bytes: of a minibatch in float32; each seed of a pack has its own.
-        activation_bytes: of all its layers' outputs for a minibatch in float32.
+        allocations: of its forward and backward pass.
     """
 
     identity: str
@@ -72,7 +80,7 @@ class PendingTrial:
     parameter_count: int
     flops: float = 0.0
     input_bytes: int = 0
-    activation_bytes: int = 0
+    allocations: Allocations = _NOTHING
 
     @property
     def step_flops(self) -> float:
@@ -82,6 +90,16 @@ class PendingTrial:
         """
         passes = 3 if self.recipe.training.sharpness_radius is None else 6
         return passes * self.flops * self.recipe.training.batch_size
+
+    def training_bytes(self, accumulation: int | None = None) -> float:
+        """Return the most that training holds at a time, without images.
+
+        Args:
+            accumulation: parts of a minibatch that are processed one after another; by default the recipe's.
+        """
+        training = self.recipe.training
+        images = math.ceil(training.batch_size / (accumulation or training.accumulation))
+        return 4.0 * _COPIES_OF_WEIGHTS * self.parameter_count + self.allocations.peak(images)
 
 
 @dataclass(frozen=True)
@@ -115,28 +133,46 @@ class PackLimits:
         most_trials: beyond which a pack gains nothing.
         in_cache: whether the parameters and half of their gradients are to stay within ``bytes``, as on a
             CPU, where the gain ends there; otherwise all that training allocates.
+        memory: bytes of main memory for all that training allocates; ``None`` for no limit.
     """
 
     bytes: int
     most_trials: int = _LARGEST_PACK
     in_cache: bool = True
+    memory: int | None = None
 
     @classmethod
-    def of_device(cls, device: torch.device) -> "PackLimits":
+    def of_device(cls, device: torch.device, memory: int | None = None) -> "PackLimits":
         """Return the limits of a device: half of the free memory of a GPU, the last-level cache of a CPU."""
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             return cls(free // 2, _LARGEST_PACK_ON_GPU, in_cache=False)
-        return cls(_last_level_cache_bytes())
+        return cls(_last_level_cache_bytes(), memory=memory)
 
 
 def pack_size(trial: PendingTrial, limits: PackLimits) -> int:
     """Return how many trials of this shape may share a pack."""
-    if limits.in_cache:
-        own = 6 * trial.parameter_count
-    else:  # parameters, the best ones, gradients, two moments; activations and their gradients
-        own = 5 * 4 * trial.parameter_count + 2 * trial.activation_bytes
-    return max(1, min(limits.most_trials, limits.bytes // max(1, own)))
+    own = 6 * trial.parameter_count if limits.in_cache else trial.training_bytes()
+    fitting = limits.bytes // max(1, own)
+    return max(1, min(limits.most_trials, int(fitting), _trials_in_memory(trial, limits)))
+
+
+def _trials_in_memory(trial: PendingTrial, limits: PackLimits) -> int:
+    if limits.memory is None:
+        return limits.most_trials
+    return int(limits.memory // max(1, trial.training_bytes() + _COPIES_OF_MINIBATCH * trial.input_bytes))
+
+
+def pack_bytes(pack: Pack, accumulation: int | None = None) -> float:
+    """Return the most memory that training a pack takes at a time.
+
+    Args:
+        pack: its trials.
+        accumulation: as in :meth:`PendingTrial.training_bytes`.
+    """
+    seeds = {trial.recipe.seed: trial.input_bytes for trial in pack.trials}
+    trials = math.fsum(trial.training_bytes(accumulation) for trial in pack.trials)
+    return trials + _COPIES_OF_MINIBATCH * sum(seeds.values())
 
 
 def seeds_per_pack(trial: PendingTrial, limits: PackLimits) -> int:

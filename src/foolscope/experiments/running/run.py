@@ -10,19 +10,23 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from foolscope.core.allocations import Allocations
 from foolscope.core.precision import resolve_precision
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.checkpoints import plan_from_checkpoints, sweep_checkpoints
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
-from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
+from foolscope.experiments.running.executors.processes import shares
+from foolscope.experiments.running.memory import memory_line, pack_limits
+from foolscope.experiments.running.packs import Pack, PendingTrial, plan_packs
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import TRAINING_VERSION, StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
+from foolscope.learning.measuring.step_memory import step_allocations
 from foolscope.learning.packs.packing import solo_reason
-from foolscope.learning.parameters.freezing import frozen_names
+from foolscope.learning.parameters.freezing import freeze, frozen_names
 from foolscope.learning.parameters.groups import check_parameter_groups
 from foolscope.models import ImageShape, ModelSettings, build_model
 
@@ -51,11 +55,15 @@ class EpochEvent:
 
 @dataclass(frozen=True)
 class StageEvent:
-    """The event of any other work: its name and the fraction done, in [0, 1]."""
+    """The event of any other work: its name and the fraction done, in [0, 1].
+
+    A detail that stays is to be read after the work, too: a warning.
+    """
 
     name: str
     done_fraction: float
     detail: str = ""
+    stays: bool = False
 
 
 Observer = Callable[[EpochEvent | StageEvent], None]
@@ -102,7 +110,7 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     pending = []
     for identity, recipe in missing.items():
         dataset = session.dataset(recipe.dataset)
-        size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
+        size = _size_of(recipe, session)
         _check_fit(recipe, dataset.image_shape, size.names)
         batch_size = recipe.training.batch_size
         pending.append(
@@ -112,10 +120,10 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 parameter_count=size.parameters,
                 flops=size.flops,
                 input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
-                activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
+                allocations=size.allocations,
             )
         )
-    limits = PackLimits.of_device(session.device)
+    limits = pack_limits(session)
     stored = [each for each in session.store.checkpoints() if each.version == TRAINING_VERSION]
     return plan_from_checkpoints(
         pending,
@@ -147,7 +155,12 @@ def run_trials(
     for line in dict.fromkeys(_sequential_lines(packs, session)):
         observe(StageEvent("training", 0.0, line))
     jobs = [_job(pack, session) for pack in packs]
-    executor = EXECUTORS[choose_executor(jobs, session, tuple(EXECUTORS))]
+    name = choose_executor(jobs, session, tuple(EXECUTORS))
+    workers = 1 if name != "processes" else shares(len(jobs), session.workers)[0]
+    line = memory_line(packs, session, workers) if name != "ray" else None
+    if line is not None:
+        observe(StageEvent("training", 0.0, line, stays=True))
+    executor = EXECUTORS[name]
     if jobs:
         work = [job.work for job in jobs]
         done = [0.0] * len(jobs)
@@ -167,8 +180,7 @@ def _sequential_lines(packs: Sequence[Pack], session: Session) -> Iterator[str]:
     """Yield a line for each model that cannot be packed, with the reason."""
     for pack in packs:
         recipe = pack.trials[0].recipe
-        dataset = session.dataset(recipe.dataset)
-        reason = _size(recipe.model, dataset.image_shape, len(dataset.classes)).sequential_reason
+        reason = _size_of(recipe, session).sequential_reason
         if reason is not None and len(pack.trials) > 1:
             yield f"{recipe.model.name} trains one trial after another: {reason}"
 
@@ -188,28 +200,34 @@ def _check_fit(recipe: Recipe, image_shape: ImageShape, names: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class _Size:
-    """Size of a model: parameters, their names, FLOPs and activations per image; why it cannot be packed."""
+    """Size of a model: parameters, their names, FLOPs per image, memory; why it cannot be packed."""
 
     parameters: int
     names: tuple[str, ...]
     flops: float
-    activations: int
+    allocations: Allocations
     sequential_reason: str | None
 
 
+def _size_of(recipe: Recipe, session: Session) -> _Size:
+    dataset = session.dataset(recipe.dataset)
+    precision = resolve_precision(recipe.precision, session.device)
+    return _size(recipe.model, dataset.image_shape, len(dataset.classes), precision, recipe.frozen)
+
+
 @functools.lru_cache
-def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Size:
+def _size(
+    settings: ModelSettings, image_shape: ImageShape, classes: int, precision: str, frozen: tuple[str, ...]
+) -> _Size:
     plain = settings.model_copy(update={"normalization": "none"})
     model = build_model(plain, image_shape, classes, seed=0).eval()
-    outputs: list[int] = []
-    for layer in model.modules():
-        if not any(True for _ in layer.children()):
-            layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output.numel()))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     names = tuple(name for name, _ in model.named_parameters())
-    return _Size(parameters, names, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
+    freeze(model, frozen)
+    held = step_allocations(model, image_shape, getattr(torch, precision))
+    return _Size(parameters, names, float(counter.get_total_flops()), held, solo_reason(model))
 
 
 def _job(pack: Pack, session: Session) -> PackJob:

@@ -76,7 +76,7 @@ def clean_doubts(
     if not len(labels):
         return ()
     with frozen(model):
-        size = automatic_batch_size(images)
+        size = automatic_batch_size(images, model)
         predictions = predict(model, images, size).argmax(1)
         right = predictions == labels
         accuracy = right.double().mean().item()

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from foolscope.data.dataset import LabeledImages
 from foolscope.learning.measuring.evaluation import to_pixels
+from foolscope.threats.prediction import automatic_batch_size
 
 __all__ = ["WorstImages", "worst_classified"]
 
-_BATCH_SIZE = 1024
+_SAMPLE = 4  # images that tell the size of their activations
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ def worst_classified(model: nn.Module, split: LabeledImages, count: int) -> Wors
     The model is in evaluation mode, from images in [0, 1] to logits.
     """
     dtype = next((value.dtype for value in model.parameters()), torch.float32)
+    size = automatic_batch_size(to_pixels(split.images[:_SAMPLE], dtype), model)
     probabilities = torch.cat(
-        [model(to_pixels(images, dtype)).softmax(dim=-1) for images in torch.split(split.images, _BATCH_SIZE)]
+        [model(to_pixels(images, dtype)).softmax(dim=-1) for images in torch.split(split.images, size)]
     )
     confidence, predictions = probabilities.max(dim=-1)
     of_label = probabilities.gather(1, split.labels[:, None])[:, 0]

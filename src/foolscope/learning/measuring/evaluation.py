@@ -8,15 +8,13 @@ from torch import Tensor
 
 from foolscope.data.dataset import LabeledImages
 from foolscope.learning.losses import PackLoss
+from foolscope.learning.measuring.batch_sizes import evaluation_batch_size
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.packs.packing import Context, Program
 
 __all__ = ["Evaluation", "channel_statistics", "evaluate", "to_pixels"]
 
-_LARGEST_BATCH = 2048
-_LARGEST_BATCHES = (
-    8192  # images times trials: what keeps the maps of a pack of convolutions below some 200 MB
-)
+_SAMPLE = 4  # images that tell the size of their activations
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,16 @@ def evaluate(
     *,
     keep_logits: bool = False,
 ) -> Evaluation:
-    """Evaluate every trial on every image, without label smoothing or penalties."""
+    """Evaluate every trial on every image, without label smoothing or penalties.
+
+    The number of images at a time follows from the size of their activations and changes nothing beyond
+    rounding; see :func:`~foolscope.learning.measuring.batch_sizes.evaluation_batch_size`.
+    """
     context = Context(training=False, dtype=dtype)
     first = next(iter(parameters.values()))
     trials, total = first.shape[0], first.new_zeros(first.shape[0], dtype=torch.float64)
-    batch_size = max(1, min(_LARGEST_BATCH, _LARGEST_BATCHES // trials))
+    sample = to_pixels(split.images[:_SAMPLE], first.dtype)
+    batch_size = evaluation_batch_size(program, parameters, sample, context)
     predictions, kept = [], []
     for start in range(0, len(split), batch_size):
         images = to_pixels(split.images[start : start + batch_size], first.dtype)

@@ -10,6 +10,7 @@ from foolscope.core.randomness import torch_generator
 from foolscope.data.dataset import LabeledImages
 from foolscope.learning.adversarial import DefenseSettings, ascend
 from foolscope.learning.losses import PackLoss
+from foolscope.learning.measuring.batch_sizes import gradient_batch_size
 from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.learning.optimizers import PackTensors
 from foolscope.learning.outcome import EpochRecord
@@ -19,7 +20,6 @@ __all__ = ["doubts_about_defense", "robust_accuracy"]
 
 _STEPS = 10
 _IMAGES = 256
-_LARGEST_BATCHES = 2048  # images times trials: the activations are kept for the gradient
 _WITHSTOOD_IN_TRAINING = 0.5
 _COLLAPSE = 0.25
 
@@ -45,7 +45,7 @@ def robust_accuracy(
     generator = torch_generator(0, "robust validation", device=images.device)
     noise = 2.0 * torch.rand(images.shape, generator=generator, dtype=first.dtype, device=images.device) - 1.0
     context = Context(training=False, dtype=dtype)
-    size = max(1, _LARGEST_BATCHES // trials)
+    size = gradient_batch_size(program, tensors, images, context)
     robust = torch.zeros(trials, dtype=torch.float64, device=images.device)
     for begin in range(0, count, size):
         part = slice(begin, begin + size)

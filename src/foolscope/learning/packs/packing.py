@@ -110,6 +110,7 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
         if node.op == "call_module"
     }
     _pool_before_relu(layers)
+    last_uses = _last_uses(nodes)
 
     def program(parameters: PackTensors, images: Tensor, context: Context) -> Tensor:
         values: dict[fx.Node, Activation] = {}
@@ -125,9 +126,22 @@ def pack_program(models: Sequence[nn.Module]) -> Program:
                 values[node] = add(values[arguments[0]], values[arguments[1]])
             else:
                 return values[arguments[0]].tensor.mT.to(images.dtype)
+            for used in last_uses[node]:
+                del values[used]
         raise AssertionError("a traced graph ends with an output")
 
     return program if views is None else _averaging(program, VIEWS[views])
+
+
+def _last_uses(nodes: Sequence[fx.Node]) -> dict[fx.Node, list[fx.Node]]:
+    """Return for each node the nodes whose value no later one reads; a value that nobody reads is its own."""
+    last = {node: node for node in nodes}
+    for node in nodes:
+        last |= dict.fromkeys(node.all_input_nodes, node)
+    ended: dict[fx.Node, list[fx.Node]] = {node: [] for node in nodes}
+    for node, user in last.items():
+        ended[user].append(node)
+    return ended
 
 
 def _one_view(model: nn.Module) -> nn.Module:

@@ -116,6 +116,6 @@ def _accuracies(
     with frozen(model):
         for severity in severities:
             images = to_pixels(show(severity).to(session.device), torch.float32)
-            predictions = predict(model, images, automatic_batch_size(images)).argmax(dim=1)
+            predictions = predict(model, images, automatic_batch_size(images, model)).argmax(dim=1)
             accuracies.append(float((predictions == labels).double().mean()))
     return accuracies

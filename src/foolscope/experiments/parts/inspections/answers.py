@@ -60,7 +60,9 @@ class Answers:
             RecipeError: no logits are finite.
         """
         with frozen(subject.model):
-            logits = predict(subject.model, subject.images, automatic_batch_size(subject.images))
+            logits = predict(
+                subject.model, subject.images, automatic_batch_size(subject.images, subject.model)
+            )
         finite = logits.isfinite().all(dim=1)
         lost = int((~finite).sum())
         if lost == len(logits):

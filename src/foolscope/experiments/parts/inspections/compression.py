@@ -61,7 +61,7 @@ def compressions(
 
 def _seconds(model: nn.Module, subject: Subject) -> float:
     """Time a forward pass over one batch."""
-    batch = subject.images[: automatic_batch_size(subject.images)]
+    batch = subject.images[: automatic_batch_size(subject.images, model)]
     times = []
     with frozen(model):
         for _ in range(_ROUNDS + 1):  # the first warms up

@@ -59,7 +59,7 @@ def _input_gradients(answers: Answers) -> dict[str, Any]:
         answers.predictions,
         answers.classes,
         numpy_generator(answers.seed, "inspect", "edges"),
-        batch_size=automatic_batch_size(answers.subject.images),
+        batch_size=automatic_batch_size(answers.subject.images, answers.subject.model),
     )
     answers.arrays.update(arrays)
     return {"input_gradients": found}
@@ -78,7 +78,7 @@ def _attributions(answers: Answers) -> dict[str, Any]:
         answers.methods,
         numbers=answers.numbers,
         seed=answers.seed,
-        batch_size=automatic_batch_size(subject.images),
+        batch_size=automatic_batch_size(subject.images, subject.model),
         tell=answers.tell,
     )
     answers.arrays.update(arrays)
@@ -96,7 +96,7 @@ def _attribution_sanity(answers: Answers) -> dict[str, Any]:
         answers.methods,
         numbers=answers.numbers,
         seed=answers.seed,
-        batch_size=automatic_batch_size(answers.subject.images),
+        batch_size=automatic_batch_size(answers.subject.images, answers.subject.model),
         tell=answers.tell,
     )
     if found is None:
@@ -163,7 +163,7 @@ def _tree(answers: Answers) -> dict[str, Any]:
         answers.subject.labels,
         answers.classes,
         numpy_generator(answers.seed, "inspect", "tree"),
-        batch_size=automatic_batch_size(answers.subject.images),
+        batch_size=automatic_batch_size(answers.subject.images, answers.subject.model),
     )
     if found is None:
         answers.notes.append("The model has no prototype tree.")
