@@ -78,6 +78,11 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def _limit_words(pack: Pack, limits: PackLimits, most: int, most_seeds: int) -> str:
+    if pack.threads is not None:
+        return (
+            "cut so that packs train side by side in worker processes, each on "
+            f"{_counted(pack.threads, 'thread', 'threads')}"
+        )
     where = f"in {limits.bytes / 2**20:.0f} MB of {'cache' if limits.in_cache else 'free memory'}"
     per_seed = len(pack.trials) // len({trial.recipe.seed for trial in pack.trials})
     if most_seeds * per_seed < most:

@@ -13,9 +13,12 @@ from foolscope.core.precision import resolve_precision
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
-from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
+from foolscope.experiments.running.executors.cores import available_cores
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial
+from foolscope.experiments.running.plans import planned_before, remembered
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
+from foolscope.experiments.running.sharing import plan_for_cores
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
@@ -58,15 +61,14 @@ class StageEvent:
 Observer = Callable[[EpochEvent | StageEvent], None]
 
 
-_STEP_FLOPS = 5e6  # the overhead of a step, in floating-point operations that it could do meanwhile
-
-
 def ignore_events(event: EpochEvent | StageEvent) -> None:
     """Observe nothing."""
 
 
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     """Return the packs of the recipes that the store lacks, each once; nothing is trained.
+
+    Those of a run that was killed come first, as that run had planned them.
 
     Raises:
         DataError: a data set cannot be read.
@@ -91,9 +93,14 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 flops=size.flops,
                 input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
                 activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
+                steps=recipe.training.epochs * math.ceil(len(dataset.train) / batch_size),
+                precision=resolve_precision(recipe.precision, session.device),
             )
         )
-    return plan_packs(pending, PackLimits.of_device(session.device))
+    packs, new = planned_before(pending, session.store)
+    cores = available_cores() if session.device.type == "cpu" else 1
+    limits = PackLimits.of_device(session.device)
+    return packs + plan_for_cores(new, limits, cores=cores, threads=torch.get_num_threads())
 
 
 def run_trials(
@@ -117,7 +124,7 @@ def run_trials(
     for line in dict.fromkeys(_sequential_lines(packs, session)):
         observe(StageEvent("training", 0.0, line))
     jobs = [_job(pack, session) for pack in packs]
-    executor = EXECUTORS[choose_executor(jobs, session, tuple(EXECUTORS))]
+    executor = EXECUTORS[choose_executor(packs, session, tuple(EXECUTORS))]
     if jobs:
         work = [job.work for job in jobs]
         done = [0.0] * len(jobs)
@@ -126,7 +133,7 @@ def run_trials(
             done[position] = max(done[position], work[position] * (report.epoch / report.epochs))
             observe(EpochEvent(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
 
-        with closing(executor(jobs, session, on_epoch)) as finished:
+        with remembered(packs, store), closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
     return [store.load(session.identify(recipe)) for recipe in recipes]
@@ -184,15 +191,14 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
 def _job(pack: Pack, session: Session) -> PackJob:
     """Return the job for a pack."""
     recipes = tuple(trial.recipe for trial in pack.trials)
-    dataset, training = session.dataset(recipes[0].dataset), recipes[0].training
-    images = len(dataset.train)
-    steps = training.epochs * math.ceil(images / training.batch_size)
+    chosen = session.executor == "auto" and session.workers is None  # not by the user
     return PackJob(
         pack=pack.identity,
         identities=tuple(trial.identity for trial in pack.trials),
         recipes=recipes,
-        precision=resolve_precision(recipes[0].precision, session.device),
-        fingerprint=dataset.fingerprint,
-        step_flops=3 * pack.flops_per_image * training.batch_size,
-        work=3 * pack.flops_per_image * images * training.epochs + _STEP_FLOPS * steps,
+        precision=pack.trials[0].precision,
+        fingerprint=session.dataset(recipes[0].dataset).fingerprint,
+        step_flops=pack.step_flops,
+        work=pack.core_seconds,
+        threads=pack.threads if chosen else None,
     )

@@ -1,0 +1,39 @@
+"""What training steps cost: seconds of one core, estimated from shapes so that a plan is the same every time.
+
+A plan that measured would depend on what else the machine does at that moment, and with the plan the rounding
+of the results.
+"""
+
+from typing import Literal
+
+from foolscope.core.threads import thread_count, worthwhile_threads
+
+__all__ = ["START_SECONDS", "speedup", "step_seconds"]
+
+START_SECONDS = 4.0
+"""Seconds until a worker process has imported torch and read its data."""
+
+_STEP_SECONDS = 0.7e-3  # of a step without arithmetic: Python and the calls of operations
+_MINIBATCH_BYTES = 1.5e9  # of a minibatch in float32 that a core gathers and converts in a second
+_FLOPS = {"float32": 50e9, "bfloat16": 90e9, "float64": 20e9}  # of the products that a core makes in a second
+_FURTHER_THREAD = 0.45  # what each thread beyond the first adds to the speed of the first
+
+
+def step_seconds(
+    flops: float, minibatch_bytes: float, precision: Literal["float32", "bfloat16", "float64"]
+) -> float:
+    """Estimate the seconds that one thread takes for a training step of a pack.
+
+    Args:
+        flops: floating-point operations of all trials.
+        minibatch_bytes: of the images of all seeds in float32; trials of one seed share theirs.
+        precision: of the products.
+    """
+    return _STEP_SECONDS + minibatch_bytes / _MINIBATCH_BYTES + flops / _FLOPS[precision]
+
+
+def speedup(step_flops: float, threads: int) -> float:
+    """Estimate how many times as fast a training step is on a number of threads as on one."""
+    with thread_count(threads):
+        used = worthwhile_threads(step_flops)
+    return 1.0 + _FURTHER_THREAD * (used - 1)
