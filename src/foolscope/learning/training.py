@@ -23,6 +23,7 @@ from foolscope.learning.packs.packing import Context
 from foolscope.learning.parameters.updating import update_parameters
 from foolscope.learning.parameters.weight_averages import renew_statistics, shares_of_epoch
 from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.resizing import image_scale, resized
 from foolscope.learning.sampling import epoch_order
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
@@ -183,6 +184,7 @@ def train_step(
     targets = Targets(labels)
     if augmentation is not None:
         images, targets = augmentation(images, batch, labels)
+    images = resized(images, image_scale(setup.trials[0].training, state.epoch))
     found = minibatch_gradients(setup, state, images, targets, context)
     learn_without_gradients(setup, state, targets)
     update_parameters(setup, state, found.gradients, learning_rate)
