@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ablation_ways import command, graphs, notebook, packs, tuned, tuner
+from ablation_ways import arrangements, command, graphs, notebook, packs, tuned, tuner
 from ablation_ways.roofline import Limits, Peaks, measure_limits, measure_peaks
 from ablation_ways.side_by_side import SideBySide
 from ablation_ways.tables import Result, accounts, fastest, ratios, report
@@ -158,6 +158,7 @@ def _arguments() -> argparse.Namespace:
     add("--quick", action="store_true", help="see that it works: 2 rounds of 32 steps, no compiler")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: all there are")
     add("--command", action="store_true", help="only whole programs, from their start to their end")
+    add("--arrangements", action="store_true", help="only threads against processes, on eight networks")
     add("--epochs", type=int, help="of every trial of the whole programs")
     add("--json", type=Path, help="where all raw numbers go")
     return parser.parse_args()
@@ -167,7 +168,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:  # nothing that an earlier run compiled
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         arguments = _arguments()
-        (_run_commands if arguments.command else _run)(arguments)
+        if arguments.arrangements:
+            _run_arrangements(arguments)
+        else:
+            (_run_commands if arguments.command else _run)(arguments)
+
+
+def _run_arrangements(arguments: argparse.Namespace) -> None:
+    rounds, steps = (1, 16) if arguments.quick else (arguments.rounds, arguments.steps)
+    rows = []
+    for name, shape in arrangements.SHAPES.items():
+        for precision in ("float32", "bfloat16"):
+            _tell(f"{name}, {precision}")
+            threads, processes = (
+                result.median
+                for result in measure_ways(shape.work, arrangements.ways_of(shape, precision), rounds, steps)
+            )
+            rows.append(
+                {
+                    "shape": name,
+                    "precision": precision,
+                    "tuned_on": shape.tuned_on,
+                    "threads": threads,
+                    "processes": processes,
+                    "estimate": arrangements.estimate(shape, precision),
+                }
+            )
+    print(arrangements.table(rows))
+    if arguments.json:
+        machine = {**machine_facts(torch.device("cpu")), "load": os.getloadavg()[0]}
+        arguments.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
 
 
 def _run_commands(arguments: argparse.Namespace) -> None:

@@ -109,16 +109,16 @@ def programs_of(case: Case, *, threads: bool = True) -> list[Program]:
 
     Args:
         case: which.
-        threads: whether the loop is tried on two threads, too, which takes minutes where others use the cores.
+        threads: whether the loop is tried on two threads, too, which takes minutes on a busy machine.
     """
     rows = [Program("foolscope ablate", _run_command)]
-    arrangements = {"2 processes": (CORES, 1), "2 threads": (1, CORES)} if CORES > 1 else {"1 thread": (1, 1)}
-    if not threads:
-        arrangements.pop("2 threads", None)
+    arrangements = {f"{CORES} processes": (CORES, 1)}
+    if threads and CORES > 1:
+        arrangements[f"{CORES} threads"] = (1, CORES)
     for precision in ("float32", "bfloat16"):
         tuning = _quickest(WORKS[case.work], precision)
-        for name, (processes, threads) in arrangements.items():
-            run = partial(_run_loop, processes=processes, threads=threads, tuning=tuning)
+        for name, (processes, own) in arrangements.items():
+            run = partial(_run_loop, processes=processes, threads=own, tuning=tuning)
             rows.append(Program(f"(b) tuned, {precision}, {name}", run))
     return rows
 
@@ -136,7 +136,7 @@ def _quickest(work: Work, precision: str) -> Tuning:
 def run_case(case: Case, programs: Sequence[Program], rounds: int, tell: Callable[[str], None]) -> None:
     """Run every program once to warm the machine's file cache, then in turn for some rounds."""
     for number in range(rounds + 1):
-        tell(f"{case.work}: {'warm-up' if number == 0 else f'round {number} of {rounds}'}")
+        tell(f"{case.work}: round {number} of {rounds}" if number else f"{case.work}: warm-up")
         for program in programs:
             with tempfile.TemporaryDirectory() as folder:
                 cost = program.run(case, Path(folder))

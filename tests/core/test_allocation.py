@@ -20,7 +20,7 @@ def allocate(count):
         torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-allocate(3)
+allocate(20)
 print(allocate(10))
 """
 
@@ -28,7 +28,9 @@ print(allocate(10))
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the GNU C library's")
 def test_pages_of_freed_tensors_are_used_again():
     def faults(mode):
-        run = subprocess.run([sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", PROGRAM, mode], capture_output=True, text=True, check=True
+        )
         return int(run.stdout)
 
     pages = 10 * 4 * 2**24 // 4096

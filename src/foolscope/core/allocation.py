@@ -10,7 +10,7 @@ _NEVER = 2**31 - 1
 
 
 def reuse_freed_memory() -> bool:
-    """Keep freed memory for the next request instead of giving it back to the system; return whether it works.
+    """Keep freed memory for the next request, not giving it back to the system; return whether it works.
 
     A training step allocates and frees the same large tensors again and again. By default the C library asks
     the system for each of them, and the system clears every page, which was measured to take half of the

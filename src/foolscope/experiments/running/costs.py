@@ -8,15 +8,18 @@ from typing import Literal
 
 from foolscope.core.threads import thread_count, worthwhile_threads
 
-__all__ = ["START_SECONDS", "speedup", "step_seconds"]
+__all__ = ["START_SECONDS", "slowdown", "speedup", "step_seconds"]
 
 START_SECONDS = 4.0
 """Seconds until a worker process has imported torch and read its data."""
 
-_STEP_SECONDS = 0.7e-3  # of a step without arithmetic: Python and the calls of operations
-_MINIBATCH_BYTES = 1.5e9  # of a minibatch in float32 that a core gathers and converts in a second
-_FLOPS = {"float32": 50e9, "bfloat16": 90e9, "float64": 20e9}  # of the products that a core makes in a second
-_FURTHER_THREAD = 0.45  # what each thread beyond the first adds to the speed of the first
+# Of one core of an AMD EPYC with AVX-512, and of two; from A3's perceptron, softmax on CIFAR-10, a perceptron of
+# 32 units for digits and the convnet. benchmarks/ablation.py --arrangements reports on other networks, too.
+_STEP_SECONDS = 0.5e-3  # of a step without arithmetic: Python and the calls of operations
+_MINIBATCH_BYTES = 2.3e9  # of a minibatch in float32 that a core gathers and converts in a second
+_FLOPS = {"float32": 100e9, "bfloat16": 180e9, "float64": 40e9}  # of products that a core makes in a second
+_FURTHER_THREAD = 0.5  # what each thread beyond the first adds to the speed of the first
+_BESIDE_OTHERS = 0.92  # of its speed alone that a core has beside others: they share memory and cache
 
 
 def step_seconds(
@@ -37,3 +40,8 @@ def speedup(step_flops: float, threads: int) -> float:
     with thread_count(threads):
         used = worthwhile_threads(step_flops)
     return 1.0 + _FURTHER_THREAD * (used - 1)
+
+
+def slowdown(workers: int) -> float:
+    """Estimate how many times as long a step takes beside those of other worker processes as alone."""
+    return 1.0 if workers == 1 else 1.0 / _BESIDE_OTHERS

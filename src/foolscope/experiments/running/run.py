@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from foolscope.core.precision import resolve_precision
+from foolscope.data import Dataset
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
@@ -35,6 +36,7 @@ __all__ = [
     "dataset_facts",
     "ignore_events",
     "machine_facts",
+    "pending_trial",
     "plan_trials",
     "run_trials",
 ]
@@ -82,25 +84,36 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     pending = []
     for identity, recipe in missing.items():
         dataset = session.dataset(recipe.dataset)
-        size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
-        _check_fit(recipe, dataset.image_shape, size.names)
-        batch_size = recipe.training.batch_size
-        pending.append(
-            PendingTrial(
-                identity,
-                recipe,
-                parameter_count=size.parameters,
-                flops=size.flops,
-                input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
-                activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
-                steps=recipe.training.epochs * math.ceil(len(dataset.train) / batch_size),
-                precision=resolve_precision(recipe.precision, session.device),
-            )
-        )
+        names = _size(recipe.model, dataset.image_shape, len(dataset.classes)).names
+        _check_fit(recipe, dataset.image_shape, names)
+        pending.append(pending_trial(identity, recipe, dataset, session))
     packs, new = planned_before(pending, session.store)
     cores = available_cores() if session.device.type == "cpu" else 1
     limits = PackLimits.of_device(session.device)
     return packs + plan_for_cores(new, limits, cores=cores, threads=torch.get_num_threads())
+
+
+def pending_trial(identity: str, recipe: Recipe, dataset: Dataset, session: Session) -> PendingTrial:
+    """Return what the plan of packs has to know of a trial.
+
+    Args:
+        identity: of the trial.
+        recipe: of the trial.
+        dataset: of the recipe.
+        session: where it will train.
+    """
+    size = _size(recipe.model, dataset.image_shape, len(dataset.classes))
+    batch_size = recipe.training.batch_size
+    return PendingTrial(
+        identity,
+        recipe,
+        parameter_count=size.parameters,
+        flops=size.flops,
+        input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
+        activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
+        steps=recipe.training.epochs * math.ceil(len(dataset.train) / batch_size),
+        precision=resolve_precision(recipe.precision, session.device),
+    )
 
 
 def run_trials(

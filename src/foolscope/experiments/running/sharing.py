@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foolscope.experiments.running.costs import START_SECONDS, speedup
+from foolscope.experiments.running.costs import START_SECONDS, slowdown, speedup
 from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 
 __all__ = ["makespan", "plan_for_cores", "seconds_alone", "seconds_side_by_side"]
@@ -48,7 +48,7 @@ def seconds_alone(packs: Sequence[Pack], threads: int) -> float:
 
 def seconds_side_by_side(packs: Sequence[Pack], workers: int, threads: int) -> float:
     """Estimate the seconds of packs in worker processes, not counting the start of these."""
-    return makespan([_seconds(pack, threads) for pack in packs], workers)
+    return slowdown(workers) * makespan([_seconds(pack, threads) for pack in packs], workers)
 
 
 def makespan(durations: Sequence[float], workers: int) -> float:
