@@ -13,8 +13,8 @@ __all__ = ["START_SECONDS", "slowdown", "speedup", "step_seconds"]
 START_SECONDS = 4.0
 """Seconds until a worker process has imported torch and read its data."""
 
-# Of one core of an AMD EPYC with AVX-512, and of two; from A3's perceptron, softmax on CIFAR-10, a perceptron of
-# 32 units for digits and the convnet. benchmarks/ablation.py --arrangements reports on other networks, too.
+# Of one core of an AMD EPYC with AVX-512, and of two; from A3's perceptron, softmax on CIFAR-10, a perceptron
+# of 32 units for digits and the convnet. benchmarks/ablation.py --arrangements reports on others, too.
 _STEP_SECONDS = 0.5e-3  # of a step without arithmetic: Python and the calls of operations
 _MINIBATCH_BYTES = 2.3e9  # of a minibatch in float32 that a core gathers and converts in a second
 _FLOPS = {"float32": 100e9, "bfloat16": 180e9, "float64": 40e9}  # of products that a core makes in a second
