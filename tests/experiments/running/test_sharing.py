@@ -12,6 +12,7 @@ from foolscope.experiments.recipe import recipe_from
 from foolscope.experiments.running import sharing
 from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 from foolscope.experiments.running.sharing import (
+    affordable_workers,
     makespan,
     plan_for_cores,
     seconds_alone,
@@ -137,3 +138,20 @@ def test_seeds_that_read_their_own_minibatches_take_longer():
     same = Pack(tuple(dataclasses.replace(each, input_bytes=10**6) for each in trials(4, 1)))
     own = Pack(tuple(dataclasses.replace(each, input_bytes=10**6) for each in trials(1, 4)))
     assert same.core_seconds < own.core_seconds
+
+
+@pytest.mark.parametrize(
+    ("data", "workers"), [(0, 4), (10, 4), (11, 3), (16, 2), (17, 1), (49, 1), (1000, 1)]
+)
+def test_copies_of_the_data_take_half_of_the_memory_at_most(data, workers):
+    """One copy is this process's; one worker, which means this process, there always is."""
+    assert affordable_workers(4, data, memory_bytes=100) == workers
+    assert workers == 1 or (workers + 1) * data <= 50
+
+
+def test_a_machine_that_does_not_know_its_memory(monkeypatch):
+    def refuse(name):
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(sharing.os, "sysconf", refuse)
+    assert affordable_workers(4, 10**15) == 4

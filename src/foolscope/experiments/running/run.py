@@ -19,7 +19,7 @@ from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial
 from foolscope.experiments.running.plans import planned_before, remembered
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
-from foolscope.experiments.running.sharing import plan_for_cores
+from foolscope.experiments.running.sharing import affordable_workers, plan_for_cores
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
@@ -89,8 +89,15 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
         pending.append(pending_trial(identity, recipe, dataset, session))
     packs, new = planned_before(pending, session.store)
     cores = available_cores() if session.device.type == "cpu" else 1
+    for settings in {recipe.dataset: None for recipe in missing.values()}:
+        cores = affordable_workers(cores, _held_bytes(session.dataset(settings)))
     limits = PackLimits.of_device(session.device)
     return packs + plan_for_cores(new, limits, cores=cores, threads=torch.get_num_threads())
+
+
+def _held_bytes(dataset: Dataset) -> int:
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return sum(split.images.nbytes for split in splits if split is not None)
 
 
 def pending_trial(identity: str, recipe: Recipe, dataset: Dataset, session: Session) -> PendingTrial:

@@ -1,13 +1,38 @@
 """Decides how packs share the cores: one after another on all of them, or side by side in processes."""
 
 import heapq
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from foolscope.experiments.running.costs import START_SECONDS, slowdown, speedup
 from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 
-__all__ = ["makespan", "plan_for_cores", "seconds_alone", "seconds_side_by_side"]
+__all__ = ["affordable_workers", "makespan", "plan_for_cores", "seconds_alone", "seconds_side_by_side"]
+
+
+_DATA_SHARE = 0.5  # of the machine's memory that copies of the data may take
+
+
+def affordable_workers(cores: int, data_bytes: int, memory_bytes: int | None = None) -> int:
+    """Return how many workers, at most one a core, may hold a copy of the data beside this process.
+
+    Args:
+        cores: that this machine has for us.
+        data_bytes: of the data set as it is held in memory.
+        memory_bytes: of the machine, by default as it says.
+
+    Example:
+        >>> affordable_workers(8, data_bytes=4 * 10**9, memory_bytes=32 * 10**9)
+        3
+    """
+    if memory_bytes is None:
+        try:
+            memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):  # a system that does not know
+            return cores
+    copies = int(_DATA_SHARE * memory_bytes) // max(1, data_bytes)
+    return max(1, min(cores, copies - 1))
 
 
 def plan_for_cores(
