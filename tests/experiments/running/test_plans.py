@@ -64,7 +64,9 @@ def test_a_second_run_takes_over_the_plan_of_the_first(store):
     assert len(files(store)) == 2, "a run of other trials leaves the plan to its own run"
 
 
-@pytest.mark.parametrize("text", ["", "{}", '[{"trials": 3}]', '[{"threads": 1}]', "[[]]"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '[{"trials": 3}]', '[{"threads": 1}]', "[[]]", '[{"trials": ["0"], "threads": "x"}]']
+)
 def test_a_damaged_plan_costs_nothing(store, text):
     kill(store)
     (path,) = (store.root / "packs").glob("*.plan")

@@ -61,6 +61,9 @@ def _paths(store: Store) -> list[Path]:
 def _read(path: Path) -> list[tuple[list[str], int | None]]:
     """Read a plan; one that is damaged or gone has no packs, which costs no results."""
     try:
-        return [(list(map(str, pack["trials"])), pack["threads"]) for pack in read_json(path)]
+        return [
+            (list(map(str, pack["trials"])), None if pack["threads"] is None else int(pack["threads"]))
+            for pack in read_json(path)
+        ]
     except (StoreError, KeyError, TypeError, ValueError):
         return []
