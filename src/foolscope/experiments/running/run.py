@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from foolscope.core.precision import resolve_precision
 from foolscope.data import Dataset
@@ -15,6 +14,7 @@ from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
 from foolscope.experiments.running.executors.cores import available_cores
+from foolscope.experiments.running.operations import OperationCounter
 from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial
 from foolscope.experiments.running.plans import planned_before, remembered
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
@@ -201,11 +201,11 @@ def _size(settings: ModelSettings, image_shape: ImageShape, classes: int) -> _Si
     for layer in model.modules():
         if not any(True for _ in layer.children()):
             layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output.numel()))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with OperationCounter() as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     names = tuple(name for name, _ in model.named_parameters())
-    return _Size(parameters, names, float(counter.get_total_flops()), sum(outputs), solo_reason(model))
+    return _Size(parameters, names, counter.flops, sum(outputs), solo_reason(model))
 
 
 def _job(pack: Pack, session: Session) -> PackJob:
