@@ -15,7 +15,16 @@ from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.costs import step_seconds
 from foolscope.learning import AVERAGING, OPTIMIZERS
 
-__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial", "pack_size", "plan_packs"]
+__all__ = [
+    "PACKED_FIELDS",
+    "WIDTH_FIELDS",
+    "Pack",
+    "PackLimits",
+    "PendingTrial",
+    "pack_identity",
+    "pack_size",
+    "plan_packs",
+]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
@@ -96,8 +105,7 @@ class Pack:
     @property
     def identity(self) -> str:
         """Hash of the trials' identities, in order."""
-        text = " ".join(trial.identity for trial in self.trials)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return pack_identity([trial.identity for trial in self.trials])
 
     @property
     def flops_per_image(self) -> float:
@@ -116,6 +124,11 @@ class Pack:
         first = self.trials[0]
         own = step_seconds(self.step_flops, seeds * first.input_bytes, first.precision)
         return max(trial.steps for trial in self.trials) * own
+
+
+def pack_identity(trials: Sequence[str]) -> str:
+    """Return the identity of a pack of the trials of these identities, in order."""
+    return hashlib.sha256(" ".join(trials).encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,17 @@ import torch
 from foolscope.core.precision import resolve_precision
 from foolscope.data import Dataset
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.checkpoints import plan_from_checkpoints, sweep_checkpoints
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
 from foolscope.experiments.running.executors.cores import available_cores
 from foolscope.experiments.running.operations import OperationCounter
-from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 from foolscope.experiments.running.plans import planned_before, remembered
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.sharing import affordable_workers, plan_for_cores
-from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.running.store import TRAINING_VERSION, StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
 from foolscope.learning.packs.packing import solo_reason
@@ -70,7 +71,8 @@ def ignore_events(event: EpochEvent | StageEvent) -> None:
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     """Return the packs of the recipes that the store lacks, each once; nothing is trained.
 
-    Those of a run that was killed come first, as that run had planned them.
+    Those of a run that was killed come first, as that run had planned them; others are planned around its
+    checkpoints.
 
     Raises:
         DataError: a data set cannot be read.
@@ -92,7 +94,13 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     for settings in {recipe.dataset: None for recipe in missing.values()}:
         cores = affordable_workers(cores, _held_bytes(session.dataset(settings)))
     limits = PackLimits.of_device(session.device)
-    return packs + plan_for_cores(new, limits, cores=cores, threads=torch.get_num_threads())
+    stored = [each for each in session.store.checkpoints() if each.version == TRAINING_VERSION]
+    return packs + plan_from_checkpoints(
+        new,
+        stored,
+        plan=lambda trials: plan_for_cores(trials, limits, cores=cores, threads=torch.get_num_threads()),
+        fits=lambda pack: plan_packs(pack.trials, limits) == [pack],
+    )
 
 
 def _held_bytes(dataset: Dataset) -> int:
@@ -140,6 +148,7 @@ def run_trials(
     """
     store = session.store
     store.complete_packs()
+    sweep_checkpoints(store, map(session.identify, recipes))
     packs = plan_trials(recipes, session)
     for line in dict.fromkeys(_sequential_lines(packs, session)):
         observe(StageEvent("training", 0.0, line))
@@ -156,6 +165,7 @@ def run_trials(
         with remembered(packs, store), closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
+        sweep_checkpoints(store, map(session.identify, recipes))
     return [store.load(session.identify(recipe)) for recipe in recipes]
 
 
