@@ -10,7 +10,7 @@ from torch.utils.flop_counter import flop_registry
 __all__ = ["OperationCounter"]
 
 
-class OperationCounter(TorchDispatchMode):
+class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the operations of matrix products, convolutions and attention inside a ``with`` block.
 
     Counts as :class:`torch.utils.flop_counter.FlopCounterMode` does, by the same formulas; that one imports
@@ -18,7 +18,7 @@ class OperationCounter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.flops = 0.0
 
     @classmethod
