@@ -18,8 +18,8 @@ from torch import nn
 from foolscope.core.errors import RecipeError
 from foolscope.data import DigitsSettings, load
 from foolscope.experiments.recipe import COMPONENTS, recipe_from, with_values
+from foolscope.experiments.running import costs, sharing
 from foolscope.experiments.running import run as execution
-from foolscope.experiments.running import sharing
 from foolscope.experiments.running.executors import choice, job, processes
 from foolscope.experiments.running.run import Session, StageEvent, dataset_facts, plan_trials, run_trials
 from foolscope.experiments.running.store import Store
@@ -279,6 +279,7 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
 def test_a_killed_run_of_worker_processes_goes_on_with_its_packs_to_the_same_bits(tmp_path, monkeypatch):
     """What is left would be cut in another way, and rounded in another way, if it were planned anew."""
     monkeypatch.setattr(sharing, "START_SECONDS", 0.0)
+    monkeypatch.setattr(costs, "_STEP_SECONDS", 0.0)  # or steps this short would not be cut
     for module in (execution, choice, processes):
         monkeypatch.setattr(module, "available_cores", lambda: 2)
     recipes = [with_values(each, {"epochs": 12}) for each in grid(seed=[0, 1, 2], learning_rate=[0.1, 0.2])]
