@@ -2,6 +2,8 @@
 
     python benchmarks/ablation.py --json benchmarks/results/ablation.json
 
+    python benchmarks/ablation.py --command --json benchmarks/results/command.json
+
 For each work (A3, C2, networks of the size of digits) every way of training takes the same gradient steps on
 the same minibatches; ways take turns, round by round, after a warm-up; medians count. Beside them stand the
 machine's limits, measured in the same run. See README.md here for what each way is.
@@ -20,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ablation_ways import graphs, notebook, packs, tuned, tuner
+from ablation_ways import arrangements, command, graphs, notebook, packs, tuned, tuner
 from ablation_ways.roofline import Limits, Peaks, measure_limits, measure_peaks
 from ablation_ways.side_by_side import SideBySide
 from ablation_ways.tables import Result, accounts, fastest, ratios, report
-from ablation_ways.way import CORES, Training, Way, advance, measure
+from ablation_ways.way import ARRANGEMENTS, CORES, Training, Way, advance, measure
 from ablation_ways.work import WORKS, Work
 
 from foolscope.core.threads import thread_count
@@ -155,6 +157,9 @@ def _arguments() -> argparse.Namespace:
     add("--steps", type=int, default=192, help="gradient steps times trials in a round")
     add("--quick", action="store_true", help="see that it works: 2 rounds of 32 steps, no compiler")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: all there are")
+    add("--command", action="store_true", help="only whole programs, from their start to their end")
+    add("--arrangements", action="store_true", help="only threads against processes, on eight networks")
+    add("--epochs", type=int, help="of every trial of the whole programs")
     add("--json", type=Path, help="where all raw numbers go")
     return parser.parse_args()
 
@@ -162,7 +167,69 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:  # nothing that an earlier run compiled
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
-        _run(_arguments())
+        arguments = _arguments()
+        if arguments.arrangements:
+            _run_arrangements(arguments)
+        else:
+            (_run_commands if arguments.command else _run)(arguments)
+
+
+def _run_arrangements(arguments: argparse.Namespace) -> None:
+    rounds, steps = (1, 16) if arguments.quick else (arguments.rounds, arguments.steps)
+    rows = []
+    for name, shape in arrangements.SHAPES.items():
+        for precision in ("float32", "bfloat16"):
+            _tell(f"{name}, {precision}")
+            threads, processes = (
+                result.median
+                for result in measure_ways(shape.work, arrangements.ways_of(shape, precision), rounds, steps)
+            )
+            rows.append(
+                {
+                    "shape": name,
+                    "precision": precision,
+                    "tuned_on": shape.tuned_on,
+                    "threads": threads,
+                    "processes": processes,
+                    "estimate": arrangements.estimate(shape, precision),
+                }
+            )
+    print(arrangements.table(rows))
+    if arguments.json:
+        machine = {**machine_facts(torch.device("cpu")), "load": os.getloadavg()[0]}
+        arguments.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+
+
+def _run_commands(arguments: argparse.Namespace) -> None:
+    rounds, steps = (1, 32) if arguments.quick else (arguments.rounds, arguments.steps)
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        _tell(f"the load is {load:.1f}: this machine does other work, and these figures will mean little")
+    machine = machine_facts(torch.device("cpu"))
+    document: dict[str, Any] = {
+        "machine": {**machine, "cores_used": CORES, "load_before": load},
+        "settings": {"rounds": rounds, "steps": steps},
+        "cases": {},
+    }
+    for name, case in command.CASES.items():
+        if arguments.workload != "all" and not name.startswith(arguments.workload):
+            continue
+        epochs = 1 if arguments.quick else arguments.epochs or case.epochs
+        own = replace(case, epochs=epochs)
+        programs = command.programs_of(own, threads=not arguments.quick)
+        command.run_case(own, programs, rounds, _tell)
+        alone = _step_milliseconds(WORKS[name], rounds, steps)
+        print(f"\n{command.table(own, programs, alone)}", flush=True)
+        document["cases"][name] = command.as_json(own, programs, alone)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _step_milliseconds(work: Work, rounds: int, steps: int) -> dict[str, float]:
+    """Measure the steps of packs on all cores alone: by way, the milliseconds of a trial-step."""
+    ways = [way for way in packs.ways(work, work.pack_sizes[-3:]) if way.arrangement == ARRANGEMENTS[-1]]
+    results = measure_ways(work, ways, rounds, max(1, round(steps * work.patience)))
+    return {str(result.way): result.median for result in results}
 
 
 def _run(arguments: argparse.Namespace) -> None:

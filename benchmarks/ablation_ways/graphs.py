@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ablation_ways import tuned
-from ablation_ways.tuned import Tuning, start, step_of, tunings
+from ablation_ways.tuned import Tuning, network_of, start, step_of, tunings
 from ablation_ways.way import Way
 from ablation_ways.work import Work, batches
 from foolscope.experiments.recipe import Recipe
@@ -34,7 +34,7 @@ def train_captured(work: Work, recipe: Recipe, tuning: Tuning) -> Iterator[Tenso
     An epoch's first steps run as they are, then one is captured: the learning rate, a constant in the graph,
     changes only between epochs.
     """
-    step, scheduler = step_of(work, recipe, tuning)
+    step, scheduler = step_of(network_of(work, recipe, tuning), recipe, tuning)
     chosen = torch.zeros(work.batch_size, dtype=torch.int64, device=tuning.device)
     beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     for epoch in itertools.count():

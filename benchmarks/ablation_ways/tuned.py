@@ -24,7 +24,19 @@ from foolscope.data import DatasetSettings
 from foolscope.experiments.recipe import Recipe
 from foolscope.learning.optimizers import SGD
 
-__all__ = ["COMPILED", "EAGER", "Tuning", "compiler_failure", "start", "step_of", "train", "tunings", "ways"]
+__all__ = [
+    "COMPILED",
+    "EAGER",
+    "Tuning",
+    "compiler_failure",
+    "images_of",
+    "network_of",
+    "start",
+    "step_of",
+    "train",
+    "tunings",
+    "ways",
+]
 
 EAGER, COMPILED = "(b) tuned", "(b) torch.compile"
 
@@ -107,20 +119,25 @@ def start(
 
 def train(work: Work, recipe: Recipe, tuning: Tuning) -> Iterator[Tensor]:
     """Train one trial; yield the loss of every step, left on the device."""
-    step, scheduler = step_of(work, recipe, tuning)
+    step, scheduler = step_of(network_of(work, recipe, tuning), recipe, tuning)
     for epoch in itertools.count():
         for batch in batches(work, recipe.seed, epoch):
             yield step(batch.to(tuning.device))
         scheduler.step()
 
 
-def step_of(
-    work: Work, recipe: Recipe, tuning: Tuning
-) -> tuple[Callable[[Tensor], Tensor], torch.optim.lr_scheduler.LRScheduler]:
-    """Return the function that takes a step on the images of given indices, and its rate's schedule."""
+def network_of(work: Work, recipe: Recipe, tuning: Tuning) -> nn.Module:
+    """Return the recipe's network before its first step, where and as the tuning wants it."""
     network = drawn_network(work, recipe).to(tuning.device)
     if tuning.memory_format == "channels_last":
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def step_of(
+    network: nn.Module, recipe: Recipe, tuning: Tuning
+) -> tuple[Callable[[Tensor], Tensor], torch.optim.lr_scheduler.LRScheduler]:
+    """Return the function that takes a step on the images of given indices, and its rate's schedule."""
     parameters: list[Tensor] = list(network.parameters())
     assert isinstance(recipe.optimizer, SGD)
     optimizer = torch.optim.SGD(
@@ -131,19 +148,13 @@ def step_of(
         foreach=tuning.optimizer == "foreach",
         fused=tuning.optimizer == "fused",
     )
-    images = _stored_images(recipe.dataset, tuning.stored_as, tuning.memory_format, tuning.device)
-    mean, deviation = (each.to(tuning.device)[:, None, None] for each in pixel_statistics(recipe.dataset))
-    shift, scale = 255.0 * mean, 1.0 / (255.0 * deviation)
+    pixels_of = images_of(recipe, "train", tuning)
     labels = dataset_of(recipe.dataset, tuning.device).train.labels
     loss_of = _compiled_loss() if tuning.compiled else _loss
     l1 = recipe.regularization.l1
 
     def step(batch: Tensor) -> Tensor:
-        pixels = images.index_select(0, batch)
-        if tuning.memory_format == "channels_last":
-            pixels = pixels.permute(0, 3, 1, 2)
-        if tuning.pixels == "uint8":
-            pixels = pixels.float().sub_(shift).mul_(scale)
+        pixels = pixels_of(batch)
         with torch.autocast(batch.device.type, torch.bfloat16, tuning.precision == "bfloat16", False):
             loss = loss_of(network, pixels, labels.index_select(0, batch))
         loss.backward()  # type: ignore[no-untyped-call]
@@ -158,6 +169,21 @@ def step_of(
     return step, torch.optim.lr_scheduler.ExponentialLR(optimizer, decay_of(recipe))
 
 
+def images_of(recipe: Recipe, split: str, tuning: Tuning) -> Callable[[Tensor], Tensor]:
+    """Return the function from indices to normalized images of a split, as the network takes them."""
+    images = _stored_images(recipe.dataset, split, tuning.stored_as, tuning.memory_format, tuning.device)
+    mean, deviation = (each.to(tuning.device)[:, None, None] for each in pixel_statistics(recipe.dataset))
+    shift, scale = 255.0 * mean, 1.0 / (255.0 * deviation)
+
+    def normalized(indices: Tensor) -> Tensor:
+        pixels = images.index_select(0, indices)
+        if tuning.memory_format == "channels_last":
+            pixels = pixels.permute(0, 3, 1, 2)
+        return pixels.float().sub_(shift).mul_(scale) if tuning.pixels == "uint8" else pixels
+
+    return normalized
+
+
 def _loss(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
     return functional.cross_entropy(network(pixels), labels)
 
@@ -169,9 +195,11 @@ def _compiled_loss() -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
 
 
 @functools.cache
-def _stored_images(settings: DatasetSettings, dtype: torch.dtype, memory_format: str, device: str) -> Tensor:
-    """Return the training images as they lie in memory: uint8 as they came, or floats, normalized."""
-    images = dataset_of(settings, device).train.images
+def _stored_images(
+    settings: DatasetSettings, split: str, dtype: torch.dtype, memory_format: str, device: str
+) -> Tensor:
+    """Return the images of a split as they lie in memory: uint8 as they came, or floats, normalized."""
+    images = dataset_of(settings, device).split(split).images
     if dtype != torch.uint8:
         mean, deviation = (each.to(device)[:, None, None] for each in pixel_statistics(settings))
         normalized = [((part / 255.0 - mean) / deviation).to(dtype) for part in torch.split(images, 1000)]

@@ -14,14 +14,16 @@ from torch.utils.flop_counter import FlopCounterMode
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import ablation
-from ablation_ways import graphs, notebook, packs, roofline, tables, tuned, tuner
+from ablation_ways import arrangements, command, graphs, notebook, packs, roofline, tables, tuned, tuner
 from ablation_ways.side_by_side import SideBySide
 from ablation_ways.tuned import Tuning
 from ablation_ways.way import CORES, Way
+from ablation_ways.whole_loop import LoopOrder, test_accuracy
 from ablation_ways.work import WORKS, dataset_of, pixel_statistics, trials_of
 
 from foolscope.data.npz import NpzSettings
 from foolscope.experiments.recipe import with_values
+from foolscope.learning import train_pack
 
 STEPS = 12
 
@@ -248,3 +250,80 @@ def test_time_is_accounted_for_on_the_cores_that_were_used():
     assert account.rest == pytest.approx(0.5 - account.products - account.traffic)
     assert account.limit == pytest.approx(4e6 / max(4e10 * CORES, 5e10) * 1e3)
     assert account.kernels == pytest.approx(1e3 * min(0.6 * 2e-4 / CORES, 0.55 * 2e-4))
+
+
+def test_the_whole_loop_keeps_and_tests_the_checkpoint_that_train_pack_does(perceptron):
+    count = len(dataset_of(perceptron.base.dataset).train)
+    batch_size = next(size for size in range(20, count) if count % size == 0)  # the loop skips a smaller one
+    values = {"batch_size": batch_size, "epochs": 12, "seed": 3}
+    work = replace(perceptron, base=with_values(perceptron.base, values))
+    (outcome,) = train_pack([work.base], dataset_of(work.base.dataset))
+    assert outcome.best_epoch < 12, "the last epoch is not the one that is kept"
+    for tuning in (Tuning(), Tuning(pixels="uint8", optimizer="foreach")):
+        assert test_accuracy(work, work.base, tuning) == outcome.metrics["test_accuracy"]
+
+
+def test_an_order_arrives_as_it_was_written(tmp_path):
+    order = LoopOrder("a3", [{"seed": 1, "l2": 0.5}], 2, Tuning("bfloat16", pixels="uint8"), "answer")
+    order.write(tmp_path / "order.json")
+    assert LoopOrder.read(tmp_path / "order.json") == order
+
+
+def test_the_trials_of_a_case_are_all_cells_of_all_seeds():
+    case = command.Case("digits-64", "l2", (0.0, 0.1), seeds=2, epochs=3)
+    assert [(own["l2"], own["seed"]) for own in case.trials] == [(0.0, 0), (0.1, 0), (0.0, 1), (0.1, 1)]
+    base = WORKS["digits-64"].base
+    per_epoch = -(-len(dataset_of(base.dataset).train) // base.training.batch_size)
+    assert case.trial_steps == 4 * 3 * per_epoch
+
+
+@pytest.mark.parametrize("name", command.CASES)
+def test_the_baseline_is_one_of_the_values(name):
+    case = command.CASES[name]
+    base = WORKS[case.work].base
+    assert any(with_values(base, {case.field: value}) == base for value in case.values)
+
+
+def test_a_program_that_fails_says_why():
+    with pytest.raises(RuntimeError, match="ValueError: broken"):
+        command._timed([[sys.executable, "-c", "raise ValueError('broken')"]], 1)
+    seconds, core_seconds, peak = command._timed([[sys.executable, "-c", "sum(range(10**6))"]] * 2, 1)
+    assert seconds > 0
+    assert core_seconds > 0
+    assert peak > 2**20
+
+
+def test_the_command_is_compared_with_the_fastest_loop_and_the_best_steps():
+    case = command.Case("digits-64", "l2", (0.0, 0.1), seeds=2, epochs=1)
+    ours = command.Program("foolscope ablate", print, [command.Cost(2.0, 3.0, 2**20, 0.5)] * 3)
+    loops = [
+        command.Program(name, print, [command.Cost(seconds, 3.0, 2**20, 0.5)])
+        for name, seconds in (("slow", 9.0), ("fast", 3.0))
+    ]
+    own = 2000.0 / case.trial_steps
+    text = command.table(case, [ours, *loops], {"pack of 4": own / 1.1, "pack of 2": own})
+    assert "the command is 1.50 x as fast as fast" in text
+    assert "1.10 x the time of the best steps alone" in text
+    assert text.endswith("(pack of 4); the goal is 1.15: met")
+    assert command.table(case, [ours, *loops], {"pack of 4": own / 1.2}).endswith("not met")
+    assert command.as_json(case, [ours], {})["programs"]["foolscope ablate"][0]["seconds"] == 2.0
+
+
+def test_a_wrong_choice_of_the_estimate_is_told_with_its_cost():
+    row = {"precision": "float32", "tuned_on": False}
+    text = arrangements.table(
+        [
+            {**row, "shape": "one", "threads": 1.2, "processes": 1.0, "estimate": 1.1},
+            {**row, "shape": "two", "threads": 1.0, "processes": 1.25, "estimate": 1.1},
+        ]
+    )
+    first, second = text.splitlines()[1:3]
+    assert first.endswith("right")
+    assert second.endswith("wrong, 25% slower")
+
+
+def test_the_arrangements_that_are_compared_train_the_same_number_of_trials():
+    one, two = arrangements.ways_of(arrangements.SHAPES["digits-64"], "bfloat16")
+    assert (one.trial_steps, one.arrangement) == (8, "2 threads")
+    assert (two.trial_steps, two.arrangement) == (4, "2 processes")
+    assert 0.5 < arrangements.estimate(arrangements.SHAPES["digits-64"], "bfloat16") < 2

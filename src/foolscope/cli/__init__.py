@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 from foolscope.cli.encoding import replace_unwritable
 from foolscope.cli.groups import Group
 from foolscope.cli.outlines import command_named
+from foolscope.core.allocation import reuse_freed_memory
 from foolscope.core.errors import FoolscopeError
 from foolscope.verbs import VERBS
 
@@ -70,6 +71,8 @@ def _group() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a mistake of the person's is one line and exit code 2, Ctrl-C is 130."""
     replace_unwritable()
+    if arguments is None:  # this process is the command, and no program that calls it
+        reuse_freed_memory()
     try:
         status = _group.main(arguments, prog_name="foolscope", standalone_mode=False)
         if sys.stdout is not None:

@@ -14,7 +14,6 @@ from pydantic.fields import FieldInfo
 
 from foolscope.cli.groups import GroupedOption
 from foolscope.core.settings import plain_words
-from foolscope.core.threads import limit_threads
 from foolscope.core.values import parse_value
 from foolscope.experiments.recipe import (
     COMPONENTS,
@@ -216,6 +215,8 @@ def session_options(function: Function) -> Function:
         workers: int | None = None,
         **options: Any,
     ) -> Any:
+        from foolscope.core.threads import limit_threads  # which imports torch
+
         limit_threads()
         session = Session(store_folder, data_dir, device, executor, workers)
         return function(*arguments, session=session, **options)

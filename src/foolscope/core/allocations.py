@@ -78,7 +78,8 @@ def allocations(compute: Callable[[int], object]) -> Allocations:
 
 
 def _watched(compute: Callable[[int], object], count: int) -> "_Watch":
-    with thread_count(1), torch.random.fork_rng(devices=[]), _Watch() as watch:
+    watch = _Watch()
+    with thread_count(1), torch.random.fork_rng(devices=[]), watch:
         compute(count)
     return watch
 
@@ -106,11 +107,11 @@ def activation_bytes(device: torch.device, *, gradients: bool = False) -> int:
     return int(megabytes * 2**20)
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the storages that operations return, as long as they are alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.held: list[int] = []
         self.total = 0
@@ -125,14 +126,22 @@ class _Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
         given = {each.untyped_storage()._cdata for each in _with_storage((args, kwargs))}
-        self.alive = {key: entry for key, entry in self.alive.items() if not entry[0].expired()}
+        self.alive = {key: entry for key, entry in self.alive.items() if not _is_gone(entry[0])}
         for tensor in _with_storage(result):
             storage = tensor.untyped_storage()
             if storage._cdata not in given and storage._cdata not in self.alive:
-                self.alive[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+                self.alive[storage._cdata] = (_reference(storage), storage.nbytes())
                 self.total += storage.nbytes()
         self.held.append(sum(size for _, size in self.alive.values()))
         return result
+
+
+def _reference(storage: torch.UntypedStorage) -> StorageWeakRef:
+    return StorageWeakRef(storage)  # type: ignore[no-untyped-call]
+
+
+def _is_gone(reference: StorageWeakRef) -> bool:
+    return bool(reference.expired())  # type: ignore[no-untyped-call]
 
 
 def _with_storage(values: Any) -> list[Tensor]:

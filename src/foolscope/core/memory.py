@@ -75,8 +75,8 @@ def _own_groups(root: Path, controller: str) -> Iterator[str]:
                 own = PurePosixPath(path)
     except (OSError, ValueError):
         pass
-    for path in (own, *own.parents):
-        yield str(path).lstrip("/")
+    for group in (own, *own.parents):
+        yield str(group).lstrip("/")
 
 
 def _number(path: Path) -> int | None:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from foolscope.experiments.recipe import recipe_from, with_values
@@ -58,6 +60,13 @@ def test_many_values_are_cut_short():
 )
 def test_the_room(room, input_bytes, expected):
     assert explain(pack({}, input_bytes=input_bytes), room).limit == expected
+
+
+def test_a_pack_that_was_planned_to_train_beside_others_says_so():
+    beside = dataclasses.replace(pack({}), threads=1)
+    assert explain(beside).limit == (
+        "cut so that packs train side by side in worker processes, each on 1 thread"
+    )
 
 
 def test_why_a_model_trains_one_trial_after_another(monkeypatch):

@@ -18,7 +18,9 @@ from torch import nn
 from foolscope.core.errors import RecipeError
 from foolscope.data import DigitsSettings, load
 from foolscope.experiments.recipe import COMPONENTS, recipe_from, with_values
-from foolscope.experiments.running.executors import job
+from foolscope.experiments.running import costs, sharing
+from foolscope.experiments.running import run as execution
+from foolscope.experiments.running.executors import choice, job, processes
 from foolscope.experiments.running.run import Session, StageEvent, dataset_facts, plan_trials, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.learning import train_pack
@@ -272,6 +274,37 @@ def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tmp_path):
     assert [
         path.name for path in (tmp_path / "killed" / "packs").iterdir() if path.suffix != ".partial"
     ] == []
+
+
+def test_a_killed_run_of_worker_processes_goes_on_with_its_packs_to_the_same_bits(tmp_path, monkeypatch):
+    """What is left would be cut in another way, and rounded in another way, if it were planned anew."""
+    monkeypatch.setattr(sharing, "START_SECONDS", 0.0)
+    monkeypatch.setattr(costs, "_STEP_SECONDS", 0.0)  # or steps this short would not be cut
+    for module in (execution, choice, processes):
+        monkeypatch.setattr(module, "available_cores", lambda: 2)
+    recipes = [with_values(each, {"epochs": 12}) for each in grid(seed=[0, 1, 2], learning_rate=[0.1, 0.2])]
+    undisturbed, killed = (
+        Session(Store(tmp_path / name), device="cpu") for name in ("undisturbed", "killed")
+    )
+    packs = plan_trials(recipes, undisturbed)
+    assert sorted(len(pack.trials) for pack in packs) == [1, 1, 2, 2]
+    run_trials(recipes, undisturbed)
+
+    def stop(event):
+        if any(killed.store.has(killed.identify(recipe)) for recipe in recipes):
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(choice, "available_cores", lambda: 1)  # one after another, so that some are left
+        with pytest.raises(KilledError):
+            run_trials(recipes, killed, stop)
+    done = {trial for pack in packs for trial in pack.trials if killed.store.has(trial.identity)}
+    assert 0 < len(done) < len(recipes)
+    left = [pack for pack in packs if done.isdisjoint(pack.trials)]
+    assert plan_trials(recipes, killed) == left
+    run_trials(recipes, killed)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "undisturbed")
+    assert list((tmp_path / "killed" / "packs").iterdir()) == []
 
 
 def test_models_that_do_not_pack_are_named_with_the_reason(tmp_path, monkeypatch):

@@ -78,6 +78,11 @@ def _listed(values: Sequence[Any]) -> str:
 
 
 def _limit_words(pack: Pack, limits: PackLimits, widest: PendingTrial) -> str:
+    if pack.threads is not None:
+        return (
+            "cut so that packs train side by side in worker processes, each on "
+            f"{_counted(pack.threads, 'thread', 'threads')}"
+        )
     most, most_seeds = pack_size(widest, limits), seeds_per_pack(widest, limits)
     where = f"in {limits.bytes / 2**20:.0f} MB of {'cache' if limits.in_cache else 'free memory'}"
     if limits.memory is not None and most < pack_size(widest, replace(limits, memory=None)):

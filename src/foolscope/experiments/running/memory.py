@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from foolscope.core.cores import available_cores
 from foolscope.core.memory import available_memory, memory_limit
-from foolscope.experiments.running.executors.cores import available_cores
 from foolscope.experiments.running.packs import Pack, PackLimits, pack_bytes
 from foolscope.experiments.running.session import Session
 

@@ -8,19 +8,24 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from foolscope.core.allocations import Allocations
+from foolscope.core.cores import available_cores
 from foolscope.core.precision import resolve_precision
+from foolscope.core.threads import usable_threads
+from foolscope.data import Dataset
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.checkpoints import plan_from_checkpoints, sweep_checkpoints
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
 from foolscope.experiments.running.executors.processes import shares
 from foolscope.experiments.running.memory import memory_line, pack_limits
+from foolscope.experiments.running.operations import OperationCounter
 from foolscope.experiments.running.packs import Pack, PendingTrial, plan_packs
+from foolscope.experiments.running.plans import planned_before, remembered
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
+from foolscope.experiments.running.sharing import affordable_workers, plan_for_cores
 from foolscope.experiments.running.store import TRAINING_VERSION, StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
@@ -38,6 +43,7 @@ __all__ = [
     "dataset_facts",
     "ignore_events",
     "machine_facts",
+    "pending_trial",
     "plan_trials",
     "run_trials",
     "watched",
@@ -71,7 +77,6 @@ Observer = Callable[[EpochEvent | StageEvent], None]
 
 _UNTOLD_SECONDS = 1.0  # of reading images, which is no stage of its own where it is quick
 _TOLD_SECONDS = 0.1  # between two events
-_STEP_FLOPS = 5e6  # the overhead of a step, in floating-point operations that it could do meanwhile
 
 
 def ignore_events(event: EpochEvent | StageEvent) -> None:
@@ -96,7 +101,8 @@ def watched(session: Session, observe: Observer) -> Session:
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     """Return the packs of the recipes that the store lacks, each once; nothing is trained.
 
-    Where a run was killed, they are planned around its checkpoints.
+    Those of a run that was killed come first, as that run had planned them; others are planned around its
+    checkpoints.
 
     Raises:
         DataError: a data set cannot be read.
@@ -110,26 +116,47 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     pending = []
     for identity, recipe in missing.items():
         dataset = session.dataset(recipe.dataset)
-        size = _size_of(recipe, session)
-        _check_fit(recipe, dataset.image_shape, size.names)
-        batch_size = recipe.training.batch_size
-        pending.append(
-            PendingTrial(
-                identity,
-                recipe,
-                parameter_count=size.parameters,
-                flops=size.flops,
-                input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
-                allocations=size.allocations,
-            )
-        )
+        _check_fit(recipe, dataset.image_shape, _size_of(recipe, session).names)
+        pending.append(pending_trial(identity, recipe, dataset, session))
+    packs, new = planned_before(pending, session.store)
+    cores = available_cores() if session.device.type == "cpu" else 1
+    for settings in {recipe.dataset: None for recipe in missing.values()}:
+        cores = affordable_workers(cores, _held_bytes(session.dataset(settings)))
     limits = pack_limits(session)
     stored = [each for each in session.store.checkpoints() if each.version == TRAINING_VERSION]
-    return plan_from_checkpoints(
-        pending,
+    return packs + plan_from_checkpoints(
+        new,
         stored,
-        plan=lambda trials: plan_packs(trials, limits),
+        plan=lambda trials: plan_for_cores(trials, limits, cores=cores, threads=usable_threads()),
         fits=lambda pack: plan_packs(pack.trials, limits) == [pack],
+    )
+
+
+def _held_bytes(dataset: Dataset) -> int:
+    splits = (dataset.train, dataset.validation, dataset.test)
+    return sum(split.images.nbytes for split in splits if split is not None)
+
+
+def pending_trial(identity: str, recipe: Recipe, dataset: Dataset, session: Session) -> PendingTrial:
+    """Return what the plan of packs has to know of a trial.
+
+    Args:
+        identity: of the trial.
+        recipe: of the trial.
+        dataset: of the recipe.
+        session: where it will train.
+    """
+    size = _size_of(recipe, session)
+    batch_size = recipe.training.batch_size
+    return PendingTrial(
+        identity,
+        recipe,
+        parameter_count=size.parameters,
+        flops=size.flops,
+        input_bytes=4 * math.prod(dataset.image_shape) * batch_size,
+        allocations=size.allocations,
+        steps=recipe.training.epochs * math.ceil(len(dataset.train) / batch_size),
+        precision=resolve_precision(recipe.precision, session.device),
     )
 
 
@@ -155,11 +182,11 @@ def run_trials(
     for line in dict.fromkeys(_sequential_lines(packs, session)):
         observe(StageEvent("training", 0.0, line))
     jobs = [_job(pack, session) for pack in packs]
-    name = choose_executor(jobs, session, tuple(EXECUTORS))
+    name = choose_executor(packs, session, tuple(EXECUTORS))
     workers = 1 if name != "processes" else shares(len(jobs), session.workers)[0]
-    line = memory_line(packs, session, workers) if name != "ray" else None
-    if line is not None:
-        observe(StageEvent("training", 0.0, line, stays=True))
+    large = memory_line(packs, session, workers) if name != "ray" else None
+    if large is not None:
+        observe(StageEvent("training", 0.0, large, stays=True))
     executor = EXECUTORS[name]
     if jobs:
         work = [job.work for job in jobs]
@@ -169,7 +196,7 @@ def run_trials(
             done[position] = max(done[position], work[position] * (report.epoch / report.epochs))
             observe(EpochEvent(jobs[position].recipes, math.fsum(done) / math.fsum(work), report))
 
-        with closing(executor(jobs, session, on_epoch)) as finished:
+        with remembered(packs, store), closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
         sweep_checkpoints(store, map(session.identify, recipes))
@@ -221,27 +248,26 @@ def _size(
 ) -> _Size:
     plain = settings.model_copy(update={"normalization": "none"})
     model = build_model(plain, image_shape, classes, seed=0).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with OperationCounter() as counter, torch.no_grad():
         model(torch.zeros(1, *image_shape))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     names = tuple(name for name, _ in model.named_parameters())
     freeze(model, frozen)
     held = step_allocations(model, image_shape, getattr(torch, precision))
-    return _Size(parameters, names, float(counter.get_total_flops()), held, solo_reason(model))
+    return _Size(parameters, names, counter.flops, held, solo_reason(model))
 
 
 def _job(pack: Pack, session: Session) -> PackJob:
     """Return the job for a pack."""
     recipes = tuple(trial.recipe for trial in pack.trials)
-    dataset, training = session.dataset(recipes[0].dataset), recipes[0].training
-    images = len(dataset.train)
-    steps = training.epochs * math.ceil(images / training.batch_size)
+    chosen = session.executor == "auto" and session.workers is None  # not by the user
     return PackJob(
         pack=pack.identity,
         identities=tuple(trial.identity for trial in pack.trials),
         recipes=recipes,
-        precision=resolve_precision(recipes[0].precision, session.device),
-        fingerprint=dataset.fingerprint,
-        step_flops=3 * pack.flops_per_image * training.batch_size,
-        work=3 * pack.flops_per_image * images * training.epochs + _STEP_FLOPS * steps,
+        precision=pack.trials[0].precision,
+        fingerprint=session.dataset(recipes[0].dataset).fingerprint,
+        step_flops=pack.step_flops,
+        work=pack.core_seconds,
+        threads=pack.threads if chosen else None,
     )

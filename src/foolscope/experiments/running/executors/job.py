@@ -29,7 +29,8 @@ class PackJob:
         precision: as resolved where the pack was planned, which the identities rest on.
         fingerprint: of the data set, as planned.
         step_flops: floating-point operations of one training step.
-        work: floating-point operations of all steps, with an allowance for the overhead of each step.
+        work: the estimated seconds of all steps on one core.
+        threads: that it was planned to train on; ``None`` leaves that to the executor.
     """
 
     pack: str
@@ -39,6 +40,7 @@ class PackJob:
     fingerprint: str
     step_flops: float
     work: float
+    threads: int | None = None
 
     def __str__(self) -> str:
         count = len(self.recipes)
@@ -92,7 +94,8 @@ def train_job(
         raise DataError(f"{dataset.name} has changed since the run began; run the same command again")
     trials = [recipe.model_copy(update={"precision": job.precision}) for recipe in job.recipes]
     kept = None if checkpoint is None else Checkpoint(checkpoint, job.identities, TRAINING_VERSION)
-    with thread_count(threads), thread_count(worthwhile_threads(job.step_flops)):
+    most = threads if job.threads is None else min(threads, job.threads)
+    with thread_count(most), thread_count(worthwhile_threads(job.step_flops)):
         outcomes = train_pack(
             trials,
             dataset,

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from foolscope.core.allocation import reuse_freed_memory
 from foolscope.core.errors import FoolscopeError
 from foolscope.experiments.running.executors.job import job_from, run_pack
 from foolscope.experiments.running.session import Session
@@ -33,6 +34,7 @@ def main(messages: int) -> None:
     Args:
         messages: descriptor of the pipe.
     """
+    reuse_freed_memory()
     pipe = os.fdopen(messages, "w", encoding="utf-8")
 
     def send(message: dict[str, Any]) -> None:
