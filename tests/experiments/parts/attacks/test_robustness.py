@@ -3,7 +3,7 @@ import torch
 
 from foolscope.experiments.parts.attacks import stored
 from foolscope.experiments.parts.attacks.plans import AttackPlan, attack_from
-from foolscope.experiments.parts.attacks.robustness import curve_record, robustness_curve
+from foolscope.experiments.parts.attacks.robustness import curve_record, robustness_curves
 from foolscope.experiments.parts.attacks.stored import attack_subject
 from foolscope.experiments.parts.attacks.summary import attack_details
 from foolscope.experiments.recipe import recipe_from, with_values
@@ -40,10 +40,11 @@ def plan_of(**changes):
 
 def curve_of(plan, trials, session):
     told = []
-    curve = robustness_curve(
-        plan, "mlp", trials, session, lambda fraction, detail: told.append((fraction, detail))
+    (curve,) = robustness_curves(
+        plan, {"mlp": trials}, session, lambda fraction, detail: told.append((fraction, detail))
     )
-    assert [fraction for fraction, _ in told] == [index / len(told) for index in range(len(told))]
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+    assert told[-1][0] == 1.0
     return curve
 
 
@@ -80,7 +81,7 @@ def test_what_has_been_attacked_is_read(trials, session, monkeypatch):
         calls.append(args)
         raise AssertionError("attacked again")
 
-    monkeypatch.setattr(stored, "robust_accuracy_curve", refuse)
+    monkeypatch.setattr(stored, "curve_evaluation", refuse)
     assert curve_of(plan_of(), trials, session) == first
     assert curve_of(plan_of(epsilons=["0.1", 0.0, 0.2, 0.05]), trials, session) == first
     for changes in (
