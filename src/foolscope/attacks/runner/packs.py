@@ -12,15 +12,16 @@ from foolscope.learning.packs.packed_layers import Context
 from foolscope.learning.packs.packing import pack_program, solo_reason
 from foolscope.learning.packs.stacking import stacked_constants, stacked_parameters
 
-__all__ = ["Packed", "Packs"]
+__all__ = ["PAYS_UP_TO", "Packed", "Packs", "packed_program", "pays"]
 
 Packed = Callable[[Tensor, Sequence[int]], Tensor]
 """From points, those of the first model first, and each model's number of points to logits."""
 
-_PAYS_UP_TO = 2_000_000
-"""Multiplications of a model's forward pass: above, on a CPU, one model after another is as fast.
+PAYS_UP_TO = (2_000_000, 50_000)
+"""Multiplications of a model's forward pass, of all rows and of one: above, one after another is as fast.
 
-Measured in ``benchmarks/side_by_side.py``.
+For a CPU, where a packed pass saves the calls of small operations and nothing else; measured in
+``benchmarks/side_by_side.py``. On other devices, where calls dominate, every pass is packed.
 """
 
 _COMPARED = 4  # rows of each model on which program and models are compared
@@ -37,11 +38,11 @@ class Packs:
     def where_it_pays(self, models: Sequence[nn.Module], rows: int, points: Tensor) -> Packed | None:
         """Return the program of some models for passes of so many rows each; None where it does not pay."""
         one = points[:1].detach()
-        if one.device.type == "cpu" and rows * self.multiplications(models[0], one) > _PAYS_UP_TO:
+        if one.device.type == "cpu" and not pays(rows, self.multiplications(models[0], one)):
             return None
         key = tuple(models)
         if key not in self._programs:
-            self._programs[key] = _packed(models, points[:_COMPARED].detach())
+            self._programs[key] = packed_program(models, points[:_COMPARED].detach())
         return self._programs[key]
 
     def multiplications(self, model: nn.Module, image: Tensor) -> float:
@@ -49,6 +50,12 @@ class Packs:
         if model not in self._multiplications:
             self._multiplications[model] = _multiplications(model, image)
         return self._multiplications[model]
+
+
+def pays(rows: int, multiplications: float) -> bool:
+    """Return whether packed passes of so many rows pay on a CPU, by the multiplications of one row."""
+    all_rows, one_row = PAYS_UP_TO
+    return rows * multiplications <= all_rows and multiplications <= one_row
 
 
 def _multiplications(model: nn.Module, image: Tensor) -> float:
@@ -60,8 +67,11 @@ def _multiplications(model: nn.Module, image: Tensor) -> float:
     return float(counter.get_total_flops()) / 2  # PyTorch counts a multiply-add as two operations
 
 
-def _packed(models: Sequence[nn.Module], points: Tensor) -> Packed | None:
-    """Return the program of models that differ in values only; None if it is not what the models compute."""
+def packed_program(models: Sequence[nn.Module], points: Tensor) -> Packed | None:
+    """Return the program of models that differ in values only; None if it is not what the models compute.
+
+    Both are compared on a few points; this takes passes that no attack is charged with.
+    """
     bodies = [model.body if isinstance(model, InBfloat16) else model for model in models]
     if solo_reason(bodies[0]) is not None or len({_structure(model) for model in models}) > 1:
         return None

@@ -20,7 +20,7 @@ T = TypeVar("T")
 Evaluation = Generator[Request, AttackResult, T]
 """Yields requests and returns what it has found."""
 
-_VALUES = 1 << 21  # pixels in flight: four times those of a model alone on a CPU
+_PIXELS = 1 << 21  # pixels in flight: four times those of a model alone on a CPU
 _MULTIPLICATIONS = 1 << 30  # of a pass: above, a step's other costs are small and activations are large
 
 
@@ -108,7 +108,7 @@ class _Room:
         """Add a request if it fits."""
         pixels, multiplications = self._load(request)
         fits = (
-            self._pixels + pixels <= _VALUES and self._multiplications + multiplications <= _MULTIPLICATIONS
+            self._pixels + pixels <= _PIXELS and self._multiplications + multiplications <= _MULTIPLICATIONS
         )
         if fits:
             self._add(pixels, multiplications)
