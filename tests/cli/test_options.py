@@ -107,7 +107,7 @@ def test_flags_change_single_fields_of_a_recipe_file(command, tmp_path):
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
-        (None, StoreError, r"cannot read the recipe .*my\.toml"),
+        (None, StoreError, r"no recipe file .*my\.toml"),
         ("epochs =\n", RecipeError, r"my\.toml is not valid TOML.*line 1"),
         ("epochs = 3", RecipeError, r"my\.toml: unknown field 'epochs'"),
         ("[training]\nepochs = -3", RecipeError, r"my\.toml: training\.epochs.*got -3"),

@@ -7,6 +7,7 @@ import torch
 
 from foolscope.learning import TrainingSettings, train_pack, training
 from foolscope.learning.optimizers import Adam
+from foolscope.learning.pack_checkpoints import Checkpoint
 from foolscope.models import PrototypeTree, build_model
 from foolscope.models.prototype_projection import tree_parts
 
@@ -46,7 +47,7 @@ def test_a_killed_run_resumes_to_the_same_bits_counted_leaves_included(
     trial, make_dataset, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
-    dataset, path = make_dataset(), tmp_path / "pack"
+    dataset, checkpoint = make_dataset(), Checkpoint(tmp_path / "pack.safetensors", ("trial",))
 
     def stop(report):
         if report.epoch == 2:
@@ -54,7 +55,7 @@ def test_a_killed_run_resumes_to_the_same_bits_counted_leaves_included(
 
     for report in (stop, None):
         with pytest.raises(InterruptedError) if report else contextlib.nullcontext():
-            outcomes = train_pack([trial()], dataset, checkpoint=path, identity="pack", report=report)
+            outcomes = train_pack([trial()], dataset, checkpoint=checkpoint, report=report)
     (resumed,), (whole,) = outcomes, train_pack([trial()], dataset)
     assert resumed.history == whole.history
     assert resumed.metrics == whole.metrics

@@ -174,6 +174,28 @@ def test_muon_is_pytorchs_on_matrices_and_on_filters_as_matrices(shape, monkeypa
         torch.testing.assert_close(own.flatten(1), value.detach(), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(4, 4), (6, 2, 3, 3)])
+def test_muon_that_rescales_steps_from_matrices_of_norm_root_rows(shape):
+    """The trial that rescales is one that starts from the rescaled matrix; its neighbor is left alone."""
+    trials = [Muon(matrices="all", rescale=True), Muon(matrices="all")]
+    hyper = hyperparameters(trials, CPU, torch.float64)
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rescaled = matrix * shape[0] ** 0.5 / matrix.norm()
+    gradient = torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rates = {"learning_rate": torch.tensor([0.1, 0.1], dtype=torch.float64)}
+
+    def stepped(starts, hyper):
+        pack = {"w": torch.stack(starts)}
+        state = OPTIMIZERS["muon"].init(pack, hyper)
+        OPTIMIZERS["muon"].update(pack, {"w": gradient.expand(2, *shape)}, state, {**rates, **hyper}, 0)
+        return pack["w"]
+
+    plain = hyperparameters([Muon(matrices="all")] * 2, CPU, torch.float64)
+    torch.testing.assert_close(stepped([matrix, matrix], hyper), stepped([rescaled, matrix], plain))
+    nothing = stepped([torch.zeros(shape, dtype=torch.float64), matrix], hyper)[0]
+    assert nothing.isfinite().all()
+
+
 @pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3)])
 def test_orthogonalization_keeps_the_singular_vectors_and_brings_the_values_near_one(shape):
     matrices = torch.randn(3, *shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

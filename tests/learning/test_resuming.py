@@ -4,21 +4,15 @@ import contextlib
 
 import pytest
 import torch
+from resumable_packs import PACKS, SETTINGS
 
-from foolscope.augmentation.flips import AlternatingFlip
-from foolscope.augmentation.mixing import Mixup
-from foolscope.augmentation.noise import Noise
-from foolscope.augmentation.policies import RandAugment
-from foolscope.core.errors import StoreError
-from foolscope.learning import OPTIMIZERS, TrainingSettings, preparation, train_pack, training
-from foolscope.learning.adversarial import PGDTraining, TRADESTraining
+from foolscope.learning import preparation, train_pack, training
 from foolscope.learning.checkpoints import load_tensors, save_tensors
-from foolscope.learning.losses import SquaredError
 from foolscope.learning.optimizers import SGD, Adam
+from foolscope.learning.pack_checkpoints import Checkpoint, stored_packs
 from foolscope.learning.packs.packing import solo_program
-from foolscope.learning.parameters.averaging import EMA, SWA
-from foolscope.learning.schedules import Cosine
-from foolscope.models import MLP, FastCNN, LinearRegression, ResNet, SmallCNN
+from foolscope.learning.parameters.averaging import EMA
+from foolscope.models import MLP
 
 
 class InterruptionError(Exception):
@@ -30,23 +24,33 @@ def _checkpoint_every_epoch(monkeypatch):
     monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
 
 
-def train(trials, dataset, path, *interruptions):
-    """Train with an interruption in each of these epochs; return also the epochs of each attempt.
+def named(path, trials):
+    return Checkpoint(path, tuple(f"trial {position}" for position in range(trials)))
+
+
+def epochs_trained(trials, dataset, checkpoint, stop=None):
+    """Train, with an interruption in an epoch if asked for; return the outcomes and the epochs trained.
 
     An epoch's report comes before its checkpoint.
     """
+    outcomes, epochs = None, []
+
+    def report(progress):
+        epochs.append(progress.epoch)
+        if progress.epoch == stop:
+            raise InterruptionError
+
+    with pytest.raises(InterruptionError) if stop else contextlib.nullcontext():
+        outcomes = train_pack(trials, dataset, checkpoint=checkpoint, report=report)
+    return outcomes, epochs
+
+
+def train(trials, dataset, path, *interruptions):
+    """Train with an interruption in each of these epochs; return also the epochs of each attempt."""
     attempts = []
     for stop in (*interruptions, None):
-        epochs = []
+        outcomes, epochs = epochs_trained(trials, dataset, named(path, len(trials)), stop)
         attempts.append(epochs)
-
-        def report(progress, epochs=epochs, stop=stop):
-            epochs.append(progress.epoch)
-            if progress.epoch == stop:
-                raise InterruptionError
-
-        with pytest.raises(InterruptionError) if stop else contextlib.nullcontext():
-            outcomes = train_pack(trials, dataset, checkpoint=path, identity="pack", report=report)
     return outcomes, attempts
 
 
@@ -60,92 +64,6 @@ def assert_same_bits(one, other):
         assert first.weights.keys() == second.weights.keys()
         for name, value in first.weights.items():
             assert torch.equal(value, second.weights[name])
-
-
-SETTINGS = TrainingSettings(batch_size=16, epochs=5)
-
-PACKS = {
-    **{
-        f"optimizer {name}": [
-            {"optimizer": entry.settings(name=name, learning_rate=rate, weight_decay=0.01), "seed": seed}
-            for seed in (0, 1)
-            for rate in (0.01, 0.1)
-        ]
-        for name, entry in OPTIMIZERS.items()
-    },
-    "momentum, dropout and a schedule": [
-        {
-            "optimizer": SGD(momentum=0.9, nesterov=nesterov),
-            "model": MLP(hidden=(8,), dropout=0.5),
-            "schedule": Cosine(),
-        }
-        for nesterov in (False, True)
-    ],
-    "early stopping": [
-        {
-            "optimizer": SGD(learning_rate=2.0),
-            "model": MLP(hidden=(4,)),
-            "training": SETTINGS.model_copy(update={"patience": patience}),
-        }
-        for patience in (1, 2, None)
-    ],
-    "different epochs": [
-        {
-            "training": SETTINGS.model_copy(update={"epochs": epochs}),
-            "optimizer": SGD(momentum=0.9),
-            "model": MLP(hidden=(4 + epochs,)),
-            "seed": seed,
-        }
-        for seed in (0, 1)
-        for epochs in (2, 5, 4)
-    ],
-    "batch normalization": [{"model": ResNet(channels=(2, 3)), "seed": seed} for seed in (0, 1)],
-    "a diverging neighbor": [
-        {"optimizer": Adam(learning_rate=rate), "model": LinearRegression(), "loss": SquaredError()}
-        for rate in (0.01, 1e300, 0.1)
-    ],
-    "convolutions": [{"model": SmallCNN(units=(9, 8), dropout=0.3), "seed": seed} for seed in (0, 1)],
-    "single precision": [
-        {"model": MLP(hidden=(8,), dropout=0.3), "precision": "float32", "seed": seed} for seed in (0, 1)
-    ],
-    "augmentation, frozen layers and averaging": [
-        {
-            "model": ResNet(channels=(2, 3)),
-            "augmentation": (AlternatingFlip(), RandAugment(), Noise(probability=0.5), Mixup()),
-            "frozen": ("0.*", "1.*"),
-            "averaging": EMA(averaging_decay=0.9),
-            "seed": seed,
-        }
-        for seed in (0, 1)
-    ],
-    "whitening": [{"model": FastCNN(channels=(4,)), "seed": seed} for seed in (0, 1)],
-    "brain floats": [{"model": MLP(hidden=(8,)), "precision": "bfloat16", "optimizer": Adam()}],
-    "a defense": [
-        {"model": ResNet(channels=(2,)), "defense": PGDTraining(epsilon=epsilon, attack_steps=1)}
-        for epsilon in (0.05, 0.1)
-    ],
-    "trades": [
-        {"model": MLP(hidden=(8,), dropout=0.3), "defense": TRADESTraining(epsilon=0.1, attack_steps=2)}
-    ],
-    "moving averages and early stopping": [
-        {
-            "averaging": EMA(averaging_decay=decay),
-            "optimizer": SGD(learning_rate=2.0),
-            "model": MLP(hidden=(4,)),
-            "training": SETTINGS.model_copy(update={"patience": patience}),
-        }
-        for decay, patience in ((0.5, 1), (0.99, 1), (0.9, None))
-    ],
-    "averages of epochs, in parts, uphill": [
-        {
-            "averaging": SWA(averaging_start=start),
-            "model": ResNet(channels=(2,)),
-            "training": SETTINGS.model_copy(update={"sharpness_radius": 0.1, "accumulation": 2}),
-        }
-        for start in (0.2, 0.6)
-    ],
-    "no validation": [{"seed": seed} for seed in (0, 1)],
-}
 
 
 def test_the_same_bits_also_one_after_another(tmp_path, make_trial, make_dataset, monkeypatch):
@@ -197,44 +115,83 @@ def test_the_time_before_an_interruption_counts(tmp_path, make_trial, make_datas
     tensors, document = load_tensors(path, torch.device("cpu"))
     assert 0 < document["seconds"] < 100
     save_tensors(path, tensors, {**document, "seconds": 1000.0})
-    for outcome in train_pack(trials, make_dataset(), checkpoint=path, identity="pack"):
+    for outcome in train_pack(trials, make_dataset(), checkpoint=named(path, 2)):
         assert 500 < outcome.duration_seconds < 550
 
 
-def test_the_checkpoint_of_another_pack_is_refused(tmp_path, make_trial, make_dataset):
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"model": MLP(hidden=(9,))},
+        {"model": MLP(hidden=(8, 8))},
+        {"optimizer": Adam()},
+        {"optimizer": SGD(momentum=0.5)},
+        {"averaging": EMA()},
+        {"precision": "float32"},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_does_not_fit_is_passed_over(other, tmp_path, make_trial, make_dataset):
+    """Its name is that of the trial, but the trial is not: never so, unless the file is not what it says."""
     dataset, path = make_dataset(), tmp_path / "pack.safetensors"
-    train([make_trial()], dataset, path)
-    for trials, identity in [
-        ([make_trial()], "another"),
-        ([make_trial(model=MLP(hidden=(9,)))], "pack"),
-        ([make_trial(model=MLP(hidden=(8, 8)))], "pack"),
-        ([make_trial(optimizer=Adam())], "pack"),
-        ([make_trial(precision="float32")], "pack"),
-        ([make_trial()] * 2, "pack"),
-    ]:
-        with pytest.raises(StoreError, match="is the checkpoint of another pack; delete it") as caught:
-            train_pack(trials, dataset, checkpoint=path, identity=identity)
-        assert "\n" not in str(caught.value)
-    train([make_trial()], dataset, path)
+    epochs_trained([make_trial()], dataset, named(path, 1), stop=3)
+    outcomes, epochs = epochs_trained([make_trial(**other)], dataset, named(path, 1))
+    assert epochs == [1, 2, 3]
+    assert_same_bits(outcomes, train_pack([make_trial(**other)], dataset))
 
 
-def test_a_truncated_checkpoint_is_one_line(tmp_path, make_trial, make_dataset):
+@pytest.mark.parametrize(
+    "change", ["identity", "version", "damage", "text", "folder", "older layout", "weights"]
+)
+def test_what_is_not_a_checkpoint_of_its_trials_is_passed_over(change, tmp_path, make_trial, make_dataset):
     dataset, path = make_dataset(), tmp_path / "pack.safetensors"
-    train([make_trial()], dataset, path)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(StoreError, match="delete it and run the same command again") as caught:
-        train_pack([make_trial()], dataset, checkpoint=path, identity="pack")
-    assert "\n" not in str(caught.value)
+    epochs_trained([make_trial()], dataset, named(path, 1), stop=3)
+    tensors, document = load_tensors(path, torch.device("cpu"))
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    if change == "identity":
+        save_tensors(path, tensors, {**document, "identities": ["another"]})
+    elif change == "version":
+        save_tensors(path, tensors, {**document, "version": 1})
+    elif change == "damage":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif change == "text":
+        path.write_text("{", encoding="utf-8")
+    elif change == "folder":
+        path.unlink()
+        path.mkdir()
+    elif change == "older layout":
+        del document["identities"], document["version"]
+        save_tensors(path, tensors, {**document, "identity": "pack"})
+    else:
+        save_tensors(path, tensors, {"identity": "trial 0"})
+    outcomes, epochs = epochs_trained([make_trial()], dataset, named(path.with_name("own.safetensors"), 1))
+    assert epochs == [1, 2, 3]
+    assert_same_bits(outcomes, train_pack([make_trial()], dataset))
 
 
-def test_a_file_of_weights_is_not_a_checkpoint(tmp_path, make_trial, make_dataset):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identities": ["trial 0", "trial 0"]},
+        {"statuses": ["running"]},
+        {"trained": [0]},
+        {"trained": [0, 2]},
+        {"epoch": 1},
+        {"histories": [[], []]},
+        {"histories": [[{"epoch": 1}], [{"epoch": 1}]]},
+        {"best_epochs": None},
+        {"seconds": "long"},
+    ],
+    ids=str,
+)
+def test_a_document_that_contradicts_itself_is_passed_over(change, tmp_path, make_trial, make_dataset):
     dataset, path = make_dataset(), tmp_path / "pack.safetensors"
-    train([make_trial()], dataset, path)
-    tensors, _ = load_tensors(path, torch.device("cpu"))
-    for document in ({}, [], None, {"identity": "pack"}, {"identity": "pack", "epoch": 3, "step": 9}):
-        save_tensors(path, tensors, document)
-        with pytest.raises(StoreError, match="delete it"):
-            train_pack([make_trial()], dataset, checkpoint=path, identity="pack")
+    trials = [make_trial(seed=seed) for seed in (0, 1)]
+    epochs_trained(trials, dataset, named(path, 2), stop=3)
+    tensors, document = load_tensors(path, torch.device("cpu"))
+    save_tensors(path, {name: value.clone() for name, value in tensors.items()}, {**document, **change})
+    assert stored_packs(tmp_path) == []
+    assert train(trials, dataset, path)[1] == [[1, 2, 3]]
 
 
 def test_a_diverged_trial_is_zero_from_then_on(tmp_path, make_trial, make_dataset):

@@ -13,6 +13,7 @@ from foolscope.learning.schedules import (
     Constant,
     Cosine,
     Exponential,
+    Linear,
     OneCycle,
     Step,
     Triangular,
@@ -97,6 +98,12 @@ def test_triangular_is_pytorchs_cyclic(step_size):
     np.testing.assert_allclose(
         ours(Triangular(minimum_learning_rate=0.01, step_size=step_size)), expected, rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+def test_linear_is_pytorchs_over_all_steps(fraction):
+    expected = torchs(lambda optimizer: lr_scheduler.LinearLR(optimizer, 1.0, fraction, TOTAL))
+    np.testing.assert_allclose(ours(Linear(final_fraction=fraction)), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", list(SCHEDULES))

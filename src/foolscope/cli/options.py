@@ -4,7 +4,6 @@ import functools
 import os
 import shlex
 import sys
-import tomllib
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any, TypeVar
 import click
 from pydantic.fields import FieldInfo
 
-from foolscope.core.errors import RecipeError, StoreError
 from foolscope.core.settings import plain_words
 from foolscope.core.values import parse_value
 from foolscope.experiments.recipe import (
@@ -22,9 +20,9 @@ from foolscope.experiments.recipe import (
     LISTS,
     PLAIN_FIELDS,
     Recipe,
-    recipe_from,
     with_values,
 )
+from foolscope.experiments.recipe_files import built_in_recipes, read_recipe
 from foolscope.experiments.running.executors import EXECUTORS
 from foolscope.experiments.running.session import Session
 
@@ -170,7 +168,9 @@ def recipe_options(function: Function) -> Function:
         "--recipe",
         "recipe_file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Start from a recipe in a TOML file; flags change single fields of it.",
+        metavar="FILE|NAME",
+        help="Start from a recipe in a TOML file, or from a built-in one "
+        f"({', '.join(built_in_recipes())}); flags change single fields of it.",
     )(function)
 
 
@@ -187,7 +187,7 @@ def recipe_of(flags: Mapping[str, Any], recipe_file: Path | None) -> Recipe:
     Raises:
         RecipeError: the file or a flag is wrong.
     """
-    base = Recipe() if recipe_file is None else _read_recipe(recipe_file)
+    base = Recipe() if recipe_file is None else read_recipe(recipe_file)
     given = {
         name.removeprefix("recipe_"): parse_value(value)
         for name, value in flags.items()
@@ -199,19 +199,6 @@ def recipe_of(flags: Mapping[str, Any], recipe_file: Path | None) -> Recipe:
     elif path is not None:
         given["path"] = str(path)
     return with_values(base, given)
-
-
-def _read_recipe(path: Path) -> Recipe:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StoreError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not valid TOML: {error}") from error
-    try:
-        return recipe_from(values)
-    except RecipeError as error:
-        raise RecipeError(f"{path}: {error}") from error
 
 
 def training_options(function: Function) -> Function:

@@ -1,7 +1,8 @@
 """Checkpoints: tensors and a JSON document in one safetensors file, written whole."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from foolscope.core.errors import StoreError
 from foolscope.core.files import whole_file
 
-__all__ = ["load_tensors", "save_tensors"]
+__all__ = ["load_document", "load_tensors", "save_tensors"]
 
 _KEY = "foolscope"
 
@@ -35,10 +36,25 @@ def load_tensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], A
     Raises:
         StoreError: the file is missing, truncated or not one of ours.
     """
+    with _opened(path, device) as (stream, document):
+        return {name: stream.get_tensor(name) for name in stream.keys()}, document  # noqa: SIM118
+
+
+def load_document(path: Path) -> Any:
+    """Read the document alone, whatever the size of the tensors.
+
+    Raises:
+        StoreError: the file is missing, truncated or not one of ours.
+    """
+    with _opened(path, torch.device("cpu")) as (_, document):
+        return document
+
+
+@contextmanager
+def _opened(path: Path, device: torch.device) -> Iterator[tuple[Any, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt", device=str(device)) as stream:
-            document = json.loads((stream.metadata() or {})[_KEY])
-            return {name: stream.get_tensor(name) for name in stream.keys()}, document  # noqa: SIM118
+            yield stream, json.loads((stream.metadata() or {})[_KEY])
     except FileNotFoundError as error:
         raise StoreError(f"no such file: {path}") from error
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:

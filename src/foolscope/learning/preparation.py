@@ -26,6 +26,7 @@ from foolscope.learning.parameters.freezing import freeze, frozen_layers
 from foolscope.learning.parameters.groups import check_parameter_groups
 from foolscope.learning.parameters.regularizers import PackRegularizers
 from foolscope.learning.parameters.treatments import PackGroups
+from foolscope.learning.resizing import check_resizing
 from foolscope.learning.settings import TrainableTrial
 from foolscope.learning.state import PackState
 
@@ -178,6 +179,7 @@ def prepare(
         if initialize is not None:
             initialize(model)
         freeze(model, trial.frozen)
+        check_resizing(trial.training, model, dataset.image_shape)
     _check_groups(trials, models)
     if any(trial.training.threshold == "validation" for trial in trials):
         output_bias(models[0], dataset)  # refuses a model that has none before it is trained

@@ -18,6 +18,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "Exponential",
+    "Linear",
     "OneCycle",
     "ScheduleSettings",
     "Step",
@@ -80,6 +81,13 @@ class Cosine(ScheduleSettings):
     final_fraction: float = Field(0.0, ge=0.0, le=1.0, description="the last rate as a fraction of the first")
 
 
+class Linear(ScheduleSettings):
+    """In a straight line from the base rate to ``final_fraction`` of it, which would follow the last step."""
+
+    name: Literal["linear"] = "linear"
+    final_fraction: float = Field(0.0, ge=0.0, le=1.0, description="the last rate as a fraction of the first")
+
+
 class OneCycle(ScheduleSettings):
     """Up from 1/25 of the base rate to the base rate, then down to 1/10,000 of the start, along cosines.
 
@@ -123,6 +131,10 @@ def _cosine(settings: Cosine, base: float, steps: Steps, per_epoch: int, total: 
     return _cosine_leg(base, base * settings.final_fraction, steps / max(1, total - 1))
 
 
+def _linear(settings: Linear, base: float, steps: Steps, per_epoch: int, total: int) -> Rates:
+    return np.asarray(base * (1.0 - (1.0 - settings.final_fraction) * steps / total), dtype=np.float64)
+
+
 def _one_cycle(settings: OneCycle, base: float, steps: Steps, per_epoch: int, total: int) -> Rates:
     peak = max(0.0, settings.peak_fraction * total - 1)
     rising = _cosine_leg(base / 25.0, base, steps / max(peak, 1.0))
@@ -136,6 +148,7 @@ SCHEDULES: dict[str, tuple[type[ScheduleSettings], Schedule]] = {
     "step": (Step, _step),
     "triangular": (Triangular, _triangular),
     "cosine": (Cosine, _cosine),
+    "linear": (Linear, _linear),
     "one-cycle": (OneCycle, _one_cycle),
 }
 

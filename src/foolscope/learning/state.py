@@ -1,16 +1,13 @@
-"""The state of a pack between two epochs, from which a killed run resumes to the same bits."""
+"""The state of a pack between two epochs: all that training goes on from, trial by trial."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from foolscope.core.errors import StoreError
-from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.learning.optimizers import OptimizerState, PackTensors, along_trials
 from foolscope.learning.outcome import EpochRecord, Status
 from foolscope.learning.settings import TrainingSettings
@@ -139,56 +136,14 @@ class PackState:
         self.optimizer = {group: of_rows(tensors) for group, tensors in self.optimizer.items()}
         self.trained = list(trials)
 
-    def save(self, path: Path, identity: str) -> None:
-        """Write the state, whole or not at all."""
-        document = {
-            "identity": identity,
-            "epoch": self.epoch,
-            "step": self.step,
-            "trained": self.trained,
-            "best_epochs": self.best_epochs,
-            "statuses": self.statuses,
-            "seconds": self.seconds,
-            "histories": [[asdict(record) for record in history] for history in self.histories],
-        }
-        save_tensors(path, self._all_tensors(), document)
-
-    def restore(self, path: Path, identity: str) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            StoreError: the file is damaged or belongs to another pack.
-        """
-        tensors, document = load_tensors(path, next(iter(self.parameters.values())).device)
-        try:
-            same = document["identity"] == identity
-            epoch, step = document["epoch"], document["step"]
-            best_epochs, statuses = document["best_epochs"], document["statuses"]
-            seconds = float(document["seconds"])
-            histories = [[EpochRecord(**record) for record in history] for history in document["histories"]]
-            if same and document["trained"] != self.trained:
-                self.narrow(document["trained"])
-        except (KeyError, TypeError, ValueError):
-            same = False
-        if not same or _kinds(tensors) != _kinds(self._all_tensors()):
-            raise StoreError(
-                f"{path} is the checkpoint of another pack; delete it and run the same command again"
-            )
-        for name, value in self._all_tensors().items():
-            value.copy_(tensors[name])
-        self.epoch, self.step, self.histories = epoch, step, histories
-        self.best_epochs, self.statuses, self.seconds = best_epochs, statuses, seconds
-
-    def _all_tensors(self) -> dict[str, Tensor]:
-        groups: dict[str, PackTensors] = {
+    def groups(self) -> dict[str, PackTensors]:
+        """Return all tensors by what they are: parameters, statistics, averages, best, and each moment."""
+        return {
             "parameters": self.parameters,
             "statistics": self.statistics,
             "averages": self.averages,
             "best": self.best,
             **self.optimizer,
-        }
-        return {
-            f"{group}/{name}": value for group, tensors in groups.items() for name, value in tensors.items()
         }
 
 
@@ -202,7 +157,3 @@ def _best_epoch(history: Sequence[EpochRecord], select_by: str) -> int | None:
     sign = -1.0 if None in robust and select_by in LOWER_IS_BETTER else 1.0
     scores = [sign * each for each in (clean if None in robust else robust) if each is not None]
     return 1 + scores.index(max(scores)) if scores else None
-
-
-def _kinds(tensors: PackTensors) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    return {name: (value.shape, value.dtype) for name, value in tensors.items()}

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,10 +18,13 @@ from foolscope.learning.measuring.evaluation import to_pixels
 from foolscope.learning.measuring.outcomes import finite_values, measure_outcomes, validation_scores
 from foolscope.learning.model_hooks import learn_without_gradients
 from foolscope.learning.outcome import EpochRecord, TrialOutcome
+from foolscope.learning.pack_checkpoints import Checkpoint, save_pack
 from foolscope.learning.packs.packing import Context
 from foolscope.learning.parameters.updating import update_parameters
 from foolscope.learning.parameters.weight_averages import renew_statistics, shares_of_epoch
 from foolscope.learning.preparation import Setup, prepare
+from foolscope.learning.resizing import image_scale, resized
+from foolscope.learning.resuming import resume
 from foolscope.learning.sampling import epoch_order
 from foolscope.learning.schedules import learning_rates
 from foolscope.learning.settings import TrainableTrial
@@ -50,8 +52,7 @@ def train_pack(
     trials: Sequence[TrainableTrial],
     dataset: Dataset,
     *,
-    checkpoint: Path | None = None,
-    identity: str = "",
+    checkpoint: Checkpoint | None = None,
     report: Callable[[EpochReport], None] | None = None,
     initialize: Callable[[nn.Module], None] | None = None,
 ) -> list[TrialOutcome]:
@@ -65,9 +66,8 @@ def train_pack(
     Args:
         trials: at least one; trials of one seed next to each other.
         dataset: on the device to train on.
-        checkpoint: where to keep the state of a pack in progress; a pack that finds its own state there goes
-            on.
-        identity: names the pack, so that another pack's checkpoint is not taken for its own.
+        checkpoint: where to keep the state of the pack in progress, and the names of its trials, which
+            continue from what is found of them there or in the checkpoints of other packs beside it.
         report: called after every epoch.
         initialize: gives a model other initial weights than its seed does, in place.
 
@@ -76,8 +76,8 @@ def train_pack(
         RecipeError: the model does not fit the images.
     """
     whole, state = prepare(trials, dataset, initialize)
-    if checkpoint is not None and checkpoint.exists():
-        state.restore(checkpoint, identity)
+    if checkpoint is not None:
+        resume(state, whole, checkpoint)
     setup = whole.narrowed(state.trained)
     last_saved = time.perf_counter()
     started = last_saved - state.seconds
@@ -91,7 +91,7 @@ def train_pack(
             setup = whole.narrowed(kept)
         if checkpoint is not None and time.perf_counter() - last_saved > _CHECKPOINT_SECONDS:
             state.seconds = time.perf_counter() - started
-            state.save(checkpoint, identity)
+            save_pack(state, checkpoint)
             last_saved = time.perf_counter()
     return measure_outcomes(whole, state, (time.perf_counter() - started) / len(trials))
 
@@ -183,6 +183,7 @@ def train_step(
     targets = Targets(labels)
     if augmentation is not None:
         images, targets = augmentation(images, batch, labels)
+    images = resized(images, image_scale(setup.trials[0].training, state.epoch))
     found = minibatch_gradients(setup, state, images, targets, context)
     learn_without_gradients(setup, state, targets)
     update_parameters(setup, state, found.gradients, learning_rate)

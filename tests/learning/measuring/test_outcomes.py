@@ -14,6 +14,7 @@ from foolscope.learning import TrainingSettings, preparation, train_pack, traini
 from foolscope.learning.losses import CrossEntropy, Focal
 from foolscope.learning.measuring import outcomes
 from foolscope.learning.optimizers import SGD
+from foolscope.learning.pack_checkpoints import Checkpoint
 from foolscope.learning.packs.packing import solo_program
 from foolscope.learning.sampling import epoch_order
 from foolscope.models import MLP, LinearRegression, Softmax, build_model
@@ -173,11 +174,12 @@ def test_an_interrupted_run_ends_with_the_same_bits(make_trial, dataset, tmp_pat
         if report.epoch == 3:
             raise KeyboardInterrupt
 
-    path = tmp_path / "pack.safetensors"
+    names = tuple(map(str, range(len(undisturbed))))
+    checkpoint = Checkpoint(tmp_path / "pack.safetensors", names)
     with contextlib.suppress(KeyboardInterrupt):
-        train_pack(pack(make_trial), dataset, checkpoint=path, identity="pack", report=stop)
-    assert path.exists()
-    resumed = train_pack(pack(make_trial), dataset, checkpoint=path, identity="pack")
+        train_pack(pack(make_trial), dataset, checkpoint=checkpoint, report=stop)
+    assert checkpoint.path.exists()
+    resumed = train_pack(pack(make_trial), dataset, checkpoint=checkpoint)
     for one, other in zip(resumed, undisturbed, strict=True):
         assert (one.metrics, one.confusion, one.history) == (other.metrics, other.confusion, other.history)
         assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())

@@ -13,7 +13,16 @@ import torch
 from foolscope.experiments.recipe import Recipe
 from foolscope.learning import AVERAGING, OPTIMIZERS
 
-__all__ = ["PACKED_FIELDS", "WIDTH_FIELDS", "Pack", "PackLimits", "PendingTrial", "pack_size", "plan_packs"]
+__all__ = [
+    "PACKED_FIELDS",
+    "WIDTH_FIELDS",
+    "Pack",
+    "PackLimits",
+    "PendingTrial",
+    "pack_identity",
+    "pack_size",
+    "plan_packs",
+]
 
 PACKED_FIELDS: dict[str, frozenset[str]] = {
     "model": frozenset({"dropout"}),
@@ -84,13 +93,17 @@ class Pack:
     @property
     def identity(self) -> str:
         """Hash of the trials' identities, in order."""
-        text = " ".join(trial.identity for trial in self.trials)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        return pack_identity([trial.identity for trial in self.trials])
 
     @property
     def flops_per_image(self) -> float:
         """Floating-point operations of all trials' forward passes on one image."""
         return sum(trial.flops for trial in self.trials)
+
+
+def pack_identity(trials: Sequence[str]) -> str:
+    """Return the identity of a pack of the trials of these identities, in order."""
+    return hashlib.sha256(" ".join(trials).encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

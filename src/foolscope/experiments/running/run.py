@@ -11,12 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from foolscope.core.precision import resolve_precision
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.checkpoints import plan_from_checkpoints, sweep_checkpoints
 from foolscope.experiments.running.executors import EXECUTORS, PackJob
 from foolscope.experiments.running.executors.choice import choose_executor
 from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, plan_packs
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.session import Session
-from foolscope.experiments.running.store import StoredTrial
+from foolscope.experiments.running.store import TRAINING_VERSION, StoredTrial
 from foolscope.learning import EpochReport
 from foolscope.learning.augmenting import check_augmentation
 from foolscope.learning.packs.packing import solo_reason
@@ -68,6 +69,8 @@ def ignore_events(event: EpochEvent | StageEvent) -> None:
 def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
     """Return the packs of the recipes that the store lacks, each once; nothing is trained.
 
+    Where a run was killed, they are planned around its checkpoints.
+
     Raises:
         DataError: a data set cannot be read.
         RecipeError: a model or an augmentation does not fit the images, or a pattern of names the model.
@@ -93,7 +96,14 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
                 activation_bytes=4 * size.activations * math.ceil(batch_size / recipe.training.accumulation),
             )
         )
-    return plan_packs(pending, PackLimits.of_device(session.device))
+    limits = PackLimits.of_device(session.device)
+    stored = [each for each in session.store.checkpoints() if each.version == TRAINING_VERSION]
+    return plan_from_checkpoints(
+        pending,
+        stored,
+        plan=lambda trials: plan_packs(trials, limits),
+        fits=lambda pack: plan_packs(pack.trials, limits) == [pack],
+    )
 
 
 def run_trials(
@@ -113,6 +123,7 @@ def run_trials(
     """
     store = session.store
     store.complete_packs()
+    sweep_checkpoints(store, map(session.identify, recipes))
     packs = plan_trials(recipes, session)
     for line in dict.fromkeys(_sequential_lines(packs, session)):
         observe(StageEvent("training", 0.0, line))
@@ -129,6 +140,7 @@ def run_trials(
         with closing(executor(jobs, session, on_epoch)) as finished:
             for position in finished:
                 done[position] = work[position]
+        sweep_checkpoints(store, map(session.identify, recipes))
     return [store.load(session.identify(recipe)) for recipe in recipes]
 
 

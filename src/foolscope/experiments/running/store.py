@@ -2,7 +2,7 @@
 
 STORE/trials/<identity>/trial.json           recipe and results; written last, so it marks a finished trial
 STORE/trials/<identity>/weights.safetensors  the tested checkpoint
-STORE/packs/<identity>.safetensors           the state of a pack in progress
+STORE/packs/<identity>.safetensors           the state of a pack in progress, out of which trials can be cut
 STORE/packs/<identity>.json                  the results of a finished pack while its trials are written
 STORE/studies/<name>/                        study.json and the report
 """
@@ -25,6 +25,7 @@ from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.running.initial_weights import weights_fingerprint
 from foolscope.learning import TrialOutcome
 from foolscope.learning.checkpoints import load_tensors, save_tensors
+from foolscope.learning.pack_checkpoints import StoredPack, stored_packs
 from foolscope.models import build_model
 from foolscope.statistics.classification import f1_by_class, precision_by_class, recall_by_class
 
@@ -229,6 +230,17 @@ class Store:
             write_json(self.trial_folder(document["identity"]) / "trial.json", document)
         self.pack_checkpoint(results.stem).unlink(missing_ok=True)
         results.unlink(missing_ok=True)
+        for pack in self.checkpoints():  # of packs that were composed differently
+            if pack.identities and all(map(self.has, pack.identities)):
+                pack.path.unlink(missing_ok=True)
+
+    def checkpoint_paths(self) -> list[Path]:
+        """Return the checkpoints of packs in progress, damaged ones among them."""
+        return sorted((self.root / "packs").glob("*.safetensors"))
+
+    def checkpoints(self) -> list[StoredPack]:
+        """Return what the checkpoints of packs in progress say, of whatever version, without damaged ones."""
+        return stored_packs(self.root / "packs")
 
     def _weights(self, identity: str) -> Path:
         return self.trial_folder(identity) / "weights.safetensors"

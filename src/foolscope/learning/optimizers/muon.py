@@ -33,7 +33,8 @@ class Muon(OptimizerSettings):
     square matrices (see ``scaling``). The filters of a convolution are a matrix (out, rest). Biases,
     normalization layers and, as the authors advise, the output layer are left to the companion. Jordan et
     al. 2024, *Muon: an optimizer for hidden layers in neural networks*, kellerjordan.github.io/posts/muon;
-    scaling "match-rms-adamw": Liu et al. 2025, arXiv:2502.16982, section 2.2.
+    scaling "match-rms-adamw": Liu et al. 2025, arXiv:2502.16982, section 2.2. ``rescale`` is for layers that
+    normalization follows: Jordan's airbench94 (github.com/KellerJordan/cifar10-airbench) keeps their norms so.
     """
 
     name: Literal["muon"] = "muon"
@@ -51,6 +52,10 @@ class Muon(OptimizerSettings):
         "all-but-output",
         description="whose weights Muon updates: all-but-output, hidden (neither the first nor the last), or "
         "all; the last in the order of the parameters is the output layer",
+    )
+    rescale: bool = Field(
+        False,
+        description="before its step, bring every matrix to a root mean square of 1/√in, the norm √out",
     )
     companion: Literal["adamw", "sgd"] = Field(
         "adamw", description="what updates the other parameters: adamw or sgd"
@@ -119,6 +124,8 @@ def muon_update(
             look_ahead = torch.lerp(gradient, mean, along_trials(momentum, mean).expand_as(mean))
             direction = torch.where(along_trials(nesterov, mean) > 0, look_ahead, mean)
         matrices = direction.flatten(2)
+        if "rescale" in hyper:
+            _rescale(parameters[name], hyper["rescale"])
         scale = descent * _scale(matrices.shape[1], matrices.shape[2], hyper["scaling"])
         step_of = orthogonalized(matrices).view_as(mean)
         parameters[name].addcmul_(step_of, along_trials(scale, mean))
@@ -128,6 +135,13 @@ def muon_update(
     else:
         plain = {"learning_rate": hyper["learning_rate"], "momentum": hyper["companion_momentum"]}
         sgd_update(rest, gradients, state, plain, step)
+
+
+def _rescale(matrices: Float[Tensor, "trial rows ..."], chosen: Float[Tensor, " trial"]) -> None:
+    """Bring the matrix of every chosen trial to the norm √rows, in place; zero stays zero."""
+    norms = torch.linalg.vector_norm(matrices.flatten(1), dim=1).clamp_min(_SMALLEST_NORM)
+    factors = torch.where(chosen > 0, matrices.shape[1] ** 0.5 / norms, torch.ones_like(norms))
+    matrices.mul_(along_trials(factors, matrices))
 
 
 def _scale(outputs: int, inputs: int, scaling: Float[Tensor, " trial"]) -> Float[Tensor, " trial"]:

@@ -11,8 +11,9 @@ from foolscope.data import Dataset
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.running.initial_weights import initial_weights
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
-from foolscope.experiments.running.store import Store
+from foolscope.experiments.running.store import TRAINING_VERSION, Store
 from foolscope.learning import EpochReport, TrialOutcome, train_pack
+from foolscope.learning.pack_checkpoints import Checkpoint
 
 __all__ = ["PackJob", "job_from", "report_from", "run_pack", "train_job"]
 
@@ -80,7 +81,8 @@ def train_job(
         job: the pack.
         dataset: its data, on the device to train on.
         threads: that torch may use at most.
-        checkpoint: where to keep the state of the pack in progress.
+        checkpoint: where to keep the state of the pack in progress; what checkpoints in the same folder hold
+            of its trials is not trained again.
         report: called after every epoch.
 
     Raises:
@@ -89,12 +91,12 @@ def train_job(
     if dataset.fingerprint != job.fingerprint:
         raise DataError(f"{dataset.name} has changed since the run began; run the same command again")
     trials = [recipe.model_copy(update={"precision": job.precision}) for recipe in job.recipes]
+    kept = None if checkpoint is None else Checkpoint(checkpoint, job.identities, TRAINING_VERSION)
     with thread_count(threads), thread_count(worthwhile_threads(job.step_flops)):
         outcomes = train_pack(
             trials,
             dataset,
-            checkpoint=checkpoint,
-            identity=job.pack,
+            checkpoint=kept,
             report=report,
             initialize=initial_weights(trials[0]),
         )
@@ -110,7 +112,7 @@ def train_job(
 def run_pack(
     job: PackJob, store: Store, dataset: Dataset, *, threads: int, report: Callable[[EpochReport], None]
 ) -> None:
-    """Train a pack as :func:`train_job` does, from its checkpoint if there is one, and store its results.
+    """Train a pack as :func:`train_job` does, from the checkpoints in the store, and store its results.
 
     Raises:
         DataError: the data are not those with which the pack was planned.
