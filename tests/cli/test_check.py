@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -126,9 +127,33 @@ def test_a_check_that_is_left_out_says_why_and_fails_nothing(foolscope):
         (["abcdef"], ["no run 'abcdef'"]),
         (["abcdef", "--learning-rate", "1"], ["stored run", "--learning-rate"]),
         (["my.toml", "--recipe", "my.toml"], ["two things to check"]),
-        (["--initial-weights", "pyproject.toml"], ["drawn from the seed, not from initial_weights"]),
+        (["--initial-weights", "absent.safetensors"], ["initial_weights", "absent.safetensors"]),
     ],
 )
 def test_mistakes_are_refused_in_one_line(refused, arguments, parts):
     line = refused("check", *arguments)
     assert not [part for part in parts if part not in line], line
+
+
+def test_a_fine_tuned_run_is_checked_from_the_weights_of_its_file(foolscope, tmp_path):
+    network = ("--model", "mlp", "--hidden", "16", "--limit", "400", "--precision", "float32")
+    trained = json.loads(foolscope("train", *network, "--epochs", "30", "--json").out)
+    file = tmp_path / "net.safetensors"
+    file.write_bytes((Path(trained["folder"]) / "weights.safetensors").read_bytes())
+    tuned = (*network, "--epochs", "1", "--seed", "1")
+    run = json.loads(foolscope("train", *tuned, "--initial-weights", file, "--json").out)["identity"]
+    grid = ("--steps", "20", "--rates", "0.01:1:3", "--json")
+    from_file = json.loads(foolscope("check", run, *grid).out)
+    from_seed = json.loads(foolscope("check", *tuned, *grid).out)
+    recipe = json.loads(foolscope("check", *tuned, "--initial-weights", file, *grid).out)
+
+    def measured(found):
+        numbers = {each["check"]: each["numbers"] for each in found["checks"]}
+        subset = numbers["overfits a small subset"]["epochs"]
+        return numbers["loss at initialization"]["loss"], found["learning_rates"]["initial_loss"], subset
+
+    assert measured(recipe) == measured(from_file)
+    for learned, drawn in zip(measured(from_file), measured(from_seed), strict=True):
+        assert learned < drawn / 2
+    assert from_file["checks"][0]["passed"]
+    assert "no worse than guessing" in from_file["checks"][0]["sentence"]

@@ -364,3 +364,33 @@ def test_ctrl_c_in_numpy_says_that_the_same_command_starts_anew(foolscope, monke
         == "foolscope: interrupted; the same command starts from the beginning in NumPy"
     )
     assert not Path("foolscope-runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_nesterov"),
+    [
+        (["--nesterov", "--weight-decay", "5e-4"], True),
+        (["--weight-decay", "5e-4", "--nesterov"], True),
+        (["--nesterov", "true"], True),
+        (["--nesterov", "false", "--weight-decay", "5e-4"], False),
+    ],
+)
+def test_a_field_that_is_true_or_false_may_be_a_flag_alone(foolscope, small, flags, is_nesterov):
+    trained = json.loads(foolscope("train", "--json", "--momentum", "0.9", *flags, *small).out)
+    assert trained["recipe"]["optimizer"]["nesterov"] is is_nesterov
+
+
+@pytest.mark.parametrize("score", ["loss", "balanced_accuracy", "auc"])
+def test_a_checkpoint_is_not_selected_by_images_that_are_not_there(refused, score):
+    line = refused("train", "--validation", "none", "--select-by", score, "--limit", "100", "--epochs", "1")
+    assert f"select_by = '{score}' needs validation images" in line
+    assert "omit select_by" in line
+
+
+def test_a_parameter_group_that_sets_nothing_is_refused(refused, foolscope, small):
+    line = refused("train", "--parameter-groups", "*bias")
+    assert "*bias" in line
+    assert "sets nothing" in line
+    assert "learning_rate, weight_decay or l2" in line
+    same = foolscope("train", "--parameter-groups", "*bias:learning_rate_factor=1", *small)  # one of several
+    assert same.code == 0, same.err

@@ -19,7 +19,7 @@ def test_a_file_comes_before_a_built_in_recipe_of_its_name(tmp_path, monkeypatch
 
 
 def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
-    with pytest.raises(StoreError, match="no recipe file fast-cifar, .* mean 'fast-cifar10'"):
+    with pytest.raises(StoreError, match=r"no recipe file fast-cifar, .* mean 'fast-cifar10'"):
         read_recipe("fast-cifar")
     with pytest.raises(StoreError, match="cannot read the recipe"):
         read_recipe(tmp_path)

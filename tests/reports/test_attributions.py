@@ -112,9 +112,10 @@ def test_every_image_stands_beside_its_maps_right_and_wrong_ones_apart():
 
 def test_edges_are_said_by_verdict_and_misses_of_completeness_doubted():
     said = attributions_sentence(attributions())
-    assert "maps by gradient follow the edges of their own image more than those of another" in said
-    assert "maps by integrated gradients show no difference" in said
-    assert "maps by occlusion follow the edges of their own image less than those of another" in said
+    edges = "strongly with the edges of their own image than with those of another"
+    assert f"maps from gradient correlate more {edges}" in said
+    assert "maps from integrated gradients show no significant difference" in said
+    assert f"maps from occlusion correlate less {edges}" in said
     assert attributions().doubts == [
         "Integrated gradients miss completeness by more than 5 % on 3 of 20 images with up to 256 steps."
     ]
@@ -141,7 +142,7 @@ def test_a_map_is_unchanged_if_it_is_nearer_to_one_than_to_the_control(own, othe
 def test_sanity_is_a_sentence_a_figure_and_a_table():
     record = sanity(0.1, 0.9)
     assert sanity_sentence(record) == (
-        "When all weights are randomized, maps by occlusion barely change; rank correlation 0.10 for "
+        "When all weights are randomized, maps from occlusion barely change; rank correlation 0.10 for "
         "gradient and 0.90 for occlusion."
     )
     assert "all maps change; rank" in sanity_sentence(sanity(0.1))

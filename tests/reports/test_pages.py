@@ -8,12 +8,12 @@ import pytest
 
 from foolscope.core.errors import StoreError
 from foolscope.experiments.claims.records import ClaimRecord, FigureRecord, NoiseRecord
-from foolscope.experiments.parts import PARTS
 from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
 from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.checks import ChecksRecord
 from foolscope.experiments.parts.mistakes import MistakesRecord
 from foolscope.experiments.parts.pictures import GalleryRecord, PictureRecord
+from foolscope.experiments.parts.table import PARTS
 from foolscope.experiments.parts.training import TrainingRecord
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.inspection.check import Check

@@ -1,9 +1,8 @@
 """The command line: arguments become calls of verbs, and the documents of their results are printed.
 
-Commands are imported when they are used, so that ``foolscope --help`` does not wait for torch.
+Commands are imported when they run, so that no help page and no usage error waits for torch.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from foolscope.cli.encoding import replace_unwritable
 from foolscope.cli.groups import Group
+from foolscope.cli.outlines import command_named
 from foolscope.core.errors import FoolscopeError
 from foolscope.verbs import VERBS
 
@@ -30,7 +30,7 @@ Examples:
 
 
 class _LazyGroup(Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -38,8 +38,7 @@ class _LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"foolscope.cli.{cmd_name}").command
-        return command
+        return command_named(cmd_name)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the names of commands without importing them."""

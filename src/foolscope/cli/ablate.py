@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from foolscope.cli.console import live_progress, print_document, print_result
+from foolscope.cli.groups import GroupedCommand
 from foolscope.cli.options import (
-    GroupedCommand,
     json_option,
     recipe_of,
     recipe_options,

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 from pydantic.fields import FieldInfo
 
+from foolscope.cli.groups import GroupedOption
 from foolscope.core.settings import plain_words
 from foolscope.core.values import parse_value
 from foolscope.experiments.recipe import (
@@ -27,7 +28,6 @@ from foolscope.experiments.running.executors import EXECUTORS
 from foolscope.experiments.running.session import Session
 
 __all__ = [
-    "GroupedCommand",
     "command_line",
     "data_option",
     "json_option",
@@ -41,45 +41,28 @@ __all__ = [
 ]
 
 _DEFAULT_STORE = Path("foolscope-runs")
+_TRUTH = "true|false"  # a flag of such a field means true where neither follows
 _LONGEST_METAVAR = 70  # of a flag's choices, which are not broken into lines; more are listed in its help
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class GroupedCommand(click.Command):
-    """A command whose help lists its options by group, the recipe's flags component by component."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write one section of options per group."""
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None and isinstance(parameter, click.Option):
-                group = parameter.group if isinstance(parameter, _RecipeOption) else "Options"
-                groups.setdefault(group, []).append(record)
-        for group in ("Options", *(name for name in groups if name != "Options")):
-            if group in groups:
-                with formatter.section(group):
-                    formatter.write_dl(groups[group])
-
-
-class _RecipeOption(click.Option):
-    """A flag for a field of the recipe."""
-
-    group = ""
-
-
-def _recipe_option(name: str, group: str, description: str, metavar: str) -> _RecipeOption:
-    option = _RecipeOption(
-        [f"--{name.replace('_', '-')}", f"recipe_{name}"], default=None, help=description, metavar=metavar
+def _recipe_option(name: str, group: str, description: str, metavar: str) -> GroupedOption:
+    bare: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if metavar == _TRUTH else {}
+    option = GroupedOption(
+        [f"--{name.replace('_', '-')}", f"recipe_{name}"],
+        default=None,
+        help=description,
+        metavar=f"[{metavar}]" if bare else metavar,
+        **bare,
     )
     option.group = group
     return option
 
 
-def _list_option(name: str, group: str, description: str, metavar: str) -> _RecipeOption:
+def _list_option(name: str, group: str, description: str, metavar: str) -> GroupedOption:
     """Return a flag whose values are joined by +, so that it may be given once for each entry."""
-    option = _RecipeOption(
+    option = GroupedOption(
         [f"--{name.replace('_', '-')}", f"recipe_{name}"],
         multiple=True,
         callback=lambda context, parameter, values: "+".join(values) if values else None,
@@ -92,7 +75,7 @@ def _list_option(name: str, group: str, description: str, metavar: str) -> _Reci
 
 def _metavar(fields: Sequence[FieldInfo]) -> str:
     """Name what a flag takes: all choices that any of its fields has."""
-    names: dict[Any, str] = {int: "N", float: "X", bool: "true|false"}
+    names: dict[Any, str] = {int: "N", float: "X", bool: _TRUTH}
     found: dict[str, None] = {}
     for field in fields:
         choices = typing.get_args(field.annotation)
@@ -129,8 +112,8 @@ def _describe(fields: Mapping[str, FieldInfo], components: int = 1) -> str:
     return "; ".join(said)
 
 
-def _all_options() -> list[_RecipeOption]:
-    options: dict[str, _RecipeOption] = {}
+def _all_options() -> list[GroupedOption]:
+    options: dict[str, GroupedOption] = {}
     for kind, registered in COMPONENTS.items():
         description = Recipe.model_fields[kind].description or ""
         names = "|".join(registered)

@@ -11,7 +11,7 @@ from foolscope.core.errors import StoreError
 from foolscope.core.files import write_text
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.study_file import FIRST_STUDY, built_in_studies, read_study, renamed
-from foolscope.reports.parts import PARTS
+from foolscope.reports.parts.table import PARTS
 from foolscope.verbs.study import study
 
 _EXAMPLES = """\b

@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float32
-from scipy import ndimage
 
 from foolscope.corruptions.corruption import Generators, Images
 
@@ -53,7 +53,7 @@ def disk_kernel(disk: Disk) -> np.ndarray[Any, np.dtype[np.float64]]:
     rim = np.exp(-(reach**2) / (2 * disk.softness**2))
     soft = inside / inside.sum()
     for axis in (0, 1):
-        soft = ndimage.correlate1d(soft, rim / rim.sum(), axis=axis, mode="mirror")
+        soft = scipy.ndimage.correlate1d(soft, rim / rim.sum(), axis=axis, mode="mirror")
     used = int(np.abs(places[soft.any(axis=0)]).max())
     return np.asarray(soft[half - used : half + used + 1, half - used : half + used + 1])
 
@@ -65,4 +65,6 @@ def blur_gaussian(images: Images, sigma: float, generators: Generators) -> Image
 
 def gaussian_filtered(planes: Planes, sigma: float) -> Planes:
     """Convolve planes with a Gaussian cut off at 4 σ; the border's pixels continue beyond it."""
-    return np.asarray(ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode="nearest", truncate=4.0))
+    return np.asarray(
+        scipy.ndimage.gaussian_filter(planes, sigma, axes=(-2, -1), mode="nearest", truncate=4.0)
+    )

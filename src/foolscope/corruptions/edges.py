@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, UInt8
 from numpy.typing import NDArray
-from scipy import ndimage
 
 __all__ = ["canny_edges"]
 
@@ -30,7 +30,7 @@ def canny_edges(
     ridge = (size > low) & _is_largest(size, across, down)
     links = np.zeros((3, 3, 3), dtype=bool)
     links[1] = True  # eight neighbors in a plane, none in another
-    labels, count = ndimage.label(ridge, links)
+    labels, count = scipy.ndimage.label(ridge, links)
     strong = np.zeros(count + 1, dtype=bool)
     strong[labels[ridge & (size > high)]] = True
     strong[0] = False
@@ -38,8 +38,8 @@ def canny_edges(
 
 
 def _sobel(values: NDArray[np.int32], axis: int) -> NDArray[np.int32]:
-    smooth = ndimage.correlate1d(values, [1, 2, 1], axis=3 - axis, mode="nearest")
-    return np.asarray(ndimage.correlate1d(smooth, [-1, 0, 1], axis=axis, mode="nearest"))
+    smooth = scipy.ndimage.correlate1d(values, [1, 2, 1], axis=3 - axis, mode="nearest")
+    return np.asarray(scipy.ndimage.correlate1d(smooth, [-1, 0, 1], axis=axis, mode="nearest"))
 
 
 def _is_largest(size: NDArray[Any], across: NDArray[Any], down: NDArray[Any]) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import ndimage
 
 from foolscope.corruptions.corruption import Generators, Images
 
@@ -32,7 +32,7 @@ def stretch(images: Images, elastic: Elastic, generators: Generators) -> Images:
     jitter, sigma = elastic.jitter * side, elastic.sigma * side
     moves = np.stack([generator.uniform(-jitter, jitter, (3, 2)) for generator in generators])
     noise = np.stack([generator.uniform(-1.0, 1.0, (2, height, width)) for generator in generators])
-    smooth = ndimage.gaussian_filter(noise, sigma, axes=(-2, -1), mode="reflect", truncate=3.0)
+    smooth = scipy.ndimage.gaussian_filter(noise, sigma, axes=(-2, -1), mode="reflect", truncate=3.0)
     grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
     ones = np.ones((1, height, width))
     places = np.einsum("chw,bcp->bphw", np.concatenate([grid, ones]), triangle_map(height, width, moves))
@@ -69,5 +69,5 @@ def _sampled(
     result: np.ndarray[Any, np.dtype[np.float32]] = np.empty_like(images)
     for image, place, planes in zip(images, places, result, strict=True):
         for channel, plane in zip(image, planes, strict=True):
-            ndimage.map_coordinates(channel, place, output=plane, order=1, mode=mode)
+            scipy.ndimage.map_coordinates(channel, place, output=plane, order=1, mode=mode)
     return result

@@ -4,8 +4,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float32, Float64, UInt8
-from scipy import ndimage
 
 from foolscope.corruptions.blur import gaussian_filtered
 from foolscope.corruptions.corruption import Generators, Images
@@ -76,9 +76,11 @@ def _shine(liquid: UInt8[np.ndarray, "batch height width"]) -> _Planes:
     shine = np.zeros(liquid.shape, dtype=np.float32)
     distances = rim_distances(canny_edges(liquid, 50, 150))
     for plane, water, distance in zip(shine, liquid, distances, strict=True):
-        near = (ndimage.uniform_filter(distance, 3, mode="mirror") + _SLACK).astype(np.uint8)
-        relief = ndimage.correlate(equalized(near).astype(np.float64), _RELIEF, mode="mirror").clip(0, 255)
-        plane[:] = water * np.rint(ndimage.uniform_filter(relief, 3, mode="mirror"))
+        near = (scipy.ndimage.uniform_filter(distance, 3, mode="mirror") + _SLACK).astype(np.uint8)
+        relief = scipy.ndimage.correlate(equalized(near).astype(np.float64), _RELIEF, mode="mirror").clip(
+            0, 255
+        )
+        plane[:] = water * np.rint(scipy.ndimage.uniform_filter(relief, 3, mode="mirror"))
     brightest = shine.max(axis=(1, 2), keepdims=True)
     return np.asarray(np.divide(shine, brightest, out=np.zeros_like(shine), where=brightest > 0))
 

@@ -54,8 +54,7 @@ def _text_of(path: Path, built_in: dict[str, str]) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise StoreError(
-            f"no recipe file {path}, and no built-in recipe of that name. "
-            f"{did_you_mean(str(path), built_in)}"
+            f"no recipe file {path}, and no built-in recipe of that name. {did_you_mean(str(path), built_in)}"
         ) from error
     except OSError as error:
         raise StoreError(f"cannot read the recipe {path}: {error.strerror}") from error

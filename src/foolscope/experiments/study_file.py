@@ -14,7 +14,7 @@ import tomli_w
 from foolscope.core.errors import RecipeError, StoreError, did_you_mean, require_known
 from foolscope.core.settings import Settings, one_line
 from foolscope.experiments.claims.claim import ComparisonClaim, CurveClaim, TrendClaim, ValueClaim
-from foolscope.experiments.parts import PARTS
+from foolscope.experiments.parts.table import PARTS
 from foolscope.experiments.recipe import Recipe, recipe_from
 from foolscope.experiments.study import Study, StudyHead
 

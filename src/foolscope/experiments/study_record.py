@@ -9,7 +9,6 @@ from foolscope.core.errors import StoreError, did_you_mean
 from foolscope.core.files import read_json, write_json
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.records import ClaimRecord
-from foolscope.experiments.parts import PARTS
 from foolscope.experiments.running.store import Store
 
 __all__ = ["StudyRecord", "read_study_record", "write_study_record"]
@@ -17,6 +16,8 @@ __all__ = ["StudyRecord", "read_study_record", "write_study_record"]
 
 def _by_part(value: Any) -> Any:
     """Validate the records of every part by the type that the part says."""
+    from foolscope.experiments.parts.table import PARTS  # all of the code: only where a study is read
+
     if not isinstance(value, dict) or not set(value) <= set(PARTS):
         raise ValueError(f"parts must be a table of {', '.join(PARTS)}")
     return {

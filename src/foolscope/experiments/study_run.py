@@ -7,9 +7,9 @@ from typing import Any
 
 from foolscope.core.errors import RecipeError
 from foolscope.experiments.claims.evidence import check_claims, check_measurable, claim_cells, judge_claims
-from foolscope.experiments.parts import PARTS
 from foolscope.experiments.parts.part import Context, Entry, Part, Trials
 from foolscope.experiments.parts.sources import PartSources
+from foolscope.experiments.parts.table import PARTS
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.running.provenance import dataset_facts, machine_facts
 from foolscope.experiments.running.run import Observer, Session, StageEvent, ignore_events, run_trials

@@ -1,6 +1,6 @@
 """The models of trials before training: initial weights, and what they take from the training images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,10 @@ from foolscope.learning.measuring.evaluation import channel_statistics, to_pixel
 from foolscope.learning.settings import TrainableTrial
 from foolscope.models import MODELS, build_model
 
-__all__ = ["initial_models"]
+__all__ = ["Initialize", "initial_models"]
+
+Initialize = Callable[[nn.Module], None]
+"""Gives a model other initial weights than its seed does, in place."""
 
 _FITTED_IMAGES = 5000
 

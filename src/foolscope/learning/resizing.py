@@ -47,8 +47,9 @@ def resized(
     """
     if scale == 1.0:
         return images
-    sides = [_side(each, scale) for each in images.shape[-2:]]
-    return torch.unflatten(functional.adaptive_avg_pool2d(images.flatten(0, 1), sides), 0, images.shape[:2])
+    height, width = (_side(each, scale) for each in images.shape[-2:])
+    small = functional.adaptive_avg_pool2d(images.flatten(0, 1), (height, width))
+    return torch.unflatten(small, 0, images.shape[:2])
 
 
 def _side(full: int, scale: float) -> int:
@@ -84,8 +85,8 @@ def check_resizing(training: TrainingSettings, model: nn.Module, image_shape: tu
         height, width = small.shape[-2:]
         raise RecipeError(
             f"resizing_epochs needs a model that takes images of any size, and this one cannot take "
-            f"{height}×{width} (its weights fit {image_shape[1]}×{image_shape[2]}); use one with global pooling, "
-            "as fast-cnn, all-conv or resnet18, or resizing_epochs = 0"
+            f"{height}×{width} (its weights fit {image_shape[1]}×{image_shape[2]}); use one with global "
+            "pooling, as fast-cnn, all-conv or resnet18, or resizing_epochs = 0"
         ) from error
     finally:
         model.train(was_training)

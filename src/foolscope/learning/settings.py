@@ -22,7 +22,7 @@ __all__ = ["TrainableTrial", "TrainingSettings"]
 
 
 class TrainingSettings(Settings):
-    """Epochs, minibatches, clipping, sharpness, resizing, early stopping, which checkpoint is kept, its threshold."""
+    """Epochs, minibatches, clipping, sharpness, resizing, early stopping, which checkpoint is kept."""
 
     batch_size: int = Field(
         128, ge=1, description="images in a minibatch; the last of an epoch may be smaller"
@@ -44,8 +44,8 @@ class TrainingSettings(Settings):
     resizing_epochs: int = Field(
         0,
         ge=0,
-        description="progressive resizing: epochs in which the training images grow from initial_scale to full "
-        "size",
+        description="progressive resizing: epochs in which the training images grow from initial_scale to "
+        "full size",
     )
     initial_scale: float = Field(
         0.5, gt=0.0, le=1.0, description="scale of the training images in the first of the resizing epochs"

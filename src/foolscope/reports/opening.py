@@ -7,8 +7,8 @@ from foolscope.experiments.claims.records import ClaimRecord
 from foolscope.experiments.study_record import StudyRecord
 from foolscope.experiments.wording.sentences import POINTS, amount, scale_of
 from foolscope.reports import document as doc
-from foolscope.reports.parts import PARTS
 from foolscope.reports.parts.part import Shown
+from foolscope.reports.parts.table import PARTS
 from foolscope.reports.phrases import (
     date_words,
     duration_words,

@@ -14,8 +14,8 @@ from foolscope.experiments.study_record import StudyRecord
 from foolscope.reports import document as doc
 from foolscope.reports.colophon import colophon
 from foolscope.reports.opening import opening, study_facts
-from foolscope.reports.parts import PARTS
 from foolscope.reports.parts.part import Shown
+from foolscope.reports.parts.table import PARTS
 from foolscope.reports.phrases import join_words
 from foolscope.reports.render.html import render_html
 from foolscope.reports.render.latex import render_latex

@@ -8,10 +8,9 @@ defined is NaN: the recall of a class without images, say.
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int, Int64
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
-from scipy.stats import rankdata
 
 __all__ = [
     "COUNTED",
@@ -112,7 +111,7 @@ def auc_by_class(log_probabilities: LogProbabilities, labels: Labels) -> Float[n
     *_, images, classes = log_probabilities.shape
     is_own = labels[:, None] == np.arange(classes)
     own = is_own.sum(axis=0)
-    ranks = rankdata(_log_odds(log_probabilities), axis=-2)
+    ranks = scipy.stats.rankdata(_log_odds(log_probabilities), axis=-2)
     above = np.where(is_own, ranks, 0.0).sum(axis=-2) - own * (own + 1) / 2
     return _quotient(above, own * (images - own))
 
@@ -204,5 +203,5 @@ def _log_odds(log_probabilities: LogProbabilities) -> LogProbabilities:
     np.put_along_axis(others, largest, -np.inf, axis=-1)
     with np.errstate(divide="ignore"):  # a probability of 0, or a single class
         rest = np.log1p(-np.exp(np.minimum(others, 0.0)))
-        np.put_along_axis(rest, largest, logsumexp(others, axis=-1, keepdims=True), axis=-1)
+        np.put_along_axis(rest, largest, scipy.special.logsumexp(others, axis=-1, keepdims=True), axis=-1)
     return np.asarray(log_probabilities - rest)

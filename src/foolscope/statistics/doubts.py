@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy.special import fdtr
+import scipy
 
 from foolscope.statistics.blocks import AdditiveFit, contrast, paired
 from foolscope.statistics.estimate import Estimate, p_different
@@ -80,7 +80,7 @@ def spread_ratio(fit: AdditiveFit, weights: Mapping[str, float]) -> tuple[float,
     # Subtraction leaves rounding where the rest has no scatter at all.
     if rest <= _ROUNDING * own:
         return (math.inf, 0.0) if own > 0 else (1.0, 1.0)
-    below = float(fdtr(own_freedom, rest_freedom, own / rest))
+    below = float(scipy.special.fdtr(own_freedom, rest_freedom, own / rest))
     return math.sqrt(own / rest), 2 * min(below, 1 - below)
 
 

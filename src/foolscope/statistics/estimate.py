@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.special import stdtr, stdtrit
 
 __all__ = [
     "Estimate",
@@ -110,7 +110,10 @@ def half_width(estimate: Estimate, confidence: float = 0.95) -> float:
     """Half the length of :func:`interval`; infinite for a single seed."""
     if estimate.degrees_of_freedom == 0:
         return math.inf
-    return float(stdtrit(estimate.degrees_of_freedom, (1 + confidence) / 2)) * estimate.standard_error
+    return (
+        float(scipy.special.stdtrit(estimate.degrees_of_freedom, (1 + confidence) / 2))
+        * estimate.standard_error
+    )
 
 
 def p_below(estimate: Estimate, bound: float) -> float:
@@ -128,7 +131,7 @@ def p_below(estimate: Estimate, bound: float) -> float:
     gap = shifted(estimate, -bound).value
     if estimate.standard_error == 0:
         return 0.0 if gap < 0 else 1.0
-    return float(stdtr(estimate.degrees_of_freedom, gap / estimate.standard_error))
+    return float(scipy.special.stdtr(estimate.degrees_of_freedom, gap / estimate.standard_error))
 
 
 def p_above(estimate: Estimate, bound: float) -> float:

@@ -6,9 +6,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy.optimize import brentq
-from scipy.special import gammainccinv, gammaincinv, gammaln, ndtr, stdtrit
 
 from foolscope.statistics.estimate import Estimate
 
@@ -43,9 +42,9 @@ def power_above(truth: Estimate, bound: float, alpha: float) -> float:
     """
     freedom = truth.degrees_of_freedom
     effect = (truth.value - bound) / truth.standard_error
-    critical = float(stdtrit(freedom, 1 - alpha))
+    critical = float(scipy.special.stdtrit(freedom, 1 - alpha))
     return _mean_over_spread(
-        lambda u: ndtr(effect - critical * u), freedom, (effect / critical,), 1 / critical
+        lambda u: scipy.special.ndtr(effect - critical * u), freedom, (effect / critical,), 1 / critical
     )
 
 
@@ -65,10 +64,12 @@ def power_equivalent(truth: Estimate, margin: float, alpha: float) -> float:
     """
     freedom = truth.degrees_of_freedom
     high, low = (margin - truth.value) / truth.standard_error, (margin + truth.value) / truth.standard_error
-    critical = float(stdtrit(freedom, 1 - alpha))
+    critical = float(scipy.special.stdtrit(freedom, 1 - alpha))
 
     def decided(u: _Array) -> _Array:
-        return np.maximum(0.0, ndtr(high - critical * u) - ndtr(critical * u - low))
+        return np.maximum(
+            0.0, scipy.special.ndtr(high - critical * u) - scipy.special.ndtr(critical * u - low)
+        )
 
     turns = (high / critical, low / critical, (high + low) / (2 * critical))
     return _mean_over_spread(decided, freedom, turns, 1 / critical)
@@ -85,14 +86,14 @@ def power_decided(truth: Estimate, margin: float, alpha_different: float, alpha_
     """
     freedom, effect = truth.degrees_of_freedom, truth.value / truth.standard_error
     reach = margin / truth.standard_error
-    different = float(stdtrit(freedom, 1 - alpha_different / 2))
-    equivalent = float(stdtrit(freedom, 1 - alpha_equivalent))
+    different = float(scipy.special.stdtrit(freedom, 1 - alpha_different / 2))
+    equivalent = float(scipy.special.stdtrit(freedom, 1 - alpha_equivalent))
 
     def decided(u: _Array) -> _Array:
         outer = different * u
         inner = np.minimum(np.maximum(0.0, reach - equivalent * u), outer)
-        above = ndtr(outer - effect) - ndtr(inner - effect)
-        below = ndtr(-inner - effect) - ndtr(-outer - effect)
+        above = scipy.special.ndtr(outer - effect) - scipy.special.ndtr(inner - effect)
+        below = scipy.special.ndtr(-inner - effect) - scipy.special.ndtr(-outer - effect)
         return 1.0 - above - below
 
     turns = (
@@ -170,9 +171,9 @@ def _with_seeds(estimate: Estimate, seeds: int) -> Estimate:
 
 
 def _power_two_sided(effect: float, freedom: int, alpha: float) -> float:
-    critical = float(stdtrit(freedom, 1 - alpha / 2))
+    critical = float(scipy.special.stdtrit(freedom, 1 - alpha / 2))
     return _mean_over_spread(
-        lambda u: ndtr(effect - critical * u) + ndtr(-effect - critical * u),
+        lambda u: scipy.special.ndtr(effect - critical * u) + scipy.special.ndtr(-effect - critical * u),
         freedom,
         (effect / critical,),
         1 / critical,
@@ -185,7 +186,9 @@ def _noncentrality(freedom: int, alpha: float, power: float) -> float:
     while _power_two_sided(high, freedom, alpha) < power:
         high *= 2
     return float(
-        brentq(lambda effect: _power_two_sided(effect, freedom, alpha) - power, 0.0, high, xtol=1e-10)
+        scipy.optimize.brentq(
+            lambda effect: _power_two_sided(effect, freedom, alpha) - power, 0.0, high, xtol=1e-10
+        )
     )
 
 
@@ -199,14 +202,14 @@ def _mean_over_spread(
     ``turns``, where the function changes over a few ``width``.
     """
     half = freedom / 2
-    low = math.sqrt(float(gammaincinv(half, 1e-14)) / half)
-    high = math.sqrt(float(gammainccinv(half, 1e-14)) / half)
+    low = math.sqrt(float(scipy.special.gammaincinv(half, 1e-14)) / half)
+    high = math.sqrt(float(scipy.special.gammainccinv(half, 1e-14)) / half)
     breaks = {low, high, 1.0}
     for turn in turns:
         breaks.update(min(max(turn + offset * width, low), high) for offset in (-8.0, 0.0, 8.0))
     edges = np.array(sorted(breaks))
     starts, lengths = edges[:-1, None], np.diff(edges)[:, None]
     u = starts + lengths * (_NODES + 1) / 2  # (panel, node)
-    log_density = math.log(2) + half * math.log(half) - float(gammaln(half))
+    log_density = math.log(2) + half * math.log(half) - float(scipy.special.gammaln(half))
     density = np.exp(log_density + (freedom - 1) * np.log(u) - half * u**2)
     return min(1.0, float(np.sum(lengths / 2 * _WEIGHTS * density * function(u))))

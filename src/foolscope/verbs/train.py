@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from foolscope.core.errors import RecipeError
-from foolscope.experiments.engines.comparison import ReferenceRun, reference_run
+from foolscope.experiments.engines.records import ReferenceRun
 from foolscope.experiments.parts.training import TrainingRecord, training_record
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.run import Observer, ignore_events, run_trials
@@ -70,6 +70,8 @@ def train(
     """
     session = session or Session()
     if engine == "reference":
+        from foolscope.experiments.engines.comparison import reference_run  # with all layers in NumPy
+
         run = reference_run(recipe, session, observe)
         return Training(run.torch, run.record.in_torch, session, run)
     if engine != "torch":

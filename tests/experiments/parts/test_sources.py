@@ -11,9 +11,10 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.metric import ANY_LAYER, Metric
 from foolscope.experiments.claims.sources import Cell, Design, Measured
-from foolscope.experiments.parts import PARTS, sources
+from foolscope.experiments.parts import sources
 from foolscope.experiments.parts.part import Context, Part
 from foolscope.experiments.parts.sources import PartSources
+from foolscope.experiments.parts.table import PARTS
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.running.store import Store

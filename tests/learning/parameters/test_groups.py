@@ -79,7 +79,10 @@ def test_groups_and_muons_companion_are_told(make_trial, make_dataset):
     ],
 )
 def test_a_group_without_parameters_is_one_line(names, message, make_trial, make_dataset):
-    groups = (ParameterGroupSettings(names="*.1.*"), ParameterGroupSettings(names=names))
+    groups = (
+        ParameterGroupSettings(names="*.1.*", weight_decay=0.0),
+        ParameterGroupSettings(names=names, weight_decay=0.0),
+    )
     with pytest.raises(RecipeError, match=message) as caught:
         train_pack([make_trial(parameter_groups=groups)], make_dataset())
     assert "\n" not in str(caught.value)
@@ -118,7 +121,10 @@ def test_portions_of_trials_are_updated_as_the_whole(make_trial, make_dataset, m
 
 def test_recipes_have_groups():
     recipe = recipe_from(
-        {"model": "mlp", "parameter_groups": [{"names": "*.bias", "weight_decay": 0.0}, {"names": ["*.1.*"]}]}
+        {
+            "model": "mlp",
+            "parameter_groups": [{"names": "*.bias", "weight_decay": 0.0}, {"names": ["*.1.*"], "l2": 0.0}],
+        }
     )
     assert recipe.parameter_groups[0].names == ("*.bias",)
     assert recipe_from(recipe.model_dump()) == recipe

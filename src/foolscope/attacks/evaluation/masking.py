@@ -8,8 +8,8 @@ Source:
 from collections.abc import Callable
 from itertools import pairwise
 
+import scipy
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from foolscope.attacks.losses import cross_entropy, margin
@@ -133,7 +133,10 @@ def budget_checks(
         lost = int((smaller.robust & ~larger.robust).sum())
         gained = int((larger.robust & ~smaller.robust).sum())
         rise = (gained - lost) / len(labels)
-        if rise > worst and binomtest(gained, gained + lost, alternative="greater").pvalue < _SIGNIFICANCE:
+        if (
+            rise > worst
+            and scipy.stats.binomtest(gained, gained + lost, alternative="greater").pvalue < _SIGNIFICANCE
+        ):
             worst, worst_pair = rise, pair
     unbounded = correct[-1]
     checks = (

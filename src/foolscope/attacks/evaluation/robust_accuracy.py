@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, nan
 
+import scipy
 import torch
 from jaxtyping import Float, Int64, Num
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from foolscope.attacks.evaluation.bfloat16_copy import bfloat16_copy
@@ -105,7 +105,9 @@ class RobustAccuracyCurve:
             return tuple((nan, nan) for _ in self.epsilons)
         intervals = []
         for accuracy in self.robust_accuracies:
-            interval = binomtest(round(accuracy * count), count).proportion_ci(confidence, method="wilson")
+            interval = scipy.stats.binomtest(round(accuracy * count), count).proportion_ci(
+                confidence, method="wilson"
+            )
             intervals.append((float(interval.low), float(interval.high)))
         return tuple(intervals)
 

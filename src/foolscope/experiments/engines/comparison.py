@@ -1,7 +1,6 @@
 """Trains a recipe in NumPy and with torch, and compares the two runs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxtyping import Float64
 from foolscope.core.randomness import numpy_generator
 from foolscope.data import Dataset
 from foolscope.experiments.engines.coverage import check_coverage, reference_precision
-from foolscope.experiments.engines.records import DifferenceRecord, EnginesRecord
+from foolscope.experiments.engines.records import DifferenceRecord, EnginesRecord, ReferenceRun
 from foolscope.experiments.engines.reference_training import train_in_numpy
 from foolscope.experiments.parts.checks import code_fingerprint
 from foolscope.experiments.parts.training import training_record
@@ -23,7 +22,7 @@ from foolscope.inspection.gradients.mirroring import state_of
 from foolscope.learning import EpochReport, TrialOutcome
 from foolscope.reference import Array, Parameters, relative_error
 
-__all__ = ["GOALS", "ReferenceRun", "engines_record", "reference_run"]
+__all__ = ["GOALS", "engines_record", "reference_run"]
 
 GOALS: Mapping[Literal["float32", "float64"], tuple[float, float]] = {
     "float64": (1e-9, 1e-6),
@@ -32,23 +31,6 @@ GOALS: Mapping[Literal["float32", "float64"], tuple[float, float]] = {
 """By data type, largest allowed differences of losses and weights; kept weights are always float32."""
 
 _LOSSES = ("running_loss", "validation_loss", "penalty")
-
-
-@dataclass(frozen=True)
-class ReferenceRun:
-    """One recipe trained by both engines.
-
-    Args:
-        reference: the run in NumPy; its weights are not kept.
-        torch: the run of the same recipe, in the same data type.
-        record: how far they are apart.
-        known: whether the run in NumPy was read from the store.
-    """
-
-    reference: StoredTrial
-    torch: StoredTrial
-    record: EnginesRecord
-    known: bool
 
 
 def reference_run(recipe: Recipe, session: Session, observe: Observer = ignore_events) -> ReferenceRun:

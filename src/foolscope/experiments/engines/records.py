@@ -1,14 +1,16 @@
 """The stored comparison of a recipe trained both in NumPy and by PyTorch."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from foolscope.core.settings import FiniteFloat, Settings
 from foolscope.experiments.parts.training import TrainingRecord
+from foolscope.experiments.running.store import StoredTrial
 
-__all__ = ["DifferenceRecord", "EnginesRecord"]
+__all__ = ["DifferenceRecord", "EnginesRecord", "ReferenceRun"]
 
 _ROUNDINGS = 10
 """Allowed difference in units of that of one changed last digit: a run rounds at every step, not once."""
@@ -71,3 +73,20 @@ class EnginesRecord(Settings):
         description="whether the training amplifies rounding, so the comparison decides little"
     )
     sentence: str = Field(description="what the differences show")
+
+
+@dataclass(frozen=True)
+class ReferenceRun:
+    """One recipe trained by both engines.
+
+    Args:
+        reference: the run in NumPy; its weights are not kept.
+        torch: the run of the same recipe, in the same data type.
+        record: how far they are apart.
+        known: whether the run in NumPy was read from the store.
+    """
+
+    reference: StoredTrial
+    torch: StoredTrial
+    record: EnginesRecord
+    known: bool

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float64, Int64, UInt8
-from scipy.special import log_softmax
 
 from foolscope.core.randomness import torch_generator
 from foolscope.core.settings import finite_or_none
@@ -22,6 +22,7 @@ from foolscope.experiments.engines.coverage import (
     reference_precision,
 )
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.initial_weights import initial_weights
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.gradients.mirroring import mirrored_loss, state_of
 from foolscope.learning import EpochRecord, EpochReport, TrialOutcome
@@ -149,7 +150,8 @@ def train_in_numpy(
 def _prepare(recipe: Recipe, dataset: Dataset) -> tuple[_Setup, TrainingState]:
     check_coverage(recipe)
     dtype = reference_precision(recipe)
-    model = initial_model(recipe, dataset).cpu().to(torch.float32 if dtype == "float32" else torch.float64)
+    model = initial_model(recipe, dataset, initial_weights(recipe))
+    model = model.cpu().to(torch.float32 if dtype == "float32" else torch.float64)
     setup = _Setup(
         recipe=recipe,
         dtype=dtype,
@@ -237,7 +239,7 @@ def _evaluate(setup: _Setup, parameters: Parameters, split: _Split) -> _Evaluati
         images, labels = split.take(slice(start, start + _EVALUATED_AT_ONCE), setup.dtype)
         logits = network.forward(parameters, images)[0]
         total += setup.unsmoothed_loss.forward(logits, labels)[0] * len(labels)
-        answers.append(log_softmax(logits.astype(np.float64), axis=1))
+        answers.append(scipy.special.log_softmax(logits.astype(np.float64), axis=1))
     return _Evaluation(total / len(split.labels), split.labels, np.concatenate(answers))
 
 

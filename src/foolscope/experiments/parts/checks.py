@@ -19,6 +19,7 @@ from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.part import Context, Entry, Part, Tell
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.initial_weights import initial_weights
 from foolscope.experiments.running.session import Session
 from foolscope.experiments.study import Study
 from foolscope.inspection.check import Check
@@ -61,13 +62,8 @@ def check_records(
     A gradient check is about our code and PyTorch, so its result counts only while both are the same.
 
     Raises:
-        RecipeError: the recipe starts from a file of weights, and checks from the seed's.
+        RecipeError: the recipe starts from a file of weights that cannot be read or does not fit.
     """
-    if recipe.initial_weights is not None and model is None:
-        raise RecipeError(
-            "checks start from weights drawn from the seed, not from initial_weights; omit it, or train the "
-            "recipe and check the run"
-        )
     work: dict[str, Callable[[], Check]] = {
         **{check: partial(_sanity_check, check, recipe, session) for check in CHECKS},
         **{check: partial(gradient_check, check, recipe, session, model) for check in GRADIENT_CHECKS},
@@ -95,7 +91,7 @@ def gradient_check(check: str, recipe: Recipe, session: Session, model: nn.Modul
 
     def run() -> dict[str, Any]:
         dataset = session.dataset(recipe.dataset)
-        own = initial_model(recipe, dataset) if model is None else model
+        own = initial_model(recipe, dataset, initial_weights(recipe)) if model is None else model
         return _document(GRADIENT_CHECKS[check](own, recipe, dataset))
 
     return Check(weights=weights, **session.store.remembered("checks", determinants, run))
@@ -130,23 +126,30 @@ def range_test_record(
             f"a range test needs positive rates and at least 1 step; got {rates}, {steps} steps"
         )
     trial = session.identify(recipe)
-    determinants = {"trial": trial, "rates": list(rates), "steps": steps, "version": 1}
+    determinants = {"trial": trial, "rates": list(rates), "steps": steps, "version": _version(recipe)}
 
     def compute() -> dict[str, Any]:
         dataset, words = session.dataset(recipe.dataset), f"{len(rates)} learning rates"
-        found = learning_rate_range(recipe, dataset, rates, steps, lambda done: tell(done, words))
+        found = learning_rate_range(
+            recipe, dataset, rates, steps, lambda done: tell(done, words), initial_weights(recipe)
+        )
         return found.model_dump(mode="json", exclude={"recipe"})
 
     return LearningRateRange(recipe=name, **session.store.remembered("learning-rates", determinants, compute))
 
 
 def _sanity_check(check: str, recipe: Recipe, session: Session) -> Check:
-    determinants = {"trial": session.identify(recipe), "check": check, "version": 1}
+    determinants = {"trial": session.identify(recipe), "check": check, "version": _version(recipe)}
 
     def run() -> dict[str, Any]:
-        return _document(CHECKS[check](recipe, session.dataset(recipe.dataset)))
+        return _document(CHECKS[check](recipe, session.dataset(recipe.dataset), initial_weights(recipe)))
 
     return Check(**session.store.remembered("checks", determinants, run))
+
+
+def _version(recipe: Recipe) -> int:
+    """Return the version of a check's method: once it did not start from a recipe's file of weights."""
+    return 1 if recipe.initial_weights is None else 2
 
 
 def _document(check: Check) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from foolscope.core.randomness import torch_generator
 from foolscope.experiments.parts.part import Part
 from foolscope.experiments.recipe import Recipe
+from foolscope.experiments.running.initial_weights import initial_weights
 from foolscope.experiments.running.session import Session
 from foolscope.inspection.checks.initial_loss import initial_model
 from foolscope.inspection.graph.computational_graph import ModelGraph, computational_graph
@@ -67,7 +68,7 @@ def initial_graphs(recipes: Mapping[str, Recipe], session: Session) -> list[Mode
         batch = train.take(chosen)
         record = graph_record(
             name,
-            initial_model(recipe, dataset),
+            initial_model(recipe, dataset, initial_weights(recipe)),
             to_pixels(batch.images, torch.float32),
             batch.labels,
             loss=recipe.loss,

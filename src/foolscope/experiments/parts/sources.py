@@ -5,8 +5,8 @@ from functools import cached_property
 
 from foolscope.experiments.claims.metric import Metric, find_metric
 from foolscope.experiments.claims.sources import Cell, Design, Measured
-from foolscope.experiments.parts import PARTS
 from foolscope.experiments.parts.part import Context
+from foolscope.experiments.parts.table import PARTS
 
 __all__ = ["PartSources"]
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float, Int64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from foolscope.core.modes import frozen
@@ -145,7 +145,7 @@ def _order_cause(predictions: Tensor, labels: Tensor, accuracy: float, classes: 
     if len(labels) < 5 * count or int(predictions.max()) >= count:
         return []
     table = torch.bincount(labels * count + predictions, minlength=count * count).reshape(count, count)
-    rows, columns = linear_sum_assignment(table.cpu().numpy(), maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(table.cpu().numpy(), maximize=True)
     matched = int(table.cpu().numpy()[rows, columns].sum()) / len(labels)
     if matched < max(0.5, accuracy + 3 * _JUMP):
         return []

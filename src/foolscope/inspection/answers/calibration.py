@@ -1,9 +1,9 @@
 """Calibration: confidence against accuracy, and scores of the predicted probabilities."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float64, Int64
 from pydantic import Field
-from scipy.stats import binomtest
 
 from foolscope.core.settings import Settings
 from foolscope.statistics.classification import brier_score, log_loss
@@ -109,7 +109,7 @@ def calibration_error_by_chance(
 def _bin(low: float, high: float, images: int, confidence: float, accuracy: float) -> CalibrationBin:
     if not images:
         return CalibrationBin(low=low, high=high, images=0)
-    ends = binomtest(round(accuracy * images), images).proportion_ci(method="wilson")
+    ends = scipy.stats.binomtest(round(accuracy * images), images).proportion_ci(method="wilson")
     return CalibrationBin(
         low=low,
         high=high,

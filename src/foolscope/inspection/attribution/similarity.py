@@ -1,9 +1,9 @@
 """How alike two maps are: Pearson's and Spearman's correlation, and structural similarity."""
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float, Float64, Int64
-from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn import functional
 
@@ -52,7 +52,9 @@ def spearman(one: _Maps, other: _Maps) -> Float64[Tensor, " batch"]:
         >>> spearman(ramp, ramp**3).round(decimals=6).tolist()
         [1.0]
     """
-    ranks = [torch.from_numpy(rankdata(each.flatten(1).cpu().numpy(), axis=1)) for each in (one, other)]
+    ranks = [
+        torch.from_numpy(scipy.stats.rankdata(each.flatten(1).cpu().numpy(), axis=1)) for each in (one, other)
+    ]
     return pearson(ranks[0].double(), ranks[1].double())
 
 

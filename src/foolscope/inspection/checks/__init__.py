@@ -10,10 +10,11 @@ from foolscope.inspection.checks.initial_loss import initial_loss
 from foolscope.inspection.checks.overfitting import overfit_one_batch, overfits_small_subset
 from foolscope.inspection.gradients.gradient_check import gradients_by_differences, gradients_by_hand
 from foolscope.learning import TrainableTrial
+from foolscope.learning.initial_models import Initialize
 
 __all__ = ["CHECKS", "GRADIENT_CHECKS"]
 
-CHECKS: dict[str, Callable[[TrainableTrial, Dataset], Check]] = {
+CHECKS: dict[str, Callable[[TrainableTrial, Dataset, Initialize | None], Check]] = {
     "loss at initialization": initial_loss,
     "overfits one batch": overfit_one_batch,
     "overfits a small subset": overfits_small_subset,

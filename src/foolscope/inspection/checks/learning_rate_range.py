@@ -13,6 +13,7 @@ from foolscope.core.settings import Settings, finite_or_none
 from foolscope.data.dataset import Dataset
 from foolscope.inspection.minibatches import minibatches
 from foolscope.learning import TrainableTrial
+from foolscope.learning.initial_models import Initialize
 from foolscope.learning.preparation import prepare
 from foolscope.learning.training import train_step
 
@@ -158,6 +159,7 @@ def learning_rate_range(
     rates: Sequence[float] = DEFAULT_RATES,
     steps: int = DEFAULT_STEPS,
     tell: Callable[[float], None] | None = None,
+    initialize: Initialize | None = None,
 ) -> LearningRateRange:
     """Train the same network at many learning rates side by side, each for a few steps, and compare.
 
@@ -167,7 +169,8 @@ def learning_rate_range(
 
     One more run is the test as it was published: its rate grows geometrically from the lowest to the highest.
     At each rate it starts from where the smaller ones have brought it, so large rates look better, or worse,
-    than they are. The trial's own learning rate is measured too. ``tell`` is called with the fraction done.
+    than they are. The trial's own learning rate is measured too. ``tell`` is called with the fraction done;
+    ``initialize`` gives the model other initial weights than its seed does.
 
     Raises:
         RecipeError: the model does not fit the images.
@@ -181,7 +184,7 @@ def learning_rate_range(
     tested = np.array(sorted({*rates, own}))
     growing = np.geomspace(min(rates), max(rates), steps)
     constant = np.repeat([[0.0, *tested]], steps, axis=0)
-    losses, accuracies = _train(trial, dataset, np.column_stack([constant, growing]), tell)
+    losses, accuracies = _train(trial, dataset, np.column_stack([constant, growing]), tell, initialize)
     last = max(1, round(_FINAL * steps))
     survived = np.isfinite(losses).all(axis=0)
     initial_loss, *final_losses, _ = np.where(survived, losses[-last:].mean(axis=0), np.nan).tolist()
@@ -203,12 +206,13 @@ def _train(
     dataset: Dataset,
     rates: Float64[np.ndarray, "step run"],
     tell: Callable[[float], None] | None,
+    initialize: Initialize | None,
 ) -> tuple[Float64[np.ndarray, "step run"], Float64[np.ndarray, "step run"]]:
     """Train one run per column at the given rates; return the mean loss and accuracy of every minibatch."""
     packs = []
     for first in range(0, rates.shape[1], _SIDE_BY_SIDE):
         part = rates[:, first : first + _SIDE_BY_SIDE]
-        setup, state = prepare([trial] * part.shape[1], dataset)
+        setup, state = prepare([trial] * part.shape[1], dataset, initialize)
         rate_of_step = torch.from_numpy(part.copy()).to(dataset.train.images.device, setup.master)
         steps = []
         for rate, (batch, context) in zip(rate_of_step, minibatches(setup, trial.seed), strict=False):

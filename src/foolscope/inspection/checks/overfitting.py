@@ -13,6 +13,7 @@ from foolscope.data.splits import stratified_choice
 from foolscope.inspection.check import Check
 from foolscope.learning import EpochRecord, TrainableTrial, TrainingSettings, train_pack
 from foolscope.learning.adversarial import DefenseSettings, NoDefense
+from foolscope.learning.initial_models import Initialize
 from foolscope.learning.losses import CrossEntropy, LossSettings
 from foolscope.learning.optimizers import Adam, OptimizerSettings
 from foolscope.learning.parameters.averaging import AveragingSettings, NoAveraging
@@ -51,7 +52,7 @@ class _FreeTrial:
     frozen: tuple[str, ...] = ()
 
 
-def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
+def overfit_one_batch(trial: TrainableTrial, dataset: Dataset, initialize: Initialize | None = None) -> Check:
     """Train on 64 images without regularization until all are classified correctly.
 
     Adam (learning rate 0.003), at most 400 steps on the whole batch; dropout, label smoothing and class
@@ -60,7 +61,7 @@ def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
     generator = torch_generator(trial.seed, "overfit")
     chosen = torch.randperm(len(dataset.train), generator=generator)[:_BATCH_IMAGES]
     batch = dataset.train.take(chosen.to(dataset.train.labels.device))
-    history = _train_freely(trial, dataset, batch, None, len(batch), _BATCH_STEPS)
+    history = _train_freely(trial, dataset, initialize, batch, None, len(batch), _BATCH_STEPS)
     perfect, best = _first_perfect(history), max(each.running_accuracy for each in history)
     sentence = (
         f"Fits {len(batch)} images perfectly in {perfect} steps."
@@ -72,7 +73,9 @@ def overfit_one_batch(trial: TrainableTrial, dataset: Dataset) -> Check:
     return Check(check="overfits one batch", passed=perfect is not None, sentence=sentence, numbers=numbers)
 
 
-def overfits_small_subset(trial: TrainableTrial, dataset: Dataset) -> Check:
+def overfits_small_subset(
+    trial: TrainableTrial, dataset: Dataset, initialize: Initialize | None = None
+) -> Check:
     """Train on 100 images, stratified by class, until all are classified correctly.
 
     Minibatches of 20, 60 epochs, Adam (learning rate 0.003); dropout, label smoothing, class weights and
@@ -87,8 +90,9 @@ def overfits_small_subset(trial: TrainableTrial, dataset: Dataset) -> Check:
     rest = torch.ones(len(train), dtype=torch.bool).index_fill_(0, chosen.cpu(), value=False)
     others = dataset.validation or train.take(rest.nonzero().squeeze(1).to(chosen.device))
     held_out = others.take(_draw(others, min(_VALIDATION_IMAGES, len(others)), trial.seed, "validation"))
+    validation = held_out if len(held_out) else None
     history = _train_freely(
-        trial, dataset, train.take(chosen), held_out if len(held_out) else None, _SUBSET_BATCH, _SUBSET_EPOCHS
+        trial, dataset, initialize, train.take(chosen), validation, _SUBSET_BATCH, _SUBSET_EPOCHS
     )
     perfect, best = _first_perfect(history), max(each.running_accuracy for each in history)
     numbers = {"images": float(count), "best_accuracy": best, "epochs": float(perfect or _SUBSET_EPOCHS)}
@@ -99,9 +103,9 @@ def overfits_small_subset(trial: TrainableTrial, dataset: Dataset) -> Check:
         )
     else:
         sentence = f"Fits {count} images perfectly in {perfect} epochs without regularization"
-        words, validation = _validation(history)
+        words, measured = _validation(history)
         sentence += f"; {words}." if words else "."
-        numbers |= validation
+        numbers |= measured
     return Check(
         check="overfits a small subset", passed=perfect is not None, sentence=sentence, numbers=numbers
     )
@@ -115,6 +119,7 @@ def _draw(images: LabeledImages, count: int, seed: int, name: str) -> torch.Tens
 def _train_freely(
     trial: TrainableTrial,
     dataset: Dataset,
+    initialize: Initialize | None,
     images: LabeledImages,
     validation: LabeledImages | None,
     batch_size: int,
@@ -138,7 +143,8 @@ def _train_freely(
         averaging=NoAveraging(),
         parameter_groups=(),
     )
-    (outcome,) = train_pack([free], replace(dataset, train=images, validation=validation, test=images))
+    parts = replace(dataset, train=images, validation=validation, test=images)
+    (outcome,) = train_pack([free], parts, initialize=initialize)
     return outcome.history
 
 

@@ -26,6 +26,11 @@ def check_selection(settings: TrainingSettings, dataset: Dataset) -> None:
         RecipeError: with what to choose instead.
     """
     validation = dataset.validation
+    if settings.select_by != TrainingSettings.model_fields["select_by"].default and validation is None:
+        raise RecipeError(
+            f"select_by = {settings.select_by!r} needs validation images; {dataset.name} has none here. Use "
+            "validation = 'stratified', or omit select_by"
+        )
     if settings.select_by == "auc" and validation is not None and _is_of_one_class(validation):
         raise RecipeError(
             "select_by = 'auc' needs validation images of two classes or more; got one. Use "

@@ -34,7 +34,7 @@ class Muon(OptimizerSettings):
     normalization layers and, as the authors advise, the output layer are left to the companion. Jordan et
     al. 2024, *Muon: an optimizer for hidden layers in neural networks*, kellerjordan.github.io/posts/muon;
     scaling "match-rms-adamw": Liu et al. 2025, arXiv:2502.16982, section 2.2. ``rescale`` is for layers that
-    normalization follows: Jordan's airbench94 (github.com/KellerJordan/cifar10-airbench) keeps their norms so.
+    normalization follows: Jordan's airbench94 (github.com/KellerJordan/cifar10-airbench) does so.
     """
 
     name: Literal["muon"] = "muon"

@@ -50,6 +50,13 @@ class ParameterGroupSettings(Settings):
         return tuple(value.split(",")) if isinstance(value, str) else value
 
     @pydantic.model_validator(mode="after")
+    def _sets_something(self) -> "ParameterGroupSettings":
+        if self.model_fields_set <= {"names"}:
+            *others, last = (name for name in type(self).model_fields if name != "names")
+            raise ValueError(f"sets nothing; give it {', '.join(others)} or {last}, or omit the group")
+        return self
+
+    @pydantic.model_validator(mode="after")
     def _rate_or_factor(self) -> "ParameterGroupSettings":
         if self.learning_rate is not None and self.learning_rate_factor != 1.0:
             raise ValueError(

@@ -44,7 +44,7 @@ def _plan_blocks(records: Sequence[CorruptedRecord], plan: str, shown: Shown) ->
     sheet = next((_gallery(record, shown.arrays, plan) for record in records if record.pictures), None)
     blocks += [] if sheet is None else [sheet]
     notes = list(dict.fromkeys(note for record in records for note in record.skipped))
-    blocks += [doc.Bullets([f"Skipped: {note}." for note in notes])] if notes else []
+    blocks += [doc.Paragraph((f"Skipped: {'; '.join(notes)}.",))] if notes else []
     for doubt, recipes in _doubts(records).items():
         blocks += doubt_notices([doubt], recipes)
     return blocks

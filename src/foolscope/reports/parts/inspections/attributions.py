@@ -26,24 +26,26 @@ _COLORS = (
 
 
 def attributions_sentence(record: Attributions) -> str:
-    """Say whose maps follow the edges of their own image."""
+    """Say which methods' maps correlate with the edges of their own image."""
     by_verdict: dict[str, list[str]] = {}
     for each in record.methods:
         difference = each.difference
         if difference is None or difference.low is None or difference.high is None:
             continue
         verdict = (
-            "follow the edges of their own image more than those of another"
+            "correlate more strongly with the edges of their own image than with those of another"
             if difference.low > 0
-            else "follow the edges of their own image less than those of another"
+            else "correlate less strongly with the edges of their own image than with those of another"
             if difference.high < 0
-            else "show no difference"
+            else "show no significant difference"
         )
         by_verdict.setdefault(verdict, []).append(_title(each.method))
     if not by_verdict:
         return f"Attributions of {one_or_many(record.images, 'image')}; edges cannot be compared."
-    said = [f"maps by {join_words(titles)} {verdict}" for verdict, titles in by_verdict.items()]
-    return f"Attributions of the predicted class, {one_or_many(record.images, 'image')}: {'; '.join(said)}."
+    said = [f"maps from {join_words(titles)} {verdict}" for verdict, titles in by_verdict.items()]
+    return (
+        f"Attributions of the predicted class for {one_or_many(record.images, 'image')}: {'; '.join(said)}."
+    )
 
 
 def attribution_blocks(record: Attributions, arrays: Arrays) -> list[doc.Block]:
@@ -139,7 +141,7 @@ def sanity_sentence(record: AttributionSanity) -> str:
     ]
     if not left:
         return "No map can be compared with one of randomized weights: one of them is always flat."
-    verdict = f"maps by {join_words(kept)} barely change" if kept else "all maps change"
+    verdict = f"maps from {join_words(kept)} barely change" if kept else "all maps change"
     return f"When all weights are randomized, {verdict}; rank correlation {join_words(left)}."
 
 
