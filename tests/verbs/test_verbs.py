@@ -146,7 +146,7 @@ def test_an_attack_of_a_study_and_of_a_script_is_one(recipe, tmp_path, monkeypat
     def refuse(*_, **__):
         raise AssertionError("attacked again")
 
-    monkeypatch.setattr(stored, "robust_accuracy_curve", refuse)
+    monkeypatch.setattr(stored, "curve_evaluation", refuse)
     assert second() == accuracies
     with pytest.raises(AssertionError, match="attacked again"):
         foolscope.attack(trainings[1], limit=30, **quick, seed=0)

@@ -12,7 +12,7 @@ from foolscope.attacks import Square, evaluate_robustness
 from foolscope.attacks.evaluation import cascade, full_evaluation
 from foolscope.attacks.evaluation.stages import AttackStage, evaluation_stages
 from foolscope.attacks.evaluation.state import EvaluationState
-from foolscope.attacks.runner import run
+from foolscope.attacks.runner import loop
 from foolscope.threats import Threat
 
 IMAGES = 0.5 + 0.02 * torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(2))
@@ -57,7 +57,7 @@ def test_what_no_attack_is_left_for_is_finished_in_l1_too(monkeypatch: pytest.Mo
 def test_a_search_of_the_sample_that_is_cut_short_is_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cascade, "BLACK_BOX_SAMPLE", AttackStage("square", Square(steps=60)))
     model = Counted().eval()
-    for module in (cascade, full_evaluation, run):
+    for module in (cascade, full_evaluation, loop):
         monkeypatch.setattr(module, "monotonic", lambda: float(model.asked))
 
     def unfinished(batches: float) -> int:

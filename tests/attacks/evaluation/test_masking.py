@@ -11,6 +11,7 @@ from foolscope.attacks.evaluation.masking import (
     largest_distance,
     saturation_check,
 )
+from foolscope.attacks.runner.side_by_side import alone
 
 
 class Band(nn.Module):
@@ -27,7 +28,7 @@ ZEROS = torch.zeros(40, dtype=torch.int64)
 
 
 def test_an_attack_that_jumps_over_what_it_looks_for() -> None:
-    checks, results = budget_checks(Band(), GRAY, ZEROS, "linf", 0.0125, seed=0)
+    checks, results = alone(budget_checks(Band(), GRAY, ZEROS, "linf", 0.0125, seed=0))
     fired = {check.name: check for check in checks if check.fired}
     assert set(fired) == {"accuracy rises with the budget", "unbounded attack fails"}
     assert "0 % hold at ε = 0.05 and 100 % at ε = 1" in fired["accuracy rises with the budget"].sentence
@@ -46,7 +47,7 @@ class BandOrDark(Band):
 def test_what_falls_at_a_larger_budget_counts_against_what_stands_up_there() -> None:
     """From ε = 0.05 to 1, thirty images stand up and ten fall."""
     images = torch.cat([GRAY[:30], torch.full((10, 1, 2, 2), 0.3)])
-    checks, results = budget_checks(BandOrDark(), images, ZEROS, "linf", 0.0125, seed=0)
+    checks, results = alone(budget_checks(BandOrDark(), images, ZEROS, "linf", 0.0125, seed=0))
     assert [result.robust_accuracy for result in results[-2:]] == [0.25, 0.75]
     rising = next(check for check in checks if check.name == "accuracy rises with the budget")
     assert (rising.fired, rising.value) == (True, 0.5)
@@ -55,7 +56,7 @@ def test_what_falls_at_a_larger_budget_counts_against_what_stands_up_there() -> 
 @pytest.mark.parametrize(("count", "is_sign"), [(5, True), (4, False)])
 def test_four_images_that_stand_up_may_be_chance(count: int, is_sign: bool) -> None:
     """The sign test: 2⁻⁵ is below 5 %, 2⁻⁴ is not."""
-    checks, _ = budget_checks(Band(), GRAY[:count], ZEROS[:count], "linf", 0.0125, seed=0)
+    checks, _ = alone(budget_checks(Band(), GRAY[:count], ZEROS[:count], "linf", 0.0125, seed=0))
     assert checks[0].fired == is_sign
 
 
@@ -64,14 +65,14 @@ def test_a_linear_model_has_no_such_sign() -> None:
     model[1].weight.data = torch.tensor([[1.0, -1, 1, -1], [-1, 1, -1, 1]])
     images = torch.rand(40, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     labels = model(images).argmax(1)
-    checks, _ = budget_checks(model, images, labels, "l2", 0.01, seed=0)
+    checks, _ = alone(budget_checks(model, images, labels, "l2", 0.01, seed=0))
     assert [check.name for check in checks if check.fired] == []
     assert [check.name for check in gradient_checks(model, images, labels) if check.fired] == []
 
 
 def test_without_images_there_is_nothing_to_say() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    assert budget_checks(model, GRAY[:0], ZEROS[:0], "l1", 0.1, seed=0) == ((), ())
+    assert alone(budget_checks(model, GRAY[:0], ZEROS[:0], "l1", 0.1, seed=0)) == ((), ())
     assert gradient_checks(model, GRAY[:0], ZEROS[:0]) == ()
 
 

@@ -5,25 +5,13 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from foolscope.attacks.runner.low_precision import InBfloat16
 from foolscope.core.modes import frozen
 from foolscope.core.precision import multiplies_bfloat16
 
 __all__ = ["bfloat16_copy"]
 
 _SAME_PREDICTIONS = 0.95  # of the images, for the copy's steps to be of use
-
-
-class _Bfloat16(nn.Module):
-    """A model in bfloat16 between images and logits in single precision."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits in single precision."""
-        logits: Tensor = self.body(images.to(torch.bfloat16, memory_format=torch.channels_last))
-        return logits.float()
 
 
 def bfloat16_copy(model: nn.Module, images: Tensor, logits: Tensor) -> tuple[nn.Module | None, int]:
@@ -36,7 +24,7 @@ def bfloat16_copy(model: nn.Module, images: Tensor, logits: Tensor) -> tuple[nn.
         return None, 0
     try:
         body = deepcopy(model).to(torch.bfloat16)
-        copy = _Bfloat16(body.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # it may
+        copy = InBfloat16(body.to(memory_format=torch.channels_last))  # type: ignore[call-overload]  # it may
         with frozen(copy), torch.no_grad():
             copied_logits = copy(images)
     except Exception:  # anyone's code: a model that cannot be copied or cast is attacked as it is

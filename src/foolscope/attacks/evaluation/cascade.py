@@ -15,8 +15,9 @@ from foolscope.attacks.evaluation.stages import BLACK_BOX, BLACK_BOX_SAMPLE, TRA
 from foolscope.attacks.evaluation.state import EvaluationState
 from foolscope.attacks.evaluation.transfer import transfer
 from foolscope.attacks.losses import misclassified
+from foolscope.attacks.runner.request import Request
 from foolscope.attacks.runner.result import AttackResult
-from foolscope.attacks.runner.run import run
+from foolscope.attacks.runner.side_by_side import Evaluation
 from foolscope.core.randomness import derive_seed
 from foolscope.threats.threat import Threat
 
@@ -50,9 +51,9 @@ class EvaluationInputs:
         return self.deadline is not None and monotonic() >= self.deadline
 
     def attack(
-        self, stage: AttackStage, rows: Tensor, state: EvaluationState, budgets: Tensor
-    ) -> AttackResult:
-        """Run a stage's attack on some images."""
+        self, stage: AttackStage, rows: Tensor, state: EvaluationState, budgets: Tensor, place: int
+    ) -> Evaluation[AttackResult]:
+        """Run a stage's attack on some images; ``place`` is the stage's position."""
         targets = None
         if stage.targets is not None:
             first, last = stage.targets
@@ -69,7 +70,7 @@ class EvaluationInputs:
         if stage is TRANSFER:
             assert self.surrogate is not None
             return transfer(self.surrogate, self.model, images, labels, self.threat, stage.attack, **chosen)
-        return run(
+        request = Request(
             self.model,
             images,
             labels,
@@ -79,8 +80,10 @@ class EvaluationInputs:
             stepping_model=self.low_precision_model if stage.low_precision else None,
             levels=self.levels,
             deadline=self.deadline,
+            place=place,
             **chosen,
         )
+        return (yield request)
 
     def _nearest_classes(self, rows: Tensor, state: EvaluationState) -> Tensor:
         """Return the nearest classes of some images, computed the first time that an image needs them."""
@@ -142,7 +145,7 @@ class Cascade:
         """Return the budget at which each image is to be attacked; 0 where it has fallen to all."""
         return self.state.budgets(self.state.smallest_found.new_tensor(self.inputs.epsilons))
 
-    def with_gradients(self) -> None:
+    def with_gradients(self) -> Evaluation[None]:
         """Take every image through the stages with gradients."""
         while True:
             waiting = (self.budgets() > 0) & (self.state.next_stage < self.transfer)
@@ -150,9 +153,9 @@ class Cascade:
             if len(rows) == 0 or self.inputs.is_time_up():
                 return
             position = int(self.state.next_stage[rows].min())
-            self.run_stage(position, rows[self.state.next_stage[rows] == position])
+            yield from self.run_stage(position, rows[self.state.next_stage[rows] == position])
 
-    def run_stage(self, position: int, rows: Tensor, stage: AttackStage | None = None) -> None:
+    def run_stage(self, position: int, rows: Tensor, stage: AttackStage | None = None) -> Evaluation[None]:
         """Attack some images in portions.
 
         Images that are too far from the boundary for the stage pass it; ``stage`` takes the place of the one
@@ -172,7 +175,7 @@ class Cascade:
             if not stage.attack.stops_at_success:
                 budgets = torch.full_like(budgets, self.inputs.threat.epsilon)
             fallen_before = int((state.fooled_by[part] == position).sum())
-            result = self.inputs.attack(stage, part, state, budgets)
+            result = yield from self.inputs.attack(stage, part, state, budgets, position)
             state.record(part, result, budgets, position, after_a_fall=after_a_fall, late_from=late_from)
             if position == self.black_box:
                 state.black_box_found += int((state.fooled_by[part] == position).sum()) - fallen_before
@@ -183,7 +186,7 @@ class Cascade:
             if self.progress is not None:
                 self.progress(stage.name, done / len(rows), int((self.budgets() > 0).sum()))
 
-    def without_gradients(self, suspicious: bool) -> None:
+    def without_gradients(self, suspicious: bool) -> Evaluation[None]:
         """Attack without gradients of the model: a sample, and all images if there is a reason to.
 
         The reason is that the model is ``suspicious``, as if it hid its gradients, or that the sample falls.
@@ -196,7 +199,7 @@ class Cascade:
             if self.inputs.surrogate is None:
                 state.next_stage[rows] = self.black_box
             elif len(rows):
-                self.run_stage(self.transfer, rows)
+                yield from self.run_stage(self.transfer, rows)
             search_all = suspicious or state.black_box_found > 0
             if search_all:
                 state.next_stage[state.next_stage == self.not_sampled] = self.black_box
@@ -211,8 +214,8 @@ class Cascade:
                 state.next_stage[rows] = self.not_sampled
                 state.next_stage[sample] = self.black_box
                 rows = sample
-            self.run_stage(self.black_box, rows, BLACK_BOX if search_all else BLACK_BOX_SAMPLE)
-            self.with_gradients()
+            yield from self.run_stage(self.black_box, rows, BLACK_BOX if search_all else BLACK_BOX_SAMPLE)
+            yield from self.with_gradients()
 
     def sample(self, rows: Tensor) -> Tensor:
         """Draw a quarter of some images, but no more than 16, or a sixteenth of them where that is more.

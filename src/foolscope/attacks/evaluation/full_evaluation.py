@@ -19,12 +19,13 @@ from foolscope.attacks.evaluation.robust_accuracy import RobustAccuracyCurve
 from foolscope.attacks.evaluation.stages import BLACK_BOX, TARGETS_TRIED, TRANSFER, evaluation_stages
 from foolscope.attacks.evaluation.state import EvaluationState
 from foolscope.attacks.runner.doubts import MaskingCheck, model_checks
+from foolscope.attacks.runner.side_by_side import Evaluation, alone
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
 from foolscope.threats.prediction import automatic_batch_size, check_logits, predict
 from foolscope.threats.threat import Threat, check_images
 
-__all__ = ["evaluate_robustness"]
+__all__ = ["evaluate_robustness", "robustness_evaluation"]
 
 _CHECKED = 64  # images on which gradients, and a copy in bfloat16, are checked
 _CHECKED_AT_GROWING_BUDGETS = 32  # of these
@@ -89,6 +90,44 @@ def evaluate_robustness(
         they can change the result. Starting with the margin loss and ordering targets by their linearized
         distance is ours; compared with AutoAttack in ``benchmarks/attack.py``.
     """
+    return alone(
+        robustness_evaluation(
+            model,
+            images,
+            labels,
+            norm,
+            epsilons,
+            seed=seed,
+            surrogate=surrogate,
+            indices=indices,
+            levels=levels,
+            batch_size=batch_size,
+            time_budget_seconds=time_budget_seconds,
+            saved=saved,
+            save=save,
+            progress=progress,
+        )
+    )
+
+
+def robustness_evaluation(
+    model: nn.Module,
+    images: Num[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    norm: str,
+    epsilons: Sequence[str | float | int],
+    *,
+    seed: int,
+    surrogate: nn.Module | None = None,
+    indices: Int64[Tensor, " batch"] | None = None,
+    levels: int | None = None,
+    batch_size: int | None = None,
+    time_budget_seconds: float | None = None,
+    saved: Mapping[str, Tensor] | None = None,
+    save: Save | None = None,
+    progress: ReportStage | None = None,
+) -> Evaluation[RobustAccuracyCurve]:
+    """Evaluate as :func:`evaluate_robustness` does, step by step, so that several models go side by side."""
     threats = sorted({Threat(norm, epsilon) for epsilon in epsilons}, key=lambda threat: threat.epsilon)
     if not threats:
         raise ThreatError("an evaluation needs a budget; got none")
@@ -118,13 +157,14 @@ def evaluate_robustness(
         levels=levels,
         deadline=None if time_budget_seconds is None else monotonic() + time_budget_seconds,
     )
-    checks = (*model_checks(model, clean_logits), *_first_checks(inputs, state, checked))
+    first_checks = yield from _first_checks(inputs, state, checked)
+    checks = (*model_checks(model, clean_logits), *first_checks)
     if saved is not None and saved.keys() == state.tensors().keys():
         state = EvaluationState.resumed(saved, images.device)
     stages = (*evaluation_stages(norm, inputs.epsilons, others), TRANSFER, BLACK_BOX)
     cascade = Cascade(inputs, state, stages, save, progress)
-    cascade.with_gradients()
-    cascade.without_gradients(any(each.fired and each.is_serious for each in checks))
+    yield from cascade.with_gradients()
+    yield from cascade.without_gradients(any(each.fired and each.is_serious for each in checks))
     checks += (
         black_box_check(state.black_box_found, state.black_box_searched, norm),
         saturation_check(state.late_count, len(labels)),
@@ -149,7 +189,9 @@ def evaluate_robustness(
     )
 
 
-def _first_checks(inputs: EvaluationInputs, state: EvaluationState, rows: Tensor) -> tuple[MaskingCheck, ...]:
+def _first_checks(
+    inputs: EvaluationInputs, state: EvaluationState, rows: Tensor
+) -> Evaluation[tuple[MaskingCheck, ...]]:
     """Check gradients and growing budgets on a few images, and count the passes."""
     images, labels = inputs.images[rows], inputs.labels[rows]
     state.count_passes(3 * len(rows), 3 * len(rows))
@@ -157,7 +199,7 @@ def _first_checks(inputs: EvaluationInputs, state: EvaluationState, rows: Tensor
     if not inputs.epsilons:
         return checks
     few = slice(_CHECKED_AT_GROWING_BUDGETS)
-    more, results = budget_checks(
+    more, results = yield from budget_checks(
         inputs.model, images[few], labels[few], inputs.threat.norm, inputs.epsilons[-1], seed=inputs.seed
     )
     for result in results:

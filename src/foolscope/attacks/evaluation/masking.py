@@ -16,8 +16,9 @@ from foolscope.attacks.losses import cross_entropy, margin
 from foolscope.attacks.pgd import PGD
 from foolscope.attacks.runner.doubts import MaskingCheck, check
 from foolscope.attacks.runner.oracle import input_gradient
+from foolscope.attacks.runner.request import Request
 from foolscope.attacks.runner.result import AttackResult
-from foolscope.attacks.runner.run import run
+from foolscope.attacks.runner.side_by_side import Evaluation
 from foolscope.attacks.square import Square
 from foolscope.core.modes import frozen
 from foolscope.threats.prediction import Images, Labels
@@ -111,7 +112,7 @@ def gradient_checks(model: nn.Module, images: Images, labels: Labels) -> tuple[M
 
 def budget_checks(
     model: nn.Module, images: Images, labels: Labels, norm: str, epsilon: float, *, seed: int
-) -> tuple[tuple[MaskingCheck, ...], tuple[AttackResult, ...]]:
+) -> Evaluation[tuple[tuple[MaskingCheck, ...], tuple[AttackResult, ...]]]:
     """Attack a few images at growing budgets, each from scratch: larger ones must fool more, the largest all.
 
     The budgets are ``epsilon``, twice and four times as much, and no bound at all; the images are a few that
@@ -122,7 +123,10 @@ def budget_checks(
     limit = largest_distance(norm, images)
     budgets = sorted({min(epsilon * factor, limit) for factor in (1, 2, 4)} | {limit})
     attack = PGD(steps=20, loss="margin", random_start=False)
-    results = [run(model, images, labels, Threat(norm, each), attack, seed=seed) for each in budgets]
+    results = []
+    for place, each in enumerate(budgets, start=-len(budgets)):  # before the stages of an evaluation
+        result = yield Request(model, images, labels, Threat(norm, each), attack, seed, place=place)
+        results.append(result)
     correct = [result.robust_accuracy for result in results]
     worst, worst_pair = 0.0, 0
     for pair, (smaller, larger) in enumerate(pairwise(results)):

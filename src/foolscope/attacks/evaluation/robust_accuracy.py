@@ -12,14 +12,15 @@ from torch import Tensor, nn
 from foolscope.attacks.evaluation.bfloat16_copy import bfloat16_copy
 from foolscope.attacks.runner.attack import Attack, check_norm
 from foolscope.attacks.runner.doubts import MaskingCheck
+from foolscope.attacks.runner.request import Request
 from foolscope.attacks.runner.result import AttackResult
-from foolscope.attacks.runner.run import run
+from foolscope.attacks.runner.side_by_side import Evaluation, alone
 from foolscope.core.errors import ThreatError
 from foolscope.core.modes import frozen
 from foolscope.threats.prediction import automatic_batch_size, check_logits, predict
 from foolscope.threats.threat import Threat, check_images
 
-__all__ = ["RobustAccuracyCurve", "robust_accuracy_curve"]
+__all__ = ["RobustAccuracyCurve", "curve_evaluation", "robust_accuracy_curve"]
 
 _COMPARED = 64  # images on which a copy in bfloat16 must predict the same
 
@@ -157,6 +158,36 @@ def robust_accuracy_curve(
         >>> curve.robust_accuracies
         (1.0, 0.5, 0.0)
     """
+    return alone(
+        curve_evaluation(
+            model,
+            images,
+            labels,
+            norm,
+            epsilons,
+            attacks,
+            seed=seed,
+            indices=indices,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    )
+
+
+def curve_evaluation(
+    model: nn.Module,
+    images: Num[Tensor, "batch channel height width"],
+    labels: Int64[Tensor, " batch"],
+    norm: str,
+    epsilons: Sequence[str | float | int],
+    attacks: Sequence[Attack],
+    *,
+    seed: int,
+    indices: Int64[Tensor, " batch"] | None = None,
+    batch_size: int | None = None,
+    progress: Callable[[float, int], None] | None = None,
+) -> Evaluation[RobustAccuracyCurve]:
+    """Attack as :func:`robust_accuracy_curve` does, step by step, so that several models go side by side."""
     threats = sorted({Threat(norm, epsilon) for epsilon in epsilons}, key=lambda threat: threat.epsilon)
     if not threats or not attacks:
         raise ThreatError(
@@ -179,11 +210,11 @@ def robust_accuracy_curve(
     adversarial_inputs = images.detach().clone()
     adversarial_logits = clean_logits.clone()
     results: list[AttackResult] = []
-    for budget, threat, position, attack in _schedule(threats, attacks):
+    for place, (budget, threat, position, attack) in enumerate(_schedule(threats, attacks)):
         holding = (smallest > smallest.new_tensor(budget)).nonzero()[:, 0]
         if results and len(holding) == 0:
             break
-        result = run(
+        result = yield Request(
             model,
             images[holding],
             labels[holding],
@@ -194,6 +225,7 @@ def robust_accuracy_curve(
             clean_logits=clean_logits[holding],
             batch_size=size,
             stepping_model=low_precision_model if attack.stops_at_success else None,
+            place=place,
         )
         sizes = result.perturbation_sizes.clamp(max=threat.epsilon)
         better = result.success & (sizes < smallest[holding])

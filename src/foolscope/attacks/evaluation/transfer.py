@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from foolscope.attacks.runner.attack import Attack, State
 from foolscope.attacks.runner.best_so_far import FIRST_SUCCESS, BestSoFar
+from foolscope.attacks.runner.networks import one_model
 from foolscope.attacks.runner.oracle import Oracle
 from foolscope.attacks.runner.problem import Problem
 from foolscope.attacks.runner.randomness import Noise
@@ -120,7 +121,7 @@ class _OnSurrogate:
         return self.attack.start(problem, noise)
 
     def step(self, problem: Problem, state: State, oracle: Oracle) -> State:
-        return self.attack.step(problem, state, Oracle(self.model, problem, self.best_so_far))
+        return self.attack.step(problem, state, Oracle(one_model(self.model), problem, self.best_so_far))
 
 
 def _never(logits: Tensor, labels: Tensor, targets: Tensor | None) -> Tensor:

@@ -88,9 +88,9 @@ class BestSoFar:
         self.backwards = torch.zeros_like(self.steps)
         self.margins = torch.full_like(self.rank, torch.inf)
         self.losses = images.new_full((count, traced_steps + 1 if traced_steps else 0), torch.nan)
-        self.zero_gradients = torch.zeros((), dtype=torch.int64, device=images.device)
-        self.broken_gradients = torch.zeros_like(self.zero_gradients)
-        self.outside = torch.zeros_like(self.zero_gradients)
+        self.zero_gradients = torch.zeros_like(self.steps)
+        self.broken_gradients = torch.zeros_like(self.steps)
+        self.outside = torch.zeros_like(self.steps)
         self.slack: float | None = None
 
     def count_forwards(self, positions: Tensor) -> None:
@@ -125,7 +125,8 @@ class BestSoFar:
             hits, points, logits = hits.select(rows), points[rows], logits[rows]
         sizes = problem.norm.size(points - hits.inputs)
         allowed = self.allows(hits, points, sizes)
-        self.outside += (~(self._bounded(hits, points) if self.selection.may_leave_ball else allowed)).sum()
+        inside = self._bounded(hits, points) if self.selection.may_leave_ball else allowed
+        self.outside.index_add_(0, hits.positions, (~inside).long())
         rank = torch.where(allowed, self.selection.rank(hits.items, sizes), torch.inf)
         best = _first_of_each(hits.positions, rank)
         known = self.rank[hits.positions[best]]
@@ -148,10 +149,10 @@ class BestSoFar:
         """Count a backward pass and return the gradient, with zeros in place of infinities and NaN."""
         self.backwards.index_add_(0, problem.positions, torch.ones_like(problem.positions))
         peaks = gradient.flatten(1).abs().amax(1)
-        broken = (~peaks.isfinite()).sum()
-        self.zero_gradients += (peaks == 0).sum()
-        self.broken_gradients += broken
-        return gradient.nan_to_num(0.0, 0.0, 0.0) if bool(broken) else gradient
+        broken = ~peaks.isfinite()
+        self.zero_gradients.index_add_(0, problem.positions, (peaks == 0).long())
+        self.broken_gradients.index_add_(0, problem.positions, broken.long())
+        return gradient.nan_to_num(0.0, 0.0, 0.0) if bool(broken.any()) else gradient
 
     def keep_last_candidates(self, problem: Problem, points: Tensor, logits: Tensor) -> None:
         """Keep the last candidate of the first work item of each image that nothing has fooled."""

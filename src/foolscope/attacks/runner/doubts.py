@@ -77,14 +77,17 @@ def check(
     )
 
 
-def doubts_about_run(best_so_far: BestSoFar, unconfirmed: int) -> tuple[str, ...]:
-    """Return the signs that the attack was weaker than it seems.
+def doubts_about_run(best_so_far: BestSoFar, images: slice, unconfirmed: int) -> tuple[str, ...]:
+    """Return the signs that the attack on one model was weaker than it seems.
 
-    ``unconfirmed`` images fooled the model in the loop but not when it was evaluated again.
+    The model's images are at these positions of the run; ``unconfirmed`` of them fooled the model in the loop
+    but not when it was evaluated again.
     """
     doubts = []
-    backwards = max(1, int(best_so_far.backwards.sum()))
-    zeros, broken = int(best_so_far.zero_gradients), int(best_so_far.broken_gradients)
+    backwards = max(1, int(best_so_far.backwards[images].sum()))
+    zeros, broken = (
+        int(each[images].sum()) for each in (best_so_far.zero_gradients, best_so_far.broken_gradients)
+    )
     if zeros >= _MANY_ZEROS * backwards and zeros:
         doubts.append(
             f"{100 * zeros / backwards:.0f} % of the input gradients were exactly zero, so the attack could "
@@ -101,7 +104,7 @@ def doubts_about_run(best_so_far: BestSoFar, unconfirmed: int) -> tuple[str, ...
             "and count as not fooled; the model's output changes from call to call: fix its randomness or "
             "average over it."
         )
-    if outside := int(best_so_far.outside):
+    if outside := int(best_so_far.outside[images].sum()):
         doubts.append(
             f"{outside} candidates left the ball or the bounds and were not counted; fix the attack."
         )

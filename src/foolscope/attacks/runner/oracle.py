@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import Tensor
 
 from foolscope.attacks.losses import Loss
 from foolscope.attacks.runner.best_so_far import BestSoFar, Verify
+from foolscope.attacks.runner.networks import Network
 from foolscope.attacks.runner.problem import Problem
 from foolscope.threats.prediction import Images, Logits, PerImage
 
@@ -37,13 +38,14 @@ class Oracle:
     A loss is taken towards the problem's targets where it has targets, else away from its labels.
 
     Args:
-        model: the frozen model.
+        network: evaluates points on the frozen model of their row.
         problem: the rows that the points belong to.
         best_so_far: counts the passes and keeps the images that fool.
-        verify: checks an image that seems to fool ``model`` on the model under attack, where that is another.
+        verify: checks an image that seems to fool ``network`` on the model under attack, where that is
+            another.
     """
 
-    model: nn.Module
+    network: Network
     problem: Problem
     best_so_far: BestSoFar
     verify: Verify | None = None
@@ -51,7 +53,7 @@ class Oracle:
     def logits(self, points: Images) -> Logits:
         """Return the model's output: one forward pass."""
         with torch.no_grad():
-            logits: Tensor = self.model(points)
+            logits = self.network(points, self.problem.positions)
         self.best_so_far.record(self.problem, points, logits, self.verify)
         return logits
 
@@ -70,7 +72,7 @@ class Oracle:
         """Return several losses, columns made of logits, and their gradients: one backward pass for each."""
         with torch.enable_grad():
             variables = points.detach().requires_grad_()
-            logits = self.model(variables)
+            logits = self.network(variables, self.problem.positions)
             losses = columns(logits).unbind(1)
             gradients = [input_gradient(each, variables, again=each is not losses[-1]) for each in losses]
         self.best_so_far.record(self.problem, points, logits.detach(), self.verify)

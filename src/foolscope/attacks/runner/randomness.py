@@ -1,5 +1,6 @@
 """Random numbers of an attack, derived per image, so that no image's result depends on its neighbours."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ class Noise:
     Args:
         seed: the root seed.
         name: the attack's name.
+        images: seed and index of each image, where images of several seeds are attacked side by side; the
+            indices of the rows then number this list, and ``seed`` has no meaning.
 
     Example:
         >>> first = Noise(0, "pgd").uniform(torch.tensor([7, 3]), torch.tensor([0, 0]), 5)
@@ -35,6 +38,7 @@ class Noise:
 
     seed: int
     name: str
+    images: Sequence[tuple[int, int]] | None = None
 
     def uniform(self, indices: _Rows, restarts: _Rows, count: int, *, draw: str = "start") -> _Numbers:
         """Draw float32 numbers in [0, 1), each row from a generator of its own.
@@ -50,17 +54,23 @@ class Noise:
     def keys(self, indices: _Rows, restarts: _Rows) -> _Rows:
         """Return one key for each row, from which :func:`numbered_uniform` draws at every step."""
         keys = [
-            derive_seed(self.seed, "attack", self.name, restart, index, "key")
-            for index, restart in zip(indices.tolist(), restarts.tolist(), strict=True)
+            derive_seed(seed, "attack", self.name, restart, index, "key")
+            for seed, index, restart in self._roots(indices, restarts)
         ]
         return torch.tensor(keys, dtype=torch.int64, device=indices.device)
 
     def _rows(self, distribution: str, indices: Tensor, restarts: Tensor, count: int, draw: str) -> Tensor:
         numbers = np.empty((len(indices), count), dtype=np.float32)
-        for row, index, restart in zip(numbers, indices.tolist(), restarts.tolist(), strict=True):
-            generator = numpy_generator(self.seed, "attack", self.name, restart, index, draw)
+        for row, (seed, index, restart) in zip(numbers, self._roots(indices, restarts), strict=True):
+            generator = numpy_generator(seed, "attack", self.name, restart, index, draw)
             getattr(generator, distribution)(out=row, dtype=np.float32)
         return torch.from_numpy(numbers).to(indices.device)
+
+    def _roots(self, indices: Tensor, restarts: Tensor) -> Iterator[tuple[int, int, int]]:
+        """Yield seed, index and restart of each row."""
+        for number, restart in zip(indices.tolist(), restarts.tolist(), strict=True):
+            seed, index = (self.seed, number) if self.images is None else self.images[number]
+            yield seed, index, restart
 
 
 def numbered_uniform(keys: _Rows, numbers: _Rows, count: int) -> _Numbers:

@@ -1,9 +1,11 @@
+import json
+
 import pytest
 import torch
 
-from foolscope.experiments.parts.attacks import stored
+from foolscope.experiments.parts.attacks import robustness, stored
 from foolscope.experiments.parts.attacks.plans import AttackPlan, attack_from
-from foolscope.experiments.parts.attacks.robustness import curve_record, robustness_curve
+from foolscope.experiments.parts.attacks.robustness import curve_record, robustness_curves
 from foolscope.experiments.parts.attacks.stored import attack_subject
 from foolscope.experiments.parts.attacks.summary import attack_details
 from foolscope.experiments.recipe import recipe_from, with_values
@@ -40,10 +42,11 @@ def plan_of(**changes):
 
 def curve_of(plan, trials, session):
     told = []
-    curve = robustness_curve(
-        plan, "mlp", trials, session, lambda fraction, detail: told.append((fraction, detail))
+    (curve,) = robustness_curves(
+        plan, {"mlp": trials}, session, lambda fraction, detail: told.append((fraction, detail))
     )
-    assert [fraction for fraction, _ in told] == [index / len(told) for index in range(len(told))]
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+    assert told[-1][0] == 1.0
     return curve
 
 
@@ -80,7 +83,7 @@ def test_what_has_been_attacked_is_read(trials, session, monkeypatch):
         calls.append(args)
         raise AssertionError("attacked again")
 
-    monkeypatch.setattr(stored, "robust_accuracy_curve", refuse)
+    monkeypatch.setattr(stored, "curve_evaluation", refuse)
     assert curve_of(plan_of(), trials, session) == first
     assert curve_of(plan_of(epsilons=["0.1", 0.0, 0.2, 0.05]), trials, session) == first
     for changes in (
@@ -95,7 +98,7 @@ def test_what_has_been_attacked_is_read(trials, session, monkeypatch):
     monkeypatch.setattr(stored, "ATTACK_VERSION", "another")
     with pytest.raises(AssertionError, match="attacked again"):
         curve_of(plan_of(), trials, session)
-    assert len(calls) == 6
+    assert len(calls) == 6 * 3  # a failure does not keep the other seeds from being attacked
 
 
 def test_what_became_of_the_images_is_summed_over_the_seeds(trials, session):
@@ -156,3 +159,34 @@ def test_what_a_study_attacked_is_found_by_anyone_else(trials, session, attacks)
         attack = attack_subject(subject, "linf", ["8/255"], plan.attacks, store=session.store)
         assert attack.was_stored
         assert list(attack.curve.robust_accuracies) == accuracies
+
+
+@pytest.mark.parametrize("attacks", [["fgsm", {"name": "pgd", "steps": 2}], "full"])
+def test_side_by_side_each_model_is_attacked_as_alone(trials, session, tmp_path, attacks, monkeypatch):
+    """Two recipes, in portions of two models, of which one is already attacked."""
+    plan = plan_of(attacks=attacks, epsilons=[0.1], images=30)
+    monkeypatch.setattr(robustness, "_PIXELS", 2 * 30 * 64)
+    store = Store(tmp_path)
+    alone = [
+        attack_subject(
+            run_subject(trial, None, "test", 30, session), "linf", [0.1], plan.attacks, store=store
+        )
+        for trial in trials
+    ]
+    elsewhere = Session(Store(tmp_path / "elsewhere"), device="cpu")
+    subject = run_subject(trials[2], None, "test", 30, session)
+    attack_subject(subject, "linf", [0.1], plan.attacks, store=elsewhere.store)
+    told = []
+    curves = robustness_curves(
+        plan, {"first": trials[:1], "others": trials[1:]}, elsewhere, lambda *each: told.append(each)
+    )
+    assert [curve.recipe for curve in curves] == ["first", "others"]
+    found = [accuracies for curve in curves for accuracies in curve.accuracies]
+    assert found == [list(each.curve.robust_accuracies) for each in alone]
+    assert sum(curve.forward_count for curve in curves) == sum(each.curve.forward_count for each in alone)
+    for each in alone:
+        own = (elsewhere.store.root / "attacks" / each.folder.name / "images.jsonl").read_text()
+        verdicts = [json.loads(line)["fooled_by"] for line in own.splitlines()]
+        expected = (each.folder / "images.jsonl").read_text()
+        assert verdicts == [json.loads(line)["fooled_by"] for line in expected.splitlines()]
+    assert told[-1][0] == 1.0

@@ -1,7 +1,6 @@
 """Robust accuracy as a part of a study: ``[[attacks]]``, and claims about it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.attacks.plans import AttackPlan
 from foolscope.experiments.parts.attacks.records import CurveRecord
-from foolscope.experiments.parts.attacks.robustness import robustness_curve
+from foolscope.experiments.parts.attacks.robustness import robustness_curves
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
 
@@ -64,15 +63,8 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
 
 
 def _run(plan: AttackPlan, context: Context, entry: Entry) -> list[CurveRecord]:
-    names = [name for name in plan.recipes if finished(context.trials_of(name))]
-
-    def tell(place: int, done: float, detail: str) -> None:
-        entry.tell((place + done) / len(names), f"{names[place]}, {detail}")
-
-    return [
-        robustness_curve(plan, name, context.trials_of(name), context.session, partial(tell, place))
-        for place, name in enumerate(names)
-    ]
+    trials = {name: context.trials_of(name) for name in plan.recipes if finished(context.trials_of(name))}
+    return robustness_curves(plan, trials, context.session, entry.tell)
 
 
 PART = Part(

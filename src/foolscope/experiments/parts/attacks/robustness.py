@@ -1,36 +1,77 @@
-"""Robust accuracy by budget: of one model, and of the models of all seeds of a recipe."""
+"""Robust accuracy by budget: of one model, and of the models of all seeds of several recipes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from foolscope.experiments.parts.attacks.plans import AttackPlan
 from foolscope.experiments.parts.attacks.records import CurveRecord, MaskingRecord, SubjectRecord
-from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subject
+from foolscope.experiments.parts.attacks.stored import StoredAttack, attack_subjects
 from foolscope.experiments.parts.attacks.summary import attack_details, summed_checks, summed_details
 from foolscope.experiments.parts.part import Tell, finished
 from foolscope.experiments.running.run import Session
 from foolscope.experiments.running.store import StoredTrial
-from foolscope.experiments.subjects.subject import run_subject
+from foolscope.experiments.subjects.subject import Subject, run_subject
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 
-__all__ = ["curve_record", "robustness_curve"]
+__all__ = ["curve_record", "robustness_curves"]
+
+_PIXELS = 1 << 25
+"""Of the images of models that are attacked side by side; an evaluation keeps about five copies of them."""
 
 
-def robustness_curve(
-    plan: AttackPlan, recipe: str, trials: Sequence[StoredTrial], session: Session, tell: Tell
-) -> CurveRecord:
-    """Attack the model of every seed that did not diverge, at every budget, or read the stored results."""
-    trained = finished(trials)
-    records = []
-    for position, trial in enumerate(trained):
-        tell(position / len(trained), f"seed {trial.recipe.seed}")
-        subject = run_subject(trial, None, "test", plan.images, session)
-        records.append(
-            curve_record(
-                attack_subject(subject, plan.norm, plan.budgets(), plan.attacks, store=session.store)
-            )
+def robustness_curves(
+    plan: AttackPlan, trials: Mapping[str, Sequence[StoredTrial]], session: Session, tell: Tell
+) -> list[CurveRecord]:
+    """Attack the models of all seeds and recipes side by side, or read the stored results.
+
+    Args:
+        plan: attacks and budgets.
+        trials: recipe to its trials, of which at least one did not diverge; the others are skipped.
+        session: store and data.
+        tell: is told of progress.
+
+    Returns:
+        One record for each recipe.
+    """
+    trained = [(name, trial) for name, own in trials.items() for trial in finished(own)]
+    records: list[CurveRecord] = []
+    for some in _portions(run_subject(trial, None, "test", plan.images, session) for _, trial in trained):
+
+        def told(done: float, stage: str, before: int = len(records), count: int = len(some)) -> None:
+            tell((before + count * done) / len(trained), f"{count} models side by side, {stage}")
+
+        attacks = attack_subjects(
+            some, plan.norm, plan.budgets(), plan.attacks, store=session.store, progress=told
         )
+        records += [curve_record(attack) for attack in attacks]
+    return [
+        _over_seeds(
+            plan,
+            name,
+            finished(own),
+            [record for record, (owner, _) in zip(records, trained, strict=True) if owner == name],
+        )
+        for name, own in trials.items()
+    ]
+
+
+def _portions(subjects: Iterable[Subject]) -> Iterator[list[Subject]]:
+    """Divide subjects into runs of neighbors whose images fit in memory together."""
+    some: list[Subject] = []
+    for subject in subjects:
+        if some and sum(each.images.numel() for each in (*some, subject)) > _PIXELS:
+            yield some
+            some = []
+        some.append(subject)
+    if some:
+        yield some
+
+
+def _over_seeds(
+    plan: AttackPlan, recipe: str, trained: Sequence[StoredTrial], records: Sequence[CurveRecord]
+) -> CurveRecord:
+    """Return the record of a recipe from those of its seeds."""
     accuracies = [record.accuracies[0] for record in records]
     cells = tuple(f"{epsilon:.12g}" for epsilon in plan.budgets())
     design = BlockDesign(cells, tuple(trial.recipe.seed for trial in trained), np.array(accuracies).T)

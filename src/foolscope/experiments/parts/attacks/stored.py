@@ -1,4 +1,4 @@
-"""Attacks on one subject over a range of budgets, stored with the result for every image.
+"""Attacks on a subject over a range of budgets, stored with the result for every image.
 
 STORE/attacks/<identity>/attack.json          settings and accuracies; written last, marks a finished attack
 STORE/attacks/<identity>/images.jsonl         a line for each image: its label, predictions, what fooled it
@@ -18,7 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from foolscope.attacks import MaskingCheck, RobustAccuracyCurve, evaluate_robustness, robust_accuracy_curve
+from foolscope.attacks import MaskingCheck, RobustAccuracyCurve
+from foolscope.attacks.evaluation.full_evaluation import robustness_evaluation
+from foolscope.attacks.evaluation.robust_accuracy import curve_evaluation
+from foolscope.attacks.runner.side_by_side import Evaluation, alone, side_by_side
 from foolscope.core.errors import RecipeError, StoreError
 from foolscope.core.files import write_json, write_text
 from foolscope.core.settings import Settings
@@ -28,7 +31,7 @@ from foolscope.experiments.subjects.subject import Subject
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.threats import Threat
 
-__all__ = ["ATTACK_VERSION", "StoredAttack", "attack_subject", "curve_summary"]
+__all__ = ["ATTACK_VERSION", "StoredAttack", "attack_subject", "attack_subjects", "curve_summary"]
 
 ATTACK_VERSION = 5
 """Raised when a change to the attacks, or to what is stored of them, makes old results incomparable."""
@@ -90,6 +93,72 @@ def attack_subject(
         RecipeError: a setting of the full evaluation beside attacks, or the surrogate is the model itself.
         StoreError: no space or no permission.
     """
+    return alone(
+        _attacked(
+            subject,
+            norm,
+            epsilons,
+            attacks,
+            store=store,
+            seed=seed,
+            surrogate=surrogate,
+            levels=levels,
+            time_budget_seconds=time_budget_seconds,
+            progress=progress,
+        )
+    )
+
+
+def attack_subjects(
+    subjects: Sequence[Subject],
+    norm: str,
+    epsilons: Sequence[str | float],
+    attacks: Sequence[Settings] = (),
+    *,
+    store: Store,
+    progress: Callable[[float, str], None],
+) -> list[StoredAttack]:
+    """Attack several subjects side by side, or read the results that the store has.
+
+    Each is attacked and stored as :func:`attack_subject` does it.
+
+    Args:
+        subjects: models and images.
+        norm: a name from ``NORMS``.
+        epsilons: the budgets in pixel units.
+        attacks: settings, in the order tried; without any, the full evaluation is made.
+        store: where the results are stored.
+        progress: called with the fraction of the images that are settled, fooled or done with, and the stage.
+    """
+    settled = [0.0] * len(subjects)
+
+    def evaluated(number: int, subject: Subject) -> Evaluation[StoredAttack]:
+        def tell(stage: str, done: float, left: int) -> None:
+            settled[number] = 1 - left / max(1, len(subject.labels))
+            progress(sum(settled) / len(settled), stage)
+
+        found = yield from _attacked(subject, norm, epsilons, attacks, store=store, progress=tell)
+        settled[number] = 1.0
+        progress(sum(settled) / len(settled), "attacked")
+        return found
+
+    return side_by_side([evaluated(number, subject) for number, subject in enumerate(subjects)])
+
+
+def _attacked(
+    subject: Subject,
+    norm: str,
+    epsilons: Sequence[str | float],
+    attacks: Sequence[Settings],
+    *,
+    store: Store,
+    seed: int | None = None,
+    surrogate: Subject | None = None,
+    levels: int | None = None,
+    time_budget_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Evaluation[StoredAttack]:
+    """Attack a subject as :func:`attack_subject` does, step by step."""
     if attacks and (surrogate, levels, time_budget_seconds) != (None, None, None):
         raise RecipeError(
             "surrogate, levels and time_budget_seconds are for the full evaluation, not attacks"
@@ -124,11 +193,11 @@ def attack_subject(
                 progress("attacking", (budgets.index(budget) + 1) / len(budgets), left)
 
         named = [as_attack(each) for each in attacks]
-        curve = robust_accuracy_curve(*attacked, named, seed=seed, progress=told)
+        curve = yield from curve_evaluation(*attacked, named, seed=seed, progress=told)
     else:
         other = None if surrogate is None else surrogate.model
         saving = _Saving(folder / "partial.safetensors")
-        curve = evaluate_robustness(
+        curve = yield from robustness_evaluation(
             *attacked,
             seed=seed,
             surrogate=other,
