@@ -26,7 +26,7 @@ def network():
 
 
 def test_a_network_with_large_activations_gets_fewer_images(monkeypatch):
-    images = torch.rand(5, 1, 4, 4)
+    images = torch.rand(1024, 1, 4, 4)
     assert automatic_batch_size(images) == automatic_batch_size(images, network()) == 1024
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "1")
     size = automatic_batch_size(images, network())
@@ -39,7 +39,7 @@ def test_a_model_is_asked_once_in_evaluation_mode_and_stays_as_it_is():
     model = Counting(network()).train()
     before = torch.get_rng_state()
     for _ in range(2):
-        automatic_batch_size(torch.rand(3, 1, 4, 4, generator=torch.Generator().manual_seed(0)), model)
+        automatic_batch_size(torch.rand(1024, 1, 4, 4, generator=torch.Generator().manual_seed(0)), model)
     assert model.calls == [(2, False), (4, False)]
     assert model.training
     assert all(value.requires_grad and value.grad is None for value in model.parameters())
@@ -57,11 +57,17 @@ def test_others_get_what_the_size_of_the_images_allows(model):
         assert not model.calls
 
 
+def test_no_model_is_asked_for_a_handful_of_small_images():
+    model = Counting(network())
+    assert automatic_batch_size(torch.rand(1000, 1, 4, 4), model) == 1024
+    assert not model.calls
+
+
 def test_a_model_without_gradient_is_asked_for_its_forward_pass(monkeypatch):
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, "1")
     model = network()
     model[2] = Detached()
-    size = automatic_batch_size(torch.rand(2, 1, 4, 4), model)
+    size = automatic_batch_size(torch.rand(1024, 1, 4, 4), model)
     assert 2**20 // (4 * 1000 * 4) <= size < 1024
 
 

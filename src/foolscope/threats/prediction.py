@@ -21,6 +21,8 @@ __all__ = [
     "predict",
 ]
 
+_FEW_PIXELS = 1 << 14  # of all images together: whatever a model makes of so few fits into memory
+
 Images = Float[Tensor, "batch channel height width"]
 Integers = Int64[Tensor, " batch"]
 Labels = Integers
@@ -42,17 +44,18 @@ def automatic_batch_size(images: Images, model: nn.Module | None = None) -> int:
     2¹⁹ numbers of images on a CPU, 2²² elsewhere; fewer where a gradient with respect to so many images
     would keep more activations than :func:`foolscope.core.allocations.activation_bytes` allows. To find out,
     a model with parameters gets two and four of the images once; it stays as it is. One without is not asked:
-    it may be somebody's service that counts its queries.
+    it may be somebody's service that counts its queries; nor is any for a handful of small images.
 
     Example:
-        >>> images = torch.zeros(8, 1, 28, 28)
+        >>> images = torch.zeros(64, 1, 28, 28)
         >>> wide = nn.Sequential(nn.Flatten(), nn.Linear(784, 2**19), nn.ReLU(), nn.Linear(2**19, 2))
         >>> automatic_batch_size(images), automatic_batch_size(images, wide)
         (668, 21)
     """
     pixels = 1 << (19 if images.device.type == "cpu" else 22)
     most = min(1024, max(1, pixels // max(1, images.shape[1:].numel())))
-    if model is None or not len(images) or next(model.parameters(), None) is None:
+    largest = min(most, len(images)) * images.shape[1:].numel()
+    if model is None or largest < _FEW_PIXELS or next(model.parameters(), None) is None:
         return most
     budget = activation_bytes(images.device, gradients=True)
     return max(1, min(most, int(budget / max(1.0, _bytes_per_image(model, images)))))
