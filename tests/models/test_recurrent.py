@@ -9,6 +9,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.data import load
 from foolscope.experiments.recipe import recipe_from
 from foolscope.learning import train_pack, training
+from foolscope.learning.pack_checkpoints import Checkpoint
 from foolscope.learning.packs.packing import solo_reason
 from foolscope.models import LSTM, RNN, build_model
 from foolscope.models.recurrent_layers import LSTMLayer, RNNLayer, Rows
@@ -188,10 +189,13 @@ def test_a_killed_run_goes_on_to_the_same_bits(values, digits, tmp_path, monkeyp
 
     path = tmp_path / "pack.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        train_pack([recipe], few, checkpoint=path, identity="p", report=kill)
+        train_pack([recipe], few, checkpoint=Checkpoint(path, ("p",)), report=kill)
     epochs = []
     (resumed,) = train_pack(
-        [recipe], few, checkpoint=path, identity="p", report=lambda progress: epochs.append(progress.epoch)
+        [recipe],
+        few,
+        checkpoint=Checkpoint(path, ("p",)),
+        report=lambda progress: epochs.append(progress.epoch),
     )
     assert epochs == [2]
     assert resumed.history == undisturbed.history

@@ -75,6 +75,7 @@ def check(
     trial = subject.trial if isinstance(subject, Training) else subject
     recipe, model = (trial, None) if isinstance(trial, Recipe) else (trial.recipe, trial)
     session = watched(session or Session(), observe)
+    session.identify(recipe)  # refuses data and initial weights that cannot be read
     name = recipe.model.name
 
     def tell(done: float, what: str) -> None:

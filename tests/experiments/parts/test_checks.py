@@ -35,7 +35,7 @@ def counted(monkeypatch):
     made = []
 
     def check_of(name):
-        def check(trial, dataset):
+        def check(trial, dataset, initialize=None):
             made.append(name)
             return Check(
                 check=name,

@@ -144,7 +144,7 @@ def test_worker_processes_and_narrower_packs_continue_too(tmp_path, undisturbed,
     kill(tmp_path, ablation(0.01, 0.003), epoch=4)
     (pack,) = Store(tmp_path).checkpoints()
     narrow = PackLimits(10**9, most_trials=2)
-    monkeypatch.setattr(PackLimits, "of_device", classmethod(lambda cls, device: narrow))
+    monkeypatch.setattr(PackLimits, "of_device", classmethod(lambda cls, device, memory=None: narrow))
     recipes = ablation(0.01, 0.003)
     assert [len(each.trials) for each in plan_trials(recipes, Session(tmp_path, device="cpu"))] == [2, 2]
     trials, epochs = go_on(tmp_path, recipes, executor="processes", workers=2)

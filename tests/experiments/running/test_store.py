@@ -88,7 +88,7 @@ def test_the_identity_depends_on_every_field_but_the_path():
             name = next(each for each in COMPONENTS[kind] if each != getattr(RECIPE, kind).name)
             identities[kind] = trial_identity(with_values(RECIPE, {kind: name}), "pixels", "float32")
     for kind, entries in LISTS.items():
-        entry = {"names": "*.bias"} if kind == "parameter_groups" else next(iter(entries.settings))
+        entry = {"names": "*.bias", "l2": 0.1} if kind == "parameter_groups" else next(iter(entries.settings))
         identities[kind] = trial_identity(with_values(RECIPE, {kind: entry}), "pixels", "float32")
     identities["fingerprint"] = trial_identity(RECIPE, "others", "float32")
     identities["resolved precision"] = trial_identity(RECIPE, "pixels", "bfloat16")

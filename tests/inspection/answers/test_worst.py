@@ -60,7 +60,7 @@ def test_a_perfect_model_has_none(table):
 
 def test_the_batch_size_makes_no_difference(table, monkeypatch):
     whole = worst_classified(Lookup(table), split_of(LABELS), 10)
-    monkeypatch.setattr(worst, "_BATCH_SIZE", 2)
+    monkeypatch.setattr(worst, "automatic_batch_size", lambda images, model: 2)
     parts = worst_classified(Lookup(table), split_of(LABELS), 10)
     assert parts.indices.tolist() == whole.indices.tolist()
     assert torch.equal(parts.label_probabilities, whole.label_probabilities)

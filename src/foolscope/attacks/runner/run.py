@@ -73,6 +73,7 @@ def run(
             the output is not one row of logits per image.
 
     Example:
+        >>> import torch
         >>> from foolscope.attacks import FGSM
         >>> linear = nn.Sequential(nn.Flatten(), nn.Linear(2, 2, bias=False))
         >>> _ = linear[1].weight.data.copy_(torch.eye(2))
