@@ -1,7 +1,7 @@
 import pytest
 
 from foolscope.experiments.recipe import Recipe, with_values
-from foolscope.experiments.running.packs import Pack, PendingTrial
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial
 from foolscope.experiments.running.plans import planned_before, remembered
 from foolscope.experiments.running.store import Store
 
@@ -34,15 +34,17 @@ def finish(store, trial):
 
 
 def test_what_a_killed_run_had_planned_is_planned_again(store):
-    assert planned_before(TRIALS, store) == ([], TRIALS)
+    assert planned_before(TRIALS, store, PackLimits(10**9)) == ([], TRIALS)
     kill(store)
-    assert planned_before(TRIALS[::-1], store) == (PACKS, [])
-    assert planned_before(TRIALS[3:], store) == (PACKS[1:], []), "the first pack is finished"
+    assert planned_before(TRIALS[::-1], store, PackLimits(10**9)) == (PACKS, [])
+    assert planned_before(TRIALS[3:], store, PackLimits(10**9)) == (PACKS[1:], []), (
+        "the first pack is finished"
+    )
 
 
 def test_a_pack_that_is_not_asked_for_as_a_whole_is_planned_anew(store):
     kill(store)
-    assert planned_before(TRIALS[1:], store) == (PACKS[1:], TRIALS[1:3])
+    assert planned_before(TRIALS[1:], store, PackLimits(10**9)) == (PACKS[1:], TRIALS[1:3])
 
 
 def test_a_plan_that_is_done_leaves_nothing(store):
@@ -55,10 +57,10 @@ def test_a_second_run_takes_over_the_plan_of_the_first(store):
     kill(store)
     for trial in TRIALS[:3]:
         finish(store, trial)
-    packs, _ = planned_before(TRIALS[3:], store)
+    packs, _ = planned_before(TRIALS[3:], store, PackLimits(10**9))
     kill(store, packs)
     assert len(files(store)) == 1, "all of the first plan is in the second, or finished"
-    assert planned_before(TRIALS[3:], store) == (PACKS[1:], [])
+    assert planned_before(TRIALS[3:], store, PackLimits(10**9)) == (PACKS[1:], [])
     other = [PendingTrial("other", Recipe(), 10)]
     kill(store, [Pack(tuple(other))])
     assert len(files(store)) == 2, "a run of other trials leaves the plan to its own run"
@@ -71,6 +73,17 @@ def test_a_damaged_plan_costs_nothing(store, text):
     kill(store)
     (path,) = (store.root / "packs").glob("*.plan")
     path.write_text(text)
-    assert planned_before(TRIALS, store) == ([], TRIALS)
+    assert planned_before(TRIALS, store, PackLimits(10**9)) == ([], TRIALS)
     with remembered(PACKS, store):
         pass
+
+
+def test_a_pack_that_is_too_large_by_now_is_planned_anew(store):
+    kill(store)
+    largest = max(len(pack.trials) for pack in PACKS)
+    packs, new = planned_before(TRIALS, store, PackLimits(10**9, most_trials=largest - 1))
+    assert packs == [pack for pack in PACKS if len(pack.trials) < largest]
+    assert {trial.identity for pack in packs for trial in pack.trials}.isdisjoint(
+        trial.identity for trial in new
+    )
+    assert len(new) + sum(len(pack.trials) for pack in packs) == len(TRIALS)

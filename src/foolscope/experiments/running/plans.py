@@ -13,23 +13,31 @@ from pathlib import Path
 
 from foolscope.core.errors import StoreError
 from foolscope.core.files import read_json, write_json
-from foolscope.experiments.running.packs import Pack, PendingTrial
+from foolscope.experiments.running.packs import Pack, PackLimits, PendingTrial, pack_size
 from foolscope.experiments.running.store import Store
 
 __all__ = ["planned_before", "remembered"]
 
 
-def planned_before(pending: Sequence[PendingTrial], store: Store) -> tuple[list[Pack], list[PendingTrial]]:
+def planned_before(
+    pending: Sequence[PendingTrial], store: Store, limits: PackLimits
+) -> tuple[list[Pack], list[PendingTrial]]:
     """Return the packs that a killed run had planned of these trials, and the trials of no such pack.
 
-    A pack some of whose trials are finished or not asked for is planned anew.
+    A pack some of whose trials are finished or not asked for is planned anew, and so is one that is now too
+    large, as on a machine with less memory.
     """
     waiting = {trial.identity: trial for trial in pending}
     packs = []
     for path in _paths(store):
         for identities, threads in _read(path):
-            if identities and all(identity in waiting for identity in identities):
-                packs.append(Pack(tuple(waiting.pop(identity) for identity in identities), threads))
+            if not identities or not all(identity in waiting for identity in identities):
+                continue
+            pack = Pack(tuple(waiting[identity] for identity in identities), threads)
+            if all(len(identities) <= pack_size(trial, limits) for trial in pack.trials):
+                packs.append(pack)
+                for identity in identities:
+                    del waiting[identity]
     return packs, list(waiting.values())
 
 

@@ -118,11 +118,11 @@ def plan_trials(recipes: Sequence[Recipe], session: Session) -> list[Pack]:
         dataset = session.dataset(recipe.dataset)
         _check_fit(recipe, dataset.image_shape, _size_of(recipe, session).names)
         pending.append(pending_trial(identity, recipe, dataset, session))
-    packs, new = planned_before(pending, session.store)
+    limits = pack_limits(session)
+    packs, new = planned_before(pending, session.store, limits)
     cores = available_cores() if session.device.type == "cpu" else 1
     for settings in {recipe.dataset: None for recipe in missing.values()}:
         cores = affordable_workers(cores, _held_bytes(session.dataset(settings)))
-    limits = pack_limits(session)
     stored = [each for each in session.store.checkpoints() if each.version == TRAINING_VERSION]
     return packs + plan_from_checkpoints(
         new,
