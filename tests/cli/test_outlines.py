@@ -51,7 +51,8 @@ def test_the_outlines_are_what_the_script_writes():
 def test_an_outline_has_the_help_of_its_command(verb, width):
     real = importlib.import_module(f"foolscope.cli.{verb}").command
     for name, *pair in commands_of(verb, real, outlines.command_named(verb)):
-        pages = [each.get_help(click.Context(each, info_name=name, terminal_width=width)) for each in pair]
+        settings = {"terminal_width": width, "help_option_names": ["-h", "--help"]}  # as from the main group
+        pages = [each.get_help(click.Context(each, info_name=name, **settings)) for each in pair]
         assert pages[0] == pages[1]
 
 
