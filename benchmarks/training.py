@@ -79,7 +79,7 @@ def report(found: dict[str, Any]) -> str:
             f"{each['epochs']:<36}{each['seconds']:9.0f}{each['accuracy']:10.2%}" for each in found["fashion"]
         ]
     if "shares" in found:
-        lines += ["", f"{'a step of 500 images':36}{'ms':>9}{'share':>10}"]
+        lines += ["", f"{'a step of a minibatch':36}{'ms':>9}{'share':>10}"]
         whole = found["shares"]["step"]
         lines += [f"{name:36}{ms:9.1f}{ms / whole:10.1%}" for name, ms in found["shares"].items()]
     if "packs" in found:

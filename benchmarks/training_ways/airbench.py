@@ -226,7 +226,7 @@ def main() -> None:
     count, epochs = (2000, 1) if arguments.quick else (len(data.train), EPOCHS)
     result = train(
         (data.train.images[:count], data.train.labels[:count]),
-        (data.test.images, data.test.labels),
+        (data.test.images[:count], data.test.labels[:count]),
         arguments.seed,
         compiled=arguments.compile,
         parts=arguments.parts,

@@ -121,6 +121,11 @@ def test_mistakes_in_a_recipe_file_name_the_file(command, tmp_path, content, err
         parse(command, "--recipe", str(path))
 
 
+def test_a_built_in_recipe_is_taken_by_its_name(command):
+    recipe = parse(command, "--recipe", "fast-cifar10", "--epochs", "3")
+    assert (recipe.model.name, recipe.training.epochs, recipe.training.keep) == ("fast-cnn", 3, "last")
+
+
 def test_no_flag_is_the_default_recipe(command):
     assert parse(command) == Recipe()
 
