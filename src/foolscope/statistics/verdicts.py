@@ -93,8 +93,8 @@ def judge(
     one-sided tests), with the standard error of :func:`~foolscope.statistics.spread.robust_contrast`, which
     does not trust cells to scatter alike. Dunnett's step-down test adjusts the former over all cells compared
     and Holm's method the latter, so that at most a fraction α of ablations contains any wrong "helps" or
-    "hurts", and at most a fraction α any wrong "no effect". A difference that passes both tests is real but "smaller than
-    matters".
+    "hurts", and at most a fraction α any wrong "no effect". A difference that passes both tests is real but
+    "smaller than matters".
 
     A cell with a diverged trial gets the verdict "diverged" and is excluded from pooling and adjustment.
 

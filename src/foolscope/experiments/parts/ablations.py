@@ -121,7 +121,12 @@ def ablate(
     cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
     trials = run_trials(_crossed(cells, seed_numbers), session, observe)
     values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
-    design = BlockDesign(tuple(cell.label for cell in cells), seed_numbers, values)
+    design = BlockDesign(
+        tuple(cell.label for cell in cells),
+        seed_numbers,
+        values,
+        step=max(trial.step(metric) for trial in trials),
+    )
     record = summarize(
         baseline.model.name, cells, design, vary, metric=metric, practical_difference=practical_difference
     )
@@ -186,7 +191,10 @@ def _run(plan: AblationPlan, context: Context, entry: Entry) -> list[AblationRec
     cells = ablation_cells(study.recipes[plan.recipe], plan.vary)
     trials = [context.trials[cell.recipe] for cell in cells]
     rows = [[trial.metric(plan.metric) for trial in own] for own in trials]
-    design = BlockDesign(tuple(cell.label for cell in cells), tuple(range(study.seeds)), np.array(rows))
+    step = max(trial.step(plan.metric) for own in trials for trial in own)
+    design = BlockDesign(
+        tuple(cell.label for cell in cells), tuple(range(study.seeds)), np.array(rows), step=step
+    )
     record = summarize(
         plan.recipe,
         cells,
