@@ -19,6 +19,7 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,11 +34,12 @@ __all__ = ["cell_variances", "robust_contrast", "robust_contrasts"]
 _UNEVEN_ODDS = 2 / 15
 """Prior odds of uneven against even spread, for each cell of the design: 2/3 for five cells."""
 _MOST_CELLS = 15  # from which on they rise no more
+_FEW_SEEDS = 5  # below which they are twice as high: few seeds cannot tell
 _OWN = 0.175
 """The share of *own* in the prior probability of uneven spread; the rest is *odd*, split over its cells."""
 _RATIOS = np.exp(np.linspace(0, 6, 21))
 _OWN_RATIOS = np.exp(np.linspace(-6, 6, 21))
-_HALVINGS = 40
+_HALVINGS = 24
 _MATCHED = (0.05, 0.005)
 """Two-sided p values at which the t distribution and the mixture agree exactly."""
 
@@ -221,7 +223,7 @@ def _readings(
         return _Readings(np.ones(1), np.zeros(1), freedom)
     logs = [np.array([-freedom / 2 * np.log(everything)])]
     variances = [np.array([everything / freedom * length])]
-    uneven = _UNEVEN_ODDS * min(cells, _MOST_CELLS)
+    uneven = _UNEVEN_ODDS * min(cells, _MOST_CELLS) * (2 if seeds < _FEW_SEEDS else 1)
     own_share = 1.0  # where the cells have unequal seeds, no cell is held against all others
     if seeds == blocks and odd is not None:
         own_share = _OWN
@@ -275,11 +277,17 @@ def _matched(
 ) -> tuple[Float[np.ndarray, " contrast"], Float[np.ndarray, " contrast"]]:
     """Return scale and degrees of freedom of the t distributions with the mixtures' quantiles."""
     near, far = (_quantile(probability, errors, freedom, tail) for tail in _MATCHED)
-    log_freedom = np.linspace(np.log(0.5), np.log(1e6), 2000)
-    near_t, far_t = (scipy.special.stdtrit(np.exp(log_freedom), 1 - tail / 2) for tail in _MATCHED)
-    # The ratio of the two quantiles falls as the degrees of freedom rise.
-    matched = np.exp(np.interp(-far / near, -far_t / near_t, log_freedom))
+    log_freedom, ratios = _quantile_ratios()
+    matched = np.exp(np.interp(-far / near, -ratios, log_freedom))
     return near / scipy.special.stdtrit(matched, 1 - _MATCHED[0] / 2), matched
+
+
+@cache
+def _quantile_ratios() -> tuple[Float[np.ndarray, " freedom"], Float[np.ndarray, " freedom"]]:
+    """Return log degrees of freedom, and the ratio of the two quantiles, which falls as they rise."""
+    log_freedom = np.linspace(np.log(0.5), np.log(1e6), 2000)
+    near, far = (scipy.special.stdtrit(np.exp(log_freedom), 1 - tail / 2) for tail in _MATCHED)
+    return log_freedom, far / near
 
 
 def _quantile(
@@ -297,5 +305,5 @@ def _quantile(
         tails = 2 * scipy.special.stdtr(freedom[:, None], -np.exp(middle)[:, None] / errors)
         beyond = (probability * tails).sum(axis=1) > tail
         low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
-    quantile: Float[np.ndarray, " contrast"] = np.exp((low + high) / 2)
+    quantile: Float[np.ndarray, " contrast"] = np.exp((low + high) / 2)  # to seven digits
     return quantile

@@ -86,6 +86,7 @@ def judge(
     practical_difference: float,
     alpha: float = 0.05,
     higher_is_better: bool = True,
+    plan: bool = True,
 ) -> tuple[Verdict, ...]:
     """Compare every cell with the baseline.
 
@@ -104,6 +105,7 @@ def judge(
         practical_difference: δ > 0, in the metric's own unit (0.005 is half a point of accuracy).
         alpha: family-wise level.
         higher_is_better: False for a loss.
+        plan: whether to work out what an undecided cell needs, which takes most of the time.
 
     Returns:
         One verdict per cell other than the baseline, in the order of the design.
@@ -129,7 +131,7 @@ def judge(
     others = tuple(cell for cell in design.cells if cell != baseline)
     decided: dict[str, Verdict] = {}
     if not design.diverged(baseline):
-        decided = _compare(design, baseline, practical_difference, alpha, higher_is_better)
+        decided = _compare(design, baseline, practical_difference, alpha, higher_is_better, plan)
     return tuple(
         decided.get(cell)
         or _undecidable(design, cell, baseline, practical_difference, alpha, higher_is_better)
@@ -138,7 +140,7 @@ def judge(
 
 
 def _compare(
-    design: BlockDesign, baseline: str, margin: float, alpha: float, higher_is_better: bool
+    design: BlockDesign, baseline: str, margin: float, alpha: float, higher_is_better: bool, plan: bool
 ) -> dict[str, Verdict]:
     fit = fit_additive(design)
     cells = [cell for cell in fit.cells if cell != baseline]
@@ -168,7 +170,7 @@ def _compare(
             p_equivalent=p_same,
             minimum_detectable_effect=minimum_detectable_effect(estimate, alpha / len(cells)),
             seeds=estimate.seeds,
-            seeds_needed=more_seeds(estimate, decides) if outcome == "undecided" else 0,
+            seeds_needed=0 if outcome != "undecided" else more_seeds(estimate, decides) if plan else None,
             doubts=estimate_doubts(estimate),
         )
     return verdicts
