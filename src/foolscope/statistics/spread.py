@@ -34,7 +34,7 @@ __all__ = ["cell_variances", "robust_contrast", "robust_contrasts"]
 _UNEVEN_ODDS = 2 / 15
 """Prior odds of uneven against even spread, for each cell of the design: 2/3 for five cells."""
 _MOST_CELLS = 15  # from which on they rise no more
-_FEW_SEEDS = 5  # below which they are twice as high: few seeds cannot tell
+_CAUTION = {2: 20.0, 3: 2.0, 4: 2.0}  # times which they are higher with so few seeds, which cannot tell
 _OWN = 0.175
 """The share of *own* in the prior probability of uneven spread; the rest is *odd*, split over its cells."""
 _RATIOS = np.exp(np.linspace(0, 6, 21))
@@ -223,7 +223,7 @@ def _readings(
         return _Readings(np.ones(1), np.zeros(1), freedom)
     logs = [np.array([-freedom / 2 * np.log(everything)])]
     variances = [np.array([everything / freedom * length])]
-    uneven = _UNEVEN_ODDS * min(cells, _MOST_CELLS) * (2 if seeds < _FEW_SEEDS else 1)
+    uneven = _UNEVEN_ODDS * min(cells, _MOST_CELLS) * _CAUTION.get(seeds, 1.0)
     own_share = 1.0  # where the cells have unequal seeds, no cell is held against all others
     if seeds == blocks and odd is not None:
         own_share = _OWN

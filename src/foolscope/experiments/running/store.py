@@ -85,7 +85,7 @@ class StoredTrial:
         return status
 
     def step(self, name: str) -> float:
-        """Return by how much an accuracy on validation or test images changes with one image; 0 for others."""
+        """Return by how much a validation or test accuracy changes with one image; 0 for other metrics."""
         split, _, quantity = name.partition("_")
         images = self.provenance["dataset"].get("counts", {}).get(split, 0)
         return 1 / images if quantity == "accuracy" and split != "train" and images else 0.0
