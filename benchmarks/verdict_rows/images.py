@@ -2,9 +2,10 @@
 
     python -m benchmarks.verdict_rows.images --bits /tmp/bits.npz --json rows.json
 
-Perceptrons are trained on Fashion-MNIST without 20,000 of its images, which with the seeds are the population:
-every seed's result on every image is known. Test sets and seeds are drawn from it with replacement, the
-intervals are computed from the draw, and their coverage of the population's value is counted.
+Perceptrons are trained on Fashion-MNIST without 20,000 of its images, which with the seeds are the
+population: every seed's result on every image is known. Test sets and seeds are drawn from it with
+replacement, the intervals are computed from the draw, and it is counted how often they cover the
+population's value.
 """
 
 import argparse
@@ -67,7 +68,7 @@ class ImageRow:
 
 
 def population_bits(seeds: int = 40, *, training_images: int = 10_000, epochs: int = 4) -> dict[str, Bits]:
-    """Train a perceptron per setting and seed; return which of the 20,000 images each classifies correctly."""
+    """Train a perceptron per setting and seed; return which images held out each classifies correctly."""
     base = recipe_from(
         {
             "dataset": {"name": "fashion-mnist", "validation": "official"},

@@ -84,7 +84,7 @@ def image_part(values: Num[np.ndarray, "seed image"], *, largest: float = 1.0) -
 
     :math:`\max(0, MS_I - MS_E) / (S I) + \text{largest}^2 / I^2`. The second term is that of one more image
     with the largest possible value in every seed. Where two settings differ on few images, the first term
-    alone is often far too small; for a single pair of models, adding discordant pairs is the usual correction.
+    alone is often far too small; for a single pair of models, discordant pairs are added as a correction.
     The degrees of freedom follow from the kurtosis of the images' means, high where few images differ:
     :math:`Var(s^2) = \sigma^4 (2/(I - 1) + (\kappa - 3)/I)`.
 
