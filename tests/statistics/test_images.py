@@ -105,6 +105,7 @@ def test_degrees_of_freedom_are_those_of_a_variance_of_the_same_variability():
     for draw in (
         lambda: generator.normal(size=(1, 200)),
         lambda: generator.choice([-1.0, 0.0, 1.0], p=[0.03, 0.94, 0.03], size=(1, 200)),
+        lambda: 0.5 * generator.normal(size=200) + generator.normal(size=(4, 200)),  # half is residual
     ):
         parts = [image_part(draw(), largest=0.0) for _ in range(3000)]
         variances = np.array([part.variance for part in parts])
