@@ -265,6 +265,7 @@ def test_a_trial_that_diverges_leaves_its_neighbors_the_same_bits(
             assert torch.equal(value, without[trial].weights[name])
     diverged = with_it[1]
     assert diverged.metrics == {}
+    assert diverged.correct == {}
     assert diverged.best_epoch is None
     assert 1 <= len(diverged.history) < 6
     assert diverged.history[-1].running_loss is None or diverged.history[-1].validation_loss is None

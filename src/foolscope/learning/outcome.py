@@ -1,8 +1,11 @@
 """The results of training one trial."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Bool
 from torch import Tensor
 
 from foolscope.learning.parameters.treatments import GroupRecord
@@ -69,6 +72,8 @@ class TrialOutcome:
         duration_seconds: this trial's share of its pack's time.
         weights: the tested checkpoint as a state dict, normalization included.
         doubts: reasons to doubt the defense or the predictions, in plain words.
+        correct: by split, ``validation`` and ``test``, which images the tested checkpoint classified
+            correctly, in the split's order; their mean is the split's accuracy. Empty if the trial diverged.
         parameter_groups: which parameters were trained with which learning rate, decay and penalties.
     """
 
@@ -85,9 +90,10 @@ class TrialOutcome:
     parameter_groups: tuple[GroupRecord, ...] = ()
     auc_by_class: tuple[float | None, ...] = ()
     training_images: int = 0
+    correct: Mapping[str, Bool[np.ndarray, " image"]] = field(default_factory=dict)
 
     def as_document(self) -> dict[str, Any]:
-        """Return everything except the weights as JSON-able values."""
-        document = asdict(replace(self, weights={}))  # asdict would copy them
-        del document["weights"]
+        """Return everything except the weights and the results by image as JSON-able values."""
+        document = asdict(replace(self, weights={}, correct={}))  # asdict would copy them
+        del document["weights"], document["correct"]
         return document

@@ -237,12 +237,13 @@ def kill_after(process, fraction, seconds):
 
 
 def contents(store: Path):
-    """The weights' bytes and all of the outcome but the durations, by trial."""
+    """All of the outcome but the durations, and the bytes of the other files, by trial."""
     found = {}
     for path in store.glob("trials/*/trial.json"):
         outcome = json.loads(path.read_text())["outcome"]
         assert outcome.pop("duration_seconds") > 0
-        found[path.parent.name] = outcome, path.with_name("weights.safetensors").read_bytes()
+        files = {each.name: each.read_bytes() for each in path.parent.glob("*.safetensors")}
+        found[path.parent.name] = outcome, files
     return found
 
 

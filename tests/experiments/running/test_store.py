@@ -1,6 +1,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -141,6 +142,46 @@ def test_metrics(tmp_path):
     assert math.isnan(store.load("aa11").metric("test_accuracy"))
 
 
+CORRECT = {"validation": np.arange(13) % 3 == 0, "test": np.arange(16) % 5 < 4}
+
+
+def test_the_images_classified_correctly_are_kept_as_bits(tmp_path):
+    store, _, _ = saved(tmp_path, correct=CORRECT)
+    trial = store.load("aa11")
+    for split, expected in CORRECT.items():
+        assert trial.correct(split).dtype == bool
+        assert trial.correct(split).tolist() == expected.tolist()
+    assert "correct" not in trial.outcome
+    saved(tmp_path / "large", correct={"test": np.ones(80_000, dtype=bool)})
+    file = tmp_path / "large" / "trials" / "aa11" / "correct.safetensors"
+    assert 10_000 <= file.stat().st_size < 10_500
+
+
+def test_a_trial_without_bits_has_none(tmp_path):
+    store, _, _ = saved(tmp_path)
+    assert store.load("aa11").correct("test") is None, "of an old store"
+    store, _, _ = saved(tmp_path / "no validation", correct={"test": CORRECT["test"]})
+    assert store.load("aa11").correct("validation") is None
+    assert store.load("aa11").correct("test") is not None
+    store, _, _ = saved(tmp_path / "no validation", status="diverged", metrics={}, best_epoch=None)
+    assert store.load("aa11").correct("test") is None, "whatever a run that was interrupted has left"
+
+
+def test_damaged_bits_are_one_line(tmp_path):
+    store, _, _ = saved(tmp_path, correct=CORRECT)
+    path = store.trial_folder("aa11") / "correct.safetensors"
+    whole = path.read_bytes()
+    for content, line in (
+        (whole[:-1], "is damaged"),
+        (whole.replace(b"aa11", b"bb22"), "it belongs to trial bb22"),
+        (whole.replace(b": 16", b": 26"), "2 bytes cannot be the bits of 26 images"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=line) as caught:
+            store.load("aa11").correct("test")
+        assert "\n" not in str(caught.value)
+
+
 def test_a_trial_without_its_marker_is_not_there(tmp_path):
     store, _, _ = saved(tmp_path)
     (store.trial_folder("aa11") / "trial.json").unlink()
@@ -240,7 +281,7 @@ class KilledError(BaseException):
     pass
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(7))
 def test_a_pack_is_saved_whole_or_not_at_all(tmp_path, monkeypatch, writes):
     """Killed after so many files: either no trial is finished and the checkpoint is still there, or all are.
 
@@ -262,15 +303,19 @@ def test_a_pack_is_saved_whole_or_not_at_all(tmp_path, monkeypatch, writes):
         return wrapped
 
     monkeypatch.setattr(store_module, "save_tensors", until_killed(store_module.save_tensors))
+    monkeypatch.setattr(store_module, "write_correct", until_killed(store_module.write_correct))
     monkeypatch.setattr(store_module, "write_json", until_killed(store_module.write_json))
-    trials = [(identity, Recipe(), make_outcome()[0]) for identity in ("aa", "bb")]
+    trials = [(identity, Recipe(), make_outcome(correct=CORRECT)[0]) for identity in ("aa", "bb")]
     with pytest.raises(KilledError):
         store.save_pack("pack", trials, PROVENANCE)
     monkeypatch.undo()
     store.complete_packs()
     finished = [store.has("aa"), store.has("bb")]
-    assert finished == ([True, True] if writes >= 3 else [False, False])
+    assert finished == ([True, True] if writes >= 5 else [False, False])
     assert checkpoint.exists() != finished[0]
+    if finished[0]:
+        for identity in ("aa", "bb"):
+            assert store.load(identity).correct("test").tolist() == CORRECT["test"].tolist()
     store.save_pack("pack", trials, PROVENANCE)
     assert [store.load(identity).metric("test_accuracy") for identity in ("aa", "bb")] == [0.75, 0.75]
     assert list((tmp_path / "packs").iterdir()) == []

@@ -69,6 +69,30 @@ def test_metrics_are_those_of_the_stored_model_on_each_split(make_trial, dataset
     assert outcome.auc_by_class == pytest.approx([outcome.metrics["test_auc"]] * 2)
 
 
+def test_the_images_classified_correctly_are_those_of_the_stored_model(make_trial, dataset):
+    """Whatever chooses the checkpoint or moves its threshold; and their mean is the accuracy."""
+    trials = [
+        make_trial(
+            model=Softmax(),
+            loss=CrossEntropy(class_weights=weights),
+            training=settings(select_by=choice, threshold=threshold, keep=keep),
+        )
+        for weights, choice, threshold, keep in (
+            (None, "accuracy", "half", "last"),
+            (None, "balanced_accuracy", "validation", "best"),
+            ("balanced", "f1", "validation", "last"),
+        )
+    ]
+    outcomes = train_pack(trials, dataset)
+    for outcome in outcomes:
+        for name, split in (("validation", dataset.validation), ("test", dataset.test)):
+            expected = (logits_of(outcome, split, dataset).argmax(1) == split.labels).numpy()
+            assert np.array_equal(outcome.correct[name], expected)
+            assert outcome.correct[name].mean() == outcome.metrics[f"{name}_accuracy"]
+    assert not np.array_equal(outcomes[0].correct["test"], outcomes[1].correct["test"])
+    assert "correct" not in outcomes[0].as_document()
+
+
 def test_training_accuracy_is_the_checkpoints_and_no_running_mean(make_trial, dataset):
     trial = make_trial(model=Softmax(), training=settings(epochs=1), optimizer=SGD(learning_rate=0.5))
     (outcome,) = train_pack([trial], dataset)

@@ -6,7 +6,7 @@ from math import inf, nan
 
 import scipy
 import torch
-from jaxtyping import Float, Int64, Num
+from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor, nn
 
 from foolscope.attacks.evaluation.bfloat16_copy import bfloat16_copy
@@ -70,10 +70,15 @@ class RobustAccuracyCurve:
     @property
     def robust_accuracies(self) -> tuple[float, ...]:
         """For each budget the fraction of images that nothing within it was found to fool; never rises."""
-        return tuple(
-            (self.smallest_found > budget).double().mean().item()
-            for budget in self.smallest_found.new_tensor(self.epsilons)
-        )
+        return tuple(self.correct_at(budget).double().mean().item() for budget in self.epsilons)
+
+    def correct_at(self, epsilon: float) -> Bool[Tensor, " batch"]:
+        """Return for each image whether it is classified correctly whatever was tried within a budget.
+
+        The mean over the images is the robust accuracy; at a budget that was not attacked, an upper bound of
+        it, from what was found with the other budgets.
+        """
+        return self.smallest_found > self.smallest_found.new_tensor(epsilon)
 
     @property
     def balanced_accuracies(self) -> tuple[float, ...]:
@@ -83,8 +88,7 @@ class RobustAccuracyCurve:
         """
         counts = self.labels.bincount().double()
         held = [
-            self.labels[self.smallest_found > budget].bincount(minlength=len(counts))
-            for budget in self.smallest_found.new_tensor(self.epsilons)
+            self.labels[self.correct_at(budget)].bincount(minlength=len(counts)) for budget in self.epsilons
         ]
         return tuple((each / counts).nanmean().item() for each in held)
 

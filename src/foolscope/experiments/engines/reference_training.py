@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import scipy
 import torch
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 
 from foolscope.core.randomness import torch_generator
 from foolscope.core.settings import finite_or_none
@@ -144,6 +144,15 @@ def train_in_numpy(
         doubts=() if diverged else doubts_about_predictions(counts, dataset.classes),
         auc_by_class=() if diverged else area_by_class(tested.log_probabilities, tested.labels),
         training_images=len(sample.labels),
+        correct=(
+            {}
+            if diverged
+            else {
+                split: own.correct
+                for split, own in (("validation", validated), ("test", tested))
+                if own is not None
+            }
+        ),
     )
 
 
@@ -226,9 +235,14 @@ class _Evaluation:
         return np.asarray(self.log_probabilities.argmax(axis=1))
 
     @property
+    def correct(self) -> Bool[np.ndarray, " count"]:
+        """Which images are classified correctly."""
+        return np.asarray(self.predictions == self.labels)
+
+    @property
     def accuracy(self) -> float:
         """The share of correct predictions."""
-        return float((self.predictions == self.labels).mean())
+        return float(self.correct.mean())
 
 
 def _evaluate(setup: _Setup, parameters: Parameters, split: _Split) -> _Evaluation:

@@ -2,6 +2,7 @@
 
 STORE/trials/<identity>/trial.json           recipe and results; written last, so it marks a finished trial
 STORE/trials/<identity>/weights.safetensors  the tested checkpoint
+STORE/trials/<identity>/correct.safetensors  which validation and test images it classified correctly
 STORE/packs/<identity>.safetensors           the state of a pack in progress, out of which trials can be cut
 STORE/packs/<identity>.json                  the results of a finished pack while its trials are written
 STORE/studies/<name>/                        study.json and the report
@@ -17,11 +18,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import nn
 
 from foolscope.core.errors import StoreError
 from foolscope.core.files import read_json, sweep_partials, write_json
 from foolscope.experiments.recipe import Recipe, recipe_from
+from foolscope.experiments.running.correctness import Split, read_correct, write_correct
 from foolscope.experiments.running.initial_weights import weights_fingerprint
 from foolscope.learning import TrialOutcome
 from foolscope.learning.checkpoints import load_tensors, save_tensors
@@ -119,6 +122,20 @@ class StoredTrial:
             return float("nan") if area is None else area
         return float(_COUNTED_BY_CLASS[quantity](np.array(self.outcome["confusion"]))[own])
 
+    def correct(self, split: Split) -> Bool[np.ndarray, " image"] | None:
+        """Return which images of a split the tested checkpoint classified correctly, in the split's order.
+
+        Its mean is the split's accuracy.
+
+        Returns:
+            One truth value per image; ``None`` where the trial diverged, the split has no images, or the
+            trial was stored before these were kept.
+
+        Raises:
+            StoreError: the file is damaged or belongs to another trial.
+        """
+        return None if self.status == "diverged" else read_correct(self.folder, self.identity, split)
+
     def model(self, device: torch.device | str = "cpu") -> nn.Module:
         """Rebuild the trained model.
 
@@ -199,7 +216,8 @@ class Store:
         """Write the finished trials of a pack, all or none even if the process is killed meanwhile.
 
         A part of a pack would leave the rest to be trained in a smaller pack, with other rounding. So the
-        weights come first, then one file with all results, then each trial's own, which marks it as finished.
+        weights and the images classified correctly come first, then one file with all results, then each
+        trial's own, which marks it as finished.
 
         Raises:
             StoreError: no space or no permission.
@@ -207,6 +225,7 @@ class Store:
         documents = []
         for identity, recipe, outcome in trials:
             save_tensors(self._weights(identity), outcome.weights, {"identity": identity})
+            write_correct(self.trial_folder(identity), identity, outcome.correct)
             documents.append(
                 {
                     "identity": identity,

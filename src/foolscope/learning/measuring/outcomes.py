@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor, nn
 
 from foolscope.core.randomness import numpy_generator
@@ -221,6 +221,7 @@ def measure_outcomes(setup: Setup, state: PackState, duration_seconds: float) ->
                 doubts=(*doubts, *doubts_about_defense(settings.defense, history)),
                 auc_by_class=() if best_epoch is None else area_by_class(test, answers["test"].labels),
                 training_images=len(answers["training"].labels),
+                correct={} if best_epoch is None else _correct(answers, trial),
                 parameter_groups=group_records(settings, parameter_shapes(setup.models[trial])),
             )
         )
@@ -248,6 +249,20 @@ def _metrics(answers: Mapping[str, _Answers], trial: int, kept: EpochRecord) -> 
     if kept.robust_validation_accuracy is not None:
         metrics["robust_validation_accuracy"] = kept.robust_validation_accuracy
     return metrics
+
+
+def _correct(answers: Mapping[str, _Answers], trial: int) -> dict[str, Bool[np.ndarray, " image"]]:
+    """Return which validation and test images one kept checkpoint classified correctly.
+
+    The class of the largest log-probability, not of the largest logit, as the metrics have it: rounding can
+    make two of the former equal.
+    """
+    own = {name: answers[name] for name in ("validation", "test") if name in answers}
+    return {
+        name: _log_probabilities(each.logits[trial]).argmax(axis=1) == each.labels
+        for name, each in own.items()
+        if each.losses[trial] is not None
+    }
 
 
 def _with_thresholds(setup: Setup, state: PackState) -> PackTensors:

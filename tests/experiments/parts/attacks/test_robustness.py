@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 from foolscope.experiments.parts.attacks import robustness, stored
 from foolscope.experiments.parts.attacks.plans import AttackPlan, attack_from
 from foolscope.experiments.parts.attacks.robustness import curve_record, robustness_curves
-from foolscope.experiments.parts.attacks.stored import attack_subject
+from foolscope.experiments.parts.attacks.stored import attack_subject, correct_under_attack
 from foolscope.experiments.parts.attacks.summary import attack_details
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.run import Session, run_trials
@@ -73,6 +74,21 @@ def test_the_curve_starts_at_clean_accuracy_and_never_rises(trials, session):
         assert 0 <= low <= mean <= high <= 1
     assert curve.forward_count > 0
     assert curve.backward_count > 0
+
+
+def test_the_result_for_each_image_is_found_from_the_record(trials, session):
+    curve = curve_of(plan_of(), trials, session)
+    for accuracies, evaluation in zip(curve.accuracies, curve.evaluations, strict=True):
+        by_budget = [correct_under_attack(session.store, evaluation, each) for each in curve.epsilons]
+        assert [correct.mean() for correct in by_budget] == accuracies
+        assert all((more <= less).all() for less, more in pairwise(by_budget))
+    images, labels = first_images(session, 80)
+    with torch.no_grad():
+        clean = trials[0].model()(images).argmax(1) == labels
+    stored_clean = correct_under_attack(session.store, curve.evaluations[0], 0.0)
+    assert stored_clean.tolist() == clean.tolist()
+    assert correct_under_attack(session.store, curve.evaluations[0], 0.07) is None, "not attacked"
+    assert correct_under_attack(session.store, "nothing", 0.1) is None
 
 
 def test_what_has_been_attacked_is_read(trials, session, monkeypatch):

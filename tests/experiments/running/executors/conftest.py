@@ -53,7 +53,7 @@ def session(tmp_path):
 
 @pytest.fixture(scope="session")
 def contents():
-    """Read a store: the weights' bytes and all of the outcome but the durations, by trial."""
+    """Read a store by trial: all of the outcome but the durations, and the bytes of the other files."""
 
     def read(root: Path):
         found = {}
@@ -61,7 +61,10 @@ def contents():
             document = json.loads(path.read_text(encoding="utf-8"))
             assert document["outcome"].pop("duration_seconds") > 0
             assert document["provenance"]["threads"] == 1
-            found[path.parent.name] = document, path.with_name("weights.safetensors").read_bytes()
+            files = {each.name: each.read_bytes() for each in path.parent.glob("*.safetensors")}
+            diverged = document["outcome"]["status"] == "diverged"
+            assert files.keys() == {"weights.safetensors"} | (set() if diverged else {"correct.safetensors"})
+            found[path.parent.name] = document, files
         return found
 
     return read

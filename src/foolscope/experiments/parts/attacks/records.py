@@ -76,5 +76,10 @@ class CurveRecord(Settings):
     backward_count: int
     settings: list[dict[str, Any]] = Field(default_factory=list, description="of each attack, with its name")
     attacked: SubjectRecord | None = Field(None, description="null for the models of a study")
+    evaluations: list[str] = Field(
+        default_factory=list,
+        description="per seed, the folder in STORE/attacks that has the result for each image; empty in "
+        "records written before it was kept",
+    )
     details: AttackDetailsRecord | None = None
     checks: list[MaskingRecord] = Field(default_factory=list)

@@ -89,6 +89,7 @@ def _over_seeds(
             "forward_count": sum(record.forward_count for record in records),
             "backward_count": sum(record.backward_count for record in records),
             "attacked": None,
+            "evaluations": [folder for record in records for folder in record.evaluations],
             "details": summed_details([record.details for record in records if record.details is not None]),
             "checks": summed_checks([record.checks for record in records]),
         }
@@ -120,6 +121,7 @@ def curve_record(attack: StoredAttack) -> CurveRecord:
         backward_count=curve.backward_count,
         settings=[each.model_dump(mode="json", exclude_none=True) for each in attack.attacks],
         attacked=SubjectRecord(**{name: subject.facts.get(name) for name in SubjectRecord.model_fields}),
+        evaluations=[attack.folder.name],
         details=attack_details(curve, subject.classes),
         checks=checks,
     )

@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from math import isfinite
+from math import isclose, isfinite
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from foolscope.attacks import MaskingCheck, RobustAccuracyCurve
@@ -31,7 +33,14 @@ from foolscope.experiments.subjects.subject import Subject
 from foolscope.learning.checkpoints import load_tensors, save_tensors
 from foolscope.threats import Threat
 
-__all__ = ["ATTACK_VERSION", "StoredAttack", "attack_subject", "attack_subjects", "curve_summary"]
+__all__ = [
+    "ATTACK_VERSION",
+    "StoredAttack",
+    "attack_subject",
+    "attack_subjects",
+    "correct_under_attack",
+    "curve_summary",
+]
 
 ATTACK_VERSION = 5
 """Raised when a change to the attacks, or to what is stored of them, makes old results incomparable."""
@@ -215,6 +224,25 @@ def _attacked(
         _write(folder, curve, {"subject": dict(subject.facts), "determinants": determinants}, subject)
         (folder / "partial.safetensors").unlink(missing_ok=True)
     return StoredAttack(subject, tuple(attacks), curve, folder, was_stored=False)
+
+
+def correct_under_attack(store: Store, evaluation: str, epsilon: float) -> Bool[np.ndarray, " image"] | None:
+    """Read which images of a stored evaluation are classified correctly whatever was tried within a budget.
+
+    Args:
+        store: where the evaluation is stored.
+        evaluation: the name of its folder, as records of robust accuracy have it.
+        epsilon: one of the budgets that were attacked, in pixel units.
+
+    Returns:
+        One truth value per image, in the order attacked, whose mean is the robust accuracy; ``None`` where
+        the evaluation is not in the store, cannot be read, or did not attack this budget.
+    """
+    curve = _read(store.root / "attacks" / evaluation, torch.device("cpu"))
+    if curve is None or not any(isclose(epsilon, each, rel_tol=1e-9) for each in curve.epsilons):
+        return None
+    correct: Bool[np.ndarray, " image"] = curve.correct_at(epsilon).numpy()
+    return correct
 
 
 def curve_summary(curve: RobustAccuracyCurve) -> dict[str, Any]:

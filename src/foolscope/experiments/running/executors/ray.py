@@ -198,18 +198,21 @@ def _first_line(error: Exception) -> str:
 
 
 def _save(job: PackJob, result: Mapping[str, Any], session: Session) -> None:
-    outcomes = [_outcome(document, weights) for document, weights in result["outcomes"]]
+    outcomes = [_outcome(*parts) for parts in result["outcomes"]]
     finished = list(zip(job.identities, job.recipes, outcomes, strict=True))
     session.store.save_pack(job.pack, finished, result["provenance"])
 
 
-def _outcome(document: dict[str, Any], weights: Mapping[str, np.ndarray]) -> TrialOutcome:
+def _outcome(
+    document: dict[str, Any], weights: Mapping[str, np.ndarray], correct: Mapping[str, np.ndarray]
+) -> TrialOutcome:
     parts = {
         "history": tuple(EpochRecord(**record) for record in document["history"]),
         "confusion": tuple(map(tuple, document["confusion"])),
         "auc_by_class": tuple(document["auc_by_class"]),
         "parameter_groups": tuple(GroupRecord(**group) for group in document["parameter_groups"]),
         "weights": {name: torch.tensor(value) for name, value in weights.items()},
+        "correct": correct,
     }
     return TrialOutcome(**{**document, **parts})
 
@@ -266,7 +269,11 @@ def _train(
         job_from(document), dataset, threads=place["threads"], checkpoint=checkpoint, report=report
     )
     arrays = [
-        (outcome.as_document(), {name: value.numpy() for name, value in outcome.weights.items()})
+        (
+            outcome.as_document(),
+            {name: value.numpy() for name, value in outcome.weights.items()},
+            dict(outcome.correct),
+        )
         for outcome in outcomes
     ]
     return {"outcomes": arrays, "provenance": provenance}

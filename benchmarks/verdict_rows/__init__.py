@@ -1,0 +1,1 @@
+"""Rows of the simulation of verdicts, each measured on its own."""
