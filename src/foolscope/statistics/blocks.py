@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 
 from foolscope.core.errors import did_you_mean
 from foolscope.statistics.estimate import Estimate, interval, mean_estimate, standard_deviation
+from foolscope.statistics.images import image_part, with_images
+from foolscope.statistics.population import population_interval
 
 __all__ = [
     "AdditiveFit",
@@ -91,6 +93,14 @@ class BlockDesign:
         """How many trials of the cell diverged."""
         return int(np.count_nonzero(~np.isfinite(self.row(cell))))
 
+    def correct_of(self, cell: str) -> Bool[np.ndarray, "block image"] | None:
+        """Which images the trials of a cell classified correctly, one row per seed that it has, if known."""
+        if self.correct is None or self.diverged(cell):
+            return None
+        place = self._place(cell)
+        found: Bool[np.ndarray, "block image"] = self.correct[place]
+        return found if self.absent is None else found[~self.absent[place]]
+
     @cached_property
     def _places(self) -> dict[str, int]:
         return {cell: place for place, cell in enumerate(self.cells)}
@@ -116,6 +126,7 @@ class AdditiveFit:
         complete: which blocks all cells have.
         step: see :class:`BlockDesign`.
         paired: see :class:`BlockDesign`.
+        correct: see :class:`BlockDesign`; of the cells in the fit and all blocks.
     """
 
     cells: tuple[str, ...]
@@ -127,6 +138,7 @@ class AdditiveFit:
     complete: Int[np.ndarray, " block"]
     step: float = 0.0
     paired: bool = True
+    correct: Bool[np.ndarray, "cell every_block image"] | None = None
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -154,7 +166,8 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
     """
     cells = design.finite_cells
     finite = set(cells)
-    every = design.values[[place for place, cell in enumerate(design.cells) if cell in finite]]
+    kept = [place for place, cell in enumerate(design.cells) if cell in finite]
+    every = design.values[kept]
     complete = np.flatnonzero(np.isfinite(every).all(axis=0))
     values = every[:, complete]
     freedom = max(0, len(cells) - 1) * max(0, len(complete) - 1)
@@ -172,6 +185,7 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
         complete=complete,
         step=design.step,
         paired=design.paired,
+        correct=None if design.correct is None else design.correct[kept],
     )
 
 
@@ -205,20 +219,28 @@ def cell_mean(design: BlockDesign, cell: str) -> Estimate:
 
     A mean, unlike a difference, keeps its share of the block effects, so the residual of the additive model
     would be too small for it. Pooling the cells' own deviations would not help: the blocks, being shared,
-    make them dependent. The estimate is about new seeds on the *same* test images; it does not cover the
-    chance in which images were drawn.
+    make them dependent. Where it is known which images were classified correctly, the chance in which images
+    were drawn is covered, too; otherwise the estimate is about new seeds on the *same* test images.
 
     Returns:
         The mean, with standard error ``sd/√S`` and ``S - 1`` degrees of freedom; NaN if a trial diverged.
     """
-    return mean_estimate(design.row(cell))
+    mean = mean_estimate(design.row(cell))
+    correct = design.correct_of(cell)
+    return mean if correct is None else with_images(mean, image_part(correct.view(np.int8)))
 
 
 def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
-    """A cell's mean over seeds and its 95 % t interval; None for each that is not finite."""
+    """A cell's mean over seeds and its 95 % interval; None for each that is not finite.
+
+    Where it is known which images were classified correctly, the interval is about new images.
+    """
     if design.diverged(cell):
         return None, None, None
     mean = cell_mean(design, cell)
+    correct = design.correct_of(cell)
+    if correct is not None and len(correct) > 1:
+        return mean.value, *population_interval(correct)
     low, high = (end if math.isfinite(end) else None for end in interval(mean))
     return mean.value, low, high
 

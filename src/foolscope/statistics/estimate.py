@@ -38,12 +38,15 @@ class Estimate:
         degrees_of_freedom: of the standard error, not always whole; 0 for a single seed, which says nothing
             about spread.
         seeds: how many seeds it averages over.
+        images_variance: the part of the squared standard error that comes from the images, which more seeds
+            do not make smaller; 0 where the estimate is about these images.
     """
 
     value: float
     standard_error: float
     degrees_of_freedom: float
     seeds: int
+    images_variance: float = 0.0
 
 
 def standard_deviation(

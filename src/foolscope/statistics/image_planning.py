@@ -1,7 +1,7 @@
 """How many more seeds, or how many images, would decide what these do not."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from foolscope.statistics.estimate import Estimate
 from foolscope.statistics.images import ImagePart, total_degrees_of_freedom
@@ -12,8 +12,7 @@ __all__ = ["Needed", "needed"]
 _MOST_TIMES_THE_IMAGES = 1000
 
 
-@dataclass(frozen=True)
-class Needed:
+class Needed(NamedTuple):
     """What would decide.
 
     Args:
@@ -70,7 +69,7 @@ def needed(
     def truth(
         variance: float, seed_freedom: float, of_images: float, image_freedom: float, count: int
     ) -> float:
-        total = max(1, int(total_degrees_of_freedom((variance, seed_freedom), (of_images, image_freedom))))
+        total = total_degrees_of_freedom((variance, seed_freedom), (of_images, image_freedom))
         error = (variance + of_images) ** 0.5
         return decides(Estimate(on_these_images.value, error, total, count))
 

@@ -23,13 +23,23 @@ References:
     596-619.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Num
 
-__all__ = ["ImagePart", "contrast_part", "difference_parts", "image_part", "total_degrees_of_freedom"]
+from foolscope.statistics.estimate import Estimate
+
+__all__ = [
+    "ImagePart",
+    "contrast_part",
+    "difference_parts",
+    "image_part",
+    "total_degrees_of_freedom",
+    "with_images",
+]
 
 _PSEUDO_IMAGES = 1.0
 """Images on which the settings differ in every seed, added so that few differing images are no certainty."""
@@ -183,6 +193,24 @@ def contrast_part(
     above = sum(max(0.0, weight) for weight in by_cell.values())
     below = sum(max(0.0, -weight) for weight in by_cell.values())
     return image_part(total, largest=max(above, below))
+
+
+def with_images(estimate: Estimate, part: ImagePart) -> Estimate:
+    """Add the images' share to the variance over seeds: the estimate is then about new images.
+
+    Without degrees of freedom, as of a single seed, it stays without.
+    """
+    if estimate.degrees_of_freedom <= 0:
+        return estimate
+    over_seeds = estimate.standard_error**2
+    return replace(
+        estimate,
+        standard_error=math.sqrt(over_seeds + part.variance),
+        images_variance=part.variance,
+        degrees_of_freedom=total_degrees_of_freedom(
+            (over_seeds, estimate.degrees_of_freedom), (part.variance, part.degrees_of_freedom)
+        ),
+    )
 
 
 def total_degrees_of_freedom(*parts: tuple[float, float]) -> float:

@@ -167,9 +167,11 @@ def more_seeds(estimate: Estimate, decides: Callable[[Estimate], float], power: 
 
 
 def _with_seeds(estimate: Estimate, seeds: int) -> Estimate:
-    error = estimate.standard_error * math.sqrt(estimate.seeds / seeds)
+    images = estimate.images_variance
+    over_seeds = max(0.0, estimate.standard_error**2 - images)
+    error = math.sqrt(over_seeds * estimate.seeds / seeds + images)
     freedom = estimate.degrees_of_freedom / (estimate.seeds - 1) * (seeds - 1)
-    return Estimate(estimate.value, error, freedom, seeds)
+    return Estimate(estimate.value, error, freedom, seeds, images)
 
 
 def _power_two_sided(effect: float, freedom: float, alpha: float) -> float:

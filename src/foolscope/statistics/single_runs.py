@@ -35,7 +35,13 @@ def as_single_runs(fit: AdditiveFit, figures: Mapping[str, float]) -> AdditiveFi
     """
     values = np.array(list(figures.values()), dtype=float)[:, None]
     return replace(
-        fit, cells=tuple(figures), seeds=1, values=values, every_value=values, complete=np.arange(1)
+        fit,
+        cells=tuple(figures),
+        seeds=1,
+        values=values,
+        every_value=values,
+        complete=np.arange(1),
+        correct=None,
     )
 
 

@@ -28,8 +28,9 @@ from jaxtyping import Float, Int
 
 from foolscope.statistics.blocks import AdditiveFit, contrast_value, weight_row
 from foolscope.statistics.estimate import Estimate, standard_deviation
+from foolscope.statistics.images import ImagePart, contrast_part, difference_parts, with_images
 
-__all__ = ["cell_variances", "robust_contrast", "robust_contrasts"]
+__all__ = ["cell_variances", "image_parts", "robust_contrast", "robust_contrasts"]
 
 _UNEVEN_ODDS = 2 / 15
 """Prior odds of uneven against even spread, for each cell of the design: 2/3 for five cells."""
@@ -53,6 +54,9 @@ def robust_contrast(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
     Args:
         fit: of the design.
         weights: cell to weight; cells left out weigh nothing.
+
+    Where it is known which images every trial classified correctly, the estimate is about new images as well
+    as new seeds.
 
     Returns:
         The estimate. Its standard error is not below what counting in whole images allows,
@@ -88,7 +92,31 @@ def robust_contrasts(fit: AdditiveFit, contrasts: Sequence[Mapping[str, float]])
             continue
         least = fit.step * float(np.sqrt(row @ row / 12))
         estimates.append(Estimate(value, max(error, least), freedom, seeds))
-    return estimates
+    if fit.correct is None:
+        return estimates
+    parts = image_parts(fit, rows)
+    return [
+        estimate if part is None else with_images(estimate, part)
+        for estimate, part in zip(estimates, parts, strict=True)
+    ]
+
+
+def image_parts(fit: AdditiveFit, rows: _Rows) -> list[ImagePart | None]:
+    """The images' share of the variance of contrasts; ``None`` where the images are not known."""
+    if fit.correct is None:
+        return [None] * len(rows)
+    parts: list[ImagePart | None] = []
+    for row in rows:
+        members = np.flatnonzero(row)
+        if fit.paired:
+            correct = fit.correct[np.ix_(members, fit.common_blocks(row))]
+            parts.append(contrast_part(correct, row[members].tolist()))
+        elif len(members) == 2:
+            present = np.isfinite(fit.every_value[members])
+            parts.append(difference_parts(fit.correct[members], 0, paired=False, present=present)[1])
+        else:
+            raise ValueError("of cells that share no seeds, only two can be compared on new images")
+    return parts
 
 
 def cell_variances(fit: AdditiveFit) -> Float[np.ndarray, " cell"]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from foolscope.core.errors import RecipeError
-from foolscope.statistics.blocks import AdditiveFit, BlockDesign, difference, fit_additive
+from foolscope.statistics.blocks import AdditiveFit, BlockDesign, difference, fit_additive, weight_row
 from foolscope.statistics.doubts import Doubt, estimate_doubts
 from foolscope.statistics.dunnett import step_down
 from foolscope.statistics.estimate import (
@@ -21,12 +21,14 @@ from foolscope.statistics.estimate import (
     p_different,
     p_equivalent,
 )
+from foolscope.statistics.image_planning import needed
+from foolscope.statistics.images import with_images
 from foolscope.statistics.power import (
     minimum_detectable_effect,
     more_seeds,
     power_decided,
 )
-from foolscope.statistics.spread import cell_variances, robust_contrasts
+from foolscope.statistics.spread import cell_variances, image_parts, robust_contrasts
 
 __all__ = ["Outcome", "Verdict", "judge"]
 
@@ -58,6 +60,10 @@ class Verdict:
         higher_is_better: how the metric is read.
         alpha: level of the tests.
         doubts: why the verdict should be read with care.
+        images: how many, where the verdict is about new images of the same kind; 0 where it is about these.
+        images_needed: about how many in all would decide with the present seeds; None if decided, if more
+            than 1000 times as many, or if it is not about new images.
+        on_these_images: the verdict about these images alone, where this one is about new images.
     """
 
     cell: str
@@ -77,6 +83,9 @@ class Verdict:
     higher_is_better: bool
     alpha: float
     doubts: tuple[Doubt, ...]
+    images: int = 0
+    images_needed: int | None = None
+    on_these_images: "Verdict | None" = None
 
 
 def judge(
@@ -96,6 +105,10 @@ def judge(
     and Holm's method the latter, so that at most a fraction α of ablations contains any wrong "helps" or
     "hurts", and at most a fraction α any wrong "no effect". A difference that passes both tests is real but
     "smaller than matters".
+
+    Where the design tells which images every trial classified correctly, verdicts are about new images of the
+    same kind: the images' share of chance is added to that of the seeds
+    (:mod:`foolscope.statistics.images`). Otherwise they are about these test images.
 
     A cell with a diverged trial gets the verdict "diverged" and is excluded from pooling and adjustment.
 
@@ -131,7 +144,21 @@ def judge(
     others = tuple(cell for cell in design.cells if cell != baseline)
     decided: dict[str, Verdict] = {}
     if not design.diverged(baseline):
-        decided = _compare(design, baseline, practical_difference, alpha, higher_is_better, plan)
+        fit = fit_additive(design)
+        decided = _compare(fit, design, baseline, practical_difference, alpha, higher_is_better, plan)
+        if fit.correct is not None:
+            these = _compare(
+                replace(fit, correct=None),
+                design,
+                baseline,
+                practical_difference,
+                alpha,
+                higher_is_better,
+                plan=False,
+            )
+            decided = {
+                cell: replace(verdict, on_these_images=these[cell]) for cell, verdict in decided.items()
+            }
     return tuple(
         decided.get(cell)
         or _undecidable(design, cell, baseline, practical_difference, alpha, higher_is_better)
@@ -140,13 +167,24 @@ def judge(
 
 
 def _compare(
-    design: BlockDesign, baseline: str, margin: float, alpha: float, higher_is_better: bool, plan: bool
+    fit: AdditiveFit,
+    design: BlockDesign,
+    baseline: str,
+    margin: float,
+    alpha: float,
+    higher_is_better: bool,
+    plan: bool,
 ) -> dict[str, Verdict]:
-    fit = fit_additive(design)
     cells = [cell for cell in fit.cells if cell != baseline]
     if not cells:
         return {}
-    estimates = robust_contrasts(fit, [difference(cell, baseline) for cell in cells])
+    weights = [difference(cell, baseline) for cell in cells]
+    over_seeds = robust_contrasts(replace(fit, correct=None), weights)
+    parts = image_parts(fit, np.stack([weight_row(fit, each) for each in weights]))
+    estimates = [
+        each if part is None else with_images(each, part)
+        for each, part in zip(over_seeds, parts, strict=True)
+    ]
     different = np.array([p_different(estimate) for estimate in estimates])
     equivalent = np.array([p_equivalent(estimate, margin) for estimate in estimates])
     freedom = _typical_freedom(estimates)
@@ -157,7 +195,17 @@ def _compare(
         p, p_same = float(adjusted[index]), float(adjusted_equivalent[index])
         outcome = _outcome(estimate.value, p, p_same, alpha, higher_is_better)
         level, level_same = float(levels[index]), float(levels_equivalent[index])
-        decides = partial(power_decided, margin=margin, alpha_different=level, alpha_equivalent=level_same)
+        part = parts[index]
+        more: int | None = None if outcome == "undecided" else 0
+        images_needed: int | None = None
+        if plan and outcome == "undecided":
+            decides = partial(
+                power_decided, margin=margin, alpha_different=level, alpha_equivalent=level_same
+            )
+            if part is None:
+                more = more_seeds(estimate, decides)
+            else:
+                more, images_needed, _ = needed(over_seeds[index], part, decides)
         # What is equivalent shows the interval of its two one-sided tests.
         shown = 2 * level_same if outcome in ("no effect", "smaller than matters") else level
         verdicts[cell] = replace(
@@ -170,8 +218,10 @@ def _compare(
             p_equivalent=p_same,
             minimum_detectable_effect=minimum_detectable_effect(estimate, alpha / len(cells)),
             seeds=estimate.seeds,
-            seeds_needed=0 if outcome != "undecided" else more_seeds(estimate, decides) if plan else None,
-            doubts=estimate_doubts(estimate),
+            seeds_needed=more,
+            doubts=estimate_doubts(over_seeds[index]),
+            images=0 if part is None else part.images,
+            images_needed=images_needed,
         )
     return verdicts
 

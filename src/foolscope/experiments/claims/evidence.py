@@ -1,10 +1,11 @@
 """From claims to numbers: which cells a claim speaks of, and the test of their metric."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from foolscope.core.errors import FoolscopeError, RecipeError
 from foolscope.experiments.claims.claim import (
@@ -196,14 +197,15 @@ def _judge(claim: AnyClaim, study: Study, sources: Sources) -> _Judged:
     if isinstance(claim, ValueClaim) and metric.stands_alone:
         return _judge_alone(claim, metric, sources.measured(metric, None))
     measured = {_label(claim, cell): sources.measured(metric, cell) for cell in cells}
-    rows = {label: own.values for label, own in measured.items()}
+    every = dict(measured)
     if metric.recipes is None:
-        rows |= _other_rows({cell.recipe for cell in cells}, metric, sources)
+        every |= _other_cells({cell.recipe for cell in cells}, metric, sources)
     design = BlockDesign(
-        tuple(rows),
+        tuple(every),
         tuple(range(study.seeds)),
-        np.array(list(rows.values()), dtype=float),
-        step=max((own.step for own in measured.values()), default=0.0),
+        np.array([own.values for own in every.values()], dtype=float),
+        step=max(own.step for own in every.values()),
+        correct=_results_by_image(list(every.values())),
     )
     labels = list(measured)
     by_label = dict(zip(labels, [cell.recipe for cell in cells], strict=True))
@@ -219,19 +221,35 @@ def _judge(claim: AnyClaim, study: Study, sources: Sources) -> _Judged:
         "higher_is_better": metric.higher_is_better,
         "scale": metric.scale,
     }
+    result = judge_claim(claim, design, labels, **options)
+    if design.correct is not None:
+        these = judge_claim(claim, replace(design, correct=None), labels, **options)
+        if these.outcome != result.outcome:
+            images = design.correct.shape[2]
+            doubt = f"on these {images:,} test images alone it is {these.outcome}"
+            evidence = result.evidence._replace(doubts=(*result.evidence.doubts, doubt))
+            result = replace(result, evidence=evidence)
     return _Judged(
-        judge_claim(claim, design, labels, **options),
+        result,
         figures,
         claim_noise(claim, design, published, **options),
     )
 
 
-def _other_rows(named: set[Any], metric: Metric, sources: Sources) -> Mapping[str, Any]:
+def _results_by_image(measured: Sequence[Measured]) -> Bool[np.ndarray, "cell seed image"] | None:
+    """Return which images each cell's seeds classified correctly; None where a cell does not know."""
+    known = [own.correct for own in measured if own.correct is not None]
+    if len(known) < len(measured) or len({each.shape for each in known}) != 1:
+        return None
+    return np.stack(known)
+
+
+def _other_cells(named: set[Any], metric: Metric, sources: Sources) -> Mapping[str, Measured]:
     """Return the other cells of the claim's design: they sharpen the pooled spread."""
     for design in sources.designs():
         if named <= set(design.cells.values()):
             return {
-                f"({label})": sources.measured(metric, Cell(design.recipe, {}, recipe)).values
+                f"({label})": sources.measured(metric, Cell(design.recipe, {}, recipe))
                 for label, recipe in design.cells.items()
                 if recipe not in named
             }

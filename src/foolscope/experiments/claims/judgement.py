@@ -182,7 +182,13 @@ def _decided(result: ClaimResult, decision: Decision, alpha: float, family: int)
     if result.evidence.note:
         parts.append(result.evidence.note)
     if decision.outcome == "undecided":
-        parts.append(more_seeds_text(decision.seeds_needed, statement.estimate.seeds))
+        estimate = statement.estimate
+        limited = decision.seeds_needed is None and estimate.seeds > 1 and estimate.images_variance > 0
+        parts.append(
+            "more test images would be needed, not only seeds"
+            if limited
+            else more_seeds_text(decision.seeds_needed, estimate.seeds)
+        )
     return replace(
         result,
         outcome=decision.outcome,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from foolscope.experiments.claims.metric import Metric
 from foolscope.experiments.recipe import Recipe
@@ -38,6 +38,7 @@ class Measured:
         words: what was measured, where the metric stands alone.
         is_exact: whether every seed gives the very same number by its nature, so that it has no spread.
         step: by how much it changes with one image; 0 where it does not count images.
+        correct: of an accuracy, which images every seed classified correctly, where that is known.
     """
 
     values: Float[np.ndarray, " seed"] | Float[np.ndarray, "seed point"]
@@ -45,6 +46,7 @@ class Measured:
     words: str = ""
     is_exact: bool = False
     step: float = 0.0
+    correct: Bool[np.ndarray, "seed image"] | None = None
 
 
 @dataclass(frozen=True)

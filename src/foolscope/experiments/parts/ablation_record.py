@@ -46,6 +46,10 @@ class LevelRecord(Settings):
     p_different: float | None = Field(None, description="adjusted over the ablation by Dunnett's test")
     p_equivalent: float | None = None
     seeds_needed: int | None = None
+    images_needed: int | None = Field(None, description="test images in all that would decide about new ones")
+    outcome_on_these_images: str | None = Field(
+        None, description="the verdict about these test images alone, where outcome is about new ones"
+    )
     published_difference: float | None = Field(None, description="published figure minus the baseline's")
     rests_on_noise: bool | None = Field(
         None, description="whether two single runs differ by as much as the published figures by chance"
@@ -76,6 +80,7 @@ class AblationRecord(Settings):
     residual_deviation: float | None
     degrees_of_freedom: int
     minimum_detectable_effect: float | None
+    images: int = Field(0, description="test images, where verdicts are about new ones; else 0")
     doubts: list[str]
     prediction_doubts: list[str] = Field(
         default_factory=list, description="runs that predict one class only, which no seeds can help"
@@ -158,6 +163,7 @@ def summarize(
         residual_deviation=finite_or_none(fit.residual_deviation),
         degrees_of_freedom=fit.degrees_of_freedom,
         minimum_detectable_effect=finite_or_none(max(detectable, default=float("nan"))),
+        images=max((verdict.images for verdict in verdicts), default=0),
         doubts=doubt_words(doubt for verdict in verdicts for doubt in verdict.doubts),
         single_run_difference=noise,
     )
@@ -205,6 +211,8 @@ def _level(
         p_different=verdict.p_different,
         p_equivalent=verdict.p_equivalent,
         seeds_needed=verdict.seeds_needed,
+        images_needed=verdict.images_needed,
+        outcome_on_these_images=None if verdict.on_these_images is None else verdict.on_these_images.outcome,
     )
 
 

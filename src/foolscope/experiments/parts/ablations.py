@@ -12,7 +12,11 @@ from foolscope.core.settings import Settings
 from foolscope.experiments.claims.sources import Design
 from foolscope.experiments.parts.ablation_record import BASELINE, AblationCell, AblationRecord, summarize
 from foolscope.experiments.parts.part import Context, Entry, Part
-from foolscope.experiments.parts.predictions import largest_test_class, one_class_doubts
+from foolscope.experiments.parts.predictions import (
+    largest_test_class,
+    one_class_doubts,
+    results_by_image,
+)
 from foolscope.experiments.parts.training import check_trained_metric
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.running.packs import Pack
@@ -120,17 +124,11 @@ def ablate(
     check_trained_metric(metric, baseline, session.dataset(baseline.dataset))
     cells, seed_numbers = _cells_and_seeds(baseline, vary, seeds)
     trials = run_trials(_crossed(cells, seed_numbers), session, observe)
-    values = np.array([trial.metric(metric) for trial in trials]).reshape(len(cells), seeds)
-    design = BlockDesign(
-        tuple(cell.label for cell in cells),
-        seed_numbers,
-        values,
-        step=max(trial.step(metric) for trial in trials),
-    )
+    rows = [trials[start : start + seeds] for start in range(0, len(trials), seeds)]
+    design = _design(cells, seed_numbers, rows, metric)
     record = summarize(
         baseline.model.name, cells, design, vary, metric=metric, practical_difference=practical_difference
     )
-    rows = [trials[start : start + seeds] for start in range(0, len(trials), seeds)]
     return _with_predictions(record, cells, rows)
 
 
@@ -157,6 +155,24 @@ def _enough_seeds(seeds: int) -> None:
 
 def _crossed(cells: Sequence[AblationCell], seeds: Sequence[int]) -> list[Recipe]:
     return [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in seeds]
+
+
+def _design(
+    cells: Sequence[AblationCell],
+    seeds: tuple[int, ...],
+    trials: Sequence[Sequence[StoredTrial]],
+    metric: str,
+) -> BlockDesign:
+    """Collect a metric of the trials of every cell, with the images behind an accuracy."""
+    every = [trial for own in trials for trial in own]
+    correct = results_by_image(metric, every)
+    return BlockDesign(
+        tuple(cell.label for cell in cells),
+        seeds,
+        np.array([[trial.metric(metric) for trial in own] for own in trials]),
+        step=max(trial.step(metric) for trial in every),
+        correct=None if correct is None else correct.reshape(len(cells), len(seeds), -1),
+    )
 
 
 def _with_predictions(
@@ -190,11 +206,7 @@ def _run(plan: AblationPlan, context: Context, entry: Entry) -> list[AblationRec
     study = context.study
     cells = ablation_cells(study.recipes[plan.recipe], plan.vary)
     trials = [context.trials[cell.recipe] for cell in cells]
-    rows = [[trial.metric(plan.metric) for trial in own] for own in trials]
-    step = max(trial.step(plan.metric) for own in trials for trial in own)
-    design = BlockDesign(
-        tuple(cell.label for cell in cells), tuple(range(study.seeds)), np.array(rows), step=step
-    )
+    design = _design(cells, tuple(range(study.seeds)), trials, plan.metric)
     record = summarize(
         plan.recipe,
         cells,

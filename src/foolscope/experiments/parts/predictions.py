@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool
 
 from foolscope.core.settings import Settings
+from foolscope.experiments.running.correctness import Split
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.statistics.classification import largest_class, only_predicted_class
 
-__all__ = ["LargestClass", "largest_test_class", "one_class_doubts"]
+__all__ = ["LargestClass", "largest_test_class", "one_class_doubts", "results_by_image"]
 
 _LISTED = 6
 
@@ -34,6 +36,31 @@ def largest_test_class(trials: Sequence[StoredTrial]) -> LargestClass | None:
                 return None
             return LargestClass(name=trial.provenance["dataset"]["classes"][found[0]], share=found[1])
     return None
+
+
+def results_by_image(metric: str, trials: Sequence[StoredTrial]) -> Bool[np.ndarray, "trial image"] | None:
+    """Return which images every trial classified correctly, of which an accuracy is the mean.
+
+    Args:
+        metric: ``test_accuracy`` or ``validation_accuracy``; others are not means over images.
+        trials: of one data set; what is said of diverged ones means nothing.
+
+    Returns:
+        None for other metrics, where a trial was stored before these results were kept, or where all trials
+        diverged.
+    """
+    splits: dict[str, Split] = {"test_accuracy": "test", "validation_accuracy": "validation"}
+    if metric not in splits:
+        return None
+    found = [trial.correct(splits[metric]) for trial in trials]
+    counts = {len(each) for each in found if each is not None}
+    lacking = any(
+        each is None and trial.status != "diverged" for each, trial in zip(found, trials, strict=True)
+    )
+    if lacking or len(counts) != 1:
+        return None
+    nothing = np.zeros(counts.pop(), dtype=bool)
+    return np.stack([nothing if each is None else each for each in found])
 
 
 def one_class_doubts(settings: Sequence[tuple[str, Sequence[StoredTrial]]]) -> list[str]:

@@ -15,7 +15,7 @@ from foolscope.experiments.claims.curves import CURVES, curve_of
 from foolscope.experiments.claims.metric import ANY_CLASS, Metric
 from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
-from foolscope.experiments.parts.predictions import LargestClass, largest_test_class
+from foolscope.experiments.parts.predictions import LargestClass, largest_test_class, results_by_image
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.recipe_words import settings_in_words
 from foolscope.experiments.running.store import CLASS_METRICS, StoredTrial
@@ -247,7 +247,11 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     trials = context.trials[cell.recipe]
     if metric.axis is None:
         values = np.array([trial.metric(str(metric)) for trial in trials])
-        return Measured(values, step=max(trial.step(str(metric)) for trial in trials))
+        return Measured(
+            values,
+            step=max(trial.step(str(metric)) for trial in trials),
+            correct=results_by_image(str(metric), trials),
+        )
     diverged = len(trials) - len(finished(trials))
     if diverged:
         return Measured(np.empty((0, 0)), f"diverged in {diverged} of {len(trials)} seeds")

@@ -90,7 +90,7 @@ class StoredTrial:
     def step(self, name: str) -> float:
         """Return by how much a validation or test accuracy changes with one image; 0 for other metrics."""
         split, _, quantity = name.partition("_")
-        images = self.provenance["dataset"].get("counts", {}).get(split, 0)
+        images = self.provenance.get("dataset", {}).get("counts", {}).get(split, 0)
         return 1 / images if quantity == "accuracy" and split != "train" and images else 0.0
 
     def metric(self, name: str) -> float:

@@ -118,6 +118,11 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:g} %"
 
 
+def _rounded(count: int) -> int:
+    """Round a rough guide to two digits."""
+    return int(float(f"{count:.2g}"))
+
+
 def p_text(p: float, name: str = "p") -> str:
     """Write a p value: ``p = 0.012`` or ``p < 0.001``."""
     return f"{name} < 0.001" if p < 0.001 else f"{name} = {p:.2g}"
@@ -128,10 +133,29 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def more_seeds_text(seeds_needed: int | None, seeds: int) -> str:
-    """Say what would decide: ``about 7 more seeds would decide``."""
+def more_seeds_text(
+    seeds_needed: int | None, seeds: int, images: int = 0, images_needed: int | None = None
+) -> str:
+    """Say what would decide: ``about 7 more seeds would decide``.
+
+    Args:
+        seeds_needed: how many more; None for none up to :data:`~foolscope.statistics.power.MOST_SEEDS`.
+        seeds: how many there are.
+        images: how many test images there are, where the verdict is about new ones; else 0.
+        images_needed: how many in all would decide; None where no number would.
+    """
     if seeds < 2:
         return "one seed has no error bar: run at least three"
+    if images:
+        plural = "" if seeds_needed == 1 else "s"
+        more = "" if seeds_needed is None else f"about {seeds_needed} more seed{plural}"
+        larger = "" if images_needed is None else f"a test set of about {_rounded(images_needed):,} images"
+        if more and larger:
+            return f"{more} would decide, or {larger}"
+        if more or larger:
+            other = "more seeds alone" if larger else "more images alone"
+            return f"{larger or more} would decide; {other} would not"
+        return "it would take more seeds and more images"
     if seeds_needed is None:
         return f"more than {MOST_SEEDS} more seeds would be needed"
     return f"about {seeds_needed} more {'seed' if seeds_needed == 1 else 'seeds'} would decide"

@@ -53,18 +53,19 @@ def verdict_sentence(verdict: Verdict, factor: str, value: str, baseline: str, s
     p = p_text(verdict.p_different, "adjusted p")
     if verdict.outcome == "undecided":
         evidence = "" if verdict.seeds < 2 else f" ({interval}, {p})"
-        needed = more_seeds_text(verdict.seeds_needed, verdict.seeds)
-        return f"Undecided: {factor} {said}{evidence}; {needed}."
+        needed = more_seeds_text(verdict.seeds_needed, verdict.seeds, verdict.images, verdict.images_needed)
+        return f"Undecided: {factor} {said}{evidence}; {needed}.{_on_these_images(verdict, scale)}"
+    these = _on_these_images(verdict, scale)
     if verdict.outcome == "no effect":
         p = p_text(verdict.p_equivalent, "adjusted equivalence p")
-        return f"The {factor} has no {_effect(verdict, scale)}: {said} ({interval}, {p})."
+        return f"The {factor} has no {_effect(verdict, scale)}: {said} ({interval}, {p}).{these}"
     is_gain = (verdict.estimate > 0) == verdict.higher_is_better
     verb = scale.gain if is_gain else scale.loss
     size = number(abs(verdict.estimate), scale, half) + scale.unit
     if verdict.outcome == "smaller than matters":
         less = f"less than the {amount(verdict.practical_difference, scale)} that would matter"
-        return f"{name} {verb.replace('{}', size)} {baseline}, {less} ({interval}, {p})."
-    return f"{name} {verb.replace('{}', size)} {baseline} ({interval}, {p})."
+        return f"{name} {verb.replace('{}', size)} {baseline}, {less} ({interval}, {p}).{these}"
+    return f"{name} {verb.replace('{}', size)} {baseline} ({interval}, {p}).{these}"
 
 
 def factor_sentence(
@@ -119,6 +120,23 @@ def _outcome_phrase(outcome: str, values: Sequence[str], effect: str) -> str:
 
 def _effect(verdict: Verdict, scale: Scale) -> str:
     return f"effect larger than {amount(verdict.practical_difference, scale)}"
+
+
+def _on_these_images(verdict: Verdict, scale: Scale) -> str:
+    """Say what the verdict is on the test images alone, where it is another than on new ones."""
+    own = verdict.on_these_images
+    if own is None or own.outcome == verdict.outcome:
+        return ""
+    half = (own.interval[1] - own.interval[0]) / 2
+    ends = " to ".join(number(end, scale, half) for end in own.interval)
+    words = {
+        "helps": "it helps",
+        "hurts": "it hurts",
+        "no effect": f"it has no {_effect(own, scale)}",
+        "smaller than matters": "it differs by less than matters",
+        "undecided": "it is undecided",
+    }
+    return f" On these {verdict.images:,} test images alone {words[own.outcome]} ({ends})."
 
 
 def _rate(count: int, seeds: int) -> str:

@@ -157,9 +157,16 @@ def _level_cells(
         "" if is_baseline else p_cell(level.p_equivalent if known else None),
         *[published] * has_published,
         doc.Cell(
-            level.outcome, tone="plain" if level.outcome == "baseline" else doc.OUTCOME_TONES[level.outcome]
+            _outcome_words(level),
+            tone="plain" if level.outcome == "baseline" else doc.OUTCOME_TONES[level.outcome],
         ),
     ]
+
+
+def _outcome_words(level: LevelRecord) -> str:
+    """Name the verdict, with the one about these test images alone where it is another."""
+    own = level.outcome_on_these_images
+    return level.outcome if own in (None, level.outcome) else f"{level.outcome}; {own} on these images"
 
 
 def _figure(ablation: AblationRecord, key: str) -> doc.Figure:
@@ -216,6 +223,12 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
             f" The residual standard deviation, pooled over all settings, is {deviation}{scale.unit} "
             f"({one_or_many(ablation.degrees_of_freedom, 'degree')} of freedom)."
         )
+    about = "A verdict is about these test images."
+    if ablation.images:
+        about = (
+            f"A verdict is about new images of the same kind: the chance in which {ablation.images:,} images "
+            "were tested counts like that of the seeds, after Obuchowski and Rockette."
+        )
     detectable = ""
     if ablation.minimum_detectable_effect is not None:
         size = number(ablation.minimum_detectable_effect, scale)
@@ -231,7 +244,7 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
             "that there is none; it is smaller than matters if both do; otherwise it is undecided."
             f"{detectable} Dunnett's step-down test keeps the probability of any false “helps” or “hurts” in "
             "the table below 5 %, and Holm's method that of any false “no effect”. Intervals have the level "
-            "of the test that decided.",
+            f"of the test that decided. {about}",
         )
     )
 
