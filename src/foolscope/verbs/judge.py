@@ -10,8 +10,8 @@ from foolscope.experiments.tables.claims import read_claims
 from foolscope.experiments.tables.files import read_table
 from foolscope.experiments.tables.frames import table_from
 from foolscope.experiments.tables.judgement import JudgementRecord, Reading, judge_table
-from foolscope.experiments.tables.layouts import Layout
 from foolscope.experiments.tables.logs import Epoch, find_logs, read_logs
+from foolscope.experiments.tables.roles import Layout
 from foolscope.experiments.tables.runs import Duplicates
 from foolscope.experiments.tables.table import Table
 from foolscope.experiments.tables.units import UnitName

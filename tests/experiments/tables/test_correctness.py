@@ -9,7 +9,8 @@ from foolscope.core.errors import DataError
 from foolscope.experiments.tables.correctness import read_correct
 from foolscope.experiments.tables.designs import cells_of
 from foolscope.experiments.tables.frames import table_from
-from foolscope.experiments.tables.layouts import Layout, runs_of
+from foolscope.experiments.tables.layouts import runs_of
+from foolscope.experiments.tables.roles import Layout
 from foolscope.experiments.tables.runs import counted_runs
 
 DRAW = np.random.default_rng(0)

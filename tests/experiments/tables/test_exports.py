@@ -11,8 +11,8 @@ import pytest
 from foolscope.core.errors import DataError, RecipeError
 from foolscope.experiments.tables.files import read_table
 from foolscope.experiments.tables.judgement import Reading, judge_table
-from foolscope.experiments.tables.layouts import Layout
 from foolscope.experiments.tables.logs import find_logs, read_logs
+from foolscope.experiments.tables.roles import Layout
 
 WANDB = """"Name","State","Notes","User","Tags","Created","Runtime","Sweep","batch_size","lr","seed","epoch","test_acc","train_loss"
 "fast-sun-1","finished","-","ada","","2026-11-20T10:00:00.000Z","310","","128","0.1","0","20","0.941","0.21"

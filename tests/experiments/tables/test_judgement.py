@@ -13,7 +13,7 @@ from foolscope.core.errors import DataError, FoolscopeError, RecipeError
 from foolscope.experiments.tables.files import read_table
 from foolscope.experiments.tables.frames import table_from
 from foolscope.experiments.tables.judgement import Reading, judge_table
-from foolscope.experiments.tables.layouts import Layout
+from foolscope.experiments.tables.roles import Layout
 from foolscope.statistics.blocks import BlockDesign
 from foolscope.statistics.verdicts import judge
 

@@ -15,7 +15,8 @@ from foolscope.experiments.claims.judgement import ClaimResult, adjust_claims, j
 from foolscope.experiments.claims.records import ClaimRecord
 from foolscope.experiments.parts.ablation_record import BASELINE, ShownMetric
 from foolscope.experiments.tables.columns import plain_name
-from foolscope.experiments.tables.designs import Cells, find_setting
+from foolscope.experiments.tables.designs import Cells
+from foolscope.experiments.tables.naming import find_setting
 from foolscope.experiments.wording.sentences import SCALES
 from foolscope.statistics.blocks import BlockDesign
 

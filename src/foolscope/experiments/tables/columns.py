@@ -1,7 +1,6 @@
 """What a column is, by its name: a metric and how it is read, a seed, a run's state, or bookkeeping."""
 
 import re
-from collections.abc import Sequence
 
 __all__ = [
     "is_bookkeeping",
@@ -30,31 +29,36 @@ _ERRORS = {"error", "err"}
 _LOWER = _ERRORS | _set(
     "loss perplexity ppl nll rmse mse mae brier ece wer cer fid cost bpc bpb regret latency kl entropy"
 )
-_HIGHER = _set("score reward return bleu rouge kappa mcc r2 psnr ssim map objective metric result")
+_HIGHER = _set(
+    "score reward return bleu rouge kappa mcc r2 psnr ssim map objective metric result value performance ap"
+)
 _METRICS = _SHARES | _LOWER | _HIGHER
 
-_SEEDS = {
-    "seed",
-    "seeds",
-    "random seed",
-    "rng seed",
-    "random state",
-    "fold",
-    "split",
-    "manual seed",
-    "global seed",
-}
+_SEEDS = {"fold", "random state", "seed everything", "cv fold"}
 _REPLICATES = _set("run runs rep reps repeat repeats repetition replicate replica trial attempt")
 _STATES = {"state", "status", "run state"}
-_SUMMARIES = _set("mean avg average std sd sem stdev stddev median min max var variance ci total sum n count")
-_BOOKKEEPING = _set(
-    "id ids uid uuid hash name group tags tag notes note comment comments user username author host",
-    "hostname device gpu created updated date datetime timestamp time runtime duration elapsed start",
-    "end finished sweep commit git url path file dir version number index step steps global epoch",
-    "epochs iteration heartbeat experiment artifact uri lifecycle stage job job_type description row",
-    "relative wall process pid machine port",
+_SPREADS = _set("mean avg average std sd sem stdev stddev median var variance ci")
+_SUMMARIES = _SPREADS | _set("min max total sum n count")
+_RECORDS = {
+    *("name", "run name", "display name", "group", "tags", "notes", "note", "comment", "comments", "user"),
+    *("author", "created", "created at", "updated", "updated at", "start time", "end time", "finished"),
+    *("date", "time", "wall time", "relative time process", "relative time wall", "sweep", "host", "gpu"),
+    *(
+        "gpu type",
+        "gpu count",
+        "epoch",
+        "step",
+        "global step",
+        "trainer global step",
+        "iteration",
+        "experiment",
+    ),
+    *("url", "experiment name", "lifecycle stage", "job type", "description", "version", "number", "index"),
+    *("row", "file", "path", "unnamed"),
+}
+_TELLTALES = _set(
+    "id uuid uid hash timestamp datetime runtime duration hostname username commit artifact elapsed"
 )
-_KEPT = {"batch", "warmup", "max", "num", "n", "total", "accumulation"}
 _NUMBERED = re.compile(
     r"(?P<word>seed|random[ _-]?state|fold|split|run|rep|repeat|trial|replicate|s|r)?"
     r"[ _#=.:-]*(?P<number>\d{1,9})",
@@ -108,8 +112,14 @@ def metric_rank(name: str) -> tuple[int, int, int]:
 
 
 def is_seed(name: str) -> bool:
-    """Whether rows with an equal value share chance: a seed, a fold, a split."""
-    return " ".join(_words(name)) in _SEEDS
+    """Whether rows with an equal value share chance: a seed, a fold.
+
+    Example:
+        >>> [is_seed(name) for name in ("seed", "params.random_seed", "trainer.seed", "fold", "seeded", "lr")]
+        [True, True, True, True, False, False]
+    """
+    words = _words(name)
+    return " ".join(words) in _SEEDS or (words[-1:] == ["seed"] and len(words) <= 3)
 
 
 def is_replicate(name: str) -> bool:
@@ -124,25 +134,31 @@ def is_state(name: str) -> bool:
 
 
 def is_summary(name: str) -> bool:
-    """Whether the column sums up others: a mean, a standard deviation."""
-    return bool(_SUMMARIES & set(_words(name))) and len(_words(name)) <= 2
+    """Whether the column sums up others: a mean, a standard deviation.
+
+    Example:
+        >>> [is_summary(name) for name in ("mean", "acc_std", "max_lr", "init_std")]
+        [True, True, False, False]
+    """
+    words = set(_words(name))
+    return words <= _SUMMARIES or bool(words & _SPREADS and words & _METRICS)
 
 
 def is_bookkeeping(name: str) -> bool:
     """Whether the column tells runs apart or says when and where they ran, and is no setting.
 
     Example:
-        >>> is_bookkeeping("run_id"), is_bookkeeping("tags.mlflow.user"), is_bookkeeping("datetime_start")
-        (True, True, True)
-        >>> is_bookkeeping("epochs_warmup"), is_bookkeeping("params.epochs"), is_bookkeeping("optimizer")
-        (False, False, False)
+        >>> [is_bookkeeping(name) for name in ("run_id", "tags.mlflow.user", "datetime_start", "Created")]
+        [True, True, True, True]
+        >>> [is_bookkeeping(name) for name in ("model_name", "params.version", "step_size", "epochs")]
+        [False, False, False, False]
     """
     if name.startswith("_") or name.lower().startswith(("tags.", "system_attrs", "system/", "datetime_")):
         return True
     if plain_name(name) != name:
         return False
-    words = set(_words(name))
-    return bool(words & _BOOKKEEPING) and not words & _KEPT and len(words) <= 3
+    words = [word for word in _words(name) if not word.isdigit()]
+    return " ".join(words) in _RECORDS or bool(_TELLTALES & set(words))
 
 
 def seed_number(name: str) -> tuple[str, int] | None:
@@ -156,5 +172,5 @@ def seed_number(name: str) -> tuple[str, int] | None:
     return ((found["word"] or "").lower(), int(found["number"])) if found else None
 
 
-def _words(name: str) -> Sequence[str]:
+def _words(name: str) -> list[str]:
     return [re.sub(r"^top[-_@ ]?[15]$", "top", word.lower()) for word in _TOKEN.findall(plain_name(name))]

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from foolscope.core.errors import DataError, RecipeError
-from foolscope.experiments.tables.designs import Cells, find_setting, setting_words
+from foolscope.experiments.tables.designs import Cells
+from foolscope.experiments.tables.naming import find_setting, setting_words
 
 __all__ = ["read_correct"]
 

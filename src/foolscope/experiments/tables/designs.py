@@ -2,19 +2,20 @@
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from foolscope.core.errors import DataError, RecipeError
+from foolscope.core.errors import DataError
 from foolscope.experiments.parts.ablation_record import BASELINE, Factor
 from foolscope.experiments.tables import columns as names
-from foolscope.experiments.tables.numbers import same_value
+from foolscope.experiments.tables.naming import find_setting, number_of, ordered, setting_words
 from foolscope.experiments.tables.runs import Run, RunTable
 from foolscope.statistics.blocks import BlockDesign
 
-__all__ = ["Cells", "cells_of", "find_setting", "setting_words"]
+__all__ = ["Cells", "cells_of"]
 
 _ABBREVIATIONS = {"lr": "learning rate", "wd": "weight decay", "bs": "batch size", "arch": "architecture"}
 _LISTED = 8
@@ -50,7 +51,7 @@ class Cells:
     def baseline_words(self) -> str:
         """The baseline in words: ``lr=0.1``, or its name where that says enough."""
         setting = self.settings[BASELINE]
-        is_name = len(setting) == 1 and _number(setting[0]) is None
+        is_name = len(setting) == 1 and number_of(setting[0]) is None
         return setting[0] if is_name else setting_words(self.columns, setting)
 
     def design(
@@ -82,7 +83,7 @@ def cells_of(table: RunTable, runs: Sequence[Run], baseline: str | Mapping[str, 
     """
     found = list(dict.fromkeys(run.setting for run in runs))
     chosen = find_setting(baseline, table.settings, found, option="--baseline")
-    settings = [chosen, *(each for each in _ordered(found) if each != chosen)]
+    settings = [chosen, *(each for each in ordered(found) if each != chosen)]
     if len(settings) < 2:
         words = setting_words(table.settings, chosen)
         raise DataError(f"{table.source} has one setting only, {words}; a comparison needs another")
@@ -118,134 +119,13 @@ def cells_of(table: RunTable, runs: Sequence[Run], baseline: str | Mapping[str, 
     )
 
 
-def find_setting(
-    given: str | Mapping[str, object] | None,
-    columns: Sequence[str],
-    settings: Sequence[tuple[str, ...]],
-    *,
-    option: str,
-    others: Mapping[str, str] | None = None,
-) -> tuple[str, ...]:
-    """Find the setting that a person names.
-
-    Args:
-        given: a value of the only column, or values in the order of the columns; ``column=value`` pairs; or a
-            mapping from column to value.
-        columns: names of the setting columns.
-        settings: those there are.
-        option: what to name in a message.
-        others: values of the columns that are not named.
-
-    Raises:
-        RecipeError: none, or more than one, is meant; the line lists those there are.
-    """
-    known = "; ".join(setting_words(columns, each) for each in _ordered(settings)[:_LISTED])
-    known += f"; {len(settings) - _LISTED} more" if len(settings) > _LISTED else ""
-    if given is None:
-        raise RecipeError(
-            f"{option} is required: the setting that the others are compared with. Settings: {known}"
-        )
-    wanted = (
-        _pairs(given, columns)
-        if isinstance(given, str)
-        else {str(key): value for key, value in given.items()}
-    )
-    if wanted is None:
-        parts = tuple(same_value(part.strip()) for part in str(given).split(","))
-        whole = (same_value(str(given).strip()),)
-        fits = [each for each in settings if each in (whole, parts)]
-        fits = fits or [each for each in settings if whole[0] in each]
-        fits = fits or [each for each in settings if whole[0].lower() in [value.lower() for value in each]]
-    else:
-        wanted = {
-            **(others or {}),
-            **{_column(name, columns, option): value for name, value in wanted.items()},
-        }
-        texts = {name: same_value(_text(value)) for name, value in wanted.items()}
-        fits = [
-            each
-            for each in settings
-            if all(dict(zip(columns, each, strict=True))[name] == value for name, value in texts.items())
-        ]
-    if len(fits) == 1:
-        return fits[0]
-    if fits:
-        listed = "; ".join(setting_words(columns, each) for each in fits[:_LISTED])
-        raise RecipeError(
-            f"{option} {_said(given)} could be any of {len(fits)} settings; name all columns: {listed}"
-        )
-    raise RecipeError(f"{option}: no setting is {_said(given)}. Settings: {known}")
-
-
-def setting_words(columns: Sequence[str], setting: Sequence[str]) -> str:
-    """Write a setting as messages do: ``lr=0.1, wd=0``."""
-    return ", ".join(
-        f"{names.plain_name(name)}={value}" for name, value in zip(columns, setting, strict=True)
-    )
-
-
-def _pairs(text: str, columns: Sequence[str]) -> dict[str, object] | None:
-    """Read ``column=value`` pairs; None if the text is something else."""
-    known = {names.plain_name(name) for name in columns} | set(columns)
-    parts = [part.partition("=") for part in text.split(",")]
-    if not all(mark and name.strip() for name, mark, _ in parts) or parts[0][0].strip() not in known:
-        return None
-    return {name.strip(): value.strip() for name, _, value in parts}
-
-
-def _column(name: str, columns: Sequence[str], option: str) -> str:
-    found = next((each for each in columns if name in (each, names.plain_name(each))), None)
-    if found is None:
-        raise RecipeError(f"{option}: {name!r} is no setting column; those are {', '.join(columns)}")
-    return found
-
-
-def _text(value: object) -> str:
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
-
-
-def _said(given: str | Mapping[str, object]) -> str:
-    return (
-        repr(given)
-        if isinstance(given, str)
-        else ", ".join(f"{name}={value}" for name, value in given.items())
-    )
-
-
-def _ordered(settings: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Sort settings by columns that hold numbers; others keep the order of the table."""
-    ranks: list[dict[str, float]] = []
-    for values in zip(*settings, strict=True):
-        different = list(dict.fromkeys(values))
-        numbers = [_number(value) for value in different]
-        is_numeric = all(number is not None for number in numbers)
-        ranks.append(
-            {
-                value: float(number if is_numeric and number is not None else position)
-                for position, (value, number) in enumerate(zip(different, numbers, strict=True))
-            }
-        )
-    return sorted(settings, key=lambda each: [rank[value] for rank, value in zip(ranks, each, strict=True)])
-
-
-def _number(text: str) -> float | None:
-    if text == "none":
-        return -math.inf
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
 def _seeds(runs: Sequence[Run]) -> tuple[str, ...]:
-    return tuple(seed for (seed,) in _ordered(list(dict.fromkeys((str(run.seed),) for run in runs))))
+    return tuple(seed for (seed,) in ordered(list(dict.fromkeys((str(run.seed),) for run in runs))))
 
 
 def _numbered(columns: Sequence[str]) -> tuple[int, ...]:
     """The blocks as whole numbers: seeds as they are, anything else by position."""
-    are_whole = all(
-        column.removeprefix("-").isascii() and column.removeprefix("-").isdigit() for column in columns
-    )
+    are_whole = all(re.fullmatch(r"-?[0-9]{1,18}", column) for column in columns)
     numbers = [int(column) for column in columns] if are_whole else []
     return tuple(numbers) if len(set(numbers)) == len(columns) else tuple(range(len(columns)))
 
@@ -302,15 +182,15 @@ def _factors(columns: Sequence[str], settings: Mapping[str, tuple[str, ...]]) ->
     for indices, labels in sorted(groups.items(), key=lambda group: (len(group[0]), group[0])):
         values = [(_joined(settings[label], indices), label) for label in labels]
         base = (_joined(baseline, indices), BASELINE)
-        ordered = [base, *values]
-        if len(indices) == 1 and all(_number(value) is not None for value, _ in ordered):
-            ordered.sort(key=lambda level: _number(level[0]) or 0.0)
+        levels = [base, *values]
+        if len(indices) == 1 and all(number_of(value) is not None for value, _ in levels):
+            levels.sort(key=lambda level: number_of(level[0]) or 0.0)
         factors.append(
             Factor(
                 ", ".join(names.plain_name(columns[index]) for index in indices),
                 " and ".join(_words(columns[index]) for index in indices),
                 base[0],
-                tuple(ordered),
+                tuple(levels),
             )
         )
     return tuple(factors)
@@ -321,10 +201,6 @@ def _joined(setting: Sequence[str], indices: Sequence[int]) -> str:
 
 
 def _words(column: str) -> str:
-    """Write a column's name in words.
-
-    Args:
-        column: its name in the table.
-    """
+    """Write a column's name in words."""
     name = names.plain_name(column)
     return _ABBREVIATIONS.get(name.lower(), name.replace("_", " ").replace(".", " ").strip())

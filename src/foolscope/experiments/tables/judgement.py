@@ -14,7 +14,8 @@ from foolscope.experiments.tables import columns as names
 from foolscope.experiments.tables.claims import TableClaim, judge_table_claims
 from foolscope.experiments.tables.correctness import read_correct
 from foolscope.experiments.tables.designs import Cells, cells_of
-from foolscope.experiments.tables.layouts import Layout, runs_of
+from foolscope.experiments.tables.layouts import runs_of
+from foolscope.experiments.tables.roles import Layout
 from foolscope.experiments.tables.runs import Duplicates, RunTable, counted_runs
 from foolscope.experiments.tables.table import Table
 from foolscope.experiments.tables.units import (

@@ -1,34 +1,28 @@
 """Long and wide tables as runs: which columns hold settings, seeds and the metric."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from foolscope.core.errors import DataError, did_you_mean
+from foolscope.core.errors import DataError
 from foolscope.experiments.tables import columns as names
-from foolscope.experiments.tables.numbers import Numbers, is_number, read_numbers, same_value
+from foolscope.experiments.tables.numbers import Numbers, read_numbers, same_value
+from foolscope.experiments.tables.roles import (
+    Layout,
+    columns_by_name,
+    is_mostly_numeric,
+    known_column,
+    listed,
+    metric_column,
+    numeric_columns,
+    seed_column,
+    setting_columns,
+    telling,
+)
 from foolscope.experiments.tables.runs import Run, RunTable
 from foolscope.experiments.tables.table import Table
 
-__all__ = ["Layout", "runs_of"]
+__all__ = ["runs_of"]
 
 _SETTING = "setting"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a person says about the columns; None where it is to be found out.
-
-    Args:
-        settings: names of the setting columns.
-        seed: name of the column whose equal values mean shared chance; "none" if rows are replicates.
-        metric: name of the metric's column, or what a wide table's cells are.
-        baseline: as given; a wide table may have a column of this name.
-    """
-
-    settings: tuple[str, ...] | None = None
-    seed: str | None = None
-    metric: str | None = None
-    baseline: str | None = None
 
 
 def runs_of(table: Table, layout: Layout) -> RunTable:
@@ -38,11 +32,11 @@ def runs_of(table: Table, layout: Layout) -> RunTable:
         DataError: a column is missing, several could be meant, or a cell is no number.
     """
     for given in (*(layout.settings or ()), *([layout.seed] if layout.seed not in (None, "none") else [])):
-        _known(table, str(given))
-    if layout.metric is None or layout.metric not in _by_any_name(table):
-        if layout.settings is None and layout.baseline in _numeric(table):
+        known_column(table, str(given))
+    if layout.metric is None or layout.metric not in columns_by_name(table):
+        if layout.settings is None and layout.baseline in numeric_columns(table):
             return _column_per_setting(table, layout)
-        seeds = [name for name in table.columns if names.seed_number(name) and _mostly_numeric(table, name)]
+        seeds = [name for name in table.columns if names.seed_number(name) and is_mostly_numeric(table, name)]
         if len(seeds) > 1 and _is_one_count(seeds):
             return _column_per_seed(table, layout, seeds)
     return _long(table, layout)
@@ -51,13 +45,13 @@ def runs_of(table: Table, layout: Layout) -> RunTable:
 def _long(table: Table, layout: Layout) -> RunTable:
     """Read a table with a row for each run."""
     state = next((name for name in table.columns if names.is_state(name)), None)
-    seed = _seed_column(table, layout)
-    metric, others = _metric_column(table, layout, seed)
-    settings, notes = _setting_columns(
+    seed = seed_column(table, layout)
+    metric, others = metric_column(table, layout, seed)
+    settings, notes = setting_columns(
         table, layout, {metric, *([seed] if seed else []), *([state] if state else [])}
     )
     if others:
-        notes.append(f"Other metrics, for --metric: {_listed(others)}.")
+        notes.append(f"Other metrics, for --metric: {listed(others)}.")
     numbers = _numbers(table, [metric])[metric]
     paired = seed is not None and (names.is_seed(seed) or layout.seed is not None)
     runs = tuple(
@@ -95,28 +89,25 @@ def _column_per_seed(table: Table, layout: Layout, seeds: Sequence[str]) -> RunT
         raise DataError(f"{table.source}: no column names the settings; add one before {seeds[0]!r}")
     if layout.settings is None:
         values = {name: tuple(map(same_value, table.column(name))) for name in chosen}
-        chosen = (
-            tuple(_telling([name for name in chosen if len(set(values[name])) > 1], values)) or chosen[:1]
-        )
+        chosen = tuple(telling([name for name in chosen if len(set(values[name])) > 1], values)) or chosen[:1]
     numbers = _numbers(table, seeds)
-    word = next(
-        filter(None, (names.seed_number(name)[0] for name in seeds if names.seed_number(name))), "seed"
-    )  # type: ignore[index]
+    counted = [names.seed_number(name) or ("", 0) for name in seeds]
+    word = counted[0][0] or "seed"
     runs = tuple(
         Run(
             tuple(same_value(row[table.columns.index(name)]) for name in chosen),
-            str((names.seed_number(seed) or ("", 0))[1]),
+            str(number),
             numbers[seed].values[index],
             table.place(index, seed),
             table.numbers[index],
         )
         for index, row in enumerate(table.rows)
-        for seed in seeds
+        for seed, (_, number) in zip(seeds, counted, strict=True)
     )
     _each_setting_once(table, runs, len(seeds))
     percent = any(any(each.percent) for each in numbers.values())
     unused = [name for name in table.columns if name not in seeds and name not in chosen]
-    notes = [f"Columns not used: {_listed(unused)}."] if unused else []
+    notes = [f"Columns not used: {listed(unused)}."] if unused else []
     return RunTable(
         table.source,
         len(table.rows),
@@ -132,10 +123,10 @@ def _column_per_seed(table: Table, layout: Layout, seeds: Sequence[str]) -> RunT
 
 def _column_per_setting(table: Table, layout: Layout) -> RunTable:
     """Read a table with a row for each seed and a column for each setting."""
-    seed = _seed_column(table, layout)
+    seed = seed_column(table, layout)
     chosen = [
         name
-        for name in _numeric(table)
+        for name in numeric_columns(table)
         if name == layout.baseline
         or not (
             name == seed or names.is_bookkeeping(name) or names.is_summary(name) or names.is_replicate(name)
@@ -154,7 +145,7 @@ def _column_per_setting(table: Table, layout: Layout) -> RunTable:
         for name in chosen
     )
     unused = [name for name in table.columns if name not in chosen and name != seed]
-    notes = [f"Columns not used: {_listed(unused)}."] if unused else []
+    notes = [f"Columns not used: {listed(unused)}."] if unused else []
     paired = seed is not None and (names.is_seed(seed) or layout.seed is not None)
     percent = any(any(each.percent) for each in numbers.values())
     metric = _wide_metric(table, layout)
@@ -188,114 +179,6 @@ def _is_one_count(seeds: Sequence[str]) -> bool:
     return len({word for word, _ in found}) == 1 and len({number for _, number in found}) == len(found)
 
 
-def _seed_column(table: Table, layout: Layout) -> str | None:
-    if layout.seed is not None:
-        return None if layout.seed == "none" else _known(table, layout.seed)
-    found = [name for name in table.columns if names.is_seed(name) and any(table.column(name))]
-    exact = [name for name in found if names.plain_name(name).lower() == "seed"]
-    if len(found) > 1 and len(exact) != 1:
-        raise DataError(f"{table.source}: {_listed(found)} could be the seed; choose with --seed")
-    return (exact or found or [None])[0]
-
-
-def _metric_column(table: Table, layout: Layout, seed: str | None) -> tuple[str, list[str]]:
-    """Return the metric's column, and the names of other metrics."""
-    numeric = [name for name in _numeric(table) if name != seed]
-    if layout.metric is not None:
-        return _known(table, layout.metric), []
-    if {"number", "value"} <= set(table.columns):  # Optuna
-        return "value", []
-    found = [
-        name
-        for name in table.columns
-        if names.is_metric(name) and name not in (layout.settings or ()) and _mostly_numeric(table, name)
-    ]
-    if not found:
-        rest = [
-            name
-            for name in numeric
-            if not names.is_bookkeeping(name)
-            and not names.is_replicate(name)
-            and not names.is_summary(name)
-            and name not in (layout.settings or ())
-            and names.plain_name(name) == name
-        ]
-        found = rest[-1:] if len(rest) == 1 or (rest and _varies_most(table, rest)) else []
-    if not found:
-        raise DataError(
-            f"{table.source}: no column looks like a metric; choose with --metric one of "
-            f"{_listed(table.columns)}"
-        )
-    ranked = sorted(found, key=names.metric_rank)
-    if len(ranked) > 1 and names.metric_rank(ranked[0]) == names.metric_rank(ranked[1]):
-        best = [name for name in ranked if names.metric_rank(name) == names.metric_rank(ranked[0])]
-        raise DataError(f"{table.source}: {_listed(best, 'and')} could be the metric; choose with --metric")
-    return ranked[0], ranked[1:]
-
-
-def _varies_most(table: Table, rest: Sequence[str]) -> bool:
-    """Whether the last numeric column has more different values than any other."""
-    counts = [len(set(table.column(name))) for name in rest]
-    return counts[-1] > max(counts[:-1], default=0)
-
-
-def _setting_columns(table: Table, layout: Layout, taken: set[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the setting columns: those that vary and are nothing else."""
-    if layout.settings is not None:
-        return tuple(_known(table, name) for name in layout.settings), []
-    free = [name for name in table.columns if name not in taken]
-    prefixed = [name for name in free if name.lower().startswith(("params.", "params_"))]
-    pool = prefixed or [
-        name
-        for name in free
-        if not (names.is_bookkeeping(name) or names.is_replicate(name) or names.is_seed(name))
-        and not names.is_summary(name)
-        and not (names.is_metric(name) and _mostly_numeric(table, name))
-    ]
-    values = {name: tuple(map(same_value, table.column(name))) for name in pool if not names.is_seed(name)}
-    chosen = [name for name, own in values.items() if len(set(own)) > 1]
-    notes = []
-    rows = len(table.rows)
-    unique = [name for name in chosen if len(set(values[name])) == rows]
-    if unique and len(unique) < len(chosen) and rows > 3:
-        notes.append(f"Different in every row, so not a setting: {_listed(unique)}.")
-        chosen = [name for name in chosen if name not in unique]
-    telling = _telling(chosen, values)
-    if len(telling) < len(chosen):
-        doubled = [name for name in chosen if name not in telling]
-        notes.append(f"Varies with another setting and says nothing more: {_listed(doubled)}.")
-        chosen = telling
-    if not chosen:  # the name or group of a run may be all there is
-        chosen = [
-            name
-            for name in free
-            if " ".join(name.lower().split())
-            in ("name", "group", "experiment", "run_name", "tags.mlflow.runname")
-            and 1 < len(set(table.column(name))) < rows
-        ][:1]
-    if not chosen:
-        raise DataError(
-            f"{table.source}: no column has a setting that varies; choose with --setting one of "
-            f"{_listed(free or table.columns)}"
-        )
-    return tuple(chosen), notes
-
-
-def _telling(chosen: Sequence[str], values: Mapping[str, Sequence[str]]) -> list[str]:
-    """Leave out columns that tell the same rows apart as an earlier one."""
-    kept: list[str] = []
-    for name in chosen:
-        if not any(_same(values[name], values[each]) for each in kept):
-            kept.append(name)
-    return kept
-
-
-def _same(values: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether two columns tell the same rows apart."""
-    pairs = set(zip(values, others, strict=True))
-    return len(pairs) == len(set(values)) == len(set(others))
-
-
 def _wide_metric(table: Table, layout: Layout) -> str:
     """Name what a wide table holds: as it was said, or as the file is called if that is a metric."""
     if layout.metric is not None:
@@ -317,36 +200,3 @@ def _numbers(table: Table, chosen: Sequence[str]) -> dict[str, Numbers]:
         )
         for position, name in enumerate(chosen)
     }
-
-
-def _numeric(table: Table) -> list[str]:
-    """The columns all of whose cells are numbers or empty, and not all empty."""
-    return [
-        name for name in table.columns if any(table.column(name)) and all(map(is_number, table.column(name)))
-    ]
-
-
-def _mostly_numeric(table: Table, name: str) -> bool:
-    """Whether most cells of a column are numbers, so that the others are mistakes."""
-    cells = [cell for cell in table.column(name) if cell]
-    return bool(cells) and sum(map(is_number, cells)) > len(cells) / 2
-
-
-def _by_any_name(table: Table) -> dict[str, str]:
-    """The columns by their names and by those without a tracker's prefix."""
-    return {names.plain_name(name): name for name in table.columns} | {name: name for name in table.columns}
-
-
-def _known(table: Table, name: str) -> str:
-    found = _by_any_name(table)
-    if name not in found:
-        raise DataError(f"{table.source} has no column {name!r}. {did_you_mean(name, table.columns)}")
-    return found[name]
-
-
-def _listed(columns: Sequence[str], last: str = "") -> str:
-    shown = [repr(name) for name in columns[:8]]
-    more = f" and {len(columns) - 8} more" if len(columns) > 8 else ""
-    if last and len(shown) > 1 and not more:
-        return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
-    return ", ".join(shown) + more

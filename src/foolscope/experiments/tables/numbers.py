@@ -73,11 +73,14 @@ def same_value(cell: str) -> str:
     """Write a setting so that equal numbers are equal texts: ``1e-3`` and ``0.001``.
 
     Example:
-        >>> same_value("1e-3"), same_value("0.10"), same_value("0,5"), same_value("adam"), same_value("")
-        ('0.001', '0.1', '0.5', 'adam', 'none')
+        >>> [same_value(cell) for cell in ("1e-3", "0.10", "0,5", "007", "adam", "")]
+        ['0.001', '0.1', '0.5', '7', 'adam', 'none']
     """
     if not cell or cell.lower() in ("nan", "<na>"):
         return "none"
+    if re.fullmatch(r"-?[0-9]+", cell):  # of any size: seeds may have 64 bits
+        digits = cell.lstrip("-").lstrip("0")
+        return f"-{digits}" if cell[0] == "-" and digits else digits or "0"
     text = cell.replace(",", ".") if re.fullmatch(r"-?\d+,\d+", cell) else cell
     try:
         number = float(text)

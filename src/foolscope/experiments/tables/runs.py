@@ -87,7 +87,10 @@ def counted_runs(table: RunTable, duplicates: Duplicates = "refuse") -> tuple[li
     """
     lost: list[str] = []
     failed = {run for run in table.runs if run.state in _FAILED}
-    finished = {(run.setting, run.seed) for run in table.runs if not run.state or run.state not in _FAILED}
+    unended = _FAILED | _UNFINISHED | _PRUNED
+    finished = {
+        (run.setting, run.seed) for run in table.runs if run.state not in unended and run.value is not None
+    }
     rerun = {run for run in failed if run.seed is not None and (run.setting, run.seed) in finished}
     unfinished = [run for run in table.runs if run.state in _UNFINISHED]
     pruned = [run for run in table.runs if run.state in _PRUNED]
