@@ -64,7 +64,7 @@ Examples:
     type=click.Choice(["last", "best"]),
     default="last",
     show_default=True,
-    help="Which value of a log counts, where TABLE is a folder of logs.",
+    help="Which value of a run counts, where TABLE has one for each epoch.",
 )
 @click.option(
     "--duplicates",

@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from foolscope.experiments.tables.claims import read_claims
 from foolscope.experiments.tables.files import read_table
 from foolscope.experiments.tables.frames import table_from
 from foolscope.experiments.tables.judgement import JudgementRecord, Reading, judge_table
-from foolscope.experiments.tables.logs import Epoch, find_logs, read_logs
-from foolscope.experiments.tables.roles import Layout
+from foolscope.experiments.tables.logs import find_logs, read_logs
+from foolscope.experiments.tables.roles import Epoch, Layout
 from foolscope.experiments.tables.runs import Duplicates
 from foolscope.experiments.tables.table import Table
 from foolscope.experiments.tables.units import UnitName
@@ -85,7 +85,7 @@ def judge(
         images: size of the test set, if the metric is a share of its images.
         correct: an ``.npz`` file with the correctness of every image: arrays SETTING/SEED, or SETTING with
             shape (seed, image).
-        epoch: the "last" or the "best" value of every log.
+        epoch: the "last" or the "best" value of every run, of which a log or table has one for each epoch.
         duplicates: "refuse" different values for one setting and seed, or take the "first", the "last" or
             their "mean".
         claims: a TOML file with ``[[claims]]``.
@@ -101,7 +101,7 @@ def judge(
         {'model = B': 'helps'}
     """
     reading = Reading(
-        layout=Layout(_names(setting), seed, metric),
+        layout=Layout(_names(setting), seed, metric, epoch=epoch, lower_is_better=lower_is_better),
         unit=unit,
         lower_is_better=lower_is_better,
         delta=delta,
@@ -120,7 +120,7 @@ def _names(setting: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in setting.split(",")) if isinstance(setting, str) else tuple(setting)
 
 
-def _table(given: Any, epoch: Literal["last", "best"], lower: bool | None) -> Table:
+def _table(given: Any, epoch: Epoch, lower: bool | None) -> Table:
     """Read a file, a folder, several files, or what is in memory."""
     if isinstance(given, str | os.PathLike):
         path = Path(given)

@@ -156,7 +156,7 @@ def test_several_settings_are_factors_around_the_baseline():
         assert [factor.field for factor in factors] == ["lr", "wd", "lr, wd"]
         assert [level.label for level in factors[0].levels] == ["0.1", "0.3", "1"]
         assert factors[0].words == "learning rate"
-        assert [level.label for level in factors[2].levels] == ["0.1 and 0", "0.3 and 0.0005"]
+        assert [level.label for level in factors[2].levels] == ["0.1, 0", "0.3, 0.0005"]
     with pytest.raises(RecipeError, match=r"'lr=0.1' could be any of 2 settings"):
         judged(columns, "lr=0.1")
     with pytest.raises(RecipeError, match=r"--baseline is required.*lr=0.1, wd=0; lr=0.1, wd=0.0005"):
@@ -204,6 +204,12 @@ def test_what_is_not_there_is_named():
         (b"PK\x03\x04rest", "is a spreadsheet or an archive"),
         ('model,seed,acc\n"A,0,94\n', "row 2 cannot be read"),
         ("model,seed,acc\nA,0," + "9" * 200_000 + "\n", "a cell has more than 131,072 characters"),
+        (
+            "m,epoch,acc\nA,1,.5\nA,2,.6\nA,3,.7\nB,1,.5\nB,2,.6\nB,3,.7\n",
+            "seems to have a row for each epoch",
+        ),
+        ("m,acc\nA,94±1\nB,95±1\n", "row 2, column 'acc': '94±1' is a mean with its spread"),
+        ("m,acc_mean,acc_std\nA,94,1\nB,95,1\n", "'acc_mean' and 'acc_std' sum up several runs"),
         ("model,lr,a_acc,b_acc\nA,1,94,95\nB,2,94,95\n", "'a_acc' and 'b_acc' could be the metric"),
     ],
 )
@@ -234,6 +240,30 @@ def test_runs_that_diverged_are_results(tmp_path):
     record = judge_table(read_table(write(tmp_path, text)), "A")
     assert outcomes(record) == {"model = B": "diverged", "model = C": "diverged"}
     assert record.lost == ["Rows 4, 6 count as diverged."]
+
+
+EPOCHS = "m,seed,epoch,val_acc\n" + "".join(
+    f"{model},{seed},{epoch},{value + 0.001 * seed**2}\n"
+    for model, curve in (("A", (0.5, 0.8, 0.7)), ("B", (0.5, 0.75, 0.78)))
+    for seed in range(3)
+    for epoch, value in enumerate(curve)
+)
+
+
+@pytest.mark.parametrize(("epoch", "outcome"), [("last", "helps"), ("best", "hurts")])
+def test_of_a_row_for_each_epoch_one_counts(tmp_path, epoch, outcome):
+    lines = EPOCHS.splitlines()
+    text = "\n".join([lines[0], *sorted(lines[1:])[::-1]])
+    record = judge_table(read_table(write(tmp_path, text)), "A", Reading(Layout(epoch=epoch)))
+    assert outcomes(record) == {"m = B": outcome}
+    assert record.notes[0] == f"A run has a row for each epoch, of which the {epoch} counts."
+
+
+def test_the_last_epoch_of_a_table_is_another_for_every_run(tmp_path):
+    text = "m,seed,epoch,acc\nA,0,10,.9\nA,1,12,.91\nB,0,9,.95\nB,1,20,.96\n"
+    record = judge_table(read_table(write(tmp_path, text)), "A")
+    assert record.notes == []
+    assert "setting = m (2 values), seed = seed (2)" in record.understood
 
 
 def test_five_thousand_rows(tmp_path):

@@ -4,6 +4,7 @@ import re
 
 __all__ = [
     "is_bookkeeping",
+    "is_epoch",
     "is_fraction",
     "is_metric",
     "is_replicate",
@@ -32,6 +33,7 @@ _LOWER = _ERRORS | _set(
 _HIGHER = _set(
     "score reward return bleu rouge kappa mcc r2 psnr ssim map objective metric result value performance ap"
 )
+_COSTS = {"time", "seconds", "memory", "energy", "flops"}
 _METRICS = _SHARES | _LOWER | _HIGHER
 
 _SEEDS = {"fold", "random state", "seed everything", "cv fold"}
@@ -98,17 +100,17 @@ def lower_is_better(name: str) -> bool:
         >>> [lower_is_better(name) for name in ("val/loss", "top1_err", "acc", "x")]
         [True, True, False, False]
     """
-    return bool(_LOWER & set(_words(name)))
+    return bool((_LOWER | _COSTS) & set(_words(name)))
 
 
-def metric_rank(name: str) -> tuple[int, int, int]:
+def metric_rank(name: str) -> tuple[int, int, bool, int]:
     """Order metrics by how likely one is meant: test before validation before training, accuracy first."""
     words = _words(name)
     splits = (("test", "eval"), (), ("val", "valid", "validation", "dev"), ("train", "training", "running"))
     split = next((rank for rank, own in enumerate(splits) if set(own) & set(words)), 1)
     kinds = ({"accuracy", "acc"}, _SHARES, _HIGHER, _ERRORS, _LOWER)
     kind = next((rank for rank, own in enumerate(kinds) if own & set(words)), len(kinds))
-    return split, kind, len(words)
+    return split, kind, bool(re.search(r"5(?!\d)", name)), len(words)
 
 
 def is_seed(name: str) -> bool:
@@ -120,6 +122,11 @@ def is_seed(name: str) -> bool:
     """
     words = _words(name)
     return " ".join(words) in _SEEDS or (words[-1:] == ["seed"] and len(words) <= 3)
+
+
+def is_epoch(name: str) -> bool:
+    """Whether the column says how far training has come."""
+    return " ".join(_words(name)) in {"epoch", "step", "global step", "iteration", "trainer global step"}
 
 
 def is_replicate(name: str) -> bool:

@@ -188,7 +188,7 @@ def _factors(columns: Sequence[str], settings: Mapping[str, tuple[str, ...]]) ->
         factors.append(
             Factor(
                 ", ".join(names.plain_name(columns[index]) for index in indices),
-                " and ".join(_words(columns[index]) for index in indices),
+                _factor_words([_words(columns[index]) for index in indices]),
                 base[0],
                 tuple(levels),
             )
@@ -197,7 +197,11 @@ def _factors(columns: Sequence[str], settings: Mapping[str, tuple[str, ...]]) ->
 
 
 def _joined(setting: Sequence[str], indices: Sequence[int]) -> str:
-    return " and ".join(setting[index] for index in indices)
+    return ", ".join(setting[index] for index in indices)
+
+
+def _factor_words(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"combination of {', '.join(words[:-1])} and {words[-1]}"
 
 
 def _words(column: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from foolscope.core.errors import DataError
 from foolscope.experiments.tables import columns as names
+from foolscope.experiments.tables.epochs import one_epoch
 from foolscope.experiments.tables.numbers import Numbers, read_numbers, same_value
 from foolscope.experiments.tables.roles import (
     Layout,
@@ -52,6 +53,7 @@ def _long(table: Table, layout: Layout) -> RunTable:
     )
     if others:
         notes.append(f"Other metrics, for --metric: {listed(others)}.")
+    epoch = next((name for name in table.columns if names.is_epoch(name) and name not in settings), None)
     numbers = _numbers(table, [metric])[metric]
     paired = seed is not None and (names.is_seed(seed) or layout.seed is not None)
     runs = tuple(
@@ -65,6 +67,12 @@ def _long(table: Table, layout: Layout) -> RunTable:
         )
         for index, row in enumerate(table.rows)
     )
+    if epoch is not None and is_mostly_numeric(table, epoch):
+        lower = names.lower_is_better(metric) if layout.lower_is_better is None else layout.lower_is_better
+        runs, note = one_epoch(
+            table.source, runs, _numbers(table, [epoch])[epoch].values, layout.epoch, lower
+        )
+        notes += note
     return RunTable(
         table.source,
         len(table.rows),

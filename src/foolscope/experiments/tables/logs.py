@@ -3,17 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from foolscope.core.errors import DataError
 from foolscope.experiments.tables import columns as names
 from foolscope.experiments.tables.files import read_table
 from foolscope.experiments.tables.numbers import is_number, read_numbers
+from foolscope.experiments.tables.roles import Epoch
 from foolscope.experiments.tables.table import Table, table_of
 
-__all__ = ["Epoch", "find_logs", "read_logs"]
-
-Epoch = Literal["last", "best"]
+__all__ = ["find_logs", "read_logs"]
 
 _SEED = re.compile(r"(?P<rest>.*?)[-_. ]*seed[-_=. ]*(?P<seed>\d+)", re.IGNORECASE)
 _VERSION = re.compile(r"version_(\d+)", re.IGNORECASE)

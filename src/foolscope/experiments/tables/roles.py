@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from foolscope.core.errors import DataError, did_you_mean
 from foolscope.experiments.tables import columns as names
@@ -9,6 +10,7 @@ from foolscope.experiments.tables.numbers import is_number, same_value
 from foolscope.experiments.tables.table import Table
 
 __all__ = [
+    "Epoch",
     "Layout",
     "columns_by_name",
     "is_mostly_numeric",
@@ -22,6 +24,9 @@ __all__ = [
 ]
 
 
+Epoch = Literal["last", "best"]
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a person says about the columns; None where it is to be found out.
@@ -31,12 +36,16 @@ class Layout:
         seed: name of the column whose equal values mean shared chance; "none" if rows are replicates.
         metric: name of the metric's column, or what a wide table's cells are.
         baseline: as given; a wide table may have a column of this name.
+        epoch: which row of a run counts, or value of a log, where there is one for each epoch.
+        lower_is_better: how the metric is read; None to go by its name.
     """
 
     settings: tuple[str, ...] | None = None
     seed: str | None = None
     metric: str | None = None
     baseline: str | None = None
+    epoch: Epoch = "last"
+    lower_is_better: bool | None = None
 
 
 def seed_column(table: Table, layout: Layout) -> str | None:
@@ -51,7 +60,7 @@ def seed_column(table: Table, layout: Layout) -> str | None:
     exact = [name for name in found if names.plain_name(name).lower() == "seed"]
     if len(found) > 1 and len(exact) != 1:
         raise DataError(f"{table.source}: {listed(found)} could be the seed; choose with --seed")
-    return (exact or found or [None])[0]
+    return next(iter(exact or found), None)
 
 
 def metric_column(table: Table, layout: Layout, seed: str | None) -> tuple[str, list[str]]:
@@ -81,6 +90,11 @@ def metric_column(table: Table, layout: Layout, seed: str | None) -> tuple[str, 
         raise DataError(
             f"{table.source}: no column looks like a metric; choose with --metric one of "
             f"{listed(table.columns)}"
+        )
+    if all(map(names.is_summary, found)):
+        raise DataError(
+            f"{table.source}: {listed(found, 'and')} sum up several runs; a verdict needs every run, in a row "
+            "or a cell of its own"
         )
     ranked = sorted(found, key=names.metric_rank)
     if len(ranked) > 1 and names.metric_rank(ranked[0]) == names.metric_rank(ranked[1]):
@@ -162,7 +176,7 @@ def numeric_columns(table: Table) -> list[str]:
 def is_mostly_numeric(table: Table, name: str) -> bool:
     """Whether most cells of a column are numbers, so that the others are mistakes."""
     cells = [cell for cell in table.column(name) if cell]
-    return bool(cells) and sum(map(is_number, cells)) > len(cells) / 2
+    return bool(cells) and sum(is_number(cell) or "±" in cell for cell in cells) > len(cells) / 2
 
 
 def columns_by_name(table: Table) -> dict[str, str]:
