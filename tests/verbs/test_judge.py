@@ -73,3 +73,14 @@ def test_mistakes_are_one_line(path, tmp_path):
         foolscope.judge(tmp_path / "empty", "A")
     with pytest.raises(RecipeError, match=r"cannot read .*claims\.toml"):
         foolscope.judge(path, "A", claims=Path("claims.toml"))
+
+
+def test_a_report_on_replicates_speaks_of_runs(path, tmp_path):
+    path.write_text(TABLE.replace("seed", "run"))
+    _, text, _ = foolscope.judge(path, "A").write(tmp_path / "out")
+    words = text.read_text(encoding="utf-8")
+    assert "| setting | run 0 | run 1 | run 2 |" in words
+    assert "Means over 3 runs" in words
+    assert "nothing in common" in words
+    assert "same seed" not in words
+    assert "one per seed" not in words

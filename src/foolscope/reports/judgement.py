@@ -87,6 +87,8 @@ def _compared(record: JudgementRecord) -> Compared:
     return Compared(
         f"Every setting is compared with the baseline, {record.baseline}; ",
         _PAIRED if record.paired else _UNPAIRED,
+        f"Every setting against {record.baseline}",
+        "seed" if record.paired else "run",
     )
 
 

@@ -112,6 +112,22 @@ def test_a_column_for_each_setting(tmp_path):
     assert record.lost == ["setting=B has no run with seed 3."]
 
 
+def test_names_of_nested_configurations_are_words(tmp_path):
+    text = (
+        "cfg.model.name,trainer.seed,cfg.optim.lr,val/top1\nA,0,.1,.9\nA,1,.1,.91\nB,0,.1,.95\nB,1,.1,.962\n"
+    )
+    record = judge_table(table_of(tmp_path, text), "A")
+    assert record.ablation.factors[0].words == "model"
+    assert record.ablation.sentences[0].startswith("Model B gains")
+
+
+def test_a_table_in_markdown(tmp_path):
+    text = "| model | seed | acc |\n|:---|---:|---:|\n| A | 0 | 94 |\n| A | 1 | 94.2 |\n| B | 0 | 95 |\n| B | 1 | 95.1 |\n"
+    assert (
+        "setting = model (2 values), seed = seed (2)" in judge_table(table_of(tmp_path, text), "A").understood
+    )
+
+
 def optuna_table(tmp_path):
     """A table that Optuna itself has written."""
     study = optuna.create_study(direction="maximize")

@@ -206,5 +206,6 @@ def _factor_words(words: Sequence[str]) -> str:
 
 def _words(column: str) -> str:
     """Write a column's name in words."""
-    name = names.plain_name(column)
-    return _ABBREVIATIONS.get(name.lower(), name.replace("_", " ").replace(".", " ").strip())
+    name = re.sub(r"[._/ ]name$", "", names.plain_name(column))  # cfg.model.name is the model
+    leaf = re.split(r"[./]", name)[-1] or name
+    return _ABBREVIATIONS.get(leaf.lower(), leaf.replace("_", " ").strip())

@@ -37,8 +37,8 @@ def one_epoch(
     if any(row.seed is None for row in rows):
         if len(several) == len(groups) and min(map(len, groups.values())) >= _CURVE:
             raise DataError(
-                f"{source} seems to have a row for each epoch and has no seed column to tell runs apart; name "
-                "it with --seed, or keep the last row of each run"
+                f"{source} seems to have a row for each epoch and has no seed column to tell runs apart; "
+                "name it with --seed, or keep the last row of each run"
             )
         return tuple(rows), []
     if not several:

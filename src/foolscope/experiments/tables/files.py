@@ -2,8 +2,9 @@
 
 import csv
 import io
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from foolscope.core.errors import DataError
@@ -51,13 +52,19 @@ def read_table(path: Path) -> Table:
     records = [(number + skipped, row) for number, row in _records(body, separator, path.name)]
     while records and not any(cell.strip() for cell in records[0][1]):
         records.pop(0)
-    (_, header), *rows = records
+    (_, header), *rows = [record for record in records if not _is_rule(record[1])]
     if len(header) == 1:
         raise DataError(
             f"{path.name}: the header {header[0][:60]!r} is one column; separate columns by commas, "
             "semicolons or tabs"
         )
     return table_of(path.name, header, rows, notes=notes, decimal_comma=separator in ";\t")
+
+
+def _is_rule(row: Sequence[str]) -> bool:
+    """Whether a row is the line below the header of a table in Markdown."""
+    filled = [cell.strip() for cell in row if cell.strip()]
+    return len(filled) > 1 and all(re.fullmatch(r":?-{3,}:?", cell) for cell in filled)
 
 
 def _decoded(path: Path) -> tuple[str, list[str]]:

@@ -93,8 +93,8 @@ def metric_column(table: Table, layout: Layout, seed: str | None) -> tuple[str, 
         )
     if all(map(names.is_summary, found)):
         raise DataError(
-            f"{table.source}: {listed(found, 'and')} sum up several runs; a verdict needs every run, in a row "
-            "or a cell of its own"
+            f"{table.source}: {listed(found, 'and')} sum up several runs; a verdict needs every run, in a "
+            "row or a cell of its own"
         )
     ranked = sorted(found, key=names.metric_rank)
     if len(ranked) > 1 and names.metric_rank(ranked[0]) == names.metric_rank(ranked[1]):

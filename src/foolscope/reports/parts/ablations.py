@@ -42,10 +42,14 @@ class Compared:
     Args:
         opening: what was changed, before the references to the figure and the table.
         pairing: what runs with the same seed have in common, and how settings are compared.
+        design: what the table of effects shows, for its caption.
+        runs: what a column of the table of runs is: a seed, or any run.
     """
 
     opening: str
     pairing: str
+    design: str
+    runs: str = "seed"
 
 
 _TRAINED = (
@@ -108,13 +112,13 @@ def ablation_blocks(
                 " the means and verdicts.",
             )
         ),
-        _figure(ablation, figure),
-        effects_table(ablation, table),
+        _figure(ablation, figure, compared.runs),
+        effects_table(ablation, table, compared),
         *doubt_notices(ablation.doubts),
         *[doc.Notice(noise)] * bool(noise),
         _method(ablation, compared.pairing),
         doc.Details("Every verdict in words", [doc.Bullets(ablation.sentences)]),
-        doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}")]),
+        doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}", compared.runs)]),
     ]
 
 
@@ -125,13 +129,17 @@ def _trained(ablation: AblationRecord) -> Compared:
         f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
         f"Every value was trained with the same {many}; ",
         _TRAINED,
+        f"One factor at a time around {ablation.recipe}",
     )
 
 
-def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
+def effects_table(
+    ablation: AblationRecord, key: str = "effects", compared: Compared | None = None
+) -> doc.Table:
     """Tabulate every value of every factor: mean, difference, p values, verdict, published figure."""
     has_published = any(level.published is not None for factor in ablation.factors for level in factor.levels)
     scale = ablation.scale
+    compared = compared or _trained(ablation)
     unit = scale.unit.strip()
     columns: list[doc.Column | str] = [
         "factor",
@@ -156,10 +164,9 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
     return doc.Table(
         columns,
         rows,
-        f"One factor at a time around {ablation.recipe}: {ablation.metric_words}, "
-        "and the difference from the baseline (in bold).",
+        f"{compared.design}: {ablation.metric_words}, and the difference from the baseline (in bold).",
         note=(
-            f"Means over {one_or_many(len(ablation.seeds), 'seed')}"
+            f"Means over {one_or_many(len(ablation.seeds), compared.runs)}"
             + (", with 95 % intervals in brackets" if several else "")
             + ". p different: the probability of a difference this large if the true one were zero. "
             f"p equal: the probability of one this small if the true one were {margin} or more. "
@@ -204,12 +211,13 @@ def _level_cells(
     ]
 
 
-def _figure(ablation: AblationRecord, key: str) -> doc.Figure:
+def _figure(ablation: AblationRecord, key: str, runs: str) -> doc.Figure:
     scale = ablation.scale
     best = baseline_level(ablation)
     against = "; the dashed line is the baseline's mean" if best is not None and best.mean is not None else ""
     several = len(ablation.seeds) > 1
     mark = "the large mark is their mean with its 95 % interval" if several else "the large mark is the run"
+    each = ", one per seed" if runs == "seed" else ""
     names = join_words([factor.words for factor in ablation.factors])
     return doc.Figure(
         draw.later(
@@ -218,7 +226,7 @@ def _figure(ablation: AblationRecord, key: str) -> doc.Figure:
             quantity=_quantity(ablation),
         ),
         f"{capitalized(ablation.metric_words)} by value of each factor"
-        f"{', in %' if scale.unit == POINTS.unit else ''}. Small dots are runs, one per seed; {mark}"
+        f"{', in %' if scale.unit == POINTS.unit else ''}. Small dots are runs{each}; {mark}"
         f"{against}.",
         f"Panels of {ablation.metric_words} by value of {names}.",
         key=key,
@@ -277,7 +285,7 @@ def _method(ablation: AblationRecord, pairing: str) -> doc.Paragraph:
     )
 
 
-def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
+def _runs_table(ablation: AblationRecord, key: str, runs: str) -> doc.Table:
     scale = ablation.scale
     base = baseline_level(ablation)
     own = [(level.cell, level) for level in comparisons(ablation) if level.values]
@@ -286,9 +294,10 @@ def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
         for name, level in [*([] if base is None else [("baseline", base)]), *own]
     ]
     return doc.Table(
-        ["setting", *doc.right(*(f"seed {seed}" for seed in ablation.seeds))],
+        ["setting", *doc.right(*(f"{runs} {seed}" for seed in ablation.seeds))],
         rows,
-        f"{capitalized(_quantity(ablation))}, of every run; a dash where training diverged.",
+        f"{capitalized(_quantity(ablation))}, of every run; a dash where "
+        f"{'training diverged' if ablation.shown is None else 'it diverged, or there is none'}.",
         key=key,
     )
 
