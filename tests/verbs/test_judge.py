@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import foolscope
@@ -73,6 +74,23 @@ def test_mistakes_are_one_line(path, tmp_path):
         foolscope.judge(tmp_path / "empty", "A")
     with pytest.raises(RecipeError, match=r"cannot read .*claims\.toml"):
         foolscope.judge(path, "A", claims=Path("claims.toml"))
+
+
+def test_correctness_gives_the_number_of_images(tmp_path):
+    draw = np.random.default_rng(0)
+    bits = {
+        (name, seed): draw.random(500) < share
+        for name, share in (("A", 0.8), ("B", 0.9))
+        for seed in range(3)
+    }
+    rows = [{"model": name, "seed": seed, "acc": 100 * own.mean()} for (name, seed), own in bits.items()]
+    np.savez(tmp_path / "bits.npz", **{f"{name}/{seed}": own for (name, seed), own in bits.items()})
+    judgement = foolscope.judge(rows, "A", correct=tmp_path / "bits.npz")
+    assert (judgement.record.images, judgement.record.per_image) == (500, True)
+    assert ("Test images", "500") in judgement.document.facts
+    assert foolscope.judge(rows, "A", images=500).record.per_image is False
+    with pytest.raises(RecipeError, match="--images is for a share of images"):
+        foolscope.judge(rows, "A", images=500, unit="plain", delta=0.5)
 
 
 def test_a_report_on_replicates_speaks_of_runs(path, tmp_path):

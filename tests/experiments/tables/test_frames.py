@@ -105,5 +105,6 @@ def test_numbers_as_people_write_them(cells, values):
     assert list(read_numbers(cells, ["here"] * len(cells)).values) == values
 
 
-def test_infinity_is_a_run_that_diverged():
-    assert math.isnan(read_numbers(["-inf"], ["here"]).values[0])
+@pytest.mark.parametrize("cell", ["-inf", "Infinity", "NaN", "diverged", "1e308", "-2e100", "1e999"])
+def test_what_is_no_finite_number_is_a_run_that_diverged(cell):
+    assert math.isnan(read_numbers([cell], ["here"]).values[0])

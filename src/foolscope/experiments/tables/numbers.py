@@ -11,6 +11,7 @@ __all__ = ["Numbers", "is_number", "read_numbers", "same_value"]
 
 _MISSING = {"", "-", "–", "—", "?", "na", "n/a", "#n/a", "null", "none", "missing", "<na>", "nat"}
 _DIVERGED = {"nan", "inf", "+inf", "-inf", "infinity", "-infinity", "∞", "-∞", "diverged", "#num!", "#div/0!"}
+_DIVERGENT = 1e100  # of this size a loss has diverged, and its square is no number
 _SPACES = " '’\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}\N{THIN SPACE}"
 _GROUPED = re.compile(rf"(?<=\d)[{_SPACES}](?=\d{{3}}(?!\d))")
 _NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
@@ -22,7 +23,7 @@ class Numbers:
     """Cells of one quantity as numbers.
 
     Args:
-        values: None where a cell is empty, NaN where it says that the run diverged.
+        values: None where a cell is empty, NaN where it says that the run diverged, or is beyond 1e100.
         percent: whether the cell has a percent sign.
     """
 
@@ -141,6 +142,7 @@ def _value(cell: str, number: str, comma: bool, place: str) -> float | None:
         return math.nan
     plain = number.replace(".", "").replace(",", ".") if comma else number.replace(",", "")
     try:
-        return float(plain)
+        number_read = float(plain)
     except ValueError as error:
         raise DataError(f"{place}: {cell!r} is not a number; write it with one decimal point") from error
+    return number_read if abs(number_read) < _DIVERGENT else math.nan
