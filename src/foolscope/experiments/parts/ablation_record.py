@@ -39,7 +39,9 @@ class LevelRecord(Settings):
 
     label: str
     cell: str
-    values: list[float | None] = Field(description="the metric, one per seed; null where the trial diverged")
+    values: list[float | None] = Field(
+        description="the metric, one per seed; null where the trial diverged or does not exist"
+    )
     mean: float | None
     low: float | None = Field(description="lower end of the 95 % interval of the mean over seeds")
     high: float | None
@@ -301,5 +303,5 @@ def _level(
 def _measured(design: BlockDesign, cell: str) -> dict[str, Any]:
     """Return the metric of a cell by seed, with its mean and interval."""
     mean, low, high = mean_interval(design, cell)
-    values = [finite_or_none(each) for each in design.row(cell).tolist()]
+    values = [finite_or_none(each) for each in design.values[design.cells.index(cell)].tolist()]
     return {"cell": cell, "values": values, "mean": mean, "low": low, "high": high}
