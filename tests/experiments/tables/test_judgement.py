@@ -300,3 +300,29 @@ def test_whatever_is_in_a_table_there_is_a_verdict_or_one_line(tmp_path_factory,
     if record is not None:
         assert outcomes(record)
         assert all(math.isfinite(level.mean) for level in levels(record).values() if level.mean is not None)
+
+
+def test_a_seed_that_is_missing_is_not_a_run_that_diverged():
+    values = {**VALUES, "A": [0.941, 0.943, 0.942, 0.9415, 0.9425]}
+    record = judged(long(values))
+    assert outcomes(record)["model = B"] == "helps"
+    assert levels(record)["model = B"].values == [0.951, 0.955, 0.954, None, None]
+    assert record.lost == ["model=B has no run with seeds 3, 4.", "model=C has no run with seeds 3, 4."]
+
+
+def test_without_seeds_each_setting_has_its_own_spread():
+    values = {"A": [0.940, 0.942, 0.941, 0.943], "B": [0.950, 0.952, 0.951], "C": [0.90, 0.99, 0.93, 0.96]}
+    columns = long(values)
+    del columns["seed"]
+    record = judged(columns)
+    assert not record.paired
+    assert outcomes(record) == {"model = B": "helps", "model = C": "undecided"}
+    level = levels(record)["model = C"]
+    assert level.difference_high - level.difference_low > 0.05
+
+
+def test_few_images_widen_what_seeds_alone_would_say():
+    values = {"A": [0.940, 0.942], "B": [0.954, 0.956]}
+    known, unknown = (levels(judged(long(values), images=count))["model = B"] for count in (500, None))
+    assert known.difference_high - known.difference_low > 1e-3
+    assert unknown.difference_high - unknown.difference_low < 1e-6
