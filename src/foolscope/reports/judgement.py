@@ -95,7 +95,7 @@ def _compared(record: JudgementRecord) -> Compared:
 def _reading(record: JudgementRecord) -> list[doc.Block]:
     notes = [*record.notes, *record.lost]
     population = (
-        "Which images each run classified correctly is known, so verdicts also speak of new images."
+        "Which images each run classified correctly is known."
         if record.per_image
         else "Only the metric of each run is known, so verdicts are about new seeds on these test images."
     )
