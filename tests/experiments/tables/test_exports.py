@@ -199,6 +199,8 @@ def test_lightning_settings_from_its_hyperparameters(tmp_path):
     for epoch, added in (("last", 0.01), ("best", 0.02)):
         values = read_logs(find_logs(tmp_path), epoch=epoch).column("val_acc")
         assert np.array(values, dtype=float) == pytest.approx([accuracy + added for *_, accuracy in runs])
+    assert set(read_logs(find_logs(tmp_path), epoch="best").column("train_loss")) == {str(1 / 3)}
+    assert set(read_logs(find_logs(tmp_path), epoch="best", lower=False).column("train_loss")) == {"1.0"}
 
 
 def test_logs_in_folders_named_by_setting_and_seed(tmp_path):

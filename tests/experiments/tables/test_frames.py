@@ -108,3 +108,9 @@ def test_numbers_as_people_write_them(cells, values):
 @pytest.mark.parametrize("cell", ["-inf", "Infinity", "NaN", "diverged", "1e308", "-2e100", "1e999"])
 def test_what_is_no_finite_number_is_a_run_that_diverged(cell):
     assert math.isnan(read_numbers([cell], ["here"]).values[0])
+
+
+def test_nan_among_texts_is_an_empty_cell():
+    frame = pd.DataFrame({**COLUMNS, "acc": ["94 %", "95 %", "94 %", "95 %", "96 %", np.nan]})
+    record = judge_table(table_from(frame), "A")
+    assert record.lost[0] == "Row 6 has no acc and is skipped."

@@ -326,3 +326,24 @@ def test_few_images_widen_what_seeds_alone_would_say():
     known, unknown = (levels(judged(long(values), images=count))["model = B"] for count in (500, None))
     assert known.difference_high - known.difference_low > 1e-3
     assert unknown.difference_high - unknown.difference_low < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        (("val_acc", "test_loss", "test_acc"), "test_acc"),
+        (("val_acc", "test_loss"), "test_loss"),
+        (("train_acc", "val_loss"), "val_loss"),
+        (("test/acc@5", "test/acc@1"), "test/acc@1"),
+    ],
+)
+def test_the_test_set_comes_before_validation_and_accuracy_before_losses(others, chosen):
+    columns = long(metric=others[0])
+    record = judged({**columns, **{name: columns[others[0]] for name in others}}, delta="0.01")
+    assert f"metric = {chosen}," in record.understood
+
+
+def test_a_value_that_only_one_setting_has_names_it():
+    columns = {**long(), "depth": [18] * 6 + [34] * 3}
+    record = judged(columns, "C")
+    assert record.baseline == "model=C, depth=34"
