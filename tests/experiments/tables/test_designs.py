@@ -63,6 +63,13 @@ def test_without_two_shared_seeds_nothing_pairs():
     assert lost[0].startswith("No setting shares two seeds with the baseline")
 
 
+def test_a_setting_without_a_seed_of_the_baseline_is_lost_where_others_pair():
+    found, lost = cells(rows_of({"A": {1: 0.1, 2: 0.2}, "B": {1: 0.4, 2: 0.5}, "C": {8: 0.6, 9: 0.7}}))
+    assert list(found.settings.values()) == [("A",), ("B",)]
+    assert found.blocks == (1, 2)
+    assert lost[-1].startswith("m=C shares no seed with the baseline and is not compared")
+
+
 @pytest.mark.parametrize("seeds", [(2**63, 2**64 - 1), ("a", "b"), (0.5, 1.5), (-1, 4)])
 def test_seeds_of_any_kind_are_told_apart(seeds):
     found, _ = cells(rows_of({name: dict(zip(seeds, (0.1, 0.2), strict=True)) for name in "AB"}))

@@ -95,9 +95,19 @@ def cells_of(table: RunTable, runs: Sequence[Run], baseline: str | Mapping[str, 
             f"every setting in {table.source} has a single run, which says nothing about the spread between "
             "seeds; a verdict needs at least 2 seeds for each setting"
         )
-    labels = [BASELINE, *(_label(table.settings, chosen, each) for each in settings[1:])]
     seeds = _seeds(runs) if table.seed is not None else ()
     paired, lost = _pairing(table, own, seeds)
+    if paired:
+        strangers = _strangers(own, chosen)
+        lost += [
+            f"{setting_words(table.settings, each)} shares no seed with the baseline and is not compared; "
+            "--seed none compares without pairing."
+            for each in settings
+            if each in strangers
+        ]
+        settings = [each for each in settings if each not in strangers]
+        seeds = _seeds([run for each in settings for run in own[each]])
+    labels = [BASELINE, *(_label(table.settings, chosen, each) for each in settings[1:])]
     columns = seeds if paired else tuple(str(index) for index in range(max(map(len, own.values()))))
     place = {column: position for position, column in enumerate(columns)}
     values = np.full((len(settings), len(columns)), math.nan)
@@ -128,6 +138,14 @@ def _numbered(columns: Sequence[str]) -> tuple[int, ...]:
     are_whole = all(re.fullmatch(r"-?[0-9]{1,18}", column) for column in columns)
     numbers = [int(column) for column in columns] if are_whole else []
     return tuple(numbers) if len(set(numbers)) == len(columns) else tuple(range(len(columns)))
+
+
+def _strangers(
+    own: Mapping[tuple[str, ...], Sequence[Run]], baseline: tuple[str, ...]
+) -> set[tuple[str, ...]]:
+    """Return the settings that have no seed of the baseline."""
+    known = {run.seed for run in own[baseline]}
+    return {setting for setting, runs in own.items() if known.isdisjoint(run.seed for run in runs)}
 
 
 def _pairing(

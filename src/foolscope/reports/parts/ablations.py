@@ -276,8 +276,8 @@ def _method(ablation: AblationRecord, pairing: str) -> doc.Paragraph:
             doc.Strong("How a verdict is reached."),
             f"{pairing}{spread} How much the other settings tell about the spread of a comparison depends "
             "on how alike they scatter. A value has no effect if two one-sided t tests rule out a difference "
-            f"of {margin} or more in either direction; it helps or hurts if a two-sided t test rules out that "
-            "there is none; it is smaller than matters if both do; otherwise it is undecided."
+            f"of {margin} or more in either direction; it helps or hurts if a two-sided t test rules out "
+            "that there is none; it is smaller than matters if both do; otherwise it is undecided."
             f"{detectable} Dunnett's step-down test keeps the probability of any false “helps” or “hurts” in "
             "the table below 5 %, and Holm's method that of any false “no effect”. Intervals have the level "
             "of the test that decided.",
