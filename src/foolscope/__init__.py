@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from foolscope.verbs.attack import *
     from foolscope.verbs.check import *
     from foolscope.verbs.inspect import *
+    from foolscope.verbs.judge import *
     from foolscope.verbs.recipe import *
     from foolscope.verbs.reproduce import *
     from foolscope.verbs.search import *

@@ -1,6 +1,7 @@
 """How a report opens: what was found in a few sentences, the verdict on each claim and on each factor."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from foolscope.experiments.claims.records import ClaimRecord
@@ -17,7 +18,7 @@ from foolscope.reports.phrases import (
     one_or_many,
 )
 
-__all__ = ["claim_verdicts", "opening", "study_facts"]
+__all__ = ["claim_verdicts", "claims_shown", "opening", "study_facts"]
 
 _CLAIM_OUTCOMES: tuple[Literal["upheld", "smaller than matters", "contradicted", "undecided"], ...] = (
     "upheld",
@@ -58,11 +59,16 @@ def study_facts(record: StudyRecord) -> list[tuple[str, str]]:
 
 
 def claim_verdicts(record: StudyRecord) -> doc.Verdicts:
+    """Show every claim of a study."""
+    return claims_shown(record.claims, len(record.seeds))
+
+
+def claims_shown(claims: Sequence[ClaimRecord], seeds: int) -> doc.Verdicts:
     """Show every claim with what decided it, its doubts, and what was published."""
     return doc.Verdicts(
         [
-            doc.Verdict(claim.outcome, full_stop(claim.sentence), _claim_reason(claim, len(record.seeds)))
-            for claim in record.claims
+            doc.Verdict(claim.outcome, full_stop(claim.sentence), _claim_reason(claim, seeds))
+            for claim in claims
         ]
     )
 

@@ -51,6 +51,10 @@ VERBS: dict[str, Verb] = {
         "Reproduce published experiments: their figures beside ours, and a verdict on each claim.",
         ("reproduce",),
     ),
+    "judge": Verb(
+        "Judge anyone's results: verdicts on a table of settings and seeds, nothing trained.",
+        ("judge", "Judgement"),
+    ),
     "report": Verb("Rebuild the report of a stored study, without training."),
     "data": Verb("List, fetch, verify and show data sets."),
     "completion": Verb("Print the shell completion script."),

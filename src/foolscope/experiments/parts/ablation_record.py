@@ -10,14 +10,24 @@ from foolscope.core.settings import Settings, finite_or_none
 from foolscope.experiments.parts.predictions import LargestClass
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.wording.doubts import doubt_words
-from foolscope.experiments.wording.fields import field_words
-from foolscope.experiments.wording.sentences import higher_is_better, scale_of
+from foolscope.experiments.wording.fields import field_words, metric_words
+from foolscope.experiments.wording.sentences import SCALES, Scale, ScaleName, higher_is_better, scale_of
 from foolscope.experiments.wording.verdicts import factor_sentence, verdict_sentence
 from foolscope.statistics.blocks import BlockDesign, fit_additive, mean_interval
 from foolscope.statistics.single_runs import single_run_difference
 from foolscope.statistics.verdicts import Verdict, judge
 
-__all__ = ["BASELINE", "AblationCell", "AblationRecord", "FactorRecord", "LevelRecord", "summarize"]
+__all__ = [
+    "BASELINE",
+    "AblationCell",
+    "AblationRecord",
+    "Factor",
+    "FactorRecord",
+    "LevelRecord",
+    "ShownMetric",
+    "summarize",
+    "summarize_factors",
+]
 
 BASELINE = "baseline"
 
@@ -29,7 +39,9 @@ class LevelRecord(Settings):
 
     label: str
     cell: str
-    values: list[float | None] = Field(description="the metric, one per seed; null where the trial diverged")
+    values: list[float | None] = Field(
+        description="the metric, one per seed; null where the trial diverged or does not exist"
+    )
     mean: float | None
     low: float | None = Field(description="lower end of the 95 % interval of the mean over seeds")
     high: float | None
@@ -66,6 +78,14 @@ class FactorRecord(Settings):
     summary: str
 
 
+class ShownMetric(Settings):
+    """How a metric is read and written that was measured elsewhere, so that its name does not say it."""
+
+    words: str
+    scale: ScaleName
+    higher_is_better: bool
+
+
 class AblationRecord(Settings):
     """One ablation: its factors, and the statistics they share."""
 
@@ -89,6 +109,17 @@ class AblationRecord(Settings):
     single_run_difference: float | None = Field(
         None, description="how far two single runs of one setting differ by chance, at most, 95 times in 100"
     )
+    shown: ShownMetric | None = Field(None, description="of a metric that was measured elsewhere")
+
+    @property
+    def scale(self) -> Scale:
+        """How the metric is written."""
+        return scale_of(self.metric) if self.shown is None else SCALES[self.shown.scale]
+
+    @property
+    def metric_words(self) -> str:
+        """The metric in words."""
+        return metric_words(self.metric) if self.shown is None else self.shown.words
 
     @property
     def sentences(self) -> list[str]:
@@ -113,6 +144,25 @@ class AblationCell:
     recipe: Recipe
 
 
+@dataclass(frozen=True)
+class Factor:
+    """A factor of an ablation, in words, and which cell of the design each of its values is.
+
+    Args:
+        field: its name.
+        words: its name in words: "batch size".
+        baseline: its value in the baseline.
+        levels: each value with the label of its cell.
+        published: figures, one per level; empty where nothing was published.
+    """
+
+    field: str
+    words: str
+    baseline: str
+    levels: tuple[tuple[str, str], ...]
+    published: tuple[float | None, ...] = ()
+
+
 def summarize(
     name: str,
     cells: Sequence[AblationCell],
@@ -124,32 +174,77 @@ def summarize(
     published: Mapping[str, Sequence[float | None]] | None = None,
 ) -> AblationRecord:
     """Judge the cells of an ablation and put the verdicts into words, in the order of ``vary``."""
+    factors = [_factor(cells, field, values, (published or {}).get(field)) for field, values in vary.items()]
+    return summarize_factors(name, factors, design, metric=metric, practical_difference=practical_difference)
+
+
+def _factor(
+    cells: Sequence[AblationCell],
+    field: str,
+    values: Sequence[Any],
+    published: Sequence[float | None] | None,
+) -> Factor:
+    baseline = cells[0].recipe
+    factor = short_name(baseline, field)
+    recipes = [with_values(baseline, {factor: value}) for value in values]
+    labels = [next(cell.label for cell in cells if cell.recipe == recipe) for recipe in recipes]
+    words = [setting_words(recipe, factor) for recipe in recipes]
+    return Factor(
+        factor,
+        field_words(factor),
+        setting_words(baseline, factor),
+        tuple(zip(words, labels, strict=True)),
+        tuple(published or ()),
+    )
+
+
+def summarize_factors(
+    name: str,
+    factors: Sequence[Factor],
+    design: BlockDesign,
+    *,
+    metric: str,
+    practical_difference: float,
+    shown: ShownMetric | None = None,
+) -> AblationRecord:
+    """Judge the cells of a design, of which one is the baseline, and put the verdicts into words.
+
+    Args:
+        name: of the baseline.
+        factors: in the order in which they are reported.
+        design: with the cell ``BASELINE``.
+        metric: its name.
+        practical_difference: δ, in the metric's own unit.
+        shown: how the metric is read and written, where its name does not say it.
+    """
+    is_better_high = higher_is_better(metric) if shown is None else shown.higher_is_better
+    scale = scale_of(metric) if shown is None else SCALES[shown.scale]
     verdicts = judge(
         design,
         BASELINE,
         practical_difference=practical_difference,
         alpha=_ALPHA,
-        higher_is_better=higher_is_better(metric),
+        higher_is_better=is_better_high,
     )
     by_cell = {verdict.cell: verdict for verdict in verdicts}
-    baseline = cells[0].recipe
     fit = fit_additive(design)
     noise = finite_or_none(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - _ALPHA))
-    factors = []
-    for field, values in vary.items():
-        factor = short_name(baseline, field)
-        figures = (published or {}).get(field) or [None] * len(values)
+    records = []
+    for factor in factors:
+        figures = factor.published or (None,) * len(factor.levels)
         levels = [
-            _level(cells, design, by_cell, factor, value, metric, figure)
-            for value, figure in zip(values, figures, strict=True)
+            _level(design, by_cell, factor, value, cell, scale, figure)
+            for (value, cell), figure in zip(factor.levels, figures, strict=True)
         ]
         levels = _beside_published_baseline(levels, noise)
-        base = setting_words(baseline, factor)
         own = {level.label: by_cell[level.cell] for level in levels if level.cell in by_cell}
-        summary = factor_sentence(own, field_words(factor), base, scale_of(metric))
-        factors.append(
+        records.append(
             FactorRecord(
-                field=factor, words=field_words(factor), baseline=base, levels=levels, summary=summary
+                field=factor.field,
+                words=factor.words,
+                baseline=factor.baseline,
+                levels=levels,
+                summary=factor_sentence(own, factor.words, factor.baseline, scale),
             )
         )
     detectable = [verdict.minimum_detectable_effect for verdict in verdicts]
@@ -158,7 +253,7 @@ def summarize(
         metric=metric,
         seeds=list(design.blocks),
         practical_difference=practical_difference,
-        factors=factors,
+        factors=records,
         base=LevelRecord(**_measured(design, BASELINE), label=BASELINE, outcome="baseline", sentence=""),
         residual_deviation=finite_or_none(fit.residual_deviation),
         degrees_of_freedom=fit.degrees_of_freedom,
@@ -166,6 +261,7 @@ def summarize(
         images=max((verdict.images for verdict in verdicts), default=0),
         doubts=doubt_words(doubt for verdict in verdicts for doubt in verdict.doubts),
         single_run_difference=noise,
+        shown=shown,
     )
 
 
@@ -185,26 +281,22 @@ def _beside_published_baseline(levels: Sequence[LevelRecord], noise: float | Non
 
 
 def _level(
-    cells: Sequence[AblationCell],
     design: BlockDesign,
     verdicts: Mapping[str, Verdict],
-    factor: str,
-    value: Any,
-    metric: str,
+    factor: Factor,
+    label: str,
+    cell: str,
+    scale: Scale,
     published: float | None,
 ) -> LevelRecord:
-    baseline = cells[0].recipe
-    recipe = with_values(baseline, {factor: value})
-    cell = next(each for each in cells if each.recipe == recipe)
-    label, verdict = setting_words(recipe, factor), verdicts.get(cell.label)
-    measured = {**_measured(design, cell.label), "label": label, "published": published}
+    verdict = verdicts.get(cell)
+    measured = {**_measured(design, cell), "label": label, "published": published}
     if verdict is None:
         return LevelRecord(**measured, outcome="baseline", sentence="")
-    base = setting_words(baseline, factor)
     return LevelRecord(
         **measured,
         outcome=verdict.outcome,
-        sentence=verdict_sentence(verdict, field_words(factor), label, base, scale_of(metric)),
+        sentence=verdict_sentence(verdict, factor.words, label, factor.baseline, scale),
         difference=finite_or_none(verdict.estimate),
         difference_low=finite_or_none(verdict.interval[0]),
         difference_high=finite_or_none(verdict.interval[1]),
@@ -219,5 +311,5 @@ def _level(
 def _measured(design: BlockDesign, cell: str) -> dict[str, Any]:
     """Return the metric of a cell by seed, with its mean and interval."""
     mean, low, high = mean_interval(design, cell)
-    values = [finite_or_none(each) for each in design.row(cell).tolist()]
+    values = [finite_or_none(each) for each in design.values[design.cells.index(cell)].tolist()]
     return {"cell": cell, "values": values, "mean": mean, "low": low, "high": high}

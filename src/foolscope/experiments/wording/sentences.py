@@ -1,14 +1,17 @@
 """Numbers in words: scales of display, amounts, p values, and the seeds that a decision needs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from foolscope.statistics.power import MOST_SEEDS
 
 __all__ = [
     "PLAIN",
     "POINTS",
+    "SCALES",
     "Scale",
+    "ScaleName",
     "amount",
     "capitalized",
     "exactly",
@@ -44,6 +47,14 @@ class Scale:
 
 POINTS = Scale(100.0, " points", " %", 1, "gains {} over", "costs {} compared with")
 PLAIN = Scale(1.0, "", "", 2, "is {} better than", "is {} worse than")
+
+ScaleName = Literal["points", "error points", "plain"]
+SCALES: dict[ScaleName, Scale] = {
+    "points": POINTS,
+    "error points": replace(POINTS, gain=PLAIN.gain, loss=PLAIN.loss),
+    "plain": PLAIN,
+}
+"""Scales by name; a lower share of errors is not a loss of points."""
 
 _FRACTIONS = ("accuracy", "success_rate", "probability", "recall", "precision", "f1", "auc", "corruption")
 _HUGE = 1e5  # larger values are written with two digits and a power of ten

@@ -1,9 +1,10 @@
 """One factor at a time: the figure, the table, how verdicts were reached, and every run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
-from foolscope.experiments.wording.sentences import POINTS, amount, number, scale_of
+from foolscope.experiments.wording.sentences import POINTS, amount, capitalized, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.effects import (
@@ -16,10 +17,8 @@ from foolscope.reports.parts.effects import (
 )
 from foolscope.reports.parts.part import PartReport, doubt_notices
 from foolscope.reports.phrases import (
-    columns_unit,
     full_stop,
     join_words,
-    metric_words,
     one_or_many,
     p_cell,
     with_interval,
@@ -27,6 +26,7 @@ from foolscope.reports.phrases import (
 
 __all__ = [
     "REPORT",
+    "Compared",
     "ablation_blocks",
     "ablation_document",
     "ablation_section",
@@ -35,13 +35,36 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
+class Compared:
+    """How the runs of an ablation came about, in words.
+
+    Args:
+        opening: what was changed, before the references to the figure and the table.
+        pairing: what runs with the same seed have in common, and how settings are compared.
+        design: what the table of effects shows, for its caption.
+        runs: what a column of the table of runs is: a seed, or any run.
+    """
+
+    opening: str
+    pairing: str
+    design: str
+    runs: str = "seed"
+
+
+_TRAINED = (
+    " With the same seed, all settings see the images in the same order and, where shapes agree, "
+    "start from the same weights. Settings are compared within seeds, which cancels what seeds differ by."
+)
+
+
 def ablation_document(record: AblationRecord) -> doc.Document:
     """Build the report of an ablation alone."""
     factors = join_words([factor.words for factor in record.factors])
-    scale = scale_of(record.metric)
+    scale = record.scale
     return doc.Document(
         f"Ablation of {record.recipe}",
-        f"How does {metric_words(record.metric)} depend on {factors}?",
+        f"How does {record.metric_words} depend on {factors}?",
         lead=[*doubt_notices(record.prediction_doubts), factor_verdicts(record)],
         sections=[doc.Section("One factor at a time", ablation_blocks(record))],
         facts=[
@@ -66,48 +89,69 @@ def ablation_section(ablations: Sequence[AblationRecord]) -> doc.Section:
     )
 
 
-def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[doc.Block]:
-    """Show one ablation; the suffix makes the keys of its figure and tables unique."""
+def ablation_blocks(
+    ablation: AblationRecord, suffix: str = "", compared: Compared | None = None
+) -> list[doc.Block]:
+    """Show one ablation.
+
+    Args:
+        ablation: its record.
+        suffix: makes the keys of its figure and tables unique.
+        compared: how the runs came about, if they were not trained here.
+    """
     figure, table = f"ablation{suffix}", f"effects{suffix}"
-    factors = join_words([factor.words for factor in ablation.factors])
-    many = one_or_many(len(ablation.seeds), "seed")
     noise = published_within_noise(ablation)
+    compared = compared or _trained(ablation)
     return [
         doc.Paragraph(
             (
-                f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
-                f"Every value was trained with the same {many}; ",
+                compared.opening,
                 doc.Reference(figure),
                 " shows each run, ",
                 doc.Reference(table),
                 " the means and verdicts.",
             )
         ),
-        _figure(ablation, figure),
-        effects_table(ablation, table),
+        _figure(ablation, figure, compared.runs),
+        effects_table(ablation, table, compared),
         *doubt_notices(ablation.doubts),
         *[doc.Notice(noise)] * bool(noise),
-        _method(ablation),
+        _method(ablation, compared.pairing),
         doc.Details("Every verdict in words", [doc.Bullets(ablation.sentences)]),
-        doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}")]),
+        doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}", compared.runs)]),
     ]
 
 
-def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
+def _trained(ablation: AblationRecord) -> Compared:
+    factors = join_words([factor.words for factor in ablation.factors])
+    many = one_or_many(len(ablation.seeds), "seed")
+    return Compared(
+        f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
+        f"Every value was trained with the same {many}; ",
+        _TRAINED,
+        f"One factor at a time around {ablation.recipe}",
+    )
+
+
+def effects_table(
+    ablation: AblationRecord, key: str = "effects", compared: Compared | None = None
+) -> doc.Table:
     """Tabulate every value of every factor: mean, difference, p values, verdict, published figure."""
     has_published = any(level.published is not None for factor in ablation.factors for level in factor.levels)
-    scale = scale_of(ablation.metric)
+    scale = ablation.scale
+    compared = compared or _trained(ablation)
     unit = scale.unit.strip()
     columns: list[doc.Column | str] = [
         "factor",
         "value",
         *doc.right(
-            columns_unit(ablation.metric),
+            _quantity(ablation),
             f"difference, {unit}" if unit else "difference",
             "p different",
             "p equal",
         ),
-        *[doc.Column(f"published{', %' if scale is POINTS else ''}", align="right")] * has_published,
+        *[doc.Column(f"published{', %' if scale.unit == POINTS.unit else ''}", align="right")]
+        * has_published,
         "verdict",
     ]
     rows = [
@@ -120,10 +164,9 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
     return doc.Table(
         columns,
         rows,
-        f"One factor at a time around {ablation.recipe}: {metric_words(ablation.metric)}, "
-        "and the difference from the baseline (in bold).",
+        f"{compared.design}: {ablation.metric_words}, and the difference from the baseline (in bold).",
         note=(
-            f"Means over {one_or_many(len(ablation.seeds), 'seed')}"
+            f"Means over {one_or_many(len(ablation.seeds), compared.runs)}"
             + (", with 95 % intervals in brackets" if several else "")
             + ". p different: the probability of a difference this large if the true one were zero. "
             f"p equal: the probability of one this small if the true one were {margin} or more. "
@@ -132,6 +175,12 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
         ),
         key=key,
     )
+
+
+def _quantity(ablation: AblationRecord) -> str:
+    """Name the metric with its unit, for an axis or a column."""
+    unit = ablation.scale.level_unit.strip()
+    return ablation.metric_words + (f", {unit}" if unit else "")
 
 
 def _beside_accuracy(ablation: AblationRecord) -> str:
@@ -143,8 +192,8 @@ def _beside_accuracy(ablation: AblationRecord) -> str:
 def _level_cells(
     level: LevelRecord, ablation: AblationRecord, has_published: bool
 ) -> list[doc.Cell | doc.CellValue]:
-    scale = scale_of(ablation.metric)
-    bounds = (0.0, 1.0) if scale is POINTS else None
+    scale = ablation.scale
+    bounds = (0.0, 1.0) if scale.unit == POINTS.unit else None
     is_baseline = level.outcome == "baseline"
     known = level.difference is not None
     published = None if level.published is None else amount(level.published, scale).removesuffix(scale.unit)
@@ -169,28 +218,30 @@ def _outcome_words(level: LevelRecord) -> str:
     return level.outcome if own in (None, level.outcome) else f"{level.outcome}; {own} on these images"
 
 
-def _figure(ablation: AblationRecord, key: str) -> doc.Figure:
-    scale = scale_of(ablation.metric)
+def _figure(ablation: AblationRecord, key: str, runs: str) -> doc.Figure:
+    scale = ablation.scale
     best = baseline_level(ablation)
     against = "; the dashed line is the baseline's mean" if best is not None and best.mean is not None else ""
     several = len(ablation.seeds) > 1
     mark = "the large mark is their mean with its 95 % interval" if several else "the large mark is the run"
+    each = ", one per seed" if runs == "seed" else ""
     names = join_words([factor.words for factor in ablation.factors])
     return doc.Figure(
         draw.later(
             draw.ablation_effects,
             [_drawn(ablation, factor) for factor in ablation.factors],
-            quantity=columns_unit(ablation.metric),
+            quantity=_quantity(ablation),
         ),
-        f"{metric_words(ablation.metric).capitalize()} by value of each factor"
-        f"{', in %' if scale is POINTS else ''}. Small dots are runs, one per seed; {mark}{against}.",
-        f"Panels of {metric_words(ablation.metric)} by value of {names}.",
+        f"{capitalized(ablation.metric_words)} by value of each factor"
+        f"{', in %' if scale.unit == POINTS.unit else ''}. Small dots are runs{each}; {mark}"
+        f"{against}.",
+        f"Panels of {ablation.metric_words} by value of {names}.",
         key=key,
     )
 
 
 def _drawn(ablation: AblationRecord, factor: FactorRecord) -> draw.Factor:
-    times = scale_of(ablation.metric).factor
+    times = ablation.scale.factor
 
     def scaled(value: float | None) -> float | None:
         return None if value is None else value * times
@@ -212,9 +263,9 @@ def _drawn(ablation: AblationRecord, factor: FactorRecord) -> draw.Factor:
     )
 
 
-def _method(ablation: AblationRecord) -> doc.Paragraph:
+def _method(ablation: AblationRecord, pairing: str) -> doc.Paragraph:
     """Explain in a few sentences how verdicts come about, with the numbers they rest on."""
-    scale = scale_of(ablation.metric)
+    scale = ablation.scale
     margin = amount(ablation.practical_difference, scale)
     spread = ""
     if ablation.residual_deviation is not None:
@@ -236,9 +287,7 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
     return doc.Paragraph(
         (
             doc.Strong("How a verdict is reached."),
-            " With the same seed, all settings see the images in the same order and, where shapes agree, "
-            "start from the same weights. Settings are compared within seeds, which cancels what seeds "
-            f"differ by.{spread} How much the other settings tell about the spread of a comparison depends "
+            f"{pairing}{spread} How much the other settings tell about the spread of a comparison depends "
             "on how alike they scatter. A value has no effect if two one-sided t tests rule out a difference "
             f"of {margin} or more in either direction; it helps or hurts if a two-sided t test rules out "
             "that there is none; it is smaller than matters if both do; otherwise it is undecided."
@@ -249,8 +298,8 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
     )
 
 
-def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
-    scale = scale_of(ablation.metric)
+def _runs_table(ablation: AblationRecord, key: str, runs: str) -> doc.Table:
+    scale = ablation.scale
     base = baseline_level(ablation)
     own = [(level.cell, level) for level in comparisons(ablation) if level.values]
     rows: list[list[doc.CellValue]] = [
@@ -258,9 +307,10 @@ def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
         for name, level in [*([] if base is None else [("baseline", base)]), *own]
     ]
     return doc.Table(
-        ["setting", *doc.right(*(f"seed {seed}" for seed in ablation.seeds))],
+        ["setting", *doc.right(*(f"{runs} {seed}" for seed in ablation.seeds))],
         rows,
-        f"{columns_unit(ablation.metric)}, of every run; a dash where training diverged.".capitalize(),
+        f"{capitalized(_quantity(ablation))}, of every run; a dash where "
+        f"{'training diverged' if ablation.shown is None else 'it diverged, or there is none'}.",
         key=key,
     )
 
@@ -276,7 +326,7 @@ def factor_verdicts(ablation: AblationRecord) -> doc.Verdicts:
 
 
 def _ablation_sentence(ablation: AblationRecord) -> str:
-    margin = amount(ablation.practical_difference, scale_of(ablation.metric))
+    margin = amount(ablation.practical_difference, ablation.scale)
     predicates = {
         "matters": ("matters", "matter"),
         "no effect": (f"stays within {margin} of the baseline", f"stay within {margin} of the baseline"),
@@ -288,7 +338,7 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
         words = [factor.words for factor in ablation.factors if factor_outcome(factor) == outcome]
         if words:
             parts.append(f"{join_words(words)} {singular if len(words) == 1 else plural}")
-    metric = "" if ablation.metric == "test_accuracy" else f" for its {metric_words(ablation.metric)}"
+    metric = "" if ablation.metric == "test_accuracy" else f" for its {ablation.metric_words}"
     helps = any(level.outcome == "helps" for factor in ablation.factors for level in factor.levels)
     better = "" if helps else " No value was found to be better than the baseline's."
     return f"Among the settings of {ablation.recipe}{metric}, {'; '.join(parts)}.{better}"
@@ -312,5 +362,5 @@ REPORT = PartReport[AblationRecord](
     doubts=lambda records: [
         full_stop(doubt) for each in records for doubt in (*each.prediction_doubts, *each.doubts)
     ],
-    scale=lambda records: scale_of(records[0].metric),
+    scale=lambda records: records[0].scale,
 )

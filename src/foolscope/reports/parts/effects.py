@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
-from foolscope.experiments.wording.sentences import amount, number, scale_of
+from foolscope.experiments.wording.sentences import Scale, amount, number, scale_of
 from foolscope.reports.phrases import join_words, one_or_many
 
 __all__ = [
@@ -70,11 +70,10 @@ def key_sentences(ablation: AblationRecord, factor: FactorRecord) -> str:
     if not levels:
         return ""
     largest = max(levels, key=lambda level: abs(level.difference or 0.0))
-    return f"The largest difference is {_difference(largest, ablation.metric)}, at {largest.label}."
+    return f"The largest difference is {_difference(largest, ablation.scale)}, at {largest.label}."
 
 
-def _difference(level: LevelRecord, metric: str) -> str:
-    scale = scale_of(metric)
+def _difference(level: LevelRecord, scale: Scale) -> str:
     low, high, value = level.difference_low, level.difference_high, level.difference
     assert value is not None
     if low is None or high is None:
