@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from foolscope.core.errors import did_you_mean
 from foolscope.statistics.estimate import Estimate, interval, mean_estimate, standard_deviation
@@ -36,6 +36,10 @@ class BlockDesign:
         cells: labels of the settings, all different.
         blocks: the seeds, all different.
         values: the metric, NaN (or infinite) where a trial diverged.
+        step: size of one count of the metric, 1/images; 0 for a continuous one.
+        paired: whether the trials of one column share their seed.
+        absent: trials that do not exist; their values are NaN.
+        correct: which images each trial classified correctly.
 
     Raises:
         ValueError: the shape does not fit, or a label or a seed occurs twice.
@@ -49,6 +53,10 @@ class BlockDesign:
     cells: tuple[str, ...]
     blocks: tuple[int, ...]
     values: Float[np.ndarray, "cell block"]
+    step: float = field(default=0.0, kw_only=True)
+    paired: bool = field(default=True, kw_only=True)
+    absent: Bool[np.ndarray, "cell block"] | None = field(default=None, kw_only=True)
+    correct: Bool[np.ndarray, "cell block image"] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         expected = (len(self.cells), len(self.blocks))
@@ -75,7 +83,12 @@ class BlockDesign:
 
     def diverged(self, cell: str) -> int:
         """How many trials of the cell diverged."""
-        return int(np.count_nonzero(~np.isfinite(self.row(cell))))
+        return int(np.count_nonzero(~np.isfinite(self.present(cell))))
+
+    def present(self, cell: str) -> Float[np.ndarray, " block"]:
+        """The values of the trials that the cell has."""
+        row = self.row(cell)
+        return row if self.absent is None else row[~self.absent[self.cells.index(cell)]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +124,14 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
     """
     cells = design.finite_cells
     values = design.values[[design.cells.index(cell) for cell in cells]]
-    freedom = max(0, len(cells) - 1) * (len(design.blocks) - 1)
+    values = values[:, np.isfinite(values).all(axis=0)]  # the seeds that every cell has
+    seeds = values.shape[1]
+    freedom = max(0, len(cells) - 1) * max(0, seeds - 1)
     deviation = math.nan
     if freedom:
         residuals = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
         deviation = standard_deviation(residuals, freedom, scale=float(np.abs(values).max()))
-    return AdditiveFit(cells, len(design.blocks), values, deviation, freedom)
+    return AdditiveFit(cells, seeds, values, deviation, freedom)
 
 
 def contrast(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
@@ -168,7 +183,7 @@ def cell_mean(design: BlockDesign, cell: str) -> Estimate:
     Returns:
         The mean, with standard error ``sd/√S`` and ``S - 1`` degrees of freedom; NaN if a trial diverged.
     """
-    return mean_estimate(design.row(cell))
+    return mean_estimate(design.present(cell))
 
 
 def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:
