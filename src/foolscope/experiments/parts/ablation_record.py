@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from foolscope.core.settings import Settings, finite_or_none
+from foolscope.experiments.parts.looks import UntilDecidedRecord
 from foolscope.experiments.parts.predictions import LargestClass
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.wording.doubts import doubt_words
@@ -81,6 +82,16 @@ class AblationRecord(Settings):
         None, description="how far two single runs of one setting differ by chance, at most, 95 times in 100"
     )
 
+    until_decided: UntilDecidedRecord | None = None
+    earlier_looks: list[int] = Field(
+        default_factory=list, description="numbers of seeds with which cells were judged before, where fewer"
+    )
+
+    @property
+    def holds_at_every_look(self) -> bool:
+        """Whether the verdicts are those that hold however often seeds are added."""
+        return self.until_decided is not None or bool(self.earlier_looks)
+
     @property
     def sentences(self) -> list[str]:
         """The verdicts in words, factor by factor."""
@@ -113,15 +124,17 @@ def summarize(
     metric: str,
     practical_difference: float,
     published: Mapping[str, Sequence[float | None]] | None = None,
+    verdicts: Sequence[Verdict] | None = None,
 ) -> AblationRecord:
-    """Judge the cells of an ablation and put the verdicts into words, in the order of ``vary``."""
-    verdicts = judge(
-        design,
-        BASELINE,
-        practical_difference=practical_difference,
-        alpha=_ALPHA,
-        higher_is_better=higher_is_better(metric),
-    )
+    """Judge the cells, unless verdicts are given, and put the verdicts into words, as ``vary`` has them."""
+    if verdicts is None:
+        verdicts = judge(
+            design,
+            BASELINE,
+            practical_difference=practical_difference,
+            alpha=_ALPHA,
+            higher_is_better=higher_is_better(metric),
+        )
     by_cell = {verdict.cell: verdict for verdict in verdicts}
     baseline = cells[0].recipe
     fit = fit_additive(design)
@@ -207,5 +220,5 @@ def _level(
 def _measured(design: BlockDesign, cell: str) -> dict[str, Any]:
     """Return the metric of a cell by seed, with its mean and interval."""
     mean, low, high = mean_interval(design, cell)
-    values = [finite_or_none(each) for each in design.row(cell).tolist()]
+    values = [finite_or_none(each) for each in design.present(cell).tolist()]
     return {"cell": cell, "values": values, "mean": mean, "low": low, "high": high}
