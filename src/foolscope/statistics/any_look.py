@@ -105,17 +105,25 @@ def judge_at_any_look(
             f"accuracy); got {practical_difference:g}"
         )
     others = [cell for cell in design.cells if cell != baseline]
-    finite = [] if design.diverged(baseline) else [cell for cell in others if not design.diverged(cell)]
+    finite = [
+        cell
+        for cell in others
+        if not design.diverged(cell) and not _baseline_diverged(design, baseline, cell)
+    ]
     family = _family(design, baseline, finite, practical_difference, alpha, image_parts or {})
     common: dict[str, Any] = {
         "baseline": baseline,
         "practical_difference": practical_difference,
-        "baseline_diverged": design.diverged(baseline),
         "higher_is_better": higher_is_better,
         "alpha": alpha,
     }
     return tuple(
-        family.look(cell, common) if cell in finite else _undecidable(design, cell, common) for cell in others
+        family.look(cell, {**common, "baseline_diverged": 0})
+        if cell in finite
+        else _undecidable(
+            design, cell, {**common, "baseline_diverged": _baseline_diverged(design, baseline, cell)}
+        )
+        for cell in others
     )
 
 
@@ -301,6 +309,15 @@ def _seeds(design: BlockDesign, cell: str) -> int:
     if design.absent is None:
         return len(design.blocks)
     return int(np.count_nonzero(~design.absent[design.cells.index(cell)]))
+
+
+def _baseline_diverged(design: BlockDesign, baseline: str, cell: str) -> int:
+    """Count the diverged trials of the baseline among the seeds that the cell has."""
+    lost = ~np.isfinite(design.row(baseline))
+    if design.absent is not None:
+        absent = design.absent[[design.cells.index(each) for each in (baseline, cell)]]
+        lost = lost & ~absent.any(axis=0)
+    return int(np.count_nonzero(lost))
 
 
 def _undecidable(design: BlockDesign, cell: str, common: Mapping[str, Any]) -> LookVerdict:
