@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
-from foolscope.experiments.wording.sentences import POINTS, amount, number, scale_of
+from foolscope.experiments.wording.sentences import POINTS, Scale, amount, number, scale_of
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.effects import (
@@ -13,6 +13,13 @@ from foolscope.reports.parts.effects import (
     key_sentences,
     levels_with_baseline,
     published_within_noise,
+)
+from foolscope.reports.parts.looks import (
+    earlier_looks_notice,
+    looks_table,
+    seeds_words,
+    sequential_method,
+    until_decided_words,
 )
 from foolscope.reports.parts.part import PartReport, doubt_notices
 from foolscope.reports.phrases import (
@@ -42,7 +49,12 @@ def ablation_document(record: AblationRecord) -> doc.Document:
     return doc.Document(
         f"Ablation of {record.recipe}",
         f"How does {metric_words(record.metric)} depend on {factors}?",
-        lead=[*doubt_notices(record.prediction_doubts), factor_verdicts(record)],
+        lead=[
+            *doubt_notices(record.prediction_doubts),
+            factor_verdicts(record),
+            *[doc.Paragraph(until_decided_words(each)) for each in [record.until_decided] if each],
+            *earlier_looks_notice(record),
+        ],
         sections=[doc.Section("One factor at a time", ablation_blocks(record))],
         facts=[
             ("Baseline", record.recipe),
@@ -70,13 +82,12 @@ def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[doc.Bloc
     """Show one ablation; the suffix makes the keys of its figure and tables unique."""
     figure, table = f"ablation{suffix}", f"effects{suffix}"
     factors = join_words([factor.words for factor in ablation.factors])
-    many = one_or_many(len(ablation.seeds), "seed")
     noise = published_within_noise(ablation)
     return [
         doc.Paragraph(
             (
                 f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
-                f"Every value was trained with the same {many}; ",
+                f"{seeds_words(ablation)}; ",
                 doc.Reference(figure),
                 " shows each run, ",
                 doc.Reference(table),
@@ -87,10 +98,19 @@ def ablation_blocks(ablation: AblationRecord, suffix: str = "") -> list[doc.Bloc
         effects_table(ablation, table),
         *doubt_notices(ablation.doubts),
         *[doc.Notice(noise)] * bool(noise),
+        *earlier_looks_notice(ablation),
+        *_looks(ablation, suffix),
         _method(ablation),
         doc.Details("Every verdict in words", [doc.Bullets(ablation.sentences)]),
         doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}")]),
     ]
+
+
+def _looks(ablation: AblationRecord, suffix: str) -> list[doc.Block]:
+    if ablation.until_decided is None:
+        return []
+    words = doc.Paragraph(until_decided_words(ablation.until_decided))
+    return [words, doc.Details("Every look", [looks_table(ablation.until_decided, f"looks{suffix}")])]
 
 
 def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
@@ -123,7 +143,7 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
         f"One factor at a time around {ablation.recipe}: {metric_words(ablation.metric)}, "
         "and the difference from the baseline (in bold).",
         note=(
-            f"Means over {one_or_many(len(ablation.seeds), 'seed')}"
+            f"Means over {_seed_range(ablation)}"
             + (", with 95 % intervals in brackets" if several else "")
             + ". p different: the probability of a difference this large if the true one were zero. "
             f"p equal: the probability of one this small if the true one were {margin} or more. "
@@ -132,6 +152,13 @@ def effects_table(ablation: AblationRecord, key: str = "effects") -> doc.Table:
         ),
         key=key,
     )
+
+
+def _seed_range(ablation: AblationRecord) -> str:
+    """Say how many seeds the means are over."""
+    counts = sorted({len(level.values) for factor in ablation.factors for level in factor.levels})
+    most = one_or_many(len(ablation.seeds), "seed")
+    return most if len(counts) < 2 else f"{counts[0]} to {most}"
 
 
 def _beside_accuracy(ablation: AblationRecord) -> str:
@@ -209,6 +236,8 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
     """Explain in a few sentences how verdicts come about, with the numbers they rest on."""
     scale = scale_of(ablation.metric)
     margin = amount(ablation.practical_difference, scale)
+    if ablation.holds_at_every_look:
+        return sequential_method(margin)
     spread = ""
     if ablation.residual_deviation is not None:
         deviation = number(ablation.residual_deviation, scale, ablation.residual_deviation / 10)
@@ -239,7 +268,7 @@ def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
     base = baseline_level(ablation)
     own = [(level.cell, level) for level in comparisons(ablation) if level.values]
     rows: list[list[doc.CellValue]] = [
-        [name, *[None if value is None else number(value, scale, 0.0001) for value in level.values]]
+        [name, *_of_every_seed(level, scale, len(ablation.seeds))]
         for name, level in [*([] if base is None else [("baseline", base)]), *own]
     ]
     return doc.Table(
@@ -248,6 +277,12 @@ def _runs_table(ablation: AblationRecord, key: str) -> doc.Table:
         f"{columns_unit(ablation.metric)}, of every run; a dash where training diverged.".capitalize(),
         key=key,
     )
+
+
+def _of_every_seed(level: LevelRecord, scale: Scale, seeds: int) -> list[doc.CellValue]:
+    """Write a value for each seed: a dash where training diverged, nothing where there was none."""
+    written = [None if value is None else number(value, scale, 0.0001) for value in level.values]
+    return [*written, *[""] * (seeds - len(written))]
 
 
 def factor_verdicts(ablation: AblationRecord) -> doc.Verdicts:
