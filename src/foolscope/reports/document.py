@@ -40,7 +40,17 @@ __all__ = [
     "right",
 ]
 
-Outcome = Literal["upheld", "contradicted", "undecided", "matters", "helps", "hurts", "no effect", "diverged"]
+Outcome = Literal[
+    "upheld",
+    "contradicted",
+    "undecided",
+    "matters",
+    "helps",
+    "hurts",
+    "smaller than matters",
+    "no effect",
+    "diverged",
+]
 Tone = Literal["plain", "good", "bad", "caution", "quiet", "odd", "notable"]
 
 OUTCOME_TONES: dict[Outcome, Tone] = {
@@ -50,6 +60,7 @@ OUTCOME_TONES: dict[Outcome, Tone] = {
     "matters": "notable",
     "hurts": "bad",
     "undecided": "caution",
+    "smaller than matters": "quiet",
     "no effect": "quiet",
     "diverged": "odd",
 }

@@ -75,20 +75,16 @@ class BlockDesign:
         return tuple(cell for cell in self.cells if self.diverged(cell) == 0)
 
     def row(self, cell: str) -> Float[np.ndarray, " block"]:
-        """The values of one cell, one per seed."""
+        """The values of one cell, one per seed that it has."""
         if cell not in self.cells:
             raise ValueError(f"unknown cell {cell!r}. {did_you_mean(cell, self.cells)}")
-        row: Float[np.ndarray, " block"] = self.values[self.cells.index(cell)]
-        return row
+        place = self.cells.index(cell)
+        row: Float[np.ndarray, " block"] = self.values[place]
+        return row if self.absent is None else row[~self.absent[place]]
 
     def diverged(self, cell: str) -> int:
         """How many trials of the cell diverged."""
-        return int(np.count_nonzero(~np.isfinite(self.present(cell))))
-
-    def present(self, cell: str) -> Float[np.ndarray, " block"]:
-        """The values of the trials that the cell has."""
-        row = self.row(cell)
-        return row if self.absent is None else row[~self.absent[self.cells.index(cell)]]
+        return int(np.count_nonzero(~np.isfinite(self.row(cell))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +179,7 @@ def cell_mean(design: BlockDesign, cell: str) -> Estimate:
     Returns:
         The mean, with standard error ``sd/√S`` and ``S - 1`` degrees of freedom; NaN if a trial diverged.
     """
-    return mean_estimate(design.present(cell))
+    return mean_estimate(design.row(cell))
 
 
 def mean_interval(design: BlockDesign, cell: str) -> tuple[float | None, float | None, float | None]:

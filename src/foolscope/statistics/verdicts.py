@@ -30,7 +30,7 @@ from foolscope.statistics.power import (
 
 __all__ = ["Outcome", "Verdict", "judge"]
 
-Outcome = Literal["helps", "hurts", "no effect", "undecided", "diverged"]
+Outcome = Literal["helps", "hurts", "smaller than matters", "no effect", "undecided", "diverged"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Verdict:
         higher_is_better: how the metric is read.
         alpha: level of the tests.
         doubts: why the verdict should be read with care.
+        confidence: of the interval.
     """
 
     cell: str
@@ -74,6 +75,7 @@ class Verdict:
     higher_is_better: bool
     alpha: float
     doubts: tuple[Doubt, ...]
+    confidence: float = 0.95
 
 
 def judge(

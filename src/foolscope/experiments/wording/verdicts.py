@@ -42,13 +42,13 @@ def verdict_sentence(verdict: Verdict, factor: str, value: str, baseline: str, s
     quantity = difference_between(value, baseline)
     half = (verdict.interval[1] - verdict.interval[0]) / 2
     said = estimate_words(quantity, verdict.estimate, half, scale)
-    interval = interval_words(quantity, verdict.estimate, half, scale, 1 - verdict.alpha)
+    interval = interval_words(quantity, verdict.estimate, half, scale, verdict.confidence)
     p = p_text(verdict.p_different, "adjusted p")
     if verdict.outcome == "undecided":
         evidence = "" if verdict.seeds < 2 else f" ({interval}, {p})"
         needed = more_seeds_text(verdict.seeds_needed, verdict.seeds)
         return f"Undecided: {factor} {said}{evidence}; {needed}."
-    if verdict.outcome == "no effect":
+    if verdict.outcome in ("no effect", "smaller than matters"):
         p = p_text(verdict.p_equivalent, "adjusted equivalence p")
         return f"The {factor} has no {_effect(verdict, scale)}: {said} ({interval}, {p})."
     verb = scale.gain if verdict.outcome == "helps" else scale.loss
@@ -94,6 +94,10 @@ def _outcome_phrase(outcome: str, values: Sequence[str], effect: str) -> str:
     verbs = {
         "helps": ("helps", "help"),
         "hurts": ("hurts", "hurt"),
+        "smaller than matters": (
+            "makes a difference smaller than matters",
+            "make differences smaller than matter",
+        ),
         "no effect": (f"has no {effect}", f"have no {effect}"),
         "undecided": ("is undecided", "are undecided"),
         "diverged": ("diverged", "diverged"),

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Factor", "Level", "LevelOutcome", "ablation_effects"]
 
-LevelOutcome = Literal["baseline", "helps", "hurts", "no effect", "undecided", "diverged"]
+LevelOutcome = Literal[
+    "baseline", "helps", "hurts", "smaller than matters", "no effect", "undecided", "diverged"
+]
 
 _MARKS: dict[str, tuple[str, str, bool]] = {  # outcome -> marker, color, filled
     "baseline": ("o", "ink", True),
     "helps": ("^", "good", True),
     "hurts": ("v", "bad", True),
+    "smaller than matters": ("s", "quiet", False),
     "no effect": ("s", "quiet", True),
     "undecided": ("o", "caution", False),
     "diverged": ("X", "odd", True),
