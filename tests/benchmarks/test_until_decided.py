@@ -14,7 +14,7 @@ from foolscope.statistics.any_look import judge_at_any_look
 from foolscope.statistics.blocks import BlockDesign
 from foolscope.statistics.estimate import holm
 
-WORDS = {"helps": 1, "hurts": -1, "no effect": 2, "undecided": 0}
+WORDS = {"helps": 1, "hurts": -1, "smaller than matters": 2, "no effect": 2, "undecided": 0}
 
 
 def test_rows_are_adjusted_as_the_package_does():

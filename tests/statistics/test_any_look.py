@@ -97,10 +97,13 @@ def test_intervals_agree_with_outcomes(unplanned):
                 assert (high < 0) == (outcome == "hurts")
             elif outcome == "no effect":
                 assert -1.2 < low < high < 1.2
+            elif outcome == "smaller than matters":
+                assert -1.2 < low < high < 1.2
+                assert low > 0 or high < 0
             else:
                 assert low <= 0 <= high
                 assert low <= -1.2 or high >= 1.2
-    assert {"helps", "no effect", "undecided"} <= seen
+    assert {"helps", "smaller than matters", "no effect", "undecided"} <= seen
 
 
 def test_the_step_of_one_image_forbids_what_whole_images_cannot_tell():
@@ -169,7 +172,7 @@ def test_families_go_wrong_once_in_twenty_at_most_over_all_looks(spreads, unplan
         false_effects += any(outcome in ("helps", "hurts") for outcome in outcomes(looks))
         apart = simulated(generator, [0.0, 3.0, -3.0, 3.0], 30, spreads)
         looks = judge_at_any_look(design_of(apart), "c0", practical_difference=3.0)
-        false_equivalences += "no effect" in outcomes(looks)
+        false_equivalences += bool({"no effect", "smaller than matters"} & set(outcomes(looks)))
     for wrong in (false_effects, false_equivalences):
         assert stats.binomtest(wrong, runs, 0.05, alternative="greater").pvalue > 0.001
         assert wrong > 0

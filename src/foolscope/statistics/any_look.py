@@ -97,13 +97,14 @@ def judge_at_any_look(
         >>> design = BlockDesign(("128", "1024"), tuple(range(9)), values)
         >>> (look,) = judge_at_any_look(design, "128", practical_difference=0.005)
         >>> look.verdict.outcome, [round(end, 3) for end in look.verdict.interval], look.needs
-        ('hurts', [-0.046, -0.039], 'nothing')
+        ('hurts', [-0.044, -0.041], 'nothing')
     """
     if not practical_difference > 0:
         raise RecipeError(
             f"practical_difference must be positive, in the unit of the metric (0.005 is half a point of "
             f"accuracy); got {practical_difference:g}"
         )
+    design.row(baseline)  # which says what is wrong with an unknown one
     others = [cell for cell in design.cells if cell != baseline]
     finite = [
         cell
@@ -153,22 +154,25 @@ class _Family:
         is_same = bool(self.equivalent[index] < self.alpha)
         outcome: Outcome = "undecided"
         if is_same:
-            outcome = "no effect"
+            outcome = "smaller than matters" if is_different else "no effect"
         elif is_different:
             outcome = "helps" if bool(self.is_above[index]) == common["higher_is_better"] else "hurts"
-        bounds = self._bounds(index, float(self.different_levels[index]) / 2)
-        same_bounds = self._bounds(index, float(self.equivalent_levels[index]))
-        wider, narrower = sorted((bounds, same_bounds), key=lambda ends: ends[0] - ends[1])
-        shown = narrower if is_same and is_different else same_bounds if is_same else bounds
-        if outcome == "undecided":
-            shown = wider
+        level, same_level = float(self.different_levels[index]), float(self.equivalent_levels[index])
+        bounds, same_bounds = self._bounds(index, level / 2), self._bounds(index, same_level)
+        narrower, wider = sorted([(level, bounds), (2 * same_level, same_bounds)], reverse=True)
+        shown = {
+            "undecided": wider,
+            "smaller than matters": narrower,
+            "no effect": (2 * same_level, same_bounds),
+        }.get(outcome, (level, bounds))
         needs, chances = self._needs(index, bounds) if outcome == "undecided" else ("nothing", (0, 0))
         verdict = Verdict(
             **common,
             cell=cell,
             outcome=outcome,
             estimate=float(own.mean()) if len(own) else math.nan,
-            interval=shown,
+            interval=shown[1],
+            confidence=1 - shown[0],
             p_different=float(self.different[index]),
             p_equivalent=float(self.equivalent[index]),
             minimum_detectable_effect=self._detectable(index),
@@ -251,7 +255,7 @@ def _family(
     image_parts: Mapping[str, tuple[float, float]],
 ) -> _Family:
     """Test all cells that can be compared, and adjust for their number."""
-    differences = [_compact(design.row(cell) - design.row(baseline)) for cell in cells]
+    differences = [_differences(design, cell, baseline) for cell in cells]
     padded = np.full((len(cells), max([1, *map(len, differences)])), np.nan)
     for row, own in zip(padded, differences, strict=True):
         row[: len(own)] = own
@@ -281,9 +285,18 @@ def _family(
     )
 
 
-def _compact(differences: Float[np.ndarray, " block"]) -> Float[np.ndarray, " seed"]:
-    """Keep the seeds that both settings have, in their order."""
-    return np.asarray(differences[~np.isnan(differences)])
+def _differences(design: BlockDesign, cell: str, baseline: str) -> Float[np.ndarray, " seed"]:
+    """Return the paired differences of the seeds that both settings have, in their order."""
+    rows = design.values[[design.cells.index(cell), design.cells.index(baseline)]]
+    return np.asarray((rows[0] - rows[1])[_common(design, cell, baseline)])
+
+
+def _common(design: BlockDesign, cell: str, baseline: str) -> Bool[np.ndarray, " block"]:
+    """Say of which seeds both settings have a trial."""
+    if design.absent is None:
+        return np.ones(len(design.blocks), dtype=bool)
+    absent = design.absent[[design.cells.index(cell), design.cells.index(baseline)]]
+    return np.asarray(~absent.any(axis=0))
 
 
 def _levels(p_values: Float[np.ndarray, " tests"], alpha: float) -> Float[np.ndarray, " tests"]:
@@ -304,20 +317,10 @@ def _doubts(differences: Float[np.ndarray, " seed"]) -> tuple[Doubt, ...]:
     return () if np.ptp(differences) > 0 else (Doubt("no spread"),)
 
 
-def _seeds(design: BlockDesign, cell: str) -> int:
-    """Count the trials that the cell has, diverged ones among them."""
-    if design.absent is None:
-        return len(design.blocks)
-    return int(np.count_nonzero(~design.absent[design.cells.index(cell)]))
-
-
 def _baseline_diverged(design: BlockDesign, baseline: str, cell: str) -> int:
     """Count the diverged trials of the baseline among the seeds that the cell has."""
-    lost = ~np.isfinite(design.row(baseline))
-    if design.absent is not None:
-        absent = design.absent[[design.cells.index(each) for each in (baseline, cell)]]
-        lost = lost & ~absent.any(axis=0)
-    return int(np.count_nonzero(lost))
+    lost = ~np.isfinite(design.values[design.cells.index(baseline)])
+    return int(np.count_nonzero(lost & _common(design, cell, baseline)))
 
 
 def _undecidable(design: BlockDesign, cell: str, common: Mapping[str, Any]) -> LookVerdict:
@@ -328,10 +331,11 @@ def _undecidable(design: BlockDesign, cell: str, common: Mapping[str, Any]) -> L
         outcome="diverged" if diverged else "undecided",
         estimate=math.nan,
         interval=(-math.inf, math.inf),
+        confidence=1 - common["alpha"],
         p_different=1.0,
         p_equivalent=1.0,
         minimum_detectable_effect=math.inf,
-        seeds=_seeds(design, cell),
+        seeds=len(design.row(cell)),
         seeds_needed=None,
         diverged=diverged,
         doubts=(Doubt("baseline diverged"),) if common["baseline_diverged"] else (),

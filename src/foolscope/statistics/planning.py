@@ -83,7 +83,7 @@ def further_seeds(
         ...     moments = running_moments(differences)
         ...     return abs(moments.means) > 2 * moments.errors
         >>> further_seeds(np.array([0.1, 0.9, 0.3, -0.2]), beyond_two_errors, np.random.default_rng(0))
-        (9, 104)
+        (8, 104)
     """
     n = len(differences)
     if n < 2 or not differences.std() > 0:
@@ -93,11 +93,16 @@ def further_seeds(
         new = effects[:, None] + deviations[:, None] * generator.standard_normal((_DRAWS, horizon))
         every = np.concatenate([np.broadcast_to(differences, (_DRAWS, n)), new], axis=1)
         shares = decides(every).mean(axis=0)[n - 1 :]  # with 1, 2, ... more
-        found = [_first(shares >= chance) for chance in _CHANCES]
+        found = [_nearest(shares, chance) for chance in _CHANCES]
         if found[-1] is not None:
             break
     return found[0], found[1]
 
 
-def _first(enough: Bool[np.ndarray, " seed"]) -> int | None:
-    return int(enough.argmax()) + 1 if enough.any() else None
+def _nearest(shares: Float[np.ndarray, " seed"], chance: float) -> int | None:
+    """Return the first number to reach a chance, or the one before it if that is nearer."""
+    if not (shares >= chance).any():
+        return None
+    first = int((shares >= chance).argmax())
+    is_before_nearer = first > 0 and chance - shares[first - 1] < shares[first] - chance
+    return first if is_before_nearer else first + 1

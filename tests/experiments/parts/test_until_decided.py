@@ -206,9 +206,11 @@ def test_whoever_adds_seeds_after_a_verdict_gets_verdicts_that_allow_for_it(sess
     cells = ablation_cells(BASE, VARY)
     values = np.array([later.base.values] + [levels_of(later)[cell.label].values for cell in cells[1:]])
     design = until_decided.BlockDesign(
-        tuple(cell.label for cell in cells), tuple(range(6)), values, step=1 / 360
+        tuple(cell.label for cell in cells), tuple(range(6)), values, step=1 / 359
     )
-    for look in judge_at_any_look(design, "baseline", practical_difference=0.02):
+    # The first look was an ordinary test at 5 %.
+    assert (first.level, later.level) == (0.05, 0.01)
+    for look in judge_at_any_look(design, "baseline", practical_difference=0.02, alpha=0.01):
         level = levels_of(later)[look.verdict.cell]
         assert (level.p_different, level.outcome) == (look.verdict.p_different, look.verdict.outcome)
     assert "judged before, with 3 seeds" in render_markdown(ablation_document(later))[0]
@@ -238,18 +240,41 @@ def test_mistakes_are_found_before_anything_is_trained(session, trained):
     assert trained == []
 
 
+def test_adding_seeds_after_a_fixed_look_has_less_to_spend(session):
+    fixed = ablate(BASE, {"l2": [1e-9]}, **{**OPTIONS, "seeds": 2}, session=session)
+    record = ablate(BASE, VARY, **OPTIONS, most_seeds=5, session=session)
+    assert (fixed.level, record.level, record.earlier_looks) == (0.05, 0.01, [2])
+    assert "The level is 1 %" in render_markdown(ablation_document(record))[0]
+    assert ablate(BASE, VARY, **OPTIONS, most_seeds=5, session=session) == record
+    # Where the earlier looks allowed for later ones, nothing is spent.
+    other = ablate(BASE, {"l2": [0.3]}, **OPTIONS, most_seeds=5, session=session)
+    again = ablate(BASE, {"l2": [0.3]}, **{**OPTIONS, "seeds": 6}, session=session)
+    assert (other.level, other.earlier_looks) == (0.05, [])
+    assert again.level == 0.05
+    assert again.earlier_looks == sorted({look.seeds for look in other.until_decided.looks})
+
+
 def test_the_ledger_knows_fewer_seeds_of_the_same_cells(tmp_path):
     store = Store(tmp_path)
     known = {"baseline": "b", "metric": "test_accuracy"}
-    remember_look(store, **known, seeds={"x": 5, "y": 5}, outcomes={"x": "undecided"}, mode="fixed")
-    assert earlier_looks(store, **known, cells=["x"], seeds=8) == [5]
-    assert earlier_looks(store, **known, cells=["x"], seeds=5) == []
-    assert earlier_looks(store, **known, cells=["z"], seeds=8) == []
-    assert earlier_looks(store, baseline="c", metric="test_accuracy", cells=["x"], seeds=8) == []
+
+    def earlier(cells, seeds, **others):
+        looks = earlier_looks(store, **{**known, **others}, cells=cells, seeds=seeds)
+        return looks.seeds, looks.alpha
+
+    remember_look(store, **known, seeds={"x": 5, "y": 5}, outcomes={"x": "undecided"}, mode="any look")
+    assert earlier(["x"], 8) == ([5], 0.05)
+    assert earlier(["x"], 5) == ([], 0.05)
+    assert earlier(["z"], 8) == ([], 0.05)
+    assert earlier(["x"], 8, baseline="c") == ([], 0.05)
     (path,) = store.root.rglob("*.json")
     before = path.read_text()
-    remember_look(store, **known, seeds={"x": 5, "y": 5}, outcomes={"x": "helps"}, mode="fixed")
+    remember_look(store, **known, seeds={"x": 5, "y": 5}, outcomes={"x": "helps"}, mode="any look")
     assert path.read_text() == before  # the first time it was seen
+    remember_look(store, **known, seeds={"y": 4}, outcomes={"y": "undecided"}, mode="fixed")
+    assert earlier(["x"], 8) == ([5], 0.05)
+    assert earlier(["x", "y"], 8) == ([4, 5], 0.01)
+    assert earlier_looks(store, **known, cells=["x", "y"], seeds=8).fixed == [4]
 
 
 # ------------------------------------------------------------------ in a study

@@ -35,7 +35,9 @@ class LevelRecord(Settings):
     low: float | None = Field(description="lower end of the 95 % interval of the mean over seeds")
     high: float | None
     published: float | None = None
-    outcome: Literal["baseline", "helps", "hurts", "no effect", "undecided", "diverged"]
+    outcome: Literal[
+        "baseline", "helps", "hurts", "smaller than matters", "no effect", "undecided", "diverged"
+    ]
     sentence: str
     difference: float | None = Field(None, description="from the baseline, in the metric's own unit")
     difference_low: float | None = None
@@ -86,6 +88,8 @@ class AblationRecord(Settings):
     earlier_looks: list[int] = Field(
         default_factory=list, description="numbers of seeds with which cells were judged before, where fewer"
     )
+
+    level: float = Field(_ALPHA, description="of the verdicts, over all settings and looks")
 
     @property
     def holds_at_every_look(self) -> bool:
@@ -220,5 +224,5 @@ def _level(
 def _measured(design: BlockDesign, cell: str) -> dict[str, Any]:
     """Return the metric of a cell by seed, with its mean and interval."""
     mean, low, high = mean_interval(design, cell)
-    values = [finite_or_none(each) for each in design.present(cell).tolist()]
+    values = [finite_or_none(each) for each in design.row(cell).tolist()]
     return {"cell": cell, "values": values, "mean": mean, "low": low, "high": high}

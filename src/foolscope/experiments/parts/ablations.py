@@ -11,7 +11,7 @@ from foolscope.core.errors import RecipeError, did_you_mean
 from foolscope.core.settings import Settings
 from foolscope.experiments.claims.sources import Design
 from foolscope.experiments.parts.ablation_record import BASELINE, AblationCell, AblationRecord, summarize
-from foolscope.experiments.parts.looks import earlier_looks, remember_look
+from foolscope.experiments.parts.looks import EarlierLooks, earlier_looks, remember_look
 from foolscope.experiments.parts.part import Context, Entry, Part
 from foolscope.experiments.parts.predictions import largest_test_class, one_class_doubts
 from foolscope.experiments.parts.training import check_trained_metric
@@ -191,15 +191,14 @@ def _judged(ablation: _Ablation, trials: Sequence[Sequence[StoredTrial]], sessio
     identities = [own[0].identity for own in trials]
     step = metric_step(ablation.metric, session.dataset(cells[0].recipe.dataset))
     design = design_of(cells, trials, ablation.metric, ablation.first_label, step)
-    earlier = earlier_looks(
-        session.store, baseline=identities[0], metric=ablation.metric, cells=identities[1:], seeds=seeds
-    )
+    earlier = _earlier(ablation, identities, seeds, session)
     verdicts = None
-    if earlier:
+    if earlier.seeds:
         looks = judge_at_any_look(
             design,
             BASELINE,
             practical_difference=ablation.practical_difference,
+            alpha=earlier.alpha,
             higher_is_better=higher_is_better(ablation.metric),
         )
         verdicts = [look.verdict for look in looks]
@@ -211,15 +210,17 @@ def _judged(ablation: _Ablation, trials: Sequence[Sequence[StoredTrial]], sessio
         metric=ablation.metric,
         seeds=dict.fromkeys(identities[1:], seeds),
         outcomes=outcomes,
-        mode="fixed",
+        mode="any look" if earlier.seeds else "fixed",
     )
-    return record.model_copy(update={"earlier_looks": earlier})
+    return record.model_copy(update={"earlier_looks": earlier.seeds, "level": earlier.alpha})
 
 
 def _until_decided(
     ablation: _Ablation, seeds: int, most_seeds: int, session: Session, observe: Observer
 ) -> AblationRecord:
     """Add seeds to the open cells until everything is decided."""
+    identities = [session.identify(cell.recipe) for cell in ablation.cells]
+    earlier = _earlier(ablation, identities, most_seeds + 1, session)
     decided = train_until_decided(
         ablation.cells,
         seeds=seeds,
@@ -229,9 +230,18 @@ def _until_decided(
         session=session,
         observe=observe,
         first_label=ablation.first_label,
+        alpha=earlier.alpha,
     )
     record = _summary(ablation, decided.design, decided.trials, decided.verdicts)
-    return record.model_copy(update={"until_decided": decided.record})
+    return record.model_copy(
+        update={"until_decided": decided.record, "earlier_looks": earlier.fixed, "level": earlier.alpha}
+    )
+
+
+def _earlier(ablation: _Ablation, identities: Sequence[str], seeds: int, session: Session) -> EarlierLooks:
+    return earlier_looks(
+        session.store, baseline=identities[0], metric=ablation.metric, cells=identities[1:], seeds=seeds
+    )
 
 
 def _summary(

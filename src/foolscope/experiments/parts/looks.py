@@ -9,6 +9,7 @@ ledger is how a later look knows of the earlier ones, whichever command took the
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,21 @@ from foolscope.core.files import read_json, write_json
 from foolscope.core.settings import Settings
 from foolscope.experiments.running.store import Store
 
-__all__ = ["LookRecord", "UntilDecidedRecord", "earlier_looks", "remember_look"]
+__all__ = [
+    "ALPHA",
+    "ALPHA_AFTER_FIXED",
+    "EarlierLooks",
+    "LookRecord",
+    "UntilDecidedRecord",
+    "earlier_looks",
+    "remember_look",
+]
+
+ALPHA = 0.05
+"""Level of all looks together."""
+
+ALPHA_AFTER_FIXED = 0.01
+"""Level of later looks where the first was an ordinary test, which has spent most of what there is."""
 
 
 class LookRecord(Settings):
@@ -48,7 +63,7 @@ def remember_look(
     metric: str,
     seeds: Mapping[str, int],
     outcomes: Mapping[str, str],
-    mode: Literal["fixed", "until decided"],
+    mode: Literal["fixed", "any look"],
 ) -> None:
     """Write a look into the ledger, unless the same one is in it already.
 
@@ -58,7 +73,7 @@ def remember_look(
         metric: that was compared.
         seeds: identity of each cell, by its trial with the first seed, to its number of seeds.
         outcomes: label of each cell to what was said of it.
-        mode: whether the number of seeds was fixed beforehand.
+        mode: by which tests: ordinary ones, for a fixed number of seeds, or those that hold at any look.
     """
     name = _digest([sorted(seeds.items()), mode])
     path = _folder(store, baseline, metric) / f"{max(seeds.values())}-{name}.json"
@@ -77,21 +92,42 @@ def remember_look(
     )
 
 
-def earlier_looks(store: Store, *, baseline: str, metric: str, cells: Sequence[str], seeds: int) -> list[int]:
-    """Return with how many seeds, fewer than now, any of these cells was compared with this baseline before.
+@dataclass(frozen=True)
+class EarlierLooks:
+    """What the ledger knows of looks at the same settings.
+
+    Args:
+        seeds: with how many seeds, fewer than now, they were judged before.
+        fixed: those of them at which an ordinary test was made.
+        alpha: what is left for the tests that hold at any look.
+    """
+
+    seeds: list[int]
+    fixed: list[int]
+    alpha: float
+
+
+def earlier_looks(
+    store: Store, *, baseline: str, metric: str, cells: Sequence[str], seeds: int
+) -> EarlierLooks:
+    """Find how any of these cells was compared with this baseline before, with fewer seeds than now.
 
     Args:
         store: where the ledger is.
         baseline: identity of the baseline's trial with the first seed.
         metric: that is compared.
         cells: identities of the cells, without the baseline.
-        seeds: of the present look.
+        seeds: of the present look; if more are added, of the last one that there may be.
     """
-    found: set[int] = set()
+    found: dict[str, set[int]] = {"fixed": set(), "any look": set()}
     for path in _folder(store, baseline, metric).glob("*.json"):
-        counts: dict[str, int] = read_json(path)["seeds"]
-        found.update(count for cell, count in counts.items() if cell in cells and count < seeds)
-    return sorted(found)
+        look = read_json(path)
+        found[look["mode"]].update(
+            count for cell, count in look["seeds"].items() if cell in cells and count < seeds
+        )
+    fixed = sorted(found["fixed"])
+    every = sorted(found["fixed"] | found["any look"])
+    return EarlierLooks(every, fixed, ALPHA_AFTER_FIXED if fixed else ALPHA)
 
 
 def _folder(store: Store, baseline: str, metric: str) -> Path:

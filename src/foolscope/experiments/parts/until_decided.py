@@ -8,7 +8,7 @@ import numpy as np
 from foolscope.core.errors import RecipeError
 from foolscope.data import Dataset
 from foolscope.experiments.parts.ablation_record import AblationCell
-from foolscope.experiments.parts.looks import LookRecord, UntilDecidedRecord, remember_look
+from foolscope.experiments.parts.looks import ALPHA, LookRecord, UntilDecidedRecord, remember_look
 from foolscope.experiments.recipe import Recipe, with_values
 from foolscope.experiments.running.run import Observer, Session, StageEvent, run_trials
 from foolscope.experiments.running.store import StoredTrial
@@ -59,6 +59,7 @@ def train_until_decided(
     session: Session,
     observe: Observer,
     first_label: int,
+    alpha: float = ALPHA,
 ) -> Decided:
     """Train the cells of an ablation with some seeds, then the open ones and the baseline with more.
 
@@ -74,6 +75,7 @@ def train_until_decided(
         session: store, data and device.
         observe: called as training goes on, and after every look.
         first_label: how the first seed is called in the design.
+        alpha: level of all looks together.
     """
     check_most_seeds(seeds, most_seeds)
     baseline = cells[0]
@@ -92,6 +94,7 @@ def train_until_decided(
             design,
             baseline.label,
             practical_difference=practical_difference,
+            alpha=alpha,
             higher_is_better=higher_is_better(metric),
         )
         looks.append(_look(judged, open_cells, count))
@@ -202,7 +205,7 @@ def _remember(
         metric=metric,
         seeds={own[0].identity: len(own) for own in trials[1:]},
         outcomes={look.verdict.cell: look.verdict.outcome for look in judged},
-        mode="until decided",
+        mode="any look",
     )
 
 

@@ -237,7 +237,7 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
     scale = scale_of(ablation.metric)
     margin = amount(ablation.practical_difference, scale)
     if ablation.holds_at_every_look:
-        return sequential_method(margin)
+        return sequential_method(margin, ablation.level)
     spread = ""
     if ablation.residual_deviation is not None:
         deviation = number(ablation.residual_deviation, scale, ablation.residual_deviation / 10)

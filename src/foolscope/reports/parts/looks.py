@@ -1,7 +1,8 @@
 """What a report says of looks: seeds that were added until everything was decided, and earlier looks."""
 
 from foolscope.experiments.parts.ablation_record import AblationRecord
-from foolscope.experiments.parts.looks import UntilDecidedRecord
+from foolscope.experiments.parts.looks import ALPHA, UntilDecidedRecord
+from foolscope.experiments.wording.sentences import percent
 from foolscope.reports import document as doc
 from foolscope.reports.phrases import join_words, one_or_many
 
@@ -31,11 +32,16 @@ def earlier_looks_notice(record: AblationRecord) -> list[doc.Block]:
     if not record.earlier_looks:
         return []
     counts = join_words([str(count) for count in record.earlier_looks])
+    spent = (
+        f" The level is {percent(record.level)}: the first look, an ordinary test, has spent the rest."
+        if record.level < ALPHA
+        else ""
+    )
     return [
         doc.Notice(
             f"Some of these settings were judged before, with {counts} seeds. Adding seeds after seeing a "
             "verdict gives chance more opportunities, so the verdicts here come from tests that allow for a "
-            "look after every seed: their error rate holds however many looks came before."
+            f"look after every seed: their error rate holds however many looks came before.{spent}"
         )
     ]
 
@@ -68,7 +74,7 @@ def looks_table(record: UntilDecidedRecord, key: str) -> doc.Table:
     )
 
 
-def sequential_method(margin: str) -> doc.Paragraph:
+def sequential_method(margin: str, level: float) -> doc.Paragraph:
     """Explain how verdicts that hold at every look come about."""
     return doc.Paragraph(
         (
@@ -80,6 +86,6 @@ def sequential_method(margin: str) -> doc.Paragraph:
             f"that any number of seeds so far has given. A value has no effect if differences of {margin} or "
             "more are ruled out in both directions; it helps or hurts if a difference of zero is ruled out; "
             "otherwise it is undecided. Holm's method keeps the probability of any false “helps” or “hurts”, "
-            "at any look, below 5 %, and separately that of any false “no effect”.",
+            f"at any look, below {percent(level)}, and separately that of any false “no effect”.",
         )
     )
