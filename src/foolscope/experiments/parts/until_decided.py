@@ -218,4 +218,4 @@ def _progress(judged: Sequence[LookVerdict], open_cells: Sequence[str], seeds: i
     most = "more than 200" if None in needed else str(max(each or 0 for each in needed))
     least = min((each for each in even if each is not None), default=None)
     range_words = f"{least} to {most}" if least is not None and str(least) != most else most
-    return f"after {seeds} seeds, {closed}; about {range_words} more seeds would close the others"
+    return f"after {seeds} seeds, {closed}; about {range_words} more seeds would close the rest"
