@@ -255,8 +255,8 @@ def test_every_verdict_of_the_ablation_is_shown(report):
         assert factor.summary in report
     opening = report[: report.index("The classifiers Table")]
     assert (
-        "batch size matters; hidden width has no effect larger than 0.5 points; L2 coefficient is undecided."
-        in opening
+        "batch size matters; hidden width stays within 0.5 points of the baseline; "
+        "L2 coefficient is undecided." in opening
     )
     assert "matters Batch size summary. The sentence of 16. The sentence of 256." in opening
     assert "no effect Hidden summary. The largest difference is 0.0 points" in opening

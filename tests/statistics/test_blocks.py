@@ -17,7 +17,6 @@ from foolscope.statistics.blocks import (
     difference,
     fit_additive,
     mean_interval,
-    paired,
     trend_weights,
 )
 from foolscope.statistics.estimate import interval, p_different, shifted
@@ -65,16 +64,9 @@ def test_two_cells_are_a_paired_t_test() -> None:
     design = simulated(np.random.default_rng(1), [0.0, 0.7], seeds=6)
     fit, weights = fit_additive(design), difference("c1", "c0")
     expected = stats.ttest_rel(design.row("c1"), design.row("c0"))
-    for estimate in (contrast(fit, weights), paired(fit, weights)):
-        assert p_different(estimate) == pytest.approx(expected.pvalue)
-        assert interval(estimate) == pytest.approx(tuple(expected.confidence_interval()))
-
-
-@pytest.mark.parametrize("seeds", [2, 6])
-def test_paired_contrast_of_many_is_the_paired_t_test_of_its_cells(seeds: int) -> None:
-    design = simulated(np.random.default_rng(2), [0.0, 0.7, 1.0, 3.0], seeds=seeds)
-    expected = stats.ttest_rel(design.row("c3"), design.row("c1"))
-    assert p_different(paired(fit_additive(design), difference("c3", "c1"))) == pytest.approx(expected.pvalue)
+    estimate = contrast(fit, weights)
+    assert p_different(estimate) == pytest.approx(expected.pvalue)
+    assert interval(estimate) == pytest.approx(tuple(expected.confidence_interval()))
 
 
 def test_cell_mean_is_the_one_sample_t_test() -> None:
@@ -181,7 +173,7 @@ def test_diverged_cells_leave_the_analysis() -> None:
 def test_one_seed_has_no_degrees_of_freedom() -> None:
     design = design_of(np.array([[0.1], [0.4], [0.2]]))
     fit, weights = fit_additive(design), difference("c1", "c0")
-    for estimate in (contrast(fit, weights), paired(fit, weights), cell_mean(design, "c1")):
+    for estimate in (contrast(fit, weights), cell_mean(design, "c1")):
         assert estimate.degrees_of_freedom == 0
         assert math.isnan(estimate.standard_error)
 
@@ -200,3 +192,16 @@ def test_mistakes_are_said() -> None:
         contrast(fit_additive(design), {"c0": 1.0})
     with pytest.raises(ValueError, match="at least two levels"):
         trend_weights(("only",))
+
+
+def test_cells_with_unequal_seeds_keep_what_they_have() -> None:
+    values = np.array([[0.1, 0.2, 0.4, 0.3], [0.2, 0.2, np.nan, np.nan], [0.5, np.nan, 0.6, np.inf]])
+    absent = np.array([[False] * 4, [False, False, True, True], [False, True, False, False]])
+    design = BlockDesign(("a", "b", "c"), (0, 1, 2, 3), values, absent=absent)
+    assert design.row("b").tolist() == [0.2, 0.2]
+    assert [design.diverged(cell) for cell in design.cells] == [0, 0, 1]
+    fit = fit_additive(design)
+    assert (fit.cells, fit.seeds, fit.complete.tolist()) == (("a", "b"), 2, [0, 1])
+    assert contrast(fit, difference("b", "a")).value == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="absent must begin with the shape"):
+        BlockDesign(("a",), (0, 1), np.zeros((1, 2)), absent=np.zeros((2, 2), dtype=bool))

@@ -96,10 +96,10 @@ def test_the_decisive_statement_is_the_one_that_the_outcome_rests_on() -> None:
     )  # farthest from upheld
 
 
-def test_real_but_smaller_than_the_margin_is_contradicted() -> None:
+def test_real_but_smaller_than_the_margin_is_told() -> None:
     (decision,) = decide([[statement(0.5, "more", margin=2.0)]])
     assert decision.p_upheld < 0.05
-    assert decision.outcome == "contradicted"
+    assert decision.outcome == "smaller than matters"
 
 
 def test_decided_conjunctions_need_no_more_seeds() -> None:

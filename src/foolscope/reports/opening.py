@@ -19,8 +19,9 @@ from foolscope.reports.phrases import (
 
 __all__ = ["claim_verdicts", "opening", "study_facts"]
 
-_CLAIM_OUTCOMES: tuple[Literal["upheld", "contradicted", "undecided"], ...] = (
+_CLAIM_OUTCOMES: tuple[Literal["upheld", "smaller than matters", "contradicted", "undecided"], ...] = (
     "upheld",
+    "smaller than matters",
     "contradicted",
     "undecided",
 )
@@ -89,6 +90,7 @@ def _claims_sentences(record: StudyRecord) -> list[str]:
         seeds = one_or_many(len(record.seeds), "seed")
         words = {
             "upheld": f"{seeds} uphold {fates['upheld']}",
+            "smaller than matters": f"find {fates['smaller than matters']} true by less than matters",
             "contradicted": f"contradict {fates['contradicted']}",
             "undecided": f"leave {fates['undecided']} undecided",
         }

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from foolscope.core.errors import did_you_mean
 from foolscope.statistics.estimate import Estimate, interval, mean_estimate, standard_deviation
@@ -15,11 +16,12 @@ __all__ = [
     "BlockDesign",
     "cell_mean",
     "contrast",
+    "contrast_value",
     "difference",
     "fit_additive",
     "mean_interval",
-    "paired",
     "trend_weights",
+    "weight_row",
 ]
 
 _ROUNDING = 1e-12  # a weighted mean smaller than this, relative to its terms, is float64 rounding
@@ -36,13 +38,15 @@ class BlockDesign:
         cells: labels of the settings, all different.
         blocks: the seeds, all different.
         values: the metric, NaN (or infinite) where a trial diverged.
-        step: size of one count of the metric, 1/images; 0 for a continuous one.
-        paired: whether the trials of one column share their seed.
-        absent: trials that do not exist; their values are NaN.
-        correct: which images each trial classified correctly.
+        step: by how much the metric changes with one image, ``1 / images`` for an accuracy; 0 if it is
+            continuous or the number of images is unknown.
+        paired: False where the columns of different cells have nothing in common, as for runs whose seeds are
+            unknown.
+        absent: the trials that do not exist, where cells have unequal numbers of seeds; their values are NaN.
+        correct: which images each trial classified correctly, where that is known.
 
     Raises:
-        ValueError: the shape does not fit, or a label or a seed occurs twice.
+        ValueError: a shape does not fit, or a label or a seed occurs twice.
 
     Example:
         >>> design = BlockDesign(("a", "b"), (0, 1, 2), np.array([[0.5, 0.6, 0.7], [0.4, np.nan, 0.6]]))
@@ -53,13 +57,16 @@ class BlockDesign:
     cells: tuple[str, ...]
     blocks: tuple[int, ...]
     values: Float[np.ndarray, "cell block"]
-    step: float = field(default=0.0, kw_only=True)
-    paired: bool = field(default=True, kw_only=True)
-    absent: Bool[np.ndarray, "cell block"] | None = field(default=None, kw_only=True)
-    correct: Bool[np.ndarray, "cell block image"] | None = field(default=None, kw_only=True)
+    step: float = 0.0
+    paired: bool = True
+    absent: Bool[np.ndarray, "cell block"] | None = None
+    correct: Bool[np.ndarray, "cell block image"] | None = None
 
     def __post_init__(self) -> None:
         expected = (len(self.cells), len(self.blocks))
+        for name, part in (("absent", self.absent), ("correct", self.correct)):
+            if part is not None and part.shape[:2] != expected:
+                raise ValueError(f"{name} must begin with the shape {expected} of values; got {part.shape}")
         if self.values.shape != expected or 0 in expected:
             raise ValueError(
                 f"values must have one row per cell and one column per seed, at least one of each, "
@@ -76,15 +83,22 @@ class BlockDesign:
 
     def row(self, cell: str) -> Float[np.ndarray, " block"]:
         """The values of one cell, one per seed that it has."""
-        if cell not in self.cells:
-            raise ValueError(f"unknown cell {cell!r}. {did_you_mean(cell, self.cells)}")
-        place = self.cells.index(cell)
+        place = self._place(cell)
         row: Float[np.ndarray, " block"] = self.values[place]
         return row if self.absent is None else row[~self.absent[place]]
 
     def diverged(self, cell: str) -> int:
         """How many trials of the cell diverged."""
         return int(np.count_nonzero(~np.isfinite(self.row(cell))))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {cell: place for place, cell in enumerate(self.cells)}
+
+    def _place(self, cell: str) -> int:
+        if cell not in self._places:
+            raise ValueError(f"unknown cell {cell!r}. {did_you_mean(cell, self.cells)}")
+        return self._places[cell]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +107,15 @@ class AdditiveFit:
 
     Args:
         cells: the cells in the fit.
-        seeds: how many blocks.
-        values: one row per cell in the fit.
+        seeds: how many blocks are complete.
+        values: one row per cell in the fit, of the complete blocks.
         residual_deviation: standard deviation of the residuals, pooled over the cells; NaN with fewer than
             two cells or seeds.
         degrees_of_freedom: ``(cells - 1)(seeds - 1)``.
+        every_value: of all blocks, NaN where a cell lacks one.
+        complete: which blocks all cells have.
+        step: see :class:`BlockDesign`.
+        paired: see :class:`BlockDesign`.
     """
 
     cells: tuple[str, ...]
@@ -105,12 +123,28 @@ class AdditiveFit:
     values: Float[np.ndarray, "cell block"]
     residual_deviation: float
     degrees_of_freedom: int
+    every_value: Float[np.ndarray, "cell every_block"]
+    complete: Int[np.ndarray, " block"]
+    step: float = 0.0
+    paired: bool = True
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The row of each cell."""
+        return {cell: place for place, cell in enumerate(self.cells)}
+
+    def common_blocks(self, row: Float[np.ndarray, " cell"]) -> Int[np.ndarray, " own_block"]:
+        """The blocks that all cells of non-zero weight have."""
+        if len(self.complete) == self.every_value.shape[1]:
+            return self.complete
+        return np.flatnonzero(np.isfinite(self.every_value[row != 0]).all(axis=0))
 
 
 def fit_additive(design: BlockDesign) -> AdditiveFit:
     """Fit cell and block effects by least squares and pool the residual variance.
 
-    ``s² = Σ (y_cs - ȳ_c - ȳ_s + ȳ)² / ((C - 1)(S - 1))``, over the C cells without a diverged trial.
+    ``s² = Σ (y_cs - ȳ_c - ȳ_s + ȳ)² / ((C - 1)(S - 1))``, over the C cells without a diverged trial and the S
+    seeds that all of them have.
 
     Returns:
         The fit. With one seed it has no degrees of freedom, and nothing derived from it decides anything.
@@ -119,19 +153,33 @@ def fit_additive(design: BlockDesign) -> AdditiveFit:
         Montgomery, *Design and Analysis of Experiments*, section 4.1 (the randomized complete block design).
     """
     cells = design.finite_cells
-    values = design.values[[design.cells.index(cell) for cell in cells]]
-    values = values[:, np.isfinite(values).all(axis=0)]  # the seeds that every cell has
-    seeds = values.shape[1]
-    freedom = max(0, len(cells) - 1) * max(0, seeds - 1)
+    finite = set(cells)
+    every = design.values[[place for place, cell in enumerate(design.cells) if cell in finite]]
+    complete = np.flatnonzero(np.isfinite(every).all(axis=0))
+    values = every[:, complete]
+    freedom = max(0, len(cells) - 1) * max(0, len(complete) - 1)
     deviation = math.nan
     if freedom:
         residuals = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean()
         deviation = standard_deviation(residuals, freedom, scale=float(np.abs(values).max()))
-    return AdditiveFit(cells, seeds, values, deviation, freedom)
+    return AdditiveFit(
+        cells,
+        len(complete),
+        values,
+        deviation,
+        freedom,
+        every_value=every,
+        complete=complete,
+        step=design.step,
+        paired=design.paired,
+    )
 
 
 def contrast(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
-    """Estimate a weighted sum of cells whose weights add up to zero, so that the blocks cancel.
+    """Estimate a weighted sum of cells whose weights add up to zero, if all cells scatter alike.
+
+    The blocks cancel. Where the cells may scatter unevenly, and for verdicts always,
+    :func:`~foolscope.statistics.spread.robust_contrast` takes its place.
 
     ``Σ w_c ȳ_c`` with standard error ``s √(Σ w_c² / S)``, s pooled over all cells of the fit. Cells left out
     weigh nothing. The estimate has the degrees of freedom of the fit.
@@ -142,30 +190,14 @@ def contrast(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
     References:
         Montgomery, *Design and Analysis of Experiments*, sections 3.5.4 and 4.1.
     """
-    row = _weight_row(fit, weights)
+    row = weight_row(fit, weights)
     error = fit.residual_deviation * math.sqrt(float(row @ row) / fit.seeds)
-    return Estimate(_weighted_mean(fit, row), error, fit.degrees_of_freedom, fit.seeds)
+    return Estimate(contrast_value(fit, row), error, fit.degrees_of_freedom, fit.seeds)
 
 
 def difference(cell: str, against: str) -> dict[str, float]:
     """The weights of the contrast "``cell`` minus ``against``"."""
     return {cell: 1.0, against: -1.0}
-
-
-def paired(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
-    """Estimate a contrast from its own scatter over the seeds, without pooling: the paired t test.
-
-    It assumes nothing about other cells and has fewer degrees of freedom, ``S - 1``; a check on
-    :func:`contrast`.
-    """
-    row = _weight_row(fit, weights)
-    value = _weighted_mean(fit, row)
-    if fit.seeds < 2:
-        return Estimate(value, math.nan, 0, fit.seeds)
-    per_seed = row @ fit.values
-    scale = float(np.abs(fit.values).max())
-    deviation = standard_deviation(per_seed - per_seed.mean(), fit.seeds - 1, scale)
-    return Estimate(value, deviation / math.sqrt(fit.seeds), fit.seeds - 1, fit.seeds)
 
 
 def cell_mean(design: BlockDesign, cell: str) -> Estimate:
@@ -216,20 +248,32 @@ def trend_weights(levels: Sequence[str]) -> dict[str, float]:
     return {level: float(weight) for level, weight in zip(levels, weights, strict=True)}
 
 
-def _weight_row(fit: AdditiveFit, weights: Mapping[str, float]) -> Float[np.ndarray, " cell"]:
-    for cell in weights:
-        if cell not in fit.cells:
+def weight_row(fit: AdditiveFit, weights: Mapping[str, float]) -> Float[np.ndarray, " cell"]:
+    """Write the weights of a contrast as a vector over the cells of a fit.
+
+    Raises:
+        ValueError: the weights do not add up to zero, or name a cell that is not in the fit.
+    """
+    row = np.zeros(len(fit.cells))
+    for cell, weight in weights.items():
+        if cell not in fit.places:
             raise ValueError(
                 f"cell {cell!r} diverged or is unknown, so it cannot be compared. "
                 f"{did_you_mean(cell, fit.cells)}"
             )
-    row = np.array([weights.get(cell, 0.0) for cell in fit.cells])
+        row[fit.places[cell]] = weight
     if not math.isclose(row.sum(), 0, abs_tol=1e-9 * float(np.abs(row).max())):
         raise ValueError(f"the weights of a contrast must add up to 0; got {row.sum():g}")
     return row
 
 
-def _weighted_mean(fit: AdditiveFit, row: Float[np.ndarray, " cell"]) -> float:
-    means = fit.values.mean(axis=1)
-    value = float(row @ means)
-    return 0.0 if abs(value) <= _ROUNDING * float(np.abs(row) @ np.abs(means)) else value
+def contrast_value(fit: AdditiveFit, row: Float[np.ndarray, " cell"]) -> float:
+    """The weighted sum of the cells' means, over the seeds that the cells have in common.
+
+    Cells that share nothing are averaged over their own seeds. It is exactly 0 where only rounding is left.
+    """
+    used = np.flatnonzero(row)
+    values = fit.every_value[used]
+    means = values[:, fit.common_blocks(row)].mean(axis=1) if fit.paired else np.nanmean(values, axis=1)
+    value = float(row[used] @ means)
+    return 0.0 if abs(value) <= _ROUNDING * float(np.abs(row[used]) @ np.abs(means)) else value

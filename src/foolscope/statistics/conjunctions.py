@@ -11,7 +11,7 @@ from foolscope.statistics.relations import Statement
 
 __all__ = ["Decision", "DecisionOutcome", "conjunction_p_values", "decide"]
 
-DecisionOutcome = Literal["upheld", "contradicted", "undecided"]
+DecisionOutcome = Literal["upheld", "smaller than matters", "contradicted", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def decide(family: Sequence[Sequence[Statement]], alpha: float = 0.05) -> tuple[
 
     Holm adjusts the p values of upholding as one family and those of contradicting as another: at most a
     fraction α of families upholds any conjunction wrongly, and at most a fraction α contradicts any wrongly.
-    Where both tests succeed, for a difference that is real but smaller than its margin, the conjunction is
-    contradicted. A conjunction without statements stays undecided, and counts.
+    Where both tests succeed, a difference is real but smaller than its margin: "smaller than matters". A
+    conjunction without statements stays undecided, and counts.
     """
     p_values = np.array([conjunction_p_values(statements) for statements in family]).reshape(-1, 2).T
     adjusted = (holm(p_values[0]).tolist(), holm(p_values[1]).tolist())
@@ -76,6 +76,8 @@ def _decision(
         return Decision("undecided", 1.0, 1.0, None, None)
     positions = range(len(statements))
     weakest = max(positions, key=lambda position: statements[position].p_upheld)
+    if p_contradicted < alpha and p_upheld < alpha:
+        return Decision("smaller than matters", p_upheld, p_contradicted, 0, weakest)
     if p_contradicted < alpha:
         refuted = min(positions, key=lambda position: statements[position].p_contradicted)
         return Decision("contradicted", p_upheld, p_contradicted, 0, refuted)

@@ -20,6 +20,7 @@ __all__ = [
     "p_different",
     "p_equivalent",
     "p_outside",
+    "rate_interval",
     "shifted",
     "standard_deviation",
 ]
@@ -34,13 +35,14 @@ class Estimate:
     Args:
         value: the estimate, in the metric's own unit.
         standard_error: its estimated standard deviation; NaN where there are no degrees of freedom.
-        degrees_of_freedom: of the standard error; 0 for a single seed, which says nothing about spread.
+        degrees_of_freedom: of the standard error, not always whole; 0 for a single seed, which says nothing
+            about spread.
         seeds: how many seeds it averages over.
     """
 
     value: float
     standard_error: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
     seeds: int
 
 
@@ -164,6 +166,24 @@ def p_equivalent(estimate: Estimate, margin: float) -> float:
 def p_outside(estimate: Estimate, margin: float) -> float:
     """P value of "the true value lies within ``±margin``"; below α if the ``1 - α`` interval is outside."""
     return min(1.0, 2 * min(p_above(estimate, margin), p_below(estimate, -margin)))
+
+
+def rate_interval(count: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a probability, from how often something happened.
+
+    References:
+        Clopper and Pearson (1934), "The use of confidence or fiducial limits illustrated in the case of the
+        binomial", Biometrika 26, 404-413.
+
+    Example:
+        >>> low, high = rate_interval(1, 5)
+        >>> round(low, 3), round(high, 3)
+        (0.005, 0.716)
+    """
+    tail = (1 - confidence) / 2
+    low = 0.0 if count == 0 else float(scipy.special.betaincinv(count, trials - count + 1, tail))
+    high = 1.0 if count == trials else float(scipy.special.betaincinv(count + 1, trials - count, 1 - tail))
+    return low, high
 
 
 def holm(p_values: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:

@@ -128,7 +128,9 @@ def minimum_detectable_effect(estimate: Estimate, alpha: float, power: float = 0
     """
     if estimate.degrees_of_freedom == 0:
         return math.inf
-    return _noncentrality(estimate.degrees_of_freedom, alpha, power) * estimate.standard_error
+    # Rounded, so that many contrasts with nearly the same freedom are solved once.
+    freedom = float(f"{estimate.degrees_of_freedom:.2g}")
+    return _noncentrality(freedom, alpha, power) * estimate.standard_error
 
 
 def more_seeds(estimate: Estimate, decides: Callable[[Estimate], float], power: float = 0.8) -> int | None:
@@ -166,11 +168,11 @@ def more_seeds(estimate: Estimate, decides: Callable[[Estimate], float], power: 
 
 def _with_seeds(estimate: Estimate, seeds: int) -> Estimate:
     error = estimate.standard_error * math.sqrt(estimate.seeds / seeds)
-    freedom = estimate.degrees_of_freedom // (estimate.seeds - 1) * (seeds - 1)
+    freedom = estimate.degrees_of_freedom / (estimate.seeds - 1) * (seeds - 1)
     return Estimate(estimate.value, error, freedom, seeds)
 
 
-def _power_two_sided(effect: float, freedom: int, alpha: float) -> float:
+def _power_two_sided(effect: float, freedom: float, alpha: float) -> float:
     critical = float(scipy.special.stdtrit(freedom, 1 - alpha / 2))
     return _mean_over_spread(
         lambda u: scipy.special.ndtr(effect - critical * u) + scipy.special.ndtr(-effect - critical * u),
@@ -181,7 +183,7 @@ def _power_two_sided(effect: float, freedom: int, alpha: float) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _noncentrality(freedom: int, alpha: float, power: float) -> float:
+def _noncentrality(freedom: float, alpha: float, power: float) -> float:
     high = 1.0
     while _power_two_sided(high, freedom, alpha) < power:
         high *= 2
@@ -193,7 +195,7 @@ def _noncentrality(freedom: int, alpha: float, power: float) -> float:
 
 
 def _mean_over_spread(
-    function: Callable[[_Array], _Array], freedom: int, turns: tuple[float, ...], width: float
+    function: Callable[[_Array], _Array], freedom: float, turns: tuple[float, ...], width: float
 ) -> float:
     """Average over the ratio u of an estimated to the true deviation, ``freedom · u² ~ χ²(freedom)``.
 

@@ -34,7 +34,9 @@ def as_single_runs(fit: AdditiveFit, figures: Mapping[str, float]) -> AdditiveFi
     degrees of freedom from the fit.
     """
     values = np.array(list(figures.values()), dtype=float)[:, None]
-    return replace(fit, cells=tuple(figures), seeds=1, values=values)
+    return replace(
+        fit, cells=tuple(figures), seeds=1, values=values, every_value=values, complete=np.arange(1)
+    )
 
 
 def prediction_interval(mean: Estimate, confidence: float = 0.95) -> tuple[float, float] | None:

@@ -1,21 +1,20 @@
-"""What an ablation says about each of its cells: helps, hurts, no effect, undecided, diverged."""
+"""What an ablation says about each of its cells: helps, hurts, smaller than matters, no effect, undecided."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from foolscope.core.errors import RecipeError
-from foolscope.statistics.blocks import (
-    BlockDesign,
-    contrast,
-    difference,
-    fit_additive,
-)
-from foolscope.statistics.doubts import Doubt, contrast_doubts
+from foolscope.statistics.blocks import AdditiveFit, BlockDesign, difference, fit_additive
+from foolscope.statistics.doubts import Doubt, estimate_doubts
+from foolscope.statistics.dunnett import step_down
 from foolscope.statistics.estimate import (
+    Estimate,
     holm,
     holm_levels,
     interval,
@@ -27,6 +26,7 @@ from foolscope.statistics.power import (
     more_seeds,
     power_decided,
 )
+from foolscope.statistics.spread import cell_variances, robust_contrasts
 
 __all__ = ["Outcome", "Verdict", "judge"]
 
@@ -42,8 +42,10 @@ class Verdict:
         baseline: label of the cell it is compared with.
         outcome: the decision.
         estimate: cell minus baseline, in the metric's own unit; NaN where a trial diverged.
-        interval: of the estimate, with confidence ``1 - alpha``, not adjusted for the number of cells.
-        p_different: of "no difference", adjusted by Holm over all cells of the ablation.
+        interval: of the estimate, at the level of its test, so that it agrees with the outcome: it excludes 0
+            where the cell helps or hurts, lies within ±δ where there is no effect larger than δ.
+        confidence: of the interval, at least ``1 - 2 alpha``.
+        p_different: of "no difference", adjusted by Dunnett's test, stepping down, over all cells.
         p_equivalent: of "a difference of δ or more", adjusted by Holm over all cells of the ablation.
         practical_difference: δ, the smallest difference that matters, in the metric's own unit.
         minimum_detectable_effect: the true effect that is found four times in five at the strictest Holm
@@ -56,7 +58,6 @@ class Verdict:
         higher_is_better: how the metric is read.
         alpha: level of the tests.
         doubts: why the verdict should be read with care.
-        confidence: of the interval.
     """
 
     cell: str
@@ -64,6 +65,7 @@ class Verdict:
     outcome: Outcome
     estimate: float
     interval: tuple[float, float]
+    confidence: float
     p_different: float
     p_equivalent: float
     practical_difference: float
@@ -75,7 +77,6 @@ class Verdict:
     higher_is_better: bool
     alpha: float
     doubts: tuple[Doubt, ...]
-    confidence: float = 0.95
 
 
 def judge(
@@ -85,15 +86,16 @@ def judge(
     practical_difference: float,
     alpha: float = 0.05,
     higher_is_better: bool = True,
+    plan: bool = True,
 ) -> tuple[Verdict, ...]:
     """Compare every cell with the baseline.
 
-    Each difference is tested twice with the pooled residual variance: whether it differs from 0 (two-sided)
-    and whether it lies within ±δ (two one-sided tests). Holm adjusts both sets of p values over all cells
-    compared, so that at most a fraction α of ablations contains any wrong "helps" or "hurts", and at most a
-    fraction α any wrong "no effect". A difference that passes both tests, real but smaller than δ, is "no
-    effect" (none larger than δ): its estimate and interval still show it. The interval is not adjusted, so it
-    may exclude 0 where the adjusted p value leaves the verdict undecided.
+    Each difference is tested twice: whether it differs from 0 (two-sided) and whether it lies within ±δ (two
+    one-sided tests), with the standard error of :func:`~foolscope.statistics.spread.robust_contrast`, which
+    does not trust cells to scatter alike. Dunnett's step-down test adjusts the former over all cells compared
+    and Holm's method the latter, so that at most a fraction α of ablations contains any wrong "helps" or
+    "hurts", and at most a fraction α any wrong "no effect". A difference that passes both tests is real but
+    "smaller than matters".
 
     A cell with a diverged trial gets the verdict "diverged" and is excluded from pooling and adjustment.
 
@@ -103,6 +105,7 @@ def judge(
         practical_difference: δ > 0, in the metric's own unit (0.005 is half a point of accuracy).
         alpha: family-wise level.
         higher_is_better: False for a loss.
+        plan: whether to work out what an undecided cell needs, which takes most of the time.
 
     Returns:
         One verdict per cell other than the baseline, in the order of the design.
@@ -118,7 +121,7 @@ def judge(
         ['hurts', 'no effect']
 
     References:
-        Montgomery, *Design and Analysis of Experiments*, section 4.1; Holm (1979); Schuirmann (1987).
+        Dunnett (1955); Holm (1979); Schuirmann (1987); Hsu (1996), *Multiple Comparisons*, chapter 3.
     """
     if not practical_difference > 0:
         raise RecipeError(
@@ -128,7 +131,7 @@ def judge(
     others = tuple(cell for cell in design.cells if cell != baseline)
     decided: dict[str, Verdict] = {}
     if not design.diverged(baseline):
-        decided = _compare(design, baseline, practical_difference, alpha, higher_is_better)
+        decided = _compare(design, baseline, practical_difference, alpha, higher_is_better, plan)
     return tuple(
         decided.get(cell)
         or _undecidable(design, cell, baseline, practical_difference, alpha, higher_is_better)
@@ -137,46 +140,65 @@ def judge(
 
 
 def _compare(
-    design: BlockDesign, baseline: str, margin: float, alpha: float, higher_is_better: bool
+    design: BlockDesign, baseline: str, margin: float, alpha: float, higher_is_better: bool, plan: bool
 ) -> dict[str, Verdict]:
     fit = fit_additive(design)
     cells = [cell for cell in fit.cells if cell != baseline]
     if not cells:
         return {}
-    estimates = [contrast(fit, difference(cell, baseline)) for cell in cells]
+    estimates = robust_contrasts(fit, [difference(cell, baseline) for cell in cells])
     different = np.array([p_different(estimate) for estimate in estimates])
     equivalent = np.array([p_equivalent(estimate, margin) for estimate in estimates])
-    adjusted_different, adjusted_equivalent = holm(different), holm(equivalent)
-    levels_different, levels_equivalent = holm_levels(different, alpha), holm_levels(equivalent, alpha)
+    freedom = _typical_freedom(estimates)
+    adjusted, levels = step_down(different, _shared(fit, cells, baseline), freedom, alpha)
+    adjusted_equivalent, levels_equivalent = holm(equivalent), holm_levels(equivalent, alpha)
     verdicts = {}
     for index, (cell, estimate) in enumerate(zip(cells, estimates, strict=True)):
-        p, p_same = float(adjusted_different[index]), float(adjusted_equivalent[index])
+        p, p_same = float(adjusted[index]), float(adjusted_equivalent[index])
         outcome = _outcome(estimate.value, p, p_same, alpha, higher_is_better)
-        decides = partial(
-            power_decided,
-            margin=margin,
-            alpha_different=float(levels_different[index]),
-            alpha_equivalent=float(levels_equivalent[index]),
-        )
+        level, level_same = float(levels[index]), float(levels_equivalent[index])
+        decides = partial(power_decided, margin=margin, alpha_different=level, alpha_equivalent=level_same)
+        # What is equivalent shows the interval of its two one-sided tests.
+        shown = 2 * level_same if outcome in ("no effect", "smaller than matters") else level
         verdicts[cell] = replace(
             _undecidable(design, cell, baseline, margin, alpha, higher_is_better),
             outcome=outcome,
             estimate=estimate.value,
-            interval=interval(estimate, 1 - alpha),
+            interval=interval(estimate, 1 - shown),
+            confidence=1 - shown,
             p_different=p,
             p_equivalent=p_same,
             minimum_detectable_effect=minimum_detectable_effect(estimate, alpha / len(cells)),
-            seeds_needed=more_seeds(estimate, decides) if outcome == "undecided" else 0,
-            doubts=contrast_doubts(fit, difference(cell, baseline), alpha),
+            seeds=estimate.seeds,
+            seeds_needed=0 if outcome != "undecided" else more_seeds(estimate, decides) if plan else None,
+            doubts=estimate_doubts(estimate),
         )
     return verdicts
+
+
+def _typical_freedom(estimates: Sequence[Estimate]) -> float:
+    """The harmonic mean of the degrees of freedom, nearer to the smaller ones; 1 where there are none."""
+    known = [estimate.degrees_of_freedom for estimate in estimates if estimate.degrees_of_freedom > 0]
+    return len(known) / sum(1 / each for each in known) if known else 1.0
+
+
+def _shared(fit: AdditiveFit, cells: Sequence[str], baseline: str) -> Float[np.ndarray, " tests"]:
+    """The baseline's share in the variance of each difference; 1/2 where nothing scatters."""
+    variances = cell_variances(fit)
+    own = variances[[fit.places[cell] for cell in cells]]
+    whole = own + variances[fit.places[baseline]]
+    known = np.isfinite(whole) & (whole > 0)
+    shared: Float[np.ndarray, " tests"] = np.where(
+        known, variances[fit.places[baseline]] / np.where(known, whole, 1.0), 0.5
+    )
+    return shared
 
 
 def _outcome(
     difference: float, p_different: float, p_equivalent: float, alpha: float, higher_is_better: bool
 ) -> Outcome:
     if p_equivalent < alpha:
-        return "no effect"
+        return "smaller than matters" if p_different < alpha else "no effect"
     if p_different < alpha:
         return "helps" if (difference > 0) == higher_is_better else "hurts"
     return "undecided"
@@ -192,6 +214,7 @@ def _undecidable(
         outcome="diverged" if diverged else "undecided",
         estimate=math.nan,
         interval=(-math.inf, math.inf),
+        confidence=1 - alpha,
         p_different=1.0,
         p_equivalent=1.0,
         practical_difference=margin,

@@ -18,9 +18,10 @@ from foolscope.experiments.claims.judgement import (
 )
 from foolscope.experiments.claims.statements import ClaimStatement, Evidence
 from foolscope.experiments.wording.quantities import difference_between, mean_of
-from foolscope.statistics.blocks import BlockDesign, fit_additive
+from foolscope.statistics.blocks import BlockDesign, difference, fit_additive
 from foolscope.statistics.estimate import Estimate
 from foolscope.statistics.relations import Statement
+from foolscope.statistics.spread import robust_contrast
 
 CLAIM = pydantic.TypeAdapter(Claim)
 
@@ -138,9 +139,9 @@ def test_better_reads_the_metric_but_lower_does_not() -> None:
         ("flat", [0.5, 0.5, 0.5, 0.5], "upheld"),
         ("flat", [0.5, 0.55, 0.55, 0.5], "contradicted"),  # no trend, but not flat
         ("peaks", [0.48, 0.51, 0.52, 0.50], "upheld"),
-        ("peaks", [0.53, 0.51, 0.52, 0.50], "contradicted"),
+        ("peaks", [0.53, 0.51, 0.52, 0.50], "upheld"),  # above its neighbours, which is what a peak is
         ("peaks", [0.48, 0.51, 0.52, 0.53], "contradicted"),  # the last level is higher
-        ("peaks", [0.48, 0.54, 0.52, 0.50], "upheld"),  # above both ends, which is all that it says
+        ("peaks", [0.48, 0.54, 0.52, 0.50], "contradicted"),  # above both ends, but on a slope
     ],
 )
 def test_trends(relation: str, means: list[float], outcome: str) -> None:
@@ -160,8 +161,9 @@ def test_each_of_three_steps_the_other_way_is_doubted_at_a_third_of_the_level(
     p: float, is_doubted: bool
 ) -> None:
     design = simulated([0.5, 0.6, 0.6, 0.7])
-    error = fit_additive(design).residual_deviation * np.sqrt(2 / 5)
-    design.values[2] -= stats.t.ppf(1 - p / 3, 3 * 4) * error
+    estimate = robust_contrast(fit_additive(design), difference("c", "b"))
+    reach = stats.t.ppf(1 - p / 3, estimate.degrees_of_freedom) * estimate.standard_error
+    design.values[2] -= reach + estimate.value
     assert bool(judged(claim("trend", "rises"), design, "abcd").doubts) == is_doubted
 
 

@@ -104,9 +104,9 @@ def test_a_trend_is_held_against_the_error_of_its_slope() -> None:
 def test_steps_and_peaks_are_differences() -> None:
     assert found(noise("trend", "falls steadily", 0.6, 0.55, 0.5, 0.499)).rests_on_noise
     assert found(noise("trend", "falls steadily", 0.6, 0.55, 0.5, 0.45)).rests_on_noise is False
-    peak = found(noise("trend", "peaks", 0.5, 0.6, 0.5, 0.599, at="b"))
+    peak = found(noise("trend", "peaks", 0.5, 0.6, 0.599, 0.5, at="b"))
     assert peak.rests_on_noise
-    assert "between b and d" in peak.sentence
+    assert "between b and c" in peak.sentence
 
 
 def test_no_difference_is_shown_only_where_single_runs_rule_one_out() -> None:

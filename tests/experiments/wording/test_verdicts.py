@@ -15,6 +15,7 @@ HURTS = Verdict(
     outcome="hurts",
     estimate=-0.0441,
     interval=(-0.0492, -0.0390),
+    confidence=0.95,
     p_different=0.0002,
     p_equivalent=1.0,
     practical_difference=0.005,
@@ -27,7 +28,14 @@ HURTS = Verdict(
     alpha=0.05,
     doubts=(),
 )
-SAME = replace(HURTS, outcome="no effect", estimate=-0.001, interval=(-0.004, 0.002), p_equivalent=0.012)
+SAME = replace(
+    HURTS,
+    outcome="no effect",
+    estimate=-0.001,
+    interval=(-0.004, 0.002),
+    confidence=0.9,
+    p_equivalent=0.012,
+)
 OPEN = replace(
     HURTS, outcome="undecided", estimate=-0.003, interval=(-0.009, 0.003), p_different=0.43, seeds_needed=7
 )
@@ -44,7 +52,13 @@ BROKEN = replace(HURTS, outcome="diverged", diverged=2, estimate=math.nan)
             SAME,
             ["no effect larger than 0.5 points", "B is 0.1 points below A", "−0.4 to 0.2", "p = 0.012"],
         ),
-        (replace(SAME, estimate=0.0001), ["B is level with A"]),
+        (replace(SAME, estimate=0.0001), ["B is level with A", "(90 % interval"]),
+        (replace(SAME, confidence=0.97), ["(adjusted 90 % interval"]),
+        (replace(HURTS, confidence=0.98), ["(adjusted 95 % interval 3.9 to 4.9, adjusted p"]),
+        (
+            replace(SAME, outcome="smaller than matters", interval=(-0.003, -0.001), p_different=0.01),
+            ["Batch size B costs 0.1 points compared with A, less than the 0.5 points that would matter ("],
+        ),
         (
             OPEN,
             ["Undecided", "B is 0.3 points below A", "−0.9 to 0.3", "p = 0.43", "about 7 more seeds would"],
@@ -56,7 +70,7 @@ BROKEN = replace(HURTS, outcome="diverged", diverged=2, estimate=math.nan)
             replace(OPEN, seeds=1, seeds_needed=None, interval=(-math.inf, math.inf)),
             ["Undecided", "0.3 points below A; one seed"],
         ),
-        (BROKEN, ["Batch size B diverged in 2 of 5 seeds."]),
+        (BROKEN, ["Batch size B diverged in 2 of 5 seeds (a rate between 5 and 85 %)."]),
         (replace(BROKEN, seeds=1, diverged=1), ["diverged in 1 of 1 seed."]),
         (replace(OPEN, baseline_diverged=1), ["Undecided", "batch size A, diverged in 1 of 5 seeds"]),
     ],
@@ -79,14 +93,15 @@ def test_a_loss_is_written_plainly() -> None:
 @pytest.mark.parametrize(
     ("verdicts", "parts"),
     [
-        ([SAME, SAME], ["The L2 coefficient has no effect larger than 0.5 points."]),
+        ([SAME], ["The L2 coefficient has no effect larger than 0.5 points."]),
+        ([SAME, SAME], ["No L2 coefficient tried differs from 0 by 0.5 points or more."]),
         ([OPEN, OPEN], ["Undecided", "an effect larger than 0.5 points."]),
-        ([BROKEN], ["Every L2 coefficient other than 0 diverged."]),
+        ([BROKEN, BROKEN], ["Every L2 coefficient other than 0 diverged."]),
         (
             [HURTS, replace(HURTS, estimate=-0.011)],
             ["Every L2 coefficient other than 0 hurts by 1.1 to 4.4 points."],
         ),
-        ([HELPS], ["Every L2 coefficient other than 0 helps by 1.2 points."]),
+        ([HELPS], ["L2 coefficient, compared with 0: v0 helps."]),
         (
             [SAME, HURTS, OPEN, BROKEN],
             ["v0 has no effect larger than 0.5 points; v1 hurts; v2 is undecided; v3 diverged."],

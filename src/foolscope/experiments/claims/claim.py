@@ -114,14 +114,17 @@ class ComparisonClaim(_Claim):
         subject: the cell that the sentence is about.
         against: one cell or several; the claim must hold against each.
         relation: ``is`` in the file. "better", "worse" and "best" (the same as "better", said of several)
-            follow the metric's orientation; "higher" and "lower" are about the bare number.
+            follow the metric's orientation, as do "no better" and "no worse", which are one-sided; "higher"
+            and "lower" are about the bare number.
     """
 
     kind: Literal["comparison"]
     recipe: str | None = None
     subject: Selector
     against: tuple[Selector, ...] = pydantic.Field(min_length=1)
-    relation: Literal["better", "worse", "best", "higher", "lower", "equal"] = pydantic.Field(alias="is")
+    relation: Literal["better", "worse", "best", "higher", "lower", "equal", "no better", "no worse"] = (
+        pydantic.Field(alias="is")
+    )
 
     @pydantic.field_validator("against", mode="before")
     @classmethod
@@ -154,7 +157,7 @@ class TrendClaim(_Claim):
         levels: its values in order; None for all that the study's ablation has, ascending.
         relation: ``is`` in the file. "rises" and "falls": the linear trend over the ranks of the levels.
             "rises steadily" and "falls steadily": each single step. "flat": no two levels differ. "peaks":
-            ``at`` is better than the first and the last level.
+            ``at`` is better than the levels beside it.
         at: the level of the optimum, for "peaks".
 
     Example:

@@ -199,7 +199,12 @@ def _judge(claim: AnyClaim, study: Study, sources: Sources) -> _Judged:
     rows = {label: own.values for label, own in measured.items()}
     if metric.recipes is None:
         rows |= _other_rows({cell.recipe for cell in cells}, metric, sources)
-    design = BlockDesign(tuple(rows), tuple(range(study.seeds)), np.array(list(rows.values()), dtype=float))
+    design = BlockDesign(
+        tuple(rows),
+        tuple(range(study.seeds)),
+        np.array(list(rows.values()), dtype=float),
+        step=max((own.step for own in measured.values()), default=0.0),
+    )
     labels = list(measured)
     by_label = dict(zip(labels, [cell.recipe for cell in cells], strict=True))
     published = published_figures(claim, by_label, study, sources.designs())

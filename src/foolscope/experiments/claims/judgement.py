@@ -66,11 +66,10 @@ def judge_claim(
     A claim is the conjunction of elementary statements (:class:`Statement`): against each of several cells,
     at each step, for each pair. It is upheld if every one of the n statements is, each at level α (an
     intersection-union test, which needs no adjustment), and contradicted if any of them is, at level α/n.
-    Where both hold, for a difference that is real but smaller than δ, "better" is contradicted: its verdict
-    would be "no effect larger than δ".
+    Where both hold, the difference is real but smaller than δ, "smaller than matters".
 
-    A value is compared with the spread between the cell's own seeds; differences and trends with the residual
-    spread pooled over all cells of the design.
+    A value is compared with the spread between the cell's own seeds; differences and trends with a spread for
+    which the other cells count as far as they scatter alike (:mod:`foolscope.statistics.spread`).
 
     Args:
         claim: from the study file.

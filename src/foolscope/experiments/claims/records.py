@@ -42,7 +42,7 @@ class ClaimRecord(Settings):
     """One claim and what became of it."""
 
     sentence: str
-    outcome: Literal["upheld", "contradicted", "undecided"]
+    outcome: Literal["upheld", "smaller than matters", "contradicted", "undecided"]
     reason: str
     p_upheld: float
     p_contradicted: float

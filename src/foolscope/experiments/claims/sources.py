@@ -37,12 +37,14 @@ class Measured:
         lack: why it cannot be tested, to be put behind the name of the cell; empty where it can.
         words: what was measured, where the metric stands alone.
         is_exact: whether every seed gives the very same number by its nature, so that it has no spread.
+        step: by how much it changes with one image; 0 where it does not count images.
     """
 
     values: Float[np.ndarray, " seed"] | Float[np.ndarray, "seed point"]
     lack: str = ""
     words: str = ""
     is_exact: bool = False
+    step: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a claim says of its cells, split into elementary statements that a test upholds or contradicts."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from foolscope.core.errors import RecipeError
@@ -18,9 +18,10 @@ from foolscope.statistics.blocks import (
     fit_additive,
     trend_weights,
 )
-from foolscope.statistics.doubts import Doubt, contrast_doubts, estimate_doubts
-from foolscope.statistics.estimate import p_above, p_below, shifted
+from foolscope.statistics.doubts import Doubt, estimate_doubts
+from foolscope.statistics.estimate import Estimate, p_above, p_below, shifted
 from foolscope.statistics.relations import RelationName, Statement
+from foolscope.statistics.spread import robust_contrast
 
 __all__ = ["VALUE_RELATIONS", "ClaimStatement", "Evidence", "claim_evidence", "comparison_statements"]
 
@@ -111,11 +112,10 @@ def comparison_statements(
     """Split a claim about several cells into differences between them; see :func:`claim_evidence`."""
     better: RelationName = "more" if higher_is_better else "less"
     if isinstance(claim, TrendClaim):
-        return _trend(claim, fit, cells, at, better, practical_difference, alpha)
+        return _trend(claim, fit, cells, at, better, practical_difference)
     relation = _oriented(claim.relation, better)
-    return tuple(
-        _difference(fit, cells[0], other, relation, practical_difference, alpha) for other in cells[1:]
-    )
+    margin = 0.0 if relation in ("at least", "at most") else practical_difference
+    return tuple(_difference(fit, cells[0], other, relation, margin) for other in cells[1:])
 
 
 def _value(claim: ValueClaim, design: BlockDesign, cell: str, practical_difference: float) -> ClaimStatement:
@@ -138,16 +138,23 @@ def _oriented(relation: str, better: RelationName) -> RelationName:
         "higher": "more",
         "lower": "less",
         "equal": "same",
+        "no better": "at most" if better == "more" else "at least",
+        "no worse": "at least" if better == "more" else "at most",
     }
     return table[relation]
 
 
 def _difference(
-    fit: AdditiveFit, cell: str, against: str, relation: RelationName, margin: float, alpha: float
+    fit: AdditiveFit, cell: str, against: str, relation: RelationName, margin: float
 ) -> ClaimStatement:
-    weights = difference(cell, against)
-    statement = Statement(relation, contrast(fit, weights), margin)
-    return ClaimStatement(statement, difference_between(cell, against), contrast_doubts(fit, weights, alpha))
+    estimate = _estimate(fit, difference(cell, against))
+    statement = Statement(relation, estimate, margin)
+    return ClaimStatement(statement, difference_between(cell, against), estimate_doubts(estimate))
+
+
+def _estimate(fit: AdditiveFit, weights: Mapping[str, float]) -> Estimate:
+    """Estimate a contrast; of single runs, published as they are, with the spread that is given for them."""
+    return contrast(fit, weights) if fit.seeds == 1 else robust_contrast(fit, weights)
 
 
 def _trend(
@@ -157,27 +164,30 @@ def _trend(
     at: str | None,
     better: RelationName,
     margin: float,
-    alpha: float,
 ) -> tuple[ClaimStatement, ...]:
     if claim.relation in ("rises", "falls"):
         weights = trend_weights(levels)
         relation: RelationName = "more" if claim.relation == "rises" else "less"
-        statement = Statement(relation, contrast(fit, weights), margin)
+        estimate = _estimate(fit, weights)
+        statement = Statement(relation, estimate, margin)
         trend = change_of("the fitted trend", f"from {levels[0]} to {levels[-1]}", noun="trend")
-        return (ClaimStatement(statement, trend, contrast_doubts(fit, weights, alpha)),)
+        return (ClaimStatement(statement, trend, estimate_doubts(estimate)),)
     if claim.relation in ("rises steadily", "falls steadily"):
         relation = "more" if claim.relation == "rises steadily" else "less"
         # Any step in the right direction counts, however small: no margin.
         return tuple(
-            _difference(fit, later, earlier, relation, 0.0, alpha)
-            for earlier, later in itertools.pairwise(levels)
+            _difference(fit, later, earlier, relation, 0.0) for earlier, later in itertools.pairwise(levels)
         )
     if claim.relation == "flat":
         pairs = itertools.combinations(levels, 2)
-        return tuple(_difference(fit, later, earlier, "same", margin, alpha) for earlier, later in pairs)
+        return tuple(_difference(fit, later, earlier, "same", margin) for earlier, later in pairs)
     if at is None or at not in levels[1:-1]:
         raise RecipeError(f"a peak must be at one of the inner levels {list(levels[1:-1])}; got {at!r}")
-    return tuple(_difference(fit, at, end, better, margin, alpha) for end in (levels[0], levels[-1]))
+    place = list(levels).index(at)
+    return tuple(
+        _difference(fit, at, neighbour, better, margin)
+        for neighbour in (levels[place - 1], levels[place + 1])
+    )
 
 
 def _reversals(claim: TrendClaim, fit: AdditiveFit, levels: Sequence[str], alpha: float) -> tuple[str, ...]:
@@ -188,5 +198,5 @@ def _reversals(claim: TrendClaim, fit: AdditiveFit, levels: Sequence[str], alpha
     return tuple(
         f"from {earlier} to {later} the mean goes significantly the other way"
         for earlier, later in itertools.pairwise(levels)
-        if against(contrast(fit, difference(later, earlier)), 0.0) < alpha / (len(levels) - 1)
+        if against(_estimate(fit, difference(later, earlier)), 0.0) < alpha / (len(levels) - 1)
     )

@@ -40,9 +40,11 @@ class LevelRecord(Settings):
     ]
     sentence: str
     difference: float | None = Field(None, description="from the baseline, in the metric's own unit")
-    difference_low: float | None = None
+    difference_low: float | None = Field(
+        None, description="lower end of its interval, at the level of the test that decided"
+    )
     difference_high: float | None = None
-    p_different: float | None = Field(None, description="adjusted by Holm over the ablation")
+    p_different: float | None = Field(None, description="adjusted over the ablation by Dunnett's test")
     p_equivalent: float | None = None
     seeds_needed: int | None = None
     published_difference: float | None = Field(None, description="published figure minus the baseline's")

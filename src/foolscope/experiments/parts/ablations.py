@@ -19,7 +19,6 @@ from foolscope.experiments.parts.until_decided import (
     budget_of,
     check_most_seeds,
     design_of,
-    metric_step,
     train_until_decided,
 )
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
@@ -189,8 +188,7 @@ def _judged(ablation: _Ablation, trials: Sequence[Sequence[StoredTrial]], sessio
     """Judge cells with the same seeds; by sequential tests if fewer seeds were judged before."""
     cells, seeds = ablation.cells, len(trials[0])
     identities = [own[0].identity for own in trials]
-    step = metric_step(ablation.metric, session.dataset(cells[0].recipe.dataset))
-    design = design_of(cells, trials, ablation.metric, ablation.first_label, step)
+    design = design_of(cells, trials, ablation.metric, ablation.first_label)
     earlier = _earlier(ablation, identities, seeds, session)
     verdicts = None
     if earlier.seeds:

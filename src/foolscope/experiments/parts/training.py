@@ -246,7 +246,8 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
     assert cell is not None  # every trained setting has these metrics
     trials = context.trials[cell.recipe]
     if metric.axis is None:
-        return Measured(np.array([trial.metric(str(metric)) for trial in trials]))
+        values = np.array([trial.metric(str(metric)) for trial in trials])
+        return Measured(values, step=max(trial.step(str(metric)) for trial in trials))
     diverged = len(trials) - len(finished(trials))
     if diverged:
         return Measured(np.empty((0, 0)), f"diverged in {diverged} of {len(trials)} seeds")

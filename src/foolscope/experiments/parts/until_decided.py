@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from foolscope.core.errors import RecipeError
-from foolscope.data import Dataset
 from foolscope.experiments.parts.ablation_record import AblationCell
 from foolscope.experiments.parts.looks import ALPHA, LookRecord, UntilDecidedRecord, remember_look
 from foolscope.experiments.recipe import Recipe, with_values
@@ -24,7 +23,6 @@ __all__ = [
     "check_most_seeds",
     "design_of",
     "further_seeds_at_once",
-    "metric_step",
     "train_until_decided",
 ]
 
@@ -81,7 +79,6 @@ def train_until_decided(
     baseline = cells[0]
     trials: list[list[StoredTrial]] = [[] for _ in cells]
     looks: list[LookRecord] = []
-    step = metric_step(metric, session.dataset(baseline.recipe.dataset))
     open_cells, count = [cell.label for cell in cells[1:]], seeds
     while True:
         growing = [index for index, cell in enumerate(cells) if index == 0 or cell.label in open_cells]
@@ -89,7 +86,7 @@ def train_until_decided(
         trained = iter(run_trials(wanted, session, observe))
         for index in growing:
             trials[index] = [next(trained) for _ in range(count)]
-        design = design_of(cells, trials, metric, first_label, step)
+        design = design_of(cells, trials, metric, first_label)
         judged = judge_at_any_look(
             design,
             baseline.label,
@@ -154,18 +151,11 @@ def further_seeds_at_once(seeds: int) -> int:
     return max(2, seeds // 4)
 
 
-def metric_step(metric: str, dataset: Dataset) -> float:
-    """Return the size of one count of an accuracy, 1/images; 0 for a metric that is not counted."""
-    images = {"test_accuracy": dataset.test, "validation_accuracy": dataset.validation}.get(metric)
-    return 0.0 if images is None else 1 / len(images)
-
-
 def design_of(
     cells: Sequence[AblationCell],
     trials: Sequence[Sequence[StoredTrial]],
     metric: str,
     first_label: int,
-    step: float,
 ) -> BlockDesign:
     """Return the design of cells with different numbers of seeds; the missing trials are the last ones."""
     longest = max(map(len, trials))
@@ -174,6 +164,7 @@ def design_of(
     for index, own in enumerate(trials):
         values[index, : len(own)] = [trial.metric(metric) for trial in own]
         absent[index, : len(own)] = False
+    step = max(trial.step(metric) for own in trials for trial in own)
     labels = tuple(cell.label for cell in cells)
     blocks = tuple(range(first_label, first_label + longest))
     return BlockDesign(labels, blocks, values, step=step, absent=absent if absent.any() else None)

@@ -84,6 +84,12 @@ class StoredTrial:
         status: Literal["finished", "stopped early", "diverged"] = self.outcome["status"]
         return status
 
+    def step(self, name: str) -> float:
+        """Return by how much an accuracy on validation or test images changes with one image; 0 for others."""
+        split, _, quantity = name.partition("_")
+        images = self.provenance["dataset"].get("counts", {}).get(split, 0)
+        return 1 / images if quantity == "accuracy" and split != "train" and images else 0.0
+
     def metric(self, name: str) -> float:
         """Return a metric of the tested checkpoint, as in ``test_recall@cat`` of one class; NaN if diverged.
 

@@ -94,9 +94,17 @@ def estimate_words(quantity: Quantity, value: float, half_width: float, scale: S
 
 
 def interval_words(
-    quantity: Quantity, value: float, half_width: float, scale: Scale, confidence: float
+    quantity: Quantity,
+    value: float,
+    half_width: float,
+    scale: Scale,
+    confidence: float,
+    *,
+    is_adjusted: bool = False,
 ) -> str:
     """Write an interval as sizes like the estimate's, or with signs where it holds both.
+
+    ``is_adjusted`` says that it is wider than ``confidence`` asks of one interval alone.
 
     Example:
         >>> from foolscope.experiments.wording.sentences import POINTS
@@ -111,4 +119,4 @@ def interval_words(
     elif quantity.noun and value < 0:
         low, high = -high, -low
     ends = " to ".join(number(end, scale, half_width) for end in (low, high))
-    return f"{percent(confidence)} interval{of} {ends}"
+    return f"{'adjusted ' * is_adjusted}{percent(confidence)} interval{of} {ends}"

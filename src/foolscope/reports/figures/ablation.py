@@ -23,7 +23,7 @@ _MARKS: dict[str, tuple[str, str, bool]] = {  # outcome -> marker, color, filled
     "baseline": ("o", "ink", True),
     "helps": ("^", "good", True),
     "hurts": ("v", "bad", True),
-    "smaller than matters": ("s", "quiet", False),
+    "smaller than matters": ("s", "quiet", True),
     "no effect": ("s", "quiet", True),
     "undecided": ("o", "caution", False),
     "diverged": ("X", "odd", True),

@@ -254,11 +254,13 @@ def _method(ablation: AblationRecord) -> doc.Paragraph:
             doc.Strong("How a verdict is reached."),
             " With the same seed, all settings see the images in the same order and, where shapes agree, "
             "start from the same weights. Settings are compared within seeds, which cancels what seeds "
-            f"differ by.{spread} A value has no effect if two one-sided t tests rule out a difference of "
-            f"{margin} or more in either direction; it helps or hurts if a two-sided t test rules out that "
-            f"there is none; otherwise it is undecided.{detectable} Holm's method keeps the probability of "
-            "any false “helps” or “hurts” in the table below 5 %, and separately that of any false “no "
-            "effect”.",
+            f"differ by.{spread} How much the other settings tell about the spread of a comparison depends "
+            "on how alike they scatter. A value has no effect if two one-sided t tests rule out a difference "
+            f"of {margin} or more in either direction; it helps or hurts if a two-sided t test rules out that "
+            "there is none; it is smaller than matters if both do; otherwise it is undecided."
+            f"{detectable} Dunnett's step-down test keeps the probability of any false “helps” or “hurts” in "
+            "the table below 5 %, and Holm's method that of any false “no effect”. Intervals have the level "
+            "of the test that decided.",
         )
     )
 
@@ -299,7 +301,7 @@ def _ablation_sentence(ablation: AblationRecord) -> str:
     margin = amount(ablation.practical_difference, scale_of(ablation.metric))
     predicates = {
         "matters": ("matters", "matter"),
-        "no effect": (f"has no effect larger than {margin}", f"have no effect larger than {margin}"),
+        "no effect": (f"stays within {margin} of the baseline", f"stay within {margin} of the baseline"),
         "undecided": ("is undecided", "are undecided"),
         "diverged": ("diverges at every other value", "diverge at every other value"),
     }

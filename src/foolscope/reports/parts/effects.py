@@ -23,13 +23,17 @@ _SENTENCES = 3
 
 
 def factor_outcome(factor: FactorRecord) -> FactorOutcome:
-    """Sum up a factor: it matters if any value helps, hurts or diverges."""
+    """Sum up a factor: it matters if any value helps, hurts or diverges with every seed."""
     outcomes = {level.outcome for level in factor.levels} - {"baseline"}
     if outcomes == {"diverged"}:
         return "diverged"
-    if outcomes & {"helps", "hurts", "diverged"}:
+    lost = any(
+        level.outcome == "diverged" and all(value is None for value in level.values)
+        for level in factor.levels
+    )
+    if outcomes & {"helps", "hurts"} or lost:
         return "matters"
-    return "no effect" if outcomes == {"no effect"} else "undecided"
+    return "no effect" if outcomes <= {"no effect", "smaller than matters"} else "undecided"
 
 
 def comparisons(ablation: AblationRecord) -> list[LevelRecord]:

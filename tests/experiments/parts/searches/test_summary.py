@@ -62,7 +62,7 @@ def moved(by, scatter=1.0):
             moved(-0.001),
             "no effect",
             "On 5 fresh seeds it differs from the baseline (learning rate 0.1) by no more than 0.5 points: "
-            "test accuracy 90.3 % and 90.4 % (difference −0.1 points, 95 % interval −0.3 to 0.1, equiv",
+            "test accuracy 90.3 % and 90.4 % (difference −0.1 points, 90 % interval −0.3 to 0.1, equiv",
         ),
         (
             moved(-0.01, scatter=10.0),

@@ -79,9 +79,9 @@ class SearchRecord(Settings):
     best: TriedRecord | None = Field(description="as the search saw it; null if every trial diverged")
     baseline: ContenderRecord
     winner: ContenderRecord | None
-    outcome: Literal["baseline", "helps", "hurts", "no effect", "undecided", "diverged"] = Field(
-        description="of the winner against the baseline; baseline if it is that"
-    )
+    outcome: Literal[
+        "baseline", "helps", "hurts", "smaller than matters", "no effect", "undecided", "diverged"
+    ] = Field(description="of the winner against the baseline; baseline if it is that")
     difference: float | None = Field(None, description="of the metric on the test set, winner minus baseline")
     difference_low: float | None = None
     difference_high: float | None = None

@@ -22,7 +22,7 @@ from foolscope.experiments.recipe import Recipe, value_of, with_values
 from foolscope.experiments.running.store import StoredTrial
 from foolscope.experiments.wording.doubts import doubt_words
 from foolscope.experiments.wording.fields import field_words, metric_words, value_words
-from foolscope.experiments.wording.sentences import POINTS, amount, more_seeds_text, number, p_text
+from foolscope.experiments.wording.sentences import POINTS, amount, more_seeds_text, number, p_text, percent
 from foolscope.statistics.blocks import BlockDesign, mean_interval
 from foolscope.statistics.verdicts import Verdict, judge
 
@@ -220,9 +220,9 @@ def _comparison(verdict: Verdict, metric: str, baseline: ContenderRecord, winner
     low, high = (
         number(sign * end, POINTS, half) for end in sorted(verdict.interval, key=lambda end: sign * end)
     )
-    interval = f"95 % interval {low} to {high}"
+    interval = f"{percent(round(verdict.confidence, 12))} interval {low} to {high}"
     p = p_text(verdict.p_different)
-    if verdict.outcome == "no effect":
+    if verdict.outcome in ("no effect", "smaller than matters"):
         return (
             f"it differs from {against} by no more than {amount(verdict.practical_difference, POINTS)}: "
             f"{words} {own} % and {other} % (difference {size}, {interval}, "
