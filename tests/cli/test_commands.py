@@ -65,9 +65,24 @@ def test_ablate_prints_a_row_for_every_value(foolscope, small):
     assert "\x1b" not in printed.out + printed.err
 
 
+def test_ablate_adds_seeds_until_everything_is_decided(foolscope, small):
+    arguments = [*ABLATION, "--until-decided", "--most-seeds", "5", *small]
+    printed = foolscope(*arguments)
+    record = json.loads(foolscope(*arguments, "--json").out)
+    assert printed.code == 0
+    looks = record["until_decided"]["looks"]
+    assert [look["seeds"] for look in looks] == [2, 4, 5]
+    assert looks[0]["decided"] == {"learning_rate = 1e+30": "diverged"}
+    # One setting with 2 seeds, another and the baseline with 5.
+    assert "12 trainings instead of 15" in printed.out
+    assert "after 4 seeds, 1 of 2 comparisons are closed" in printed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
+        (["--vary", "l2=0.1", "--most-seeds", "9"], ["most_seeds = 9", "until_decided"]),
+        (["--vary", "l2=0.1", "--until-decided", "--most-seeds", "3"], ["most_seeds", "5; got 3"]),
         (["--vary", "batch_sise=1,2"], ["unknown field 'batch_sise'", "Did you mean 'batch_size'?"]),
         (["--vary", "batch_size=0,2"], ["batch_size", "got 0"]),
         (["--vary", "l2=0.1", "--metric", "accuracy"], ["unknown metric 'accuracy'", "test_accuracy"]),

@@ -19,6 +19,7 @@ from foolscope.core.errors import RecipeError
 from foolscope.core.values import parse_values
 from foolscope.experiments.parts.ablations import plan_ablation
 from foolscope.experiments.parts.training import METRICS
+from foolscope.experiments.parts.until_decided import MOST_SEEDS
 from foolscope.experiments.running.explanation import explain_pack
 from foolscope.experiments.running.memory import pack_limits
 from foolscope.experiments.running.packs import Pack
@@ -32,6 +33,7 @@ Examples:
   foolscope ablate --model mlp --vary batch_size=32,128,512 --seeds 5
   foolscope ablate --model mlp --vary hidden=16,64 --vary learning_rate=0.01,0.1 --seeds 5
   foolscope ablate --model mlp --vary 'hidden=[64],[64,64]' --practical-difference 0.01
+  foolscope ablate --model mlp --vary learning_rate=0.01,0.1,1 --until-decided --most-seeds 40
   foolscope ablate --model mlp --vary learning_rate=0.01,0.1,1 --seeds 20 --explain
 """
 
@@ -47,6 +49,16 @@ Examples:
 )
 @click.option(
     "--seeds", type=click.IntRange(2, 1000), default=5, show_default=True, help="Seeds per setting."
+)
+@click.option(
+    "--until-decided",
+    is_flag=True,
+    help="Add seeds to the settings that are still undecided; the error rates hold at every look.",
+)
+@click.option(
+    "--most-seeds",
+    type=click.IntRange(2, 1000),
+    help=f"With --until-decided: give up after so many seeds.  [default: {MOST_SEEDS}]",
 )
 @click.option(
     "--metric",
@@ -70,6 +82,8 @@ Examples:
 def command(
     factors: Sequence[str],
     seeds: int,
+    until_decided: bool,
+    most_seeds: int | None,
     metric: str,
     practical_difference: float,
     explain: bool,
@@ -93,6 +107,8 @@ def command(
             session=session,
             metric=metric,
             practical_difference=practical_difference,
+            until_decided=until_decided,
+            most_seeds=most_seeds,
             observe=observe,
         )
     print_result(ablation, ["effects"], page, ablation.record.model_dump(mode="json") if as_json else None)

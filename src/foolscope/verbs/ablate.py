@@ -6,6 +6,7 @@ from typing import Any
 
 from foolscope.experiments.parts import ablations
 from foolscope.experiments.parts.ablation_record import AblationRecord
+from foolscope.experiments.parts.until_decided import budget_of
 from foolscope.experiments.recipe import Recipe
 from foolscope.experiments.running.run import Observer, ignore_events, watched
 from foolscope.experiments.running.session import Session
@@ -40,6 +41,8 @@ def ablate(
     seeds: int = 5,
     practical_difference: float = 0.005,
     metric: str = "test_accuracy",
+    until_decided: bool = False,
+    most_seeds: int | None = None,
     session: Session | None = None,
     observe: Observer = ignore_events,
 ) -> Ablation:
@@ -51,6 +54,9 @@ def ablate(
         seeds: trials per cell, at least 2.
         practical_difference: the smallest difference that matters, in the metric's own unit.
         metric: which result decides.
+        until_decided: whether to add seeds to the values that are undecided, with error rates that hold at
+            every look.
+        most_seeds: after which to give up, 60 if not given; only with ``until_decided``.
         session: store, data, device and executor; the defaults if not given.
         observe: called as training goes on.
 
@@ -65,6 +71,7 @@ def ablate(
             session=watched(session or Session(), observe),
             metric=metric,
             practical_difference=practical_difference,
+            most_seeds=budget_of(until_decided, most_seeds),
             observe=observe,
         )
     )

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from foolscope.core.settings import Settings, finite_or_none
+from foolscope.experiments.parts.looks import UntilDecidedRecord
 from foolscope.experiments.parts.predictions import LargestClass
 from foolscope.experiments.recipe import Recipe, setting_words, short_name, with_values
 from foolscope.experiments.wording.doubts import doubt_words
@@ -121,6 +122,18 @@ class AblationRecord(Settings):
         """The metric in words."""
         return metric_words(self.metric) if self.shown is None else self.shown.words
 
+    until_decided: UntilDecidedRecord | None = None
+    earlier_looks: list[int] = Field(
+        default_factory=list, description="numbers of seeds with which cells were judged before, where fewer"
+    )
+
+    level: float = Field(_ALPHA, description="of the verdicts, over all settings and looks")
+
+    @property
+    def holds_at_every_look(self) -> bool:
+        """Whether the verdicts are those that hold however often seeds are added."""
+        return self.until_decided is not None or bool(self.earlier_looks)
+
     @property
     def sentences(self) -> list[str]:
         """The verdicts in words, factor by factor."""
@@ -172,10 +185,18 @@ def summarize(
     metric: str,
     practical_difference: float,
     published: Mapping[str, Sequence[float | None]] | None = None,
+    verdicts: Sequence[Verdict] | None = None,
 ) -> AblationRecord:
-    """Judge the cells of an ablation and put the verdicts into words, in the order of ``vary``."""
+    """Judge the cells, unless verdicts are given, and put the verdicts into words, as ``vary`` has them."""
     factors = [_factor(cells, field, values, (published or {}).get(field)) for field, values in vary.items()]
-    return summarize_factors(name, factors, design, metric=metric, practical_difference=practical_difference)
+    return summarize_factors(
+        name,
+        factors,
+        design,
+        metric=metric,
+        practical_difference=practical_difference,
+        verdicts=verdicts,
+    )
 
 
 def _factor(
@@ -206,6 +227,7 @@ def summarize_factors(
     metric: str,
     practical_difference: float,
     shown: ShownMetric | None = None,
+    verdicts: Sequence[Verdict] | None = None,
 ) -> AblationRecord:
     """Judge the cells of a design, of which one is the baseline, and put the verdicts into words.
 
@@ -216,16 +238,18 @@ def summarize_factors(
         metric: its name.
         practical_difference: δ, in the metric's own unit.
         shown: how the metric is read and written, where its name does not say it.
+        verdicts: of the cells; by default those of :func:`~foolscope.statistics.verdicts.judge`.
     """
     is_better_high = higher_is_better(metric) if shown is None else shown.higher_is_better
     scale = scale_of(metric) if shown is None else SCALES[shown.scale]
-    verdicts = judge(
-        design,
-        BASELINE,
-        practical_difference=practical_difference,
-        alpha=_ALPHA,
-        higher_is_better=is_better_high,
-    )
+    if verdicts is None:
+        verdicts = judge(
+            design,
+            BASELINE,
+            practical_difference=practical_difference,
+            alpha=_ALPHA,
+            higher_is_better=is_better_high,
+        )
     by_cell = {verdict.cell: verdict for verdict in verdicts}
     fit = fit_additive(design)
     noise = finite_or_none(single_run_difference(fit.residual_deviation, fit.degrees_of_freedom, 1 - _ALPHA))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from foolscope.experiments.parts.ablation_record import AblationRecord, FactorRecord, LevelRecord
-from foolscope.experiments.wording.sentences import POINTS, amount, capitalized, number
+from foolscope.experiments.wording.sentences import POINTS, Scale, amount, capitalized, number
 from foolscope.reports import document as doc
 from foolscope.reports import figures as draw
 from foolscope.reports.parts.effects import (
@@ -14,6 +14,13 @@ from foolscope.reports.parts.effects import (
     key_sentences,
     levels_with_baseline,
     published_within_noise,
+)
+from foolscope.reports.parts.looks import (
+    earlier_looks_notice,
+    looks_table,
+    seeds_words,
+    sequential_method,
+    until_decided_words,
 )
 from foolscope.reports.parts.part import PartReport, doubt_notices
 from foolscope.reports.phrases import (
@@ -65,7 +72,12 @@ def ablation_document(record: AblationRecord) -> doc.Document:
     return doc.Document(
         f"Ablation of {record.recipe}",
         f"How does {record.metric_words} depend on {factors}?",
-        lead=[*doubt_notices(record.prediction_doubts), factor_verdicts(record)],
+        lead=[
+            *doubt_notices(record.prediction_doubts),
+            factor_verdicts(record),
+            *[doc.Paragraph(until_decided_words(each)) for each in [record.until_decided] if each],
+            *earlier_looks_notice(record),
+        ],
         sections=[doc.Section("One factor at a time", ablation_blocks(record))],
         facts=[
             ("Baseline", record.recipe),
@@ -116,6 +128,8 @@ def ablation_blocks(
         effects_table(ablation, table, compared),
         *doubt_notices(ablation.doubts),
         *[doc.Notice(noise)] * bool(noise),
+        *earlier_looks_notice(ablation),
+        *_looks(ablation, suffix),
         _method(ablation, compared.pairing),
         doc.Details("Every verdict in words", [doc.Bullets(ablation.sentences)]),
         doc.Details("Every run", [_runs_table(ablation, f"runs{suffix}", compared.runs)]),
@@ -124,13 +138,19 @@ def ablation_blocks(
 
 def _trained(ablation: AblationRecord) -> Compared:
     factors = join_words([factor.words for factor in ablation.factors])
-    many = one_or_many(len(ablation.seeds), "seed")
     return Compared(
         f"Starting from {ablation.recipe}, one setting was changed at a time: {factors}. "
-        f"Every value was trained with the same {many}; ",
+        f"{seeds_words(ablation)}; ",
         _TRAINED,
         f"One factor at a time around {ablation.recipe}",
     )
+
+
+def _looks(ablation: AblationRecord, suffix: str) -> list[doc.Block]:
+    if ablation.until_decided is None:
+        return []
+    words = doc.Paragraph(until_decided_words(ablation.until_decided))
+    return [words, doc.Details("Every look", [looks_table(ablation.until_decided, f"looks{suffix}")])]
 
 
 def effects_table(
@@ -166,7 +186,7 @@ def effects_table(
         rows,
         f"{compared.design}: {ablation.metric_words}, and the difference from the baseline (in bold).",
         note=(
-            f"Means over {one_or_many(len(ablation.seeds), compared.runs)}"
+            f"Means over {_run_range(ablation, compared.runs)}"
             + (", with 95 % intervals in brackets" if several else "")
             + ". p different: the probability of a difference this large if the true one were zero. "
             f"p equal: the probability of one this small if the true one were {margin} or more. "
@@ -181,6 +201,13 @@ def _quantity(ablation: AblationRecord) -> str:
     """Name the metric with its unit, for an axis or a column."""
     unit = ablation.scale.level_unit.strip()
     return ablation.metric_words + (f", {unit}" if unit else "")
+
+
+def _run_range(ablation: AblationRecord, runs: str) -> str:
+    """Say how many seeds, or runs, the means are over."""
+    counts = sorted({len(level.values) for factor in ablation.factors for level in factor.levels})
+    most = one_or_many(len(ablation.seeds), runs)
+    return most if len(counts) < 2 else f"{counts[0]} to {most}"
 
 
 def _beside_accuracy(ablation: AblationRecord) -> str:
@@ -267,6 +294,8 @@ def _method(ablation: AblationRecord, pairing: str) -> doc.Paragraph:
     """Explain in a few sentences how verdicts come about, with the numbers they rest on."""
     scale = ablation.scale
     margin = amount(ablation.practical_difference, scale)
+    if ablation.holds_at_every_look:
+        return sequential_method(margin, ablation.level)
     spread = ""
     if ablation.residual_deviation is not None:
         deviation = number(ablation.residual_deviation, scale, ablation.residual_deviation / 10)
@@ -303,7 +332,7 @@ def _runs_table(ablation: AblationRecord, key: str, runs: str) -> doc.Table:
     base = baseline_level(ablation)
     own = [(level.cell, level) for level in comparisons(ablation) if level.values]
     rows: list[list[doc.CellValue]] = [
-        [name, *[None if value is None else number(value, scale, 0.0001) for value in level.values]]
+        [name, *_of_every_seed(level, scale, len(ablation.seeds))]
         for name, level in [*([] if base is None else [("baseline", base)]), *own]
     ]
     return doc.Table(
@@ -313,6 +342,12 @@ def _runs_table(ablation: AblationRecord, key: str, runs: str) -> doc.Table:
         f"{'training diverged' if ablation.shown is None else 'it diverged, or there is none'}.",
         key=key,
     )
+
+
+def _of_every_seed(level: LevelRecord, scale: Scale, seeds: int) -> list[doc.CellValue]:
+    """Write a value for each seed: a dash where training diverged, nothing where there was none."""
+    written = [None if value is None else number(value, scale, 0.0001) for value in level.values]
+    return [*written, *[""] * (seeds - len(written))]
 
 
 def factor_verdicts(ablation: AblationRecord) -> doc.Verdicts:
