@@ -14,6 +14,7 @@ from foolscope.experiments.running.executors import job
 from foolscope.experiments.running.run import Session, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.statistics.blocks import BlockDesign
+from foolscope.statistics.population import population_interval
 from foolscope.statistics.verdicts import judge
 
 BASE = recipe_from(
@@ -97,10 +98,13 @@ def test_verdicts_and_means_are_those_of_the_stored_trials(session):
 
     cells = ablation_cells(base, vary)
     recipes = [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in range(3)]
-    values = np.array([trial.metric("test_accuracy") for trial in run_trials(recipes, session)]).reshape(
-        -1, 3
+    trials = run_trials(recipes, session)
+    correct = np.stack([trial.correct("test") for trial in trials]).reshape(len(cells), 3, -1)
+    values = correct.mean(axis=2)
+    assert values.ravel() == pytest.approx([trial.metric("test_accuracy") for trial in trials])
+    design = BlockDesign(
+        tuple(cell.label for cell in cells), (0, 1, 2), values, step=1 / correct.shape[2], correct=correct
     )
-    design = BlockDesign(tuple(cell.label for cell in cells), (0, 1, 2), values)
     verdicts = {verdict.cell: verdict for verdict in judge(design, BASELINE, practical_difference=0.02)}
     rows = {cell.label: row for cell, row in zip(cells, values, strict=True)}
 
@@ -114,14 +118,15 @@ def test_verdicts_and_means_are_those_of_the_stored_trials(session):
             row = rows[level.cell]
             assert level.values == row.tolist()
             assert level.mean == pytest.approx(row.mean())
-            half = stats.t.ppf(0.975, 2) * row.std(ddof=1) / math.sqrt(3)
-            assert (level.low, level.high) == pytest.approx((row.mean() - half, row.mean() + half))
+            own = correct[design.cells.index(level.cell)]
+            assert (level.low, level.high) == pytest.approx(population_interval(own))
             if level.outcome == "baseline":
                 assert level.cell == BASELINE
                 assert level.difference is None
             else:
                 assert level.difference == pytest.approx(row.mean() - rows[BASELINE].mean())
                 assert level.outcome == verdicts[level.cell].outcome
+                assert level.outcome_on_these_images == verdicts[level.cell].on_these_images.outcome
                 assert level.p_different == verdicts[level.cell].p_different
                 assert level.sentence
     outcomes = {level.cell: level.outcome for factor in record.factors for level in factor.levels}
