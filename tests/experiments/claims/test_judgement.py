@@ -156,6 +156,24 @@ def test_a_trend_is_told_from_its_first_level_to_its_last() -> None:
     assert "From a to d the fitted trend rises by 30.0 points" in reason
 
 
+@pytest.mark.parametrize(
+    ("relation", "means", "outcome", "phrase"),
+    [
+        ("no better", [0.5, 0.52], "upheld", "test for less than 0.5 points higher"),
+        ("no better", [0.5, 0.5], "upheld", "test for less than 0.5 points higher"),
+        ("no better", [0.52, 0.5], "contradicted", "test for more than 0.5 points higher"),
+        ("no worse", [0.5, 0.52], "contradicted", "test for more than 0.5 points lower"),
+        ("no worse", [0.52, 0.5], "upheld", "test for less than 0.5 points lower"),
+    ],
+)
+def test_no_better_and_no_worse_are_one_sided(
+    relation: str, means: list[float], outcome: str, phrase: str
+) -> None:
+    result = judged(claim("comparison", relation), simulated(means, noise=0.001), "ab")
+    assert result.outcome == outcome
+    assert phrase in result.reason
+
+
 @pytest.mark.parametrize(("p", "is_doubted"), [(0.049, True), (0.051, False)])
 def test_each_of_three_steps_the_other_way_is_doubted_at_a_third_of_the_level(
     p: float, is_doubted: bool

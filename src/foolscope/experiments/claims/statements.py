@@ -114,8 +114,7 @@ def comparison_statements(
     if isinstance(claim, TrendClaim):
         return _trend(claim, fit, cells, at, better, practical_difference)
     relation = _oriented(claim.relation, better)
-    margin = 0.0 if relation in ("at least", "at most") else practical_difference
-    return tuple(_difference(fit, cells[0], other, relation, margin) for other in cells[1:])
+    return tuple(_difference(fit, cells[0], other, relation, practical_difference) for other in cells[1:])
 
 
 def _value(claim: ValueClaim, design: BlockDesign, cell: str, practical_difference: float) -> ClaimStatement:

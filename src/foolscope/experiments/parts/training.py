@@ -121,10 +121,7 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
     names = sorted({metric for trial in trained for metric in trial.outcome["metrics"]})
     metrics = {metric: [trial.metric(metric) for trial in trials] for metric in names}
     seeds = tuple(trial.recipe.seed for trial in trials)
-    designs = {
-        metric: BlockDesign((metric,), seeds, np.array([values], dtype=float))
-        for metric, values in metrics.items()
-    }
+    designs = {metric: _alone(metric, values, trials) for metric, values in metrics.items()}
     epochs = max(len(trial.outcome["history"]) for trial in trials)
     curves: dict[str, list[list[float | None]]] = {}
     for quantity in _drawn_curves(trials):
@@ -160,6 +157,17 @@ def training_record(name: str, trials: Sequence[StoredTrial]) -> TrainingRecord:
             for doubt in trial.outcome.get("doubts", ())
         ],
         groups=[ParameterGroup(**group) for group in trials[0].outcome.get("parameter_groups", ())],
+    )
+
+
+def _alone(metric: str, values: Sequence[float], trials: Sequence[StoredTrial]) -> BlockDesign:
+    """Return the design of one metric of one setting, with the images behind an accuracy."""
+    correct = results_by_image(metric, trials)
+    return BlockDesign(
+        (metric,),
+        tuple(trial.recipe.seed for trial in trials),
+        np.array([values], dtype=float),
+        correct=None if correct is None else correct[None],
     )
 
 

@@ -18,6 +18,10 @@ _PHRASES: dict[RelationName, tuple[str, str]] = {
     "at least": ("at least {low}", "below {low}"),
     "at most": ("at most {high}", "above {high}"),
 }
+_DIFFERENCES: dict[RelationName, tuple[str, str]] = {
+    "at least": ("less than {margin} lower", "more than {margin} lower"),
+    "at most": ("less than {margin} higher", "more than {margin} higher"),
+}
 _CHANGES: dict[RelationName, tuple[str, str]] = {
     "more": ("a rise", "a rise below {margin}"),
     "less": ("a fall", "a fall below {margin}"),
@@ -66,7 +70,8 @@ def _phrase(statement: Statement, quantity: Quantity, contradicting: bool) -> st
     relation = statement.relation
     if contradicting and statement.margin == 0 and relation in ("more", "less"):
         relation, contradicting = "less" if relation == "more" else "more", False
-    phrases = _PHRASES if quantity.noun in ("", "difference") else _PHRASES | _CHANGES
+    by_noun = {"": {}, "difference": _DIFFERENCES}
+    phrases = _PHRASES | by_noun.get(quantity.noun, _CHANGES)
     return phrases[relation][contradicting]
 
 

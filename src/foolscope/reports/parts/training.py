@@ -234,7 +234,8 @@ def _note(trainings: Sequence[TrainingRecord]) -> str:
         else ""
     )
     means = (
-        f"Means over {seeds} seeds, with 95 % intervals in brackets; time is for all seeds together."
+        f"Means over {seeds} seeds, with 95 % intervals in brackets, those of test and validation accuracy "
+        "for new images, too; time is for all seeds together."
         if seeds > 1
         else "With one seed, the spread between seeds is unknown, so there are no intervals."
     )

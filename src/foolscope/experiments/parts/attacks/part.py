@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from foolscope.attacks import ATTACKS
 from foolscope.experiments.claims.metric import Metric
@@ -11,6 +12,7 @@ from foolscope.experiments.claims.sources import Cell, Measured
 from foolscope.experiments.parts.attacks.plans import AttackPlan
 from foolscope.experiments.parts.attacks.records import CurveRecord
 from foolscope.experiments.parts.attacks.robustness import robustness_curves
+from foolscope.experiments.parts.attacks.stored import correct_under_attack
 from foolscope.experiments.parts.part import Context, Entry, Part, finished
 from foolscope.experiments.study import Study
 
@@ -59,7 +61,20 @@ def _measured(metric: Metric, cell: Cell | None, context: Context) -> Measured:
         for curve in found
         for accuracies in _QUANTITIES[metric.quantity](curve)
     ]
-    return Measured(over_trials(values, cell.name, context))
+    evaluations = [folder for curve in found for folder in curve.evaluations]
+    correct = None
+    if metric.quantity == "robust_accuracy" and len(evaluations) == len(context.trials_of(cell.name)):
+        correct = _results_by_image(evaluations, float(metric.at or 0.0), context)
+    return Measured(over_trials(values, cell.name, context), correct=correct)
+
+
+def _results_by_image(
+    evaluations: Sequence[str], epsilon: float, context: Context
+) -> Bool[np.ndarray, "seed image"] | None:
+    """Return which images each seed classifies correctly under attack; None where that was not kept."""
+    found = [correct_under_attack(context.session.store, folder, epsilon) for folder in evaluations]
+    known = [each for each in found if each is not None]
+    return np.stack(known) if len(known) == len(found) else None
 
 
 def _run(plan: AttackPlan, context: Context, entry: Entry) -> list[CurveRecord]:

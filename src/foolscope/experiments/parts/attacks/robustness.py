@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Bool
 
 from foolscope.experiments.parts.attacks.plans import AttackPlan
 from foolscope.experiments.parts.attacks.records import CurveRecord, MaskingRecord, SubjectRecord
@@ -36,6 +37,7 @@ def robustness_curves(
     """
     trained = [(name, trial) for name, own in trials.items() for trial in finished(own)]
     records: list[CurveRecord] = []
+    correct: list[Bool[np.ndarray, "budget image"]] = []
     for some in _portions(run_subject(trial, None, "test", plan.images, session) for _, trial in trained):
 
         def told(done: float, stage: str, before: int = len(records), count: int = len(some)) -> None:
@@ -45,12 +47,17 @@ def robustness_curves(
             some, plan.norm, plan.budgets(), plan.attacks, store=session.store, progress=told
         )
         records += [curve_record(attack) for attack in attacks]
+        correct += [
+            np.stack([attack.curve.correct_at(epsilon).numpy() for epsilon in plan.budgets()])
+            for attack in attacks
+        ]
     return [
         _over_seeds(
             plan,
             name,
             finished(own),
             [record for record, (owner, _) in zip(records, trained, strict=True) if owner == name],
+            [each for each, (owner, _) in zip(correct, trained, strict=True) if owner == name],
         )
         for name, own in trials.items()
     ]
@@ -69,12 +76,21 @@ def _portions(subjects: Iterable[Subject]) -> Iterator[list[Subject]]:
 
 
 def _over_seeds(
-    plan: AttackPlan, recipe: str, trained: Sequence[StoredTrial], records: Sequence[CurveRecord]
+    plan: AttackPlan,
+    recipe: str,
+    trained: Sequence[StoredTrial],
+    records: Sequence[CurveRecord],
+    correct: Sequence[Bool[np.ndarray, "budget image"]],
 ) -> CurveRecord:
     """Return the record of a recipe from those of its seeds."""
     accuracies = [record.accuracies[0] for record in records]
     cells = tuple(f"{epsilon:.12g}" for epsilon in plan.budgets())
-    design = BlockDesign(cells, tuple(trial.recipe.seed for trial in trained), np.array(accuracies).T)
+    design = BlockDesign(
+        cells,
+        tuple(trial.recipe.seed for trial in trained),
+        np.array(accuracies).T,
+        correct=np.stack(correct, axis=1),
+    )
     intervals = [mean_interval(design, cell) for cell in cells]
     return records[0].model_copy(
         update={

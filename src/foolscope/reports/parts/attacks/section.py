@@ -170,7 +170,7 @@ def _interval_words(curves: Sequence[CurveRecord]) -> str:
     """Say what the intervals cover: with one model only the choice of images."""
     if all(len(curve.accuracies) == 1 for curve in curves):
         return "95 % intervals over the choice of images"
-    return "means over the seeds, with 95 % intervals"
+    return "means over the seeds, with 95 % intervals for new seeds and new images"
 
 
 def _has_intervals(curves: Sequence[CurveRecord]) -> bool:
