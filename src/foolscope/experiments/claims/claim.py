@@ -114,8 +114,8 @@ class ComparisonClaim(_Claim):
         subject: the cell that the sentence is about.
         against: one cell or several; the claim must hold against each.
         relation: ``is`` in the file. "better", "worse" and "best" (the same as "better", said of several)
-            follow the metric's orientation, as do the one-sided "no better" and "no worse", about the practical
-            difference; "higher" and "lower" are about the bare number.
+            follow the metric's orientation; so do the one-sided "no better" and "no worse", said up to the
+            practical difference; "higher" and "lower" are about the bare number.
     """
 
     kind: Literal["comparison"]

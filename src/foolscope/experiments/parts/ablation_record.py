@@ -188,7 +188,11 @@ def summarize(
     verdicts: Sequence[Verdict] | None = None,
 ) -> AblationRecord:
     """Judge the cells, unless verdicts are given, and put the verdicts into words, as ``vary`` has them."""
-    factors = [_factor(cells, field, values, (published or {}).get(field)) for field, values in vary.items()]
+    by_recipe = {cell.recipe.model_dump_json(): cell.label for cell in cells}
+    factors = [
+        _factor(cells[0].recipe, by_recipe, field, values, (published or {}).get(field))
+        for field, values in vary.items()
+    ]
     return summarize_factors(
         name,
         factors,
@@ -200,21 +204,21 @@ def summarize(
 
 
 def _factor(
-    cells: Sequence[AblationCell],
+    baseline: Recipe,
+    labels: Mapping[str, str],
     field: str,
     values: Sequence[Any],
     published: Sequence[float | None] | None,
 ) -> Factor:
-    baseline = cells[0].recipe
     factor = short_name(baseline, field)
     recipes = [with_values(baseline, {factor: value}) for value in values]
-    labels = [next(cell.label for cell in cells if cell.recipe == recipe) for recipe in recipes]
+    cells = [labels[recipe.model_dump_json()] for recipe in recipes]
     words = [setting_words(recipe, factor) for recipe in recipes]
     return Factor(
         factor,
         field_words(factor),
         setting_words(baseline, factor),
-        tuple(zip(words, labels, strict=True)),
+        tuple(zip(words, cells, strict=True)),
         tuple(published or ()),
     )
 

@@ -85,6 +85,7 @@ def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple
         ['baseline', 'batch_size = 64', 'batch_size = 256']
     """
     cells = [AblationCell(BASELINE, None, None, baseline)]
+    known = {baseline.model_dump_json()}
     factors: set[str] = set()
     for name, values in vary.items():
         factor = name if name == "seed" else short_name(baseline, name)
@@ -96,8 +97,10 @@ def ablation_cells(baseline: Recipe, vary: Mapping[str, Sequence[Any]]) -> tuple
         others = 0
         for value in values:
             recipe = with_values(baseline, {factor: value})
-            if recipe == baseline or any(recipe == cell.recipe for cell in cells):
+            identity = recipe.model_dump_json()
+            if identity in known:
                 continue
+            known.add(identity)
             cells.append(AblationCell(f"{factor} = {setting_words(recipe, factor)}", factor, value, recipe))
             others += 1
         if others == 0:
