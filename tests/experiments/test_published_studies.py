@@ -36,7 +36,7 @@ def tiny(name):
         short |= {"line_ratios": [5.0, 8.0], "plane_ratios": [5.0, 6.0]}
         demonstration |= {key: value for key, value in short.items() if key in demonstration}
     for search in values.get("searches", ()):
-        search |= {"trials": 2, "fresh_seeds": 2}
+        search |= {"trials": 2, "fresh_seeds": 3}
     return study_from({**values, "seeds": 2})
 
 

@@ -73,7 +73,7 @@ def results(tmp_path_factory):
     path.write_text(STUDY, encoding="utf-8")
     rates = [0.01, 0.1]
     search = foolscope.search(
-        recipe, {"learning_rate": rates}, rounds=1, trials=2, fresh_seeds=2, session=session
+        recipe, {"learning_rate": rates}, rounds=1, trials=2, fresh_seeds=3, session=session
     )
     training = foolscope.train(recipe, session=session)
     return {
@@ -89,6 +89,12 @@ def results(tmp_path_factory):
         ),
         "CheckResult": (checked(passed=False), 'It says "a & b" < c.'),
         "Inspection": (foolscope.inspect(training, parts=["filters", "histograms"], limit=9), "Inside mlp"),
+        "Judgement": (
+            foolscope.judge(
+                {"lr": [1, 1, 2, 2], "seed": [0, 1, 0, 1], "accuracy": [0.9, 0.8, 0.7, 0.7]}, "1"
+            ),
+            "lr",
+        ),
         "StudyResult": (foolscope.study(path, session=session), "A tiny study"),
     }
 

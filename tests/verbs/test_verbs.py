@@ -81,7 +81,7 @@ def test_check_says_what_it_found_in_sentences(recipe, session, monkeypatch):
 
 def test_search_gives_a_recipe_and_says_what_it_is_worth(recipe, session):
     over = {"learning_rate": "0.001:1:log", "batch_size": [16, 32]}
-    found = foolscope.search(recipe, over, rounds=1, trials=3, fresh_seeds=2, session=session)
+    found = foolscope.search(recipe, over, rounds=1, trials=3, fresh_seeds=3, session=session)
     assert found.recipe.optimizer.learning_rate == found.record.winner.values["learning_rate"]
     assert found.recipe.training.batch_size == found.record.winner.values["batch_size"]
     assert found.recipe.seed == recipe.seed

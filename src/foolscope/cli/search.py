@@ -61,7 +61,7 @@ def _option(name: str, kind: Any = None, **attributes: Any) -> Callable[[Functio
 @_option("trials", click.IntRange(1, 1000))
 @_option("narrowing", click.FloatRange(0, 1, min_open=True))
 @_option("seeds", click.IntRange(1, 1000))
-@_option("fresh_seeds", click.IntRange(2, 1000))
+@_option("fresh_seeds", click.IntRange(3, 1000))
 @_option("sampler_seed", click.IntRange(0))
 @click.option(
     "--practical-difference",

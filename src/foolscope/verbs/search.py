@@ -66,7 +66,7 @@ def search(
         rounds: how often to use the results to propose further settings.
         trials: settings per round, trained side by side.
         seeds: on which every setting is tried.
-        fresh_seeds: further ones, on which winner and baseline are compared; at least 2.
+        fresh_seeds: further ones, on which winner and baseline are compared; at least 3.
         practical_difference: the smallest difference of the test score that matters, as a fraction.
         narrowing: length of the next round's ranges as a fraction of this round's.
         sampler_seed: root of the draws.

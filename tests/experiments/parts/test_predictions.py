@@ -104,7 +104,7 @@ def test_unknown_metrics_are_refused_in_one_line(metric, line, base, session):
 
 def test_a_search_chooses_and_judges_by_the_metric_it_is_given(base, session):
     settings = search_settings(
-        {"metric": "balanced_accuracy", "sampler": "random", "rounds": 1, "trials": 2, "fresh_seeds": 2}
+        {"metric": "balanced_accuracy", "sampler": "random", "rounds": 1, "trials": 2, "fresh_seeds": 3}
     )
     over = {"class_weights": [[1, 1], [1, 20]]}
     record = search(base, over, session=session, settings=settings)
@@ -112,10 +112,10 @@ def test_a_search_chooses_and_judges_by_the_metric_it_is_given(base, session):
     assert "a validation balanced accuracy of" in record.summary
     assert record.baseline.means["test_balanced_accuracy"][0] == 0.5
     assert "test_accuracy" not in record.winner.metrics
-    assert record.prediction_doubts[0].startswith("2 of 4 runs predict one class")
+    assert record.prediction_doubts[0].startswith("3 of 6 runs predict one class")
     page = render_html(search_document(record))
     assert "validation balanced accuracy, %" in page
-    assert page.index("2 of 4 runs predict") < page.index("Better settings")
+    assert page.index("3 of 6 runs predict") < page.index("Better settings")
 
 
 STUDY = {

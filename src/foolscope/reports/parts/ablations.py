@@ -187,7 +187,11 @@ def effects_table(
         f"{compared.design}: {ablation.metric_words}, and the difference from the baseline (in bold).",
         note=(
             f"Means over {_run_range(ablation, compared.runs)}"
-            + (", with 95 % intervals in brackets" if several else "")
+            + (
+                ", with 95 % intervals in brackets; those of differences are of the test that decided"
+                if several
+                else ""
+            )
             + ". p different: the probability of a difference this large if the true one were zero. "
             f"p equal: the probability of one this small if the true one were {margin} or more. "
             f"Both are adjusted for {one_or_many(len(comparisons(ablation)), 'comparison')}."

@@ -74,7 +74,7 @@ def test_the_winner_has_the_best_validation_accuracy_whatever_the_test_says(sess
     """Searches until the test set would have chosen otherwise; the validation set chooses each time."""
     for sampler_seed in range(10):
         settings = SearchSettings(
-            sampler="random", rounds=1, trials=8, fresh_seeds=2, sampler_seed=sampler_seed
+            sampler="random", rounds=1, trials=8, fresh_seeds=3, sampler_seed=sampler_seed
         )
         record = search(BASE, {"learning_rate": "0.1:2:log"}, session=session, settings=settings)
         trials = [session.store.load(trial.identities[0]) for trial in record.rounds[0].trials]
@@ -189,7 +189,7 @@ def test_a_finished_search_trains_nothing(undisturbed):
 def test_another_round_reuses_the_first_ones(undisturbed):
     record, session = undisturbed
     more = search(
-        BASE, OVER, session=session, settings=SMALL.model_copy(update={"rounds": 3, "fresh_seeds": 2})
+        BASE, OVER, session=session, settings=SMALL.model_copy(update={"rounds": 3, "fresh_seeds": 3})
     )
     assert more.rounds[:2] == record.rounds
     assert len(more.rounds) == 3
@@ -201,7 +201,7 @@ def test_progress_rises_to_the_end(session):
         BASE,
         {"learning_rate": "0.01:1:log"},
         session=session,
-        settings=SearchSettings(rounds=2, trials=2, fresh_seeds=2),
+        settings=SearchSettings(rounds=2, trials=2, fresh_seeds=3),
         observe=events.append,
     )
     fractions = [event.done_fraction for event in events]
@@ -221,7 +221,7 @@ def test_progress_rises_to_the_end(session):
 
 
 def test_a_diverged_setting_is_the_worst(session):
-    settings = SearchSettings(sampler="random", rounds=1, trials=4, fresh_seeds=2)
+    settings = SearchSettings(sampler="random", rounds=1, trials=4, fresh_seeds=3)
     over = {"learning_rate": [0.1, 1e30]}
     record = search(BASE, over, session=session, settings=settings)
     accuracies = {
@@ -233,7 +233,7 @@ def test_a_diverged_setting_is_the_worst(session):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_where_everything_diverges_there_is_no_winner(session, sampler):
-    settings = SearchSettings(sampler=sampler, rounds=2, trials=2, fresh_seeds=2)
+    settings = SearchSettings(sampler=sampler, rounds=2, trials=2, fresh_seeds=3)
     record = search(BASE, {"learning_rate": "1e30:1e35:log"}, session=session, settings=settings)
     assert (record.best, record.winner, record.outcome) == (None, None, "diverged")
     assert record.summary == "All 4 settings tried for mlp diverged, so there is no winner."
@@ -241,7 +241,7 @@ def test_where_everything_diverges_there_is_no_winner(session, sampler):
 
 
 def test_a_baseline_that_diverges_leaves_the_comparison_open(session):
-    settings = SearchSettings(rounds=1, trials=2, fresh_seeds=2)
+    settings = SearchSettings(rounds=1, trials=2, fresh_seeds=3)
     record = search(
         with_values(BASE, {"learning_rate": 1e30}),
         {"learning_rate": "0.01:1:log"},
@@ -249,7 +249,7 @@ def test_a_baseline_that_diverges_leaves_the_comparison_open(session):
         settings=settings,
     )
     assert record.outcome == "undecided"
-    assert "diverged in 2 of 2" in record.summary
+    assert "diverged in 3 of 3" in record.summary
     assert record.difference is None
 
 
@@ -258,7 +258,7 @@ def test_the_baseline_may_win(session):
         with_values(BASE, {"learning_rate": 0.5}),
         {"learning_rate": [0.5, 1e-6]},
         session=session,
-        settings=SearchSettings(rounds=1, fresh_seeds=2),
+        settings=SearchSettings(rounds=1, fresh_seeds=3),
     )
     assert record.outcome == "baseline"
     assert record.winner == record.baseline

@@ -28,7 +28,7 @@ precision = "float32"
 recipe = "mlp"
 rounds = 1
 trials = 2
-fresh_seeds = 2
+fresh_seeds = 3
 
 [searches.over]
 learning_rate = "0.01:1:log"
@@ -54,13 +54,13 @@ def test_a_study_searches_as_the_function_does(session):
         plan.recipes["mlp"],
         {"learning_rate": "0.01:1:log", "batch_size": [16, 32]},
         session=session,
-        settings=SearchSettings(rounds=1, trials=2, fresh_seeds=2),
+        settings=SearchSettings(rounds=1, trials=2, fresh_seeds=3),
         name="mlp",
         practical_difference=0.02,
     )
     assert record.of("searches") == [own]
     stored = len(list(session.store.root.glob("trials/*/trial.json")))
-    assert record.trial_count == stored == 2 + 2 + 2 + 1  # seed 1 of the baseline is one of the study's own
+    assert record.trial_count == stored == 2 + 2 + 3 + 2  # seed 1 of the baseline is one of the study's own
     assert read_study_record("tiny", session.store).of("searches")[0].summary == own.summary
 
 

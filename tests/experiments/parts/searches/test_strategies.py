@@ -250,7 +250,7 @@ def test_optunas_own_verbosity_is_given_back():
     ("values", "parts"),
     [
         ({"sampler": "randm"}, ["unknown sampler 'randm'", "Did you mean 'random'?"]),
-        ({"fresh_seeds": 1}, ["fresh_seeds", "greater than or equal to 2", "got 1"]),
+        ({"fresh_seeds": 1}, ["fresh_seeds", "greater than or equal to 3", "got 1"]),
         ({"rouns": 1}, ["unknown field 'rouns'", "Did you mean 'rounds'?"]),
         ({"narrowing": 0}, ["narrowing", "greater than 0", "got 0"]),
     ],

@@ -90,7 +90,7 @@ class SearchSettings(SamplerSettings):
     )
     seeds: int = Field(1, ge=1, le=1000, description="seeds on which every setting is tried")
     fresh_seeds: int = Field(
-        5, ge=2, le=1000, description="other seeds, on which the winner and the baseline are compared"
+        5, ge=3, le=1000, description="other seeds, on which the winner and the baseline are compared"
     )
 
     @pydantic.field_validator("sampler")
