@@ -296,7 +296,9 @@ def sequence(values: np.ndarray, margin: float, first: int) -> tuple[np.ndarray,
         outcomes = np.where(p_different < ALPHA, np.where(up, 1, -1), outcomes)
         outcomes = np.where(p_inside < ALPHA, 2, outcomes)
         open_cells = outcomes == 0
-        grown = np.minimum(MOST_SEEDS, counts + np.vectorize(further_seeds_at_once)(counts))
+        grown = np.minimum(
+            MOST_SEEDS, counts + np.vectorize(lambda count: further_seeds_at_once(int(count)))(counts)
+        )
         if not (open_cells & (counts < MOST_SEEDS)).any():
             break
         counts = np.where(open_cells, grown, counts)

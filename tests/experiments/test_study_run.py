@@ -13,6 +13,7 @@ import torch
 from foolscope.core.errors import FoolscopeError, RecipeError
 from foolscope.experiments.parts import checks as checking
 from foolscope.experiments.parts.ablations import ablation_cells
+from foolscope.experiments.parts.predictions import results_by_image
 from foolscope.experiments.parts.training import training_record
 from foolscope.experiments.recipe import with_values
 from foolscope.experiments.running.executors import job
@@ -179,10 +180,16 @@ def test_trainings_are_means_of_the_stored_trials(record, session):
 def test_the_ablation_is_judged_on_all_its_cells(record, session):
     study = study_of()
     cells = ablation_cells(study.recipes["mlp"], study.entries("ablations")[0].vary)
-    values = np.array(
-        [[trial.metric("test_accuracy") for trial in stored(cell.recipe, session)] for cell in cells]
+    trials = [stored(cell.recipe, session) for cell in cells]
+    values = np.array([[trial.metric("test_accuracy") for trial in own] for own in trials])
+    correct = results_by_image("test_accuracy", [trial for own in trials for trial in own])
+    design = BlockDesign(
+        tuple(cell.label for cell in cells),
+        (0, 1, 2),
+        values,
+        step=1 / correct.shape[1],
+        correct=correct.reshape(*values.shape, -1),
     )
-    design = BlockDesign(tuple(cell.label for cell in cells), (0, 1, 2), values)
     verdicts = {verdict.cell: verdict for verdict in judge(design, "baseline", practical_difference=0.02)}
     (ablation,) = record.of("ablations")
     levels = {level.cell: level for factor in ablation.factors for level in factor.levels}

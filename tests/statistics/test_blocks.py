@@ -203,5 +203,3 @@ def test_cells_with_unequal_seeds_keep_what_they_have() -> None:
     fit = fit_additive(design)
     assert (fit.cells, fit.seeds, fit.complete.tolist()) == (("a", "b"), 2, [0, 1])
     assert contrast(fit, difference("b", "a")).value == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="absent must begin with the shape"):
-        BlockDesign(("a",), (0, 1), np.zeros((1, 2)), absent=np.zeros((2, 2), dtype=bool))

@@ -8,7 +8,7 @@ one per seed, and all cells share the seeds. :func:`judge` compares every cell w
     >>> design = BlockDesign(cells=("128", "1024", "127"), blocks=(0, 1, 2), values=accuracies)
     >>> for verdict in judge(design, baseline="128", practical_difference=0.005):
     ...     print(verdict.cell, verdict.outcome, f"{verdict.estimate:+.3f}", f"p = {verdict.p_different:.2g}")
-    1024 hurts -0.042 p = 2e-05
+    1024 hurts -0.042 p = 3.8e-05
     127 no effect +0.000 p = 0.67
 
 :func:`decide` tests conjunctions of statements, here "128 beats both others" and "128 beats 1024":

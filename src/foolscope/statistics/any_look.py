@@ -140,7 +140,7 @@ class _Family:
     margin: float
     alpha: float
     step: float
-    differences: list[Float[np.ndarray, " seed"]]
+    differences: list[Float[np.ndarray, "..."]]
     moments: Moments
     image_errors: Float[np.ndarray, " cell"]
     image_freedoms: Float[np.ndarray, " cell"]

@@ -89,7 +89,7 @@ class _Layout:
         return cls(seeds, by_image, max(0.0, residual) / freedom if seeds > 1 else 0.0)
 
 
-def image_part(values: Num[np.ndarray, "seed image"], *, largest: float = 1.0) -> ImagePart:
+def image_part(values: Num[np.ndarray, "..."], *, largest: float = 1.0) -> ImagePart:
     r"""The images' share of the variance of ``values.mean()``.
 
     :math:`\max(0, MS_I - MS_E) / (S I) + \text{largest}^2 / I^2`. The second term is that of one more image

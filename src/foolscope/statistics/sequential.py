@@ -264,7 +264,9 @@ def _tail(gaps: Prefixes, moments: Moments, scale: float) -> Prefixes:
         return np.asarray(np.exp(-log_evidence(t, moments.seeds, scale)))
 
 
-def _image_tail(gaps: Prefixes, error: Prefixes, freedom: Prefixes) -> Prefixes:
+def _image_tail(
+    gaps: Prefixes, error: Float[np.ndarray, "..."], freedom: Float[np.ndarray, "..."]
+) -> Prefixes:
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(gaps == 0, 0.0, gaps / error)
     normal = scipy.special.ndtr(-t)

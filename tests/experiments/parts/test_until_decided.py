@@ -13,7 +13,7 @@ from foolscope.experiments.parts.ablations import ablate, ablation_cells
 from foolscope.experiments.parts.looks import earlier_looks, remember_look
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.executors import job
-from foolscope.experiments.running.run import Session, StageEvent
+from foolscope.experiments.running.run import Session, StageEvent, run_trials
 from foolscope.experiments.running.store import Store
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study
@@ -78,6 +78,8 @@ def numbers(monkeypatch):
                 identity=f"{recipe.optimizer.learning_rate}-{recipe.seed}",
                 metric=lambda name, recipe=recipe: value(recipe),
                 step=lambda name: 0.0,
+                correct=lambda split: None,
+                status="finished",
             )
             for recipe in recipes
         ]
@@ -198,10 +200,12 @@ def test_whoever_adds_seeds_after_a_verdict_gets_verdicts_that_allow_for_it(sess
     rows = [later.base, levels_of(later)["learning_rate = 0.0001"], *list(levels_of(later).values())]
     assert all(len(level.values) == 6 for level in rows)
     cells = ablation_cells(BASE, VARY)
-    values = np.array([later.base.values] + [levels_of(later)[cell.label].values for cell in cells[1:]])
-    design = until_decided.BlockDesign(
-        tuple(cell.label for cell in cells), tuple(range(6)), values, step=1 / 359
-    )
+    recipes = [with_values(cell.recipe, {"seed": seed}) for cell in cells for seed in range(6)]
+    trials = run_trials(recipes, session)
+    rows = [trials[start : start + 6] for start in range(0, len(trials), 6)]
+    design = until_decided.design_of(cells, rows, "test_accuracy", 0)
+    assert design.correct.shape == (len(cells), 6, 359)
+    assert design.values[1].tolist() == levels_of(later)[cells[1].label].values
     # The first look was an ordinary test at 5 %.
     assert (first.level, later.level) == (0.05, 0.01)
     for look in judge_at_any_look(design, "baseline", practical_difference=0.02, alpha=0.01):

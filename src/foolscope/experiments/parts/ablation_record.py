@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from foolscope.core.settings import Settings, finite_or_none
@@ -339,5 +340,9 @@ def _level(
 def _measured(design: BlockDesign, cell: str) -> dict[str, Any]:
     """Return the metric of a cell by seed, with its mean and interval."""
     mean, low, high = mean_interval(design, cell)
-    values = [finite_or_none(each) for each in design.values[design.cells.index(cell)].tolist()]
+    place = design.cells.index(cell)
+    row = design.values[place]
+    if design.absent is not None:  # what is missing in the middle keeps its place
+        row = row[: np.flatnonzero(~design.absent[place]).max(initial=-1) + 1]
+    values = [finite_or_none(each) for each in row.tolist()]
     return {"cell": cell, "values": values, "mean": mean, "low": low, "high": high}

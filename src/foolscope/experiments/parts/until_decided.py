@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def further_seeds_at_once(seeds: int) -> int:
 
 def design_of(
     cells: Sequence[AblationCell],
-    trials: Sequence[Sequence[StoredTrial]],
+    trials: Sequence[Sequence[Any]],
     metric: str,
     first_label: int,
 ) -> BlockDesign:
@@ -196,7 +197,7 @@ def _look(judged: Iterable[LookVerdict], open_cells: Sequence[str], seeds: int) 
 
 def _remember(
     cells: Sequence[AblationCell],
-    trials: Sequence[Sequence[StoredTrial]],
+    trials: Sequence[Sequence[Any]],
     judged: Iterable[LookVerdict],
     metric: str,
     session: Session,

@@ -55,7 +55,7 @@ def read_correct(
             if not np.isfinite(value):
                 continue
             words = setting_words(cells.columns, labels[row])
-            raise DataError(f"{path.name} has no array for {words}, {_block(cells, column)}")
+            raise DataError(f"{path.name} has no array for {words}, {_block(cells, int(column))}")
         name, bits = found[row, column]
         correct[row, column] = bits
         share = 1 - bits.mean() if is_error else bits.mean()
