@@ -1,7 +1,8 @@
 """Seeds added until everything is decided: which trials train, what is remembered, what is said."""
 
 import json
-from types import SimpleNamespace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from foolscope.experiments.parts.looks import earlier_looks, remember_look
 from foolscope.experiments.recipe import recipe_from, with_values
 from foolscope.experiments.running.executors import job
 from foolscope.experiments.running.run import Session, StageEvent, run_trials
-from foolscope.experiments.running.store import Store
+from foolscope.experiments.running.store import Store, StoredTrial
 from foolscope.experiments.study_file import study_from
 from foolscope.experiments.study_run import run_study
 from foolscope.reports import render_html, render_markdown
@@ -62,6 +63,22 @@ def levels_of(record: AblationRecord):
 # ------------------------------------------------------------------ with numbers instead of trainings
 
 
+@dataclass(frozen=True)
+class Drawn(StoredTrial):
+    """A trial whose metric was drawn."""
+
+    value: float = 0.0
+
+    def metric(self, name):
+        return self.value
+
+    def step(self, name):
+        return 0.0
+
+    def correct(self, split):
+        return None
+
+
 @pytest.fixture
 def numbers(monkeypatch):
     """Replace training by drawing: the metric of a trial follows from its learning rate and seed."""
@@ -74,12 +91,13 @@ def numbers(monkeypatch):
     def run(recipes, session, observe):
         drawn.append([(recipe.optimizer.learning_rate, recipe.seed) for recipe in recipes])
         return [
-            SimpleNamespace(
-                identity=f"{recipe.optimizer.learning_rate}-{recipe.seed}",
-                metric=lambda name, recipe=recipe: value(recipe),
-                step=lambda name: 0.0,
-                correct=lambda split: None,
-                status="finished",
+            Drawn(
+                f"{recipe.optimizer.learning_rate}-{recipe.seed}",
+                recipe,
+                {"status": "finished"},
+                {},
+                Path(),
+                value(recipe),
             )
             for recipe in recipes
         ]

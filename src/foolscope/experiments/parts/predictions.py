@@ -1,7 +1,6 @@
 """What trials predict as a whole: one class only, and what always predicting the largest would reach."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -39,12 +38,12 @@ def largest_test_class(trials: Sequence[StoredTrial]) -> LargestClass | None:
     return None
 
 
-def results_by_image(metric: str, trials: Sequence[Any]) -> Bool[np.ndarray, "trial image"] | None:
+def results_by_image(metric: str, trials: Sequence[StoredTrial]) -> Bool[np.ndarray, "trial image"] | None:
     """Return which images every trial classified correctly, of which an accuracy is the mean.
 
     Args:
         metric: ``test_accuracy`` or ``validation_accuracy``; others are not means over images.
-        trials: stored ones, of one data set; what is said of diverged ones means nothing.
+        trials: of one data set; what is said of diverged ones means nothing.
 
     Returns:
         None for other metrics, where a trial was stored before these results were kept, or where all trials

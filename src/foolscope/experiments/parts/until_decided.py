@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -155,7 +154,7 @@ def further_seeds_at_once(seeds: int) -> int:
 
 def design_of(
     cells: Sequence[AblationCell],
-    trials: Sequence[Sequence[Any]],
+    trials: Sequence[Sequence[StoredTrial]],
     metric: str,
     first_label: int,
 ) -> BlockDesign:
@@ -197,7 +196,7 @@ def _look(judged: Iterable[LookVerdict], open_cells: Sequence[str], seeds: int) 
 
 def _remember(
     cells: Sequence[AblationCell],
-    trials: Sequence[Sequence[Any]],
+    trials: Sequence[Sequence[StoredTrial]],
     judged: Iterable[LookVerdict],
     metric: str,
     session: Session,
