@@ -35,7 +35,8 @@ __all__ = ["cell_variances", "image_parts", "robust_contrast", "robust_contrasts
 _UNEVEN_ODDS = 2 / 15
 """Prior odds of uneven against even spread, for each cell of the design: 2/3 for five cells."""
 _MOST_CELLS = 15  # from which on they rise no more
-_CAUTION = {2: 20.0, 3: 2.0, 4: 2.0}  # times which they are higher with so few seeds, which cannot tell
+_CAUTION = {3: 2.0, 4: 2.0}  # times which they are higher with so few seeds, which cannot tell
+_TOO_FEW = 2  # seeds, with which only the paired t test promises nothing false
 _OWN = 0.175
 """The share of *own* in the prior probability of uneven spread; the rest is *odd*, split over its cells."""
 _RATIOS = np.exp(np.linspace(0, 6, 21))
@@ -150,7 +151,7 @@ def _errors(fit: AdditiveFit, rows: _Rows) -> list[tuple[float, float, int]]:
     whole = len(fit.complete)
     mixed: list[int] = []
     for index, (row, blocks) in enumerate(zip(rows, own_blocks, strict=True)):
-        only_own = fit.values.shape[0] == 2 or whole < 2 or len(blocks) < 2
+        only_own = fit.values.shape[0] == 2 or whole < 2 or len(blocks) <= _TOO_FEW
         if only_own:
             found[index] = (*_paired(fit, row, blocks), len(blocks))
         else:
