@@ -9,6 +9,7 @@ References:
     section 3.2, for the one-dimensional integral.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ def smallest_p(p: float, shared: Float[np.ndarray, " tests"], degrees_of_freedom
     Args:
         p: between 0 and 1.
         shared: of each comparison, the share of the baseline in its variance: 1/2 where all scatter alike.
-        degrees_of_freedom: of the statistics.
+        degrees_of_freedom: of the variance that the statistics have in common; infinity where each has one of
+            its own, so that only the differences move together.
 
     Example:
         >>> round(smallest_p(0.05, np.full(4, 0.5), 20), 3)  # Bonferroni's bound is 0.2
@@ -55,18 +57,21 @@ def smallest_p(p: float, shared: Float[np.ndarray, " tests"], degrees_of_freedom
     """
     if len(shared) == 1 or p >= 1:
         return min(1.0, p)
-    critical = float(scipy.special.stdtrit(degrees_of_freedom, 1 - p / 2))
-    spread = np.sqrt(2 * scipy.special.gammaincinv(degrees_of_freedom / 2, _SHARES) / degrees_of_freedom)
-    reach = critical * spread
+    if math.isinf(degrees_of_freedom):
+        weights, reach = np.ones(1), np.array([float(scipy.special.ndtri(1 - p / 2))])
+    else:
+        critical = float(scipy.special.stdtrit(degrees_of_freedom, 1 - p / 2))
+        chi_squared = 2 * scipy.special.gammaincinv(degrees_of_freedom / 2, _SHARES)
+        weights, reach = _SHARE_WEIGHTS, critical * np.sqrt(chi_squared / degrees_of_freedom)
     together, counts = np.unique(np.clip(shared, 0.0, 0.99).round(2), return_counts=True)
-    inside = np.ones((len(spread), len(_NODES)))
+    inside = np.ones((len(reach), len(_NODES)))
     for share, count in zip(together, counts, strict=True):
         centre, own = np.sqrt(share) * _NODES, np.sqrt(1 - share)
         within = scipy.special.ndtr((reach[:, None] - centre) / own) - scipy.special.ndtr(
             (-reach[:, None] - centre) / own
         )
         inside *= within**count
-    return float(np.clip(1 - _SHARE_WEIGHTS @ inside @ _WEIGHTS, p, min(1.0, len(shared) * p)))
+    return float(np.clip(1 - weights @ inside @ _WEIGHTS, p, min(1.0, len(shared) * p)))
 
 
 def step_down(
@@ -85,7 +90,7 @@ def step_down(
     Args:
         p_values: unadjusted.
         shared: see :func:`smallest_p`.
-        degrees_of_freedom: of the statistics; where they differ, a number between them.
+        degrees_of_freedom: see :func:`smallest_p`.
         alpha: family-wise level.
 
     Example:

@@ -14,7 +14,6 @@ from foolscope.statistics.blocks import AdditiveFit, BlockDesign, difference, fi
 from foolscope.statistics.doubts import Doubt, estimate_doubts
 from foolscope.statistics.dunnett import step_down
 from foolscope.statistics.estimate import (
-    Estimate,
     holm,
     holm_levels,
     interval,
@@ -187,8 +186,8 @@ def _compare(
     ]
     different = np.array([p_different(estimate) for estimate in estimates])
     equivalent = np.array([p_equivalent(estimate, margin) for estimate in estimates])
-    freedom = _typical_freedom(estimates)
-    adjusted, levels = step_down(different, _shared(fit, cells, baseline), freedom, alpha)
+    # Each difference has a standard error of its own: what they have in common is the baseline's chance.
+    adjusted, levels = step_down(different, _shared(fit, cells, baseline), math.inf, alpha)
     adjusted_equivalent, levels_equivalent = holm(equivalent), holm_levels(equivalent, alpha)
     verdicts = {}
     for index, (cell, estimate) in enumerate(zip(cells, estimates, strict=True)):
@@ -226,20 +225,16 @@ def _compare(
     return verdicts
 
 
-def _typical_freedom(estimates: Sequence[Estimate]) -> float:
-    """The harmonic mean of the degrees of freedom, nearer to the smaller ones; 1 where there are none."""
-    known = [estimate.degrees_of_freedom for estimate in estimates if estimate.degrees_of_freedom > 0]
-    return len(known) / sum(1 / each for each in known) if known else 1.0
-
-
 def _shared(fit: AdditiveFit, cells: Sequence[str], baseline: str) -> Float[np.ndarray, " tests"]:
-    """The baseline's share in the variance of each difference; 1/2 where nothing scatters."""
+    """The baseline's share in the variance of each difference; 0 where it cannot be known."""
+    if fit.seeds <= 2:
+        return np.zeros(len(cells))
     variances = cell_variances(fit)
     own = variances[[fit.places[cell] for cell in cells]]
     whole = own + variances[fit.places[baseline]]
     known = np.isfinite(whole) & (whole > 0)
     shared: Float[np.ndarray, " tests"] = np.where(
-        known, variances[fit.places[baseline]] / np.where(known, whole, 1.0), 0.5
+        known, variances[fit.places[baseline]] / np.where(known, whole, 1.0), 0.0
     )
     return shared
 
