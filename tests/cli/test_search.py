@@ -5,7 +5,7 @@ import sys
 import pytest
 
 SEARCH = ["search", "--model", "mlp", "--hidden", "8", "--over", "learning_rate=0.001:1e30:log"]
-QUICK = ["--trials", "4", "--fresh-seeds", "2"]
+QUICK = ["--trials", "4", "--fresh-seeds", "3"]
 
 
 def test_search_prints_the_best_settings_and_the_winner_beside_the_baseline(foolscope, small, tmp_path):
