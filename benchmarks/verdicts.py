@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from foolscope.experiments.running.provenance import machine_facts
-from foolscope.statistics import BlockDesign, judge
+from foolscope.statistics import BlockDesign, contrast, difference, fit_additive, holm, judge
+from foolscope.statistics.estimate import p_different
 
 ALPHA = 0.05
 BATCH = 100
@@ -118,6 +119,35 @@ def simulate(name: str, seeds: int, draws: int, seed: int) -> dict[str, int]:
     return counts
 
 
+def simulate_pooled(name: str, seeds: int, draws: int, seed: int) -> dict[str, int]:
+    """Count false effects and power of t tests that pool all residuals, adjusted by Holm."""
+    condition = CONDITIONS[name]
+    generator = np.random.default_rng([seed, seeds, list(CONDITIONS).index(name)])
+    deviations = np.array(condition.deviations)
+    cells = tuple(f"c{index}" for index in range(len(deviations)))
+    effect = EFFECTS[seeds] * np.array([0.0, *(1.0, -1.0) * 4])[: len(cells)]
+    counts = dict.fromkeys(("draws", "false effects", "found", "differences"), 0)
+    for _ in range(draws):
+        noise = deviations[:, None] * condition.noise(generator, (len(cells), seeds))
+        for means, count in ((0 * effect, "false effects"), (effect, "found")):
+            fit = fit_additive(BlockDesign(cells, tuple(range(seeds)), noise + means[:, None]))
+            tests = [p_different(contrast(fit, difference(cell, cells[0]))) for cell in cells[1:]]
+            rejected = holm(np.array(tests)) < ALPHA
+            counts[count] += int(rejected.any() if count == "false effects" else rejected.sum())
+        counts["draws"] += 1
+        counts["differences"] += len(cells) - 1
+    return counts
+
+
+def pooled(draws: int, names: list[str]) -> None:
+    """Print false effects and power of pooled tests, the procedure that verdicts had before."""
+    for name in names:
+        for seeds in SEEDS:
+            found = simulate_pooled(name, seeds, draws, 0)
+            wrong, power = found["false effects"] / draws, found["found"] / found["differences"]
+            print(f"{name:38}{seeds:6}  wrong {100 * wrong:5.1f}  power {100 * power:5.1f}", flush=True)
+
+
 def measure(draws: int, names: list[str]) -> list[dict[str, Any]]:
     """Simulate every condition with every number of seeds, in as many processes as there are cores."""
     found = []
@@ -159,10 +189,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=2000, help="ablations of each kind")
     parser.add_argument("--condition", action="append", choices=list(CONDITIONS), help="only these")
+    parser.add_argument("--pooled", action="store_true", help="tests that pool all residuals, with Holm")
     parser.add_argument("--quick", action="store_true", help="100 draws")
     parser.add_argument("--json", type=Path, help="where all numbers go")
     arguments = parser.parse_args()
     draws = 100 if arguments.quick else arguments.draws
+    if arguments.pooled:
+        pooled(draws, arguments.condition or list(CONDITIONS))
+        return
     print(f"{'':38}{'seeds':>6}  wrong helps/hurts, no effect  coverage   power   (%, {draws} draws)")
     rows = measure(draws, arguments.condition or list(CONDITIONS))
     if arguments.json:

@@ -292,10 +292,14 @@ def weight_row(fit: AdditiveFit, weights: Mapping[str, float]) -> Float[np.ndarr
 def contrast_value(fit: AdditiveFit, row: Float[np.ndarray, " cell"]) -> float:
     """The weighted sum of the cells' means, over the seeds that the cells have in common.
 
-    Cells that share nothing are averaged over their own seeds. It is exactly 0 where only rounding is left.
+    Unpaired cells are averaged over their own seeds; paired ones without a common seed give NaN. It is exactly
+    0 where only rounding is left.
     """
     used = np.flatnonzero(row)
     values = fit.every_value[used]
-    means = values[:, fit.common_blocks(row)].mean(axis=1) if fit.paired else np.nanmean(values, axis=1)
+    common = fit.common_blocks(row)
+    if fit.paired and len(common) == 0:
+        return math.nan
+    means = values[:, common].mean(axis=1) if fit.paired else np.nanmean(values, axis=1)
     value = float(row[used] @ means)
     return 0.0 if abs(value) <= _ROUNDING * float(np.abs(row[used]) @ np.abs(means)) else value

@@ -166,3 +166,11 @@ def test_accuracies_end_at_one_hundred_per_cent() -> None:
     near = BlockDesign(("a",), (0, 1, 2), np.array([[0.99, 1.0, 0.98]]))
     assert found(value_noise(near, "a", 1.0, POINTS)).high == 1.0
     assert (found(value_noise(near, "a", 1.0, PLAIN)).high or 0) > 1.0
+
+
+def test_one_more_run_is_tested_on_the_same_images():
+    values = np.array([[0.90, 0.92, 0.91]])
+    correct = np.random.default_rng(0).random((1, 3, 50)) < 0.9
+    known = BlockDesign(("a",), (0, 1, 2), values, correct=correct)
+    alone = BlockDesign(("a",), (0, 1, 2), values)
+    assert value_noise(known, "a", 0.5, POINTS) == value_noise(alone, "a", 0.5, POINTS)

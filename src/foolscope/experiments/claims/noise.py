@@ -1,6 +1,7 @@
 """What single runs could have shown: published figures compared with the spread between our seeds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from foolscope.experiments.claims.claim import ComparisonClaim, TrendClaim
 from foolscope.experiments.claims.records import NoiseRecord
@@ -78,7 +79,8 @@ def value_noise(
         Where one more run would land, and whether the published one lies there; None where our seeds cannot
         tell.
     """
-    ends = prediction_interval(cell_mean(design, cell), 1 - alpha)
+    # One more run would be tested on the same images.
+    ends = prediction_interval(cell_mean(replace(design, correct=None), cell), 1 - alpha)
     if ends is None:
         return None
     low, high = ends

@@ -57,7 +57,7 @@ class LevelRecord(Settings):
         None, description="lower end of its interval, at the level of the test that decided"
     )
     difference_high: float | None = None
-    p_different: float | None = Field(None, description="adjusted over the ablation by Dunnett's test")
+    p_different: float | None = Field(None, description="adjusted over the ablation")
     p_equivalent: float | None = None
     seeds_needed: int | None = None
     images_needed: int | None = Field(None, description="test images in all that would decide about new ones")
