@@ -292,8 +292,8 @@ def weight_row(fit: AdditiveFit, weights: Mapping[str, float]) -> Float[np.ndarr
 def contrast_value(fit: AdditiveFit, row: Float[np.ndarray, " cell"]) -> float:
     """The weighted sum of the cells' means, over the seeds that the cells have in common.
 
-    Unpaired cells are averaged over their own seeds; paired ones without a common seed give NaN. It is exactly
-    0 where only rounding is left.
+    Unpaired cells are averaged over their own seeds; paired ones without a common seed give NaN. It is 0
+    where only rounding is left.
     """
     used = np.flatnonzero(row)
     values = fit.every_value[used]
